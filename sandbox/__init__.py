@@ -1,0 +1,1 @@
+"""KZTE Sandbox: a stablecoin payment system of a pilot city on one machine."""

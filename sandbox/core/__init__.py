@@ -1,0 +1,1 @@
+"""What every slice stands on: database, clock, ids, money, errors, HTTP kit."""

@@ -1,0 +1,75 @@
+"""The sandbox clock: wall time plus an offset, or frozen. All business time is read here."""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.core.errors import SandboxError
+
+MAX_ADVANCE_S = 400 * 24 * 3600
+
+
+class ClockMovesForward(SandboxError):
+    """Sandbox time never goes back."""
+
+    status, code = 409, "clock_moves_forward_only"
+
+    def __init__(self, advance_s: int) -> None:
+        super().__init__("the sandbox clock moves forward only", advance_s=advance_s)
+
+
+async def now(db: AsyncSession) -> datetime:
+    """Sandbox time, aware, UTC, whole milliseconds."""
+    value: datetime = await db.scalar(text("SELECT sandbox_now()"))
+    return value.astimezone(UTC)
+
+
+async def state(db: AsyncSession) -> tuple[int, datetime | None, int]:
+    """(offset to wall time in ms, instant at which it stands still or None, epoch)."""
+    row = (await db.execute(text("SELECT offset_ms, frozen_at, epoch FROM clock"))).one()
+    return row.offset_ms, row.frozen_at, row.epoch
+
+
+async def advance(db: AsyncSession, seconds: int) -> datetime:
+    """Move the clock forward by `seconds`; a frozen clock stays frozen at the later instant."""
+    if not 0 <= seconds <= MAX_ADVANCE_S:
+        raise ClockMovesForward(seconds)
+    await db.execute(
+        text(
+            "UPDATE clock SET offset_ms = offset_ms + :ms,"
+            " frozen_at = frozen_at + :ms * interval '1 millisecond'"
+        ),
+        {"ms": seconds * 1000},
+    )
+    return await now(db)
+
+
+async def freeze(db: AsyncSession, frozen: bool) -> datetime:
+    """Stop the clock, or let it go on from where it stood."""
+    if frozen:
+        await db.execute(text("UPDATE clock SET frozen_at = coalesce(frozen_at, sandbox_now())"))
+    else:
+        await db.execute(
+            text(
+                "UPDATE clock SET frozen_at = NULL, offset_ms = least(offset_ms,"
+                " round(extract(epoch FROM frozen_at - clock_timestamp()) * 1000))"
+                " WHERE frozen_at IS NOT NULL"
+            )
+        )
+    return await now(db)
+
+
+def iso(moment: datetime) -> str:
+    """`YYYY-MM-DDTHH:MM:SS.mmmZ`, the one form in which times leave the sandbox (CONTRACT 4)."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def from_iso(value: str) -> datetime:
+    """The reverse of `iso`."""
+    return datetime.fromisoformat(value)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Unix milliseconds of an aware datetime."""
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)

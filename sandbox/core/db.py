@@ -1,0 +1,170 @@
+"""PostgreSQL access: one engine per process, one transaction per request (DESIGN 2, Transactions)."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Depends, Request
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.core.errors import Unavailable
+
+
+class DatabaseUnavailable(Unavailable):
+    """PostgreSQL refused or dropped the connection; nothing of the request was committed."""
+
+    code = "database_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("the database")
+
+
+def _dumps(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def async_url(url: str) -> str:
+    """A `postgresql://` URL in the form that selects asyncpg."""
+    return url.replace("postgresql://", "postgresql+asyncpg://", 1)
+
+
+class Database:
+    """The engine of one process. Services never commit; `transaction` does, on leaving."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = url
+        self.engine: AsyncEngine = create_async_engine(
+            async_url(url),
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            json_serializer=_dumps,
+            json_deserializer=orjson.loads,
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A session in one transaction: leaving commits, raising rolls back.
+
+        Raises `DatabaseUnavailable` when the server is gone.
+        """
+        try:
+            async with AsyncSession(self.engine, expire_on_commit=False) as db, db.begin():
+                yield db
+        except (DBAPIError, OSError) as error:
+            if is_disconnect(error):
+                raise DatabaseUnavailable from error
+            raise
+
+    async def dispose(self) -> None:
+        """Close every connection of this process."""
+        await self.engine.dispose()
+
+
+def is_disconnect(error: BaseException) -> bool:
+    """Whether `error` means that the server went away, not that a statement was wrong."""
+    if isinstance(error, DBAPIError):
+        sqlstate = getattr(error.orig, "sqlstate", None) or ""
+        # Class 08 and 57P0x: PostgreSQL, appendix A (connection exceptions, operator intervention).
+        return error.connection_invalidated or sqlstate[:2] == "08" or sqlstate[:4] == "57P0"
+    return isinstance(error, ConnectionError | TimeoutError)
+
+
+async def one_transaction(request: Request) -> AsyncIterator[AsyncSession]:
+    """The session of this request; an idempotent route has opened it already."""
+    opened = getattr(request.state, "db", None)
+    if opened is not None:
+        yield opened
+        return
+    database: Database = request.app.state.database
+    async with database.transaction() as db:
+        yield db
+
+
+SessionDep = Annotated[AsyncSession, Depends(one_transaction, scope="function")]
+
+
+class LostLead(Exception):
+    """Another process leads now; what this one was about to write is rolled back."""
+
+
+class Leader:
+    """The single runner of `name`: an advisory lock, and a term checked in each transaction.
+
+    The lock alone would let a stalled leader write after its connection died (DESIGN 2).
+    """
+
+    def __init__(self, database: Database, name: str, owner: str) -> None:
+        self._database, self.name, self.owner = database, name, owner
+        self._connection: AsyncConnection | None = None
+        self.term = 0
+
+    async def acquire(self) -> bool:
+        """Try to lead; true when this process leads afterwards."""
+        if self._connection is not None:
+            return True
+        connection = await self._database.engine.connect()
+        try:
+            locked = await connection.scalar(
+                text("SELECT pg_try_advisory_lock(hashtextextended('leader:' || :name, 0))"),
+                {"name": self.name},
+            )
+            if not locked:
+                await connection.close()
+                return False
+            self.term = await connection.scalar(
+                text(
+                    "INSERT INTO leader (name, term, owner, taken_at)"
+                    " VALUES (:name, 1, :owner, clock_timestamp())"
+                    " ON CONFLICT (name) DO UPDATE SET term = leader.term + 1,"
+                    " owner = excluded.owner, taken_at = excluded.taken_at RETURNING term"
+                ),
+                {"name": self.name, "owner": self.owner},
+            )
+            await connection.commit()
+        except BaseException:
+            await connection.invalidate()
+            raise
+        self._connection = connection
+        return True
+
+    async def check(self, db: AsyncSession) -> None:
+        """Refuse to go on in this transaction unless the term is still ours."""
+        row = await db.scalar(
+            text("SELECT term FROM leader WHERE name = :name AND term = :term FOR SHARE"),
+            {"name": self.name, "term": self.term},
+        )
+        if row is None:
+            await self.release()
+            raise LostLead(self.name)
+
+    async def release(self) -> None:
+        """Give up the lead; harmless when it was lost already."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await connection.invalidate()
+            await connection.close()
+
+
+async def claim(
+    db: AsyncSession, table: str, due: str, *, owner: str, limit: int, seconds: int, order: str = "id"
+) -> list[Any]:
+    """Lease up to `limit` due rows of `table` for `seconds` of wall time; returns whole rows.
+
+    `table`, `due` and `order` are SQL of the caller's own, never input. The table has
+    `lease_owner text` and `lease_until timestamptz`. Any number of workers may claim at once.
+    """
+    result = await db.execute(
+        text(
+            f"UPDATE {table} SET lease_owner = :owner,"  # noqa: S608 - names of our own tables
+            " lease_until = clock_timestamp() + :seconds * interval '1 second'"
+            f" WHERE id IN (SELECT id FROM {table} WHERE ({due})"
+            " AND (lease_until IS NULL OR lease_until < clock_timestamp())"
+            f" ORDER BY {order} LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING *"
+        ),
+        {"owner": owner, "seconds": seconds, "limit": limit},
+    )
+    return list(result.all())

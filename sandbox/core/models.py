@@ -1,0 +1,57 @@
+"""Tables of core: the clock row, leaders, stored answers of idempotent requests."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, LargeBinary
+from sqlmodel import Field, SQLModel
+
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def timestamp(*, nullable: bool = False) -> "Column[datetime]":
+    """A `timestamptz` column."""
+    return Column(DateTime(timezone=True), nullable=nullable)
+
+
+class ClockRow(SQLModel, table=True):
+    """One row: how sandbox time follows from wall time."""
+
+    __tablename__ = "clock"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: int = Field(default=1, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    offset_ms: int = Field(default=0, sa_type=BigInteger)
+    frozen_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+    epoch: int = Field(default=1)
+
+
+class LeaderRow(SQLModel, table=True):
+    """Who leads a single-runner job, and for which term."""
+
+    __tablename__ = "leader"
+
+    name: str = Field(primary_key=True)
+    term: int = Field(sa_type=BigInteger)
+    owner: str
+    taken_at: datetime = Field(sa_column=timestamp())
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """The stored answer to one key of one tenant on one route (CONTRACT 6)."""
+
+    __tablename__ = "idempotency_key"
+
+    tenant: str = Field(primary_key=True)
+    route: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    fingerprint: str
+    status: int
+    body: bytes = Field(sa_type=LargeBinary)
+    request_id: str
+    created_at: datetime = Field(sa_column=timestamp())

@@ -1,0 +1,38 @@
+"""Settings of API, worker and cli: environment variables with the prefix `SANDBOX_`.
+
+Only wiring and the front doors read them.
+"""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where the parts of one world are, and what may be tuned."""
+
+    model_config = SettingsConfigDict(env_prefix="SANDBOX_", extra="ignore")
+
+    data_dir: Path = Path(".sandbox")
+    database_url: str = Field("", description="as the role sbx_app, which owns nothing")
+    host: str = "127.0.0.1"
+    port: int = 8000
+    public_url: str = Field("", description="what payment pages and links begin with")
+    solana_rpc: str = "http://127.0.0.1:8899"
+    chain_control: bool = Field(True, description="the devnets answer control methods")
+    log_origin: str = "kzte-sandbox.local/log"
+    confirm_policy: str = "confirmed"
+    webhook_allow_loopback: bool = True
+    log_level: str = "info"
+    cors_origins: str = Field("", description="comma-separated, beside loopback")
+
+    @property
+    def keys_dir(self) -> Path:
+        """Private keys of the world, mode 0700."""
+        return self.data_dir / "keys"
+
+    @property
+    def base_url(self) -> str:
+        """The address that people and links use."""
+        return self.public_url or f"http://{self.host}:{self.port}"
