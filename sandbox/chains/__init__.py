@@ -1,0 +1,1 @@
+"""Chain access: the `Chain` port, its adapters, intents and attempts, the watcher."""

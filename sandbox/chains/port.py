@@ -1,0 +1,208 @@
+"""The `Chain` protocol: the one door to a chain, and the words that go through it.
+
+Everything above this file is the same for every chain. Amounts are base units of the token.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from sandbox.core.errors import SandboxError, Unavailable
+
+
+class ChainUnavailable(Unavailable):
+    """The node does not answer, or answers nonsense; nothing is known to have happened."""
+
+    code = "chain_unavailable"
+
+
+class UnknownRecipient(SandboxError):
+    """The address is not one that this chain can pay."""
+
+    status, code = 422, "invalid_address"
+
+    def __init__(self, chain: str, address: str) -> None:
+        super().__init__(f"not an address of {chain}: {address}", chain=chain, address=address)
+
+
+class Outcome(StrEnum):
+    """What is known of an action on a chain (DESIGN 2). `unknown` is never tried again blindly."""
+
+    done = "done"
+    not_done = "not_done"
+    unknown = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What the sandbox wants a chain to do. `reference` (the intent's id) goes on chain.
+
+    mint: new units to `recipient`. burn: units of the treasury. transfer: units of the treasury
+    to `recipient`, with the chain's gas for it when `gas` is set. freeze, thaw: the holder
+    `recipient`. pause, resume: the whole token.
+    """
+
+    action: Literal["mint", "burn", "transfer", "freeze", "thaw", "pause", "resume"]
+    reference: str
+    recipient: str = ""
+    amount_units: int = 0
+    gas: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signed transaction, its id known before it is sent.
+
+    `valid_until_height` is the last block height (Solana) that may include it, or the nonce
+    (EVM). Broadcasting the same bytes again is harmless.
+    """
+
+    tx_id: str
+    raw: bytes
+    valid_until_height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One movement of the token in a block. Addresses are owners, not token accounts.
+
+    mint: `source` is empty. burn: `destination` is empty. `ordinal` counts the token movements
+    of its transaction from 0. `keys` are what a payer may have put in to be recognised, best
+    first: `ref:<reference>`, `memo:<text>`, `addr:<deposit address>`.
+    """
+
+    tx: str
+    ordinal: int
+    kind: Literal["transfer", "mint", "burn"]
+    source: str
+    destination: str
+    amount_units: int
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignTransfer:
+    """Another token, or native coin, that reached one of the sandbox's own addresses."""
+
+    tx: str
+    ordinal: int
+    token: str
+    source: str
+    destination: str
+    amount: int
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BlockId:
+    """A block's place in its chain. `height` is the slot on Solana."""
+
+    height: int
+    hash: str
+    parent_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What one block did, failed transactions included (`tx_errors`: id → reason)."""
+
+    id: BlockId
+    time: datetime
+    txs: tuple[str, ...] = ()
+    tx_errors: Mapping[str, str] = field(default_factory=dict)
+    transfers: tuple[Transfer, ...] = ()
+    foreign: tuple[ForeignTransfer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """The newest confirmed and the newest final height, in the units of `BlockId.height`."""
+
+    confirmed: int
+    final: int
+
+
+@dataclass(frozen=True, slots=True)
+class AtHeight:
+    """A figure in units, and the final height it was read at."""
+
+    units: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveOption:
+    """How a session can be paid on this chain: fields for the API, keys to match (CONTRACT 8)."""
+
+    fields: Mapping[str, str | int]
+    keys: tuple[str, ...]
+
+
+class Chain(Protocol):
+    """One chain with the token on it. Methods raise `ChainUnavailable` when it does not answer."""
+
+    name: str
+    decimals: int
+
+    @property
+    def asset(self) -> str:
+        """The ledger's name of the token on this chain, `KZTE.<chain>`."""
+        ...
+
+    def own_addresses(self) -> Mapping[str, str]:
+        """The sandbox's own token-holding addresses: address → ledger place (`treasury`)."""
+        ...
+
+    def check_recipient(self, address: str) -> None:
+        """Raise `UnknownRecipient` for what this chain cannot pay. No network."""
+        ...
+
+    async def genesis(self) -> str: ...
+
+    async def heads(self) -> Heads: ...
+
+    async def block_ids(self, first: int, last: int) -> list[BlockId]:
+        """The existing blocks of [first, last] at the confirmed view, ascending."""
+        ...
+
+    async def blocks(self, first: int, last: int) -> list[Block]:
+        """The same with their contents."""
+        ...
+
+    async def supply(self) -> AtHeight:
+        """Units in existence at the final view."""
+        ...
+
+    async def balance(self, address: str, *, final: bool = True) -> AtHeight:
+        """Units held by the owner `address`; 0 when it holds none."""
+        ...
+
+    async def is_frozen(self, address: str) -> bool: ...
+
+    async def is_paused(self) -> bool: ...
+
+    async def prepare(self, command: Command) -> Signed:
+        """Build and sign; asks the chain only for what it needs to sign. Nothing is sent."""
+        ...
+
+    async def broadcast(self, signed: Signed) -> None:
+        """Send the bytes. No answer means nothing; the watcher will see."""
+        ...
+
+    async def outcome(self, signed: Signed) -> Outcome:
+        """What the final view says; `not_done` only when it can never happen any more."""
+        ...
+
+    def receive_option(self, session_id: str, amount_units: int, label: str) -> ReceiveOption:
+        """A fresh way to pay a session. No network."""
+        ...
+
+    async def collect(self, keys: Sequence[str]) -> list[Command]:
+        """What must be swept before the units behind `keys` can be burned; empty if nothing."""
+        ...
+
+    async def set_clock(self, offset_ms: int, frozen_at_ms: int | None) -> bool:
+        """Move a devnet's clock; false when this chain has no control methods."""
+        ...

@@ -1,0 +1,1 @@
+"""The event log, which is the settlement log: leaves, positions, checkpoints, proofs."""

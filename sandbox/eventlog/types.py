@@ -1,0 +1,29 @@
+"""What slices hand to the event log."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class EntryHash:
+    """A ledger entry as a leaf names it: its id and the SHA-256 of its RFC 8785 form, hex."""
+
+    id: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """One fact. `data` is the API object at that moment, money as integers.
+
+    `refs` are the refs of the ledger entries which this event posts or resolves; each stands in
+    exactly one event (CONTRACT 4).
+    """
+
+    id: str
+    type: str
+    created: datetime
+    data: dict[str, Any]
+    merchant: str | None = None
+    refs: tuple[str, ...] = field(default=())
