@@ -187,6 +187,20 @@ async def check(cluster: Cluster) -> None:
         await db.close(timeout=5)
 
 
+def execute(url: str, *statements: str) -> None:
+    """Run statements as the role of `url`, each in a transaction of its own; from sync code."""
+
+    async def work() -> None:
+        db = await asyncpg.connect(url)
+        try:
+            for statement in statements:
+                await db.execute(statement)
+        finally:
+            await db.close()
+
+    _in_a_loop_of_its_own(work)
+
+
 NOT_READY: Final = (OSError, TimeoutError, asyncpg.CannotConnectNowError)
 
 

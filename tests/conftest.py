@@ -1,0 +1,68 @@
+"""A real PostgreSQL for every test: one embedded server per run, one fresh database per test."""
+
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import pytest
+
+from sandbox import migrations
+from sandbox.core.db import Database
+from sandbox.devnets import postgres as embedded
+
+# Nothing here has to survive a power cut.
+NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Running]:
+    """The server of this test run, on a port of its own."""
+    data_dir = tmp_path_factory.mktemp("postgres")
+    server = embedded.start(data_dir, settings=NOT_DURABLE)
+    yield server
+    server.stop()
+    shutil.rmtree(data_dir, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: embedded.Running) -> str:
+    """The name of a database that is migrated to head and takes no connections: to be copied."""
+    name = "migrated_template"
+    embedded.execute(postgres.url, f"CREATE DATABASE {name}")
+    migrations.upgrade(postgres.owner_url(name))
+    embedded.execute(postgres.url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    return name
+
+
+@pytest.fixture
+async def database_name(postgres: embedded.Running, migrated_template: str) -> AsyncIterator[str]:
+    """A fresh migrated database; whatever is still connected to it is cut off at the end."""
+    name = f"test_{secrets.token_hex(8)}"
+    owner = await asyncpg.connect(postgres.url)
+    try:
+        await owner.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
+        yield name
+        await owner.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await owner.close()
+
+
+@pytest.fixture
+def owner_url(postgres: embedded.Running, database_name: str) -> str:
+    """The fresh database as the role that owns its tables."""
+    return postgres.owner_url(database_name)
+
+
+@pytest.fixture
+def db_url(postgres: embedded.Running, database_name: str) -> str:
+    """The fresh database as `sbx_app`, the role of API and worker, which owns nothing."""
+    return postgres.app_url(database_name)
+
+
+@pytest.fixture
+async def database(db_url: str) -> AsyncIterator[Database]:
+    """The fresh database as the code under test sees it."""
+    database = Database(db_url)
+    yield database
+    await database.dispose()
