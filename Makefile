@@ -1,0 +1,48 @@
+# Every target works as the first command on a fresh clone. A second run installs nothing and needs
+# no network: the stamp files stand for what is installed, and change only with what they depend on.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet \
+	--root-user-action=ignore
+
+.PHONY: setup demo test check bench
+
+setup: .venv/.installed node_modules/.installed
+
+demo: setup
+	$(BIN)/sandbox demo
+
+test: setup
+	$(BIN)/pytest $(ARGS)
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict sandbox merchants contracts
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/sandbox bench
+
+.venv/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)'; \
+		exit 1; }
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/.locked: requirements-dev.lock | .venv/.made
+	$(PIP) --require-hashes -r requirements-dev.lock
+	touch $@
+
+# The build back end is locked with everything else, so nothing is fetched here.
+.venv/.installed: pyproject.toml .venv/.locked
+	$(PIP) --no-index --no-deps --no-build-isolation -e .
+	touch $@
+
+node_modules/.installed: package.json package-lock.json .npmrc
+	@node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' || { \
+		echo 'Node 20 or newer with npm is needed: install it and run make again'; exit 1; }
+	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
