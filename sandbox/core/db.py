@@ -1,4 +1,4 @@
-"""PostgreSQL access: one engine per process, one transaction per request (DESIGN 2, Transactions)."""
+"""PostgreSQL access: one engine per process, one transaction per request (DESIGN 2)."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -150,7 +150,14 @@ class Leader:
 
 
 async def claim(
-    db: AsyncSession, table: str, due: str, *, owner: str, limit: int, seconds: int, order: str = "id"
+    db: AsyncSession,
+    table: str,
+    due: str,
+    *,
+    owner: str,
+    limit: int,
+    seconds: int,
+    order: str = "id",
 ) -> list[Any]:
     """Lease up to `limit` due rows of `table` for `seconds` of wall time; returns whole rows.
 

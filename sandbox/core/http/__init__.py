@@ -1,0 +1,21 @@
+"""The HTTP kit: who may call what, idempotency, lists, problem details, request ids."""
+
+from sandbox.core.http.auth import KeyLookup, KeyRecord, Principal, PrincipalDep
+from sandbox.core.http.idempotency import IdempotentRoute
+from sandbox.core.http.paging import Page, PageDep, listing
+from sandbox.core.http.problems import install, problem
+from sandbox.core.http.request_id import RequestIdMiddleware
+
+__all__ = [
+    "IdempotentRoute",
+    "KeyLookup",
+    "KeyRecord",
+    "Page",
+    "PageDep",
+    "Principal",
+    "PrincipalDep",
+    "RequestIdMiddleware",
+    "install",
+    "listing",
+    "problem",
+]
