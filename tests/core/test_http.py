@@ -1,0 +1,226 @@
+"""The HTTP kit: roles, idempotency, refusals, over a real database."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+from fastapi import APIRouter, FastAPI
+from pydantic import BaseModel
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.core import clock
+from sandbox.core.db import Database, SessionDep
+from sandbox.core.errors import SandboxError, Unavailable
+from sandbox.core.http import (
+    IdempotentRoute,
+    KeyRecord,
+    PrincipalDep,
+    RequestIdMiddleware,
+    install,
+)
+from sandbox.core.http.auth import secret_hash
+from sandbox.core.money import SessionTiyn
+
+KEYS = {
+    "m1": KeyRecord("m1", secret_hash("one"), "merchant", "mch_1", False),
+    "m2": KeyRecord("m2", secret_hash("two"), "merchant", "mch_2", False),
+    "op": KeyRecord("op", secret_hash("three"), "operator", "operator", False),
+    "rg": KeyRecord("rg", secret_hash("four"), "regulator", "regulator", False),
+}
+
+
+class Body(BaseModel):
+    amount_tiyn: SessionTiyn
+
+
+class TooMuch(SandboxError):
+    status, code = 409, "too_much"
+
+
+router = APIRouter(route_class=IdempotentRoute)
+
+
+@router.post("/v1/checkout/sessions", status_code=201)
+async def take(body: Body, db: SessionDep, who: PrincipalDep) -> dict[str, object]:
+    """Writes a row of a table that the role may write, then may refuse."""
+    await db.execute(
+        text("INSERT INTO leader VALUES ('h' || nextval('hits'), 1, :who, now())"),
+        {"who": who.party},
+    )
+    if body.amount_tiyn == 13:
+        raise TooMuch("thirteen", amount_tiyn=13)
+    if body.amount_tiyn == 14:
+        raise Unavailable("the chain")
+    if body.amount_tiyn == 15:
+        await asyncio.sleep(0.3)
+    return {"party": who.party, "merchant": who.merchant}
+
+
+@router.get("/v1/events")
+async def look(who: PrincipalDep) -> dict[str, object]:
+    return {"merchant": who.merchant, "access": who.access}
+
+
+@pytest.fixture
+async def http(database: Database, owner_url: str) -> AsyncIterator[httpx2.AsyncClient]:
+    owner = Database(owner_url)
+    async with owner.transaction() as db:
+        await db.execute(text("CREATE SEQUENCE hits"))
+        await db.execute(text("GRANT USAGE ON hits TO sbx_app"))
+    await owner.dispose()
+
+    async def lookup(db: AsyncSession, key_id: str) -> KeyRecord | None:
+        return KEYS.get(key_id)
+
+    app = FastAPI()
+    app.state.database, app.state.key_lookup = database, lookup
+    app.include_router(router)
+    app.add_middleware(RequestIdMiddleware)
+    install(app)
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://sandbox") as client:
+        yield client
+
+
+async def rows(database: Database) -> int:
+    async with database.transaction() as db:
+        return int(await db.scalar(text("SELECT count(*) FROM leader")) or 0)
+
+
+def head(key: str = "m1", secret: str = "one", idem: str | None = "k-1") -> dict[str, str]:
+    headers = {"Authorization": f"Bearer sk_sbx_{key}_{secret}"}
+    return headers if idem is None else headers | {"Idempotency-Key": idem}
+
+
+async def pay(
+    http: httpx2.AsyncClient, amount: object = 5, **headers: str | None
+) -> httpx2.Response:
+    return await http.post(
+        "/v1/checkout/sessions", json={"amount_tiyn": amount}, headers=head(**headers)
+    )
+
+
+async def test_no_key_and_a_wrong_key_get_the_same_401(http: httpx2.AsyncClient) -> None:
+    bare = await http.get("/v1/events")
+    wrong = await http.get("/v1/events", headers=head(secret="guess", idem=None))
+    unknown = await http.get("/v1/events", headers=head(key="zz", idem=None))
+    for answer in (bare, wrong, unknown):
+        assert answer.status_code == 401
+        assert answer.json()["code"] == "unauthenticated"
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_a_role_outside_the_table_is_refused_by_name(http: httpx2.AsyncClient) -> None:
+    answer = await pay(http, key="rg", secret="four")
+    assert (answer.status_code, answer.json()["code"]) == (403, "role_may_not")
+
+
+async def test_a_missing_key_is_refused_before_the_body_is_looked_at(
+    http: httpx2.AsyncClient, database: Database
+) -> None:
+    answer = await http.post("/v1/checkout/sessions", content=b"{", headers=head(idem=None))
+    assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_missing")
+    assert await rows(database) == 0
+
+
+@pytest.mark.parametrize("amount", [0, -1, 10**11 + 1, 1.5, "12", True, None, 1e3])
+async def test_what_is_no_amount_in_tiyn_is_refused_with_its_place(
+    http: httpx2.AsyncClient, amount: object
+) -> None:
+    answer = await pay(http, amount)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert answer.json()["errors"][0]["param"] == "/body/amount_tiyn"
+
+
+async def test_a_malformed_body_is_not_remembered(http: httpx2.AsyncClient) -> None:
+    bad = await http.post("/v1/checkout/sessions", content=b"{", headers=head())
+    assert bad.status_code == 422
+    assert (await pay(http)).status_code == 201
+
+
+async def test_the_same_key_and_body_get_the_first_answer_and_act_once(
+    http: httpx2.AsyncClient, database: Database
+) -> None:
+    first = await pay(http)
+    again = await pay(http, idem='"k-1"')
+    assert first.status_code == again.status_code == 201
+    assert first.content == again.content
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.headers["original-request-id"] == first.headers["request-id"]
+    assert await rows(database) == 1
+
+
+async def test_the_same_key_with_another_body_is_refused_and_names_the_first(
+    http: httpx2.AsyncClient,
+) -> None:
+    first = await pay(http)
+    other = await pay(http, 6)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert other.json()["first_request_id"] == first.headers["request-id"]
+
+
+async def test_keys_of_two_tenants_do_not_meet(http: httpx2.AsyncClient) -> None:
+    assert (await pay(http)).json()["party"] == "mch_1"
+    assert (await pay(http, key="m2", secret="two")).json()["party"] == "mch_2"
+
+
+async def test_a_named_refusal_is_stored_and_leaves_no_row(
+    http: httpx2.AsyncClient, database: Database
+) -> None:
+    first = await pay(http, 13)
+    again = await pay(http, 13)
+    assert first.status_code == again.status_code == 409
+    assert first.content == again.content
+    assert again.headers["content-type"] == "application/problem+json"
+    assert await rows(database) == 0
+
+
+async def test_an_unavailable_part_is_not_remembered(
+    http: httpx2.AsyncClient, database: Database
+) -> None:
+    first = await pay(http, 14)
+    assert (first.status_code, first.headers["retry-after"]) == (503, "1")
+    again = await pay(http, 14)
+    assert "idempotency-replayed" not in again.headers
+    assert await rows(database) == 0
+
+
+async def test_a_repeat_while_the_first_runs_is_told_so(
+    http: httpx2.AsyncClient, database: Database
+) -> None:
+    slow = asyncio.create_task(pay(http, 15))
+    await asyncio.sleep(0.1)
+    meanwhile = await pay(http, 15)
+    assert (meanwhile.status_code, meanwhile.json()["code"]) == (409, "request_in_progress")
+    assert (await slow).status_code == 201
+    assert (await pay(http, 15)).headers["idempotency-replayed"] == "true"
+    assert await rows(database) == 1
+
+
+async def test_twenty_repeats_at_once_act_once(
+    http: httpx2.AsyncClient, database: Database
+) -> None:
+    answers = await asyncio.gather(*(pay(http) for _ in range(20)))
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert await rows(database) == 1
+
+
+async def test_a_stored_answer_is_forgotten_after_a_day_of_sandbox_time(
+    http: httpx2.AsyncClient, database: Database
+) -> None:
+    await pay(http)
+    async with database.transaction() as db:
+        await clock.advance(db, 86_400)
+    assert "idempotency-replayed" not in (await pay(http)).headers
+    assert await rows(database) == 2
+
+
+async def test_access_follows_the_role(http: httpx2.AsyncClient) -> None:
+    own = await http.get("/v1/events", headers=head(idem=None))
+    everything = await http.get("/v1/events", headers=head(key="rg", secret="four", idem=None))
+    assert own.json() == {"merchant": "mch_1", "access": "own"}
+    assert everything.json() == {"merchant": None, "access": "all"}
+    assert own.headers["request-id"].startswith("req_")
