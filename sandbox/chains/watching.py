@@ -7,11 +7,12 @@ recorded; the watcher records the answers of all handlers of a block in one call
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.chains.port import ForeignTransfer, Transfer
+from sandbox.eventlog.types import NewEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,5 +89,15 @@ class IntentHandler(Protocol[C_co]):
     async def on_not_done(self, db: AsyncSession, failed: IntentFailed) -> C_co: ...
 
 
-Record = Callable[[AsyncSession, list[Any]], Awaitable[None]]
-"""Records the answers of all handlers of one step in one call; bound by wiring."""
+@runtime_checkable
+class HaltHandler(Protocol[C_co]):
+    """What a `BlockHandler` may have besides: the chain stopped being followed (DESIGN 4.2)."""
+
+    async def on_halted(self, db: AsyncSession, chain: str, reason: str) -> C_co: ...
+
+
+Record = Callable[[AsyncSession, list[Any], list[NewEvent]], Awaitable[None]]
+"""Records the answers of all handlers of one step, and the watcher's own events, in one call.
+
+Bound by wiring, which knows what the answers are.
+"""

@@ -1,0 +1,393 @@
+"""An in-memory chain behind the same port: blocks, finality, reorgs, lost transactions.
+
+Shipped, because slices test against it, and held to the port by the suite that the real adapters
+pass too. Nothing happens on it by itself: `mine` makes blocks.
+"""
+
+import secrets
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Literal
+
+import orjson
+
+from sandbox.chains.port import (
+    AtHeight,
+    Block,
+    BlockId,
+    ChainUnavailable,
+    Command,
+    ForeignTransfer,
+    Heads,
+    Outcome,
+    ReceiveOption,
+    Signed,
+    Transfer,
+    UnknownRecipient,
+)
+from sandbox.core.money import format_units
+
+_PREFIX = "mem1"
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Refused(Exception):
+    """A transaction that fails in its block; the text is its `tx_errors` reason."""
+
+
+@dataclass(slots=True)
+class _State:
+    units: dict[str, int] = field(default_factory=dict)
+    gas: dict[str, int] = field(default_factory=dict)
+    frozen: set[str] = field(default_factory=set)
+    paused: bool = False
+
+    def take(self, owner: str, amount: int) -> None:
+        if self.paused:
+            raise Refused("paused")
+        if owner in self.frozen:
+            raise Refused("frozen")
+        if self.units.get(owner, 0) < amount:
+            raise Refused("insufficient funds")
+        self.units[owner] -= amount
+
+    def give(self, owner: str, amount: int) -> None:
+        if self.paused:
+            raise Refused("paused")
+        if owner in self.frozen:
+            raise Refused("frozen")
+        self.units[owner] = self.units.get(owner, 0) + amount
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One instruction. `token` names another token than ours; `action` freeze etc. move nothing."""
+
+    action: str
+    source: str = ""
+    destination: str = ""
+    amount: int = 0
+    keys: tuple[str, ...] = ()
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tx:
+    id: str
+    moves: tuple[Move, ...]
+    valid_until_height: int
+
+
+@dataclass(slots=True)
+class _Mined:
+    block: Block
+    txs: tuple[_Tx, ...]
+    after: _State
+
+
+class MemoryChain:
+    """A chain that obeys the test. `confirmed` is the newest block, `final` lags by `finality`.
+
+    With `heights_repeat` a reorg gives old heights to new blocks, as on an EVM chain; without it
+    they are skipped, as slots are on Solana.
+    """
+
+    def __init__(
+        self,
+        name: str = "memory",
+        *,
+        decimals: int = 2,
+        finality: int = 4,
+        validity: int = 20,
+        heights_repeat: bool = False,
+    ) -> None:
+        self.name, self.decimals = name, decimals
+        self.treasury = new_address()
+        self.down = False
+        self.losing = False
+        self.offset_ms = 0
+        self._finality, self._validity = finality, validity
+        self._heights_repeat = heights_repeat
+        self._count = 0
+        self._genesis = sha256(secrets.token_bytes(16)).hexdigest()
+        zero = Block(BlockId(0, self._genesis, ""), _START)
+        self._mined = [_Mined(zero, (), _State())]
+        self._mempool: dict[str, _Tx] = {}
+        self._next_height = 1
+        self.broadcasts: deque[str] = deque(maxlen=1000)
+
+    # The port.
+
+    @property
+    def asset(self) -> str:
+        return f"KZTE.{self.name}"
+
+    def own_addresses(self) -> Mapping[str, str]:
+        return {self.treasury: "treasury"}
+
+    def check_recipient(self, address: str) -> None:
+        if not address.startswith(_PREFIX) or len(address) != len(new_address()):
+            raise UnknownRecipient(self.name, address)
+
+    async def genesis(self) -> str:
+        self._answer()
+        return self._genesis
+
+    async def heads(self) -> Heads:
+        self._answer()
+        return Heads(self._mined[-1].block.id.height, self._final.block.id.height)
+
+    async def block_ids(self, first: int, last: int) -> list[BlockId]:
+        return [block.id for block in await self.blocks(first, last)]
+
+    async def blocks(self, first: int, last: int) -> list[Block]:
+        self._answer()
+        return [m.block for m in self._mined if first <= m.block.id.height <= last]
+
+    async def supply(self) -> AtHeight:
+        self._answer()
+        return AtHeight(sum(self._final.after.units.values()), self._final.block.id.height)
+
+    async def balance(self, address: str, *, final: bool = True) -> AtHeight:
+        self._answer()
+        at = self._final if final else self._mined[-1]
+        return AtHeight(at.after.units.get(address, 0), at.block.id.height)
+
+    async def is_frozen(self, address: str) -> bool:
+        self._answer()
+        return address in self._mined[-1].after.frozen
+
+    async def is_paused(self) -> bool:
+        self._answer()
+        return self._mined[-1].after.paused
+
+    async def prepare(self, command: Command) -> Signed:
+        self._answer()
+        keys = (f"memo:{command.reference}",)
+        source = self.treasury if command.action in ("transfer", "burn") else ""
+        move = Move(command.action, source, command.recipient, command.amount_units, keys)
+        gas = (Move("gas", "", command.recipient),) if command.gas else ()
+        return self._sign((*gas, move))
+
+    async def broadcast(self, signed: Signed) -> None:
+        self._answer()
+        self.broadcasts.append(signed.tx_id)
+        if self.losing or self._included(signed.tx_id):
+            return
+        body = orjson.loads(signed.raw)
+        moves = tuple(Move(**{**m, "keys": tuple(m["keys"])}) for m in body["moves"])
+        self._mempool[signed.tx_id] = _Tx(signed.tx_id, moves, signed.valid_until_height)
+
+    async def outcome(self, signed: Signed) -> Outcome:
+        self._answer()
+        mined = self._included(signed.tx_id)
+        final_height = self._final.block.id.height
+        if mined is None:
+            past = final_height > signed.valid_until_height
+            return Outcome.not_done if past else Outcome.unknown
+        if mined.block.id.height > final_height:
+            return Outcome.unknown
+        return Outcome.not_done if signed.tx_id in mined.block.tx_errors else Outcome.done
+
+    def receive_option(self, session_id: str, amount_units: int, label: str) -> ReceiveOption:
+        reference = secrets.token_hex(16)
+        amount = format_units(amount_units, self.decimals)
+        url = f"memory:{self.treasury}?amount={amount}&reference={reference}&memo={session_id}"
+        fields: dict[str, str | int] = {
+            "url": url,
+            "recipient": self.treasury,
+            "reference": reference,
+            "memo": session_id,
+            "amount_units": amount_units,
+        }
+        return ReceiveOption(fields, (f"ref:{reference}", f"memo:{session_id}"))
+
+    async def collect(self, keys: Sequence[str]) -> list[Command]:
+        return []
+
+    async def set_clock(self, offset_ms: int, frozen_at_ms: int | None) -> bool:
+        self._answer()
+        self.offset_ms = offset_ms
+        return True
+
+    # What happens around the sandbox: blocks, other people, accidents.
+
+    def mine(self, count: int = 1) -> None:
+        """Seal `count` blocks; the first takes everything that waits."""
+        for _ in range(count):
+            self._seal()
+
+    def mine_final(self) -> None:
+        """Seal what waits, and blocks until it is final."""
+        self.mine(1 + self._finality)
+
+    def endow(self, owner: str, amount_units: int) -> None:
+        """Give a holder units as if it had had them from genesis on: no transaction shows them."""
+        for state in {id(mined.after): mined.after for mined in self._mined}.values():
+            state.units[owner] = state.units.get(owner, 0) + amount_units
+
+    def pay(
+        self, source: str, destination: str, amount_units: int, keys: Iterable[str] = ()
+    ) -> str:
+        """A holder's own transfer, to be mined; returns the tx id."""
+        return self.send(Move("transfer", source, destination, amount_units, tuple(keys)))
+
+    def burn_own(self, source: str, amount_units: int) -> str:
+        """A holder burns its own units, which Token-2022 lets it."""
+        return self.send(Move("burn", source, "", amount_units))
+
+    def mint_unasked(self, destination: str, amount_units: int) -> str:
+        """A mint that no intent asked for."""
+        return self.send(Move("mint", "", destination, amount_units))
+
+    def send_foreign(self, token: str, source: str, destination: str, amount: int) -> str:
+        """Another token, or native coin, sent by someone."""
+        return self.send(Move("foreign", source, destination, amount, token=token))
+
+    def send(self, *moves: Move) -> str:
+        """Anybody's transaction with these moves; all of them happen, or none."""
+        signed = self._sign(moves)
+        self._mempool[signed.tx_id] = _Tx(signed.tx_id, moves, signed.valid_until_height)
+        return signed.tx_id
+
+    def reorg(self, depth: int, *, what: Literal["drop", "return"] = "return") -> None:
+        """Take back the newest `depth` blocks, final ones too if asked to go that deep.
+
+        Their transactions go back to the waiting room, or are lost. Mine to go on.
+        """
+        assert 0 < depth < len(self._mined)
+        removed, self._mined = self._mined[-depth:], self._mined[:-depth]
+        if what == "return":
+            returned = {tx.id: tx for mined in removed for tx in mined.txs}
+            self._mempool = returned | self._mempool
+        if self._heights_repeat:
+            self._next_height = self._mined[-1].block.id.height + 1
+
+    def gas(self, address: str) -> int:
+        """How often the address was given gas."""
+        return self._mined[-1].after.gas.get(address, 0)
+
+    # Inside.
+
+    @property
+    def _final(self) -> _Mined:
+        return self._mined[max(0, len(self._mined) - 1 - self._finality)]
+
+    def _answer(self) -> None:
+        if self.down:
+            raise ChainUnavailable(self.name)
+
+    def _included(self, tx_id: str) -> _Mined | None:
+        return next((m for m in reversed(self._mined) if tx_id in m.block.txs), None)
+
+    def _sign(self, moves: tuple[Move, ...]) -> Signed:
+        self._count += 1
+        valid_until = self._next_height - 1 + self._validity
+        raw = orjson.dumps({"n": self._count, "moves": [asdict(move) for move in moves]})
+        return Signed(sha256(self._genesis.encode() + raw).hexdigest(), raw, valid_until)
+
+    def _seal(self) -> None:
+        height, self._next_height = self._next_height, self._next_height + 1
+        waiting, self._mempool = list(self._mempool.values()), {}
+        txs = tuple(tx for tx in waiting if tx.valid_until_height >= height)
+        state = deepcopy(self._mined[-1].after) if txs else self._mined[-1].after
+        errors: dict[str, str] = {}
+        transfers: list[Transfer] = []
+        foreign: list[ForeignTransfer] = []
+        for tx in txs:
+            trial = deepcopy(state)
+            try:
+                for move in tx.moves:
+                    _apply(trial, move)
+            except Refused as refused:
+                errors[tx.id] = str(refused)
+                continue
+            state = trial
+            transfers += _transfers(tx)
+            foreign += _foreign(tx, self.own_addresses())
+        self._count += 1
+        parent = self._mined[-1].block.id
+        hash_ = sha256(f"{parent.hash}:{height}:{self._count}".encode()).hexdigest()
+        time = max(
+            self._mined[-1].block.time,
+            _START + timedelta(seconds=height, milliseconds=self.offset_ms),
+        )
+        block = Block(
+            BlockId(height, hash_, parent.hash),
+            time,
+            tuple(tx.id for tx in txs),
+            errors,
+            tuple(transfers),
+            tuple(foreign),
+        )
+        self._mined.append(_Mined(block, txs, state))
+
+
+def new_address() -> str:
+    """A fresh holder's address."""
+    return _PREFIX + secrets.token_hex(16)
+
+
+def _apply(state: _State, move: Move) -> None:
+    match move.action:
+        case "transfer":
+            state.take(move.source, move.amount)
+            state.give(move.destination, move.amount)
+        case "mint":
+            state.give(move.destination, move.amount)
+        case "burn":
+            state.take(move.source, move.amount)
+        case "gas":
+            state.gas[move.destination] = state.gas.get(move.destination, 0) + 1
+        case "freeze":
+            if move.destination in state.frozen:
+                raise Refused("frozen already")
+            state.frozen.add(move.destination)
+        case "thaw":
+            if move.destination not in state.frozen:
+                raise Refused("not frozen")
+            state.frozen.remove(move.destination)
+        case "pause":
+            state.paused = True
+        case "resume":
+            state.paused = False
+        case "foreign":
+            pass
+        case unknown:
+            raise AssertionError(unknown)
+
+
+def _transfers(tx: _Tx) -> list[Transfer]:
+    kinds: dict[str, Literal["transfer", "mint", "burn"]] = {
+        "transfer": "transfer",
+        "mint": "mint",
+        "burn": "burn",
+    }
+    moves = [move for move in tx.moves if move.action in kinds and move.amount]
+    return [
+        Transfer(
+            tx.id,
+            ordinal,
+            kinds[move.action],
+            move.source,
+            "" if move.action == "burn" else move.destination,
+            move.amount,
+            move.keys,
+        )
+        for ordinal, move in enumerate(moves)
+    ]
+
+
+def _foreign(tx: _Tx, own: Mapping[str, str]) -> list[ForeignTransfer]:
+    first = len(_transfers(tx))
+    moves = [move for move in tx.moves if move.action == "foreign" and move.destination in own]
+    return [
+        ForeignTransfer(
+            tx.id, first + n, move.token, move.source, move.destination, move.amount, move.keys
+        )
+        for n, move in enumerate(moves)
+    ]

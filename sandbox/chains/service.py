@@ -1,0 +1,157 @@
+"""What other slices ask of this one: intents, deployments, halts, and what is still open."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import insert, text
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.chains.errors import ChainNotHalted, NotDeployed
+from sandbox.chains.models import ChainCursor, ChainDeployment, ChainHalt, ChainIntent
+from sandbox.chains.port import Command, Heads
+from sandbox.core import clock
+from sandbox.core.errors import NotFound
+from sandbox.core.ids import new_id
+from sandbox.eventlog.types import NewEvent
+
+CONFIRMED, FINAL = "confirmed", "final"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A command for a chain. `id` is the business reference; `kind` picks who hears the outcome."""
+
+    id: str
+    kind: str
+    chain: str
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class IntentState:
+    """What is known of an intent: `tx` of its newest attempt, `reason` if it is not done."""
+
+    id: str
+    kind: str
+    chain: str
+    state: str
+    attempts: int
+    tx: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The token on one chain; `config` holds public facts only."""
+
+    chain: str
+    genesis: str
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a view of a chain was handled."""
+
+    height: int
+    hash: str
+
+
+async def request(db: AsyncSession, intents: Sequence[Intent]) -> None:
+    """Ask for commands to be carried out, in the transaction of their pending entries.
+
+    An id is used once for ever; the outcome comes to the `IntentHandler` of its kind.
+    """
+    if not intents:
+        return
+    created = await clock.now(db)
+    rows = [
+        {
+            "id": intent.id,
+            "kind": intent.kind,
+            "chain": intent.chain,
+            "command": asdict(intent.command),
+            "state": "due",
+            "attempts": 0,
+            "created_at": created,
+        }
+        for intent in intents
+    ]
+    await db.execute(insert(ChainIntent), rows)
+
+
+async def intent(db: AsyncSession, intent_id: str) -> IntentState:
+    """The state of one intent; raises `NotFound`."""
+    row = await db.get(ChainIntent, intent_id, populate_existing=True)
+    if row is None:
+        raise NotFound("intent", intent_id)
+    return IntentState(row.id, row.kind, row.chain, row.state, row.attempts, row.tx, row.reason)
+
+
+async def deployment(db: AsyncSession, chain: str) -> Deployment:
+    """The token on `chain`; raises `NotDeployed`."""
+    row = await db.get(ChainDeployment, chain)
+    if row is None:
+        raise NotDeployed(chain)
+    return Deployment(row.chain, row.genesis, row.config)
+
+
+async def cursor(db: AsyncSession, chain: str, view: str) -> Cursor | None:
+    """How far `view` (`confirmed`, `final`) of `chain` was handled; None before the first block."""
+    found = select(ChainCursor).where(
+        col(ChainCursor.chain) == chain, col(ChainCursor.view) == view
+    )
+    row = (await db.exec(found.execution_options(populate_existing=True))).one_or_none()
+    return Cursor(row.height, row.hash) if row else None
+
+
+async def halts(db: AsyncSession) -> dict[str, str]:
+    """Chains that are not followed any more → why."""
+    rows = (await db.exec(select(ChainHalt))).all()
+    return {row.chain: row.reason for row in rows}
+
+
+async def resume(db: AsyncSession, chain: str) -> NewEvent:
+    """Let a halted chain be followed again; the caller records the event.
+
+    Raises `ChainNotHalted`.
+    """
+    lifted = await db.scalar(
+        text("DELETE FROM chain_halt WHERE chain = :chain RETURNING height"), {"chain": chain}
+    )
+    if lifted is None:
+        raise ChainNotHalted(chain)
+    at = await clock.now(db)
+    return NewEvent(new_id("evt", at), "chain.resumed", at, {"chain": chain, "height": lifted})
+
+
+async def busy(db: AsyncSession, heads: Mapping[str, Heads]) -> list[str]:
+    """What is not at rest, in words (CONTRACT 6, Quiesce): intents, cursors, transfers not final.
+
+    `heads` are the chains' heads, read before this transaction was opened.
+    """
+    left = [
+        f"intent {row.id}: {row.state}"
+        for row in await db.execute(
+            text(
+                "SELECT id, state FROM chain_intent WHERE state IN ('due', 'signed')"
+                " ORDER BY id LIMIT 20"
+            )
+        )
+    ]
+    for chain, reason in (await halts(db)).items():
+        left.append(f"{chain}: halted: {reason}")
+    for chain, head in heads.items():
+        for view, height in ((CONFIRMED, head.confirmed), (FINAL, head.final)):
+            seen = await cursor(db, chain, view)
+            if seen is None or seen.height < height:
+                at = "nowhere" if seen is None else seen.height
+                left.append(f"{chain}: {view} cursor at {at}, head at {height}")
+    waiting = await db.scalar(
+        text("SELECT count(*) FROM chain_inclusion WHERE state = 'confirmed'")
+    )
+    if waiting:
+        left.append(f"chain transfers not final: {waiting}")
+    return left
