@@ -1,0 +1,1 @@
+"""Who takes part: merchants with their plans, and the API keys of every role."""

@@ -1,0 +1,48 @@
+"""What the slice `parties` refuses by name."""
+
+from sandbox.core.errors import SandboxError
+
+
+class TaxNumberInvalid(SandboxError):
+    """Not an IIN or BIN. The number itself is not repeated: it identifies a person."""
+
+    status, code = 422, "tax_number_invalid"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("not a valid BIN or IIN of Kazakhstan", reason=reason)
+
+
+class IbanInvalid(SandboxError):
+    """Not an IBAN of a bank in Kazakhstan."""
+
+    status, code = 422, "iban_invalid"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("not a valid IBAN of Kazakhstan", reason=reason)
+
+
+class KbeContradictsPayee(SandboxError):
+    """The beneficiary code names a sector that the payee's number excludes."""
+
+    status, code = 422, "kbe_contradicts_payee"
+
+    def __init__(self, kbe: str, payee: str) -> None:
+        super().__init__(f"KBe {kbe} does not fit a payee with {payee.upper()}", kbe=kbe)
+
+
+class RoleNotGrantable(SandboxError):
+    """A key hands out no more rights than its holder has."""
+
+    status, code = 403, "role_not_grantable"
+
+    def __init__(self, role: str) -> None:
+        super().__init__(f"this key may not make keys of the role {role}", role=role)
+
+
+class PartyMissing(SandboxError):
+    """Keys of merchants and developers belong to a merchant."""
+
+    status, code = 422, "party_missing"
+
+    def __init__(self, role: str) -> None:
+        super().__init__(f"a key of the role {role} needs a merchant_id", role=role)

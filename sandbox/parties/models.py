@@ -1,0 +1,49 @@
+"""Tables of parties: merchants with their plans, and API keys."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint
+from sqlmodel import Field, SQLModel
+
+from sandbox.core.models import timestamp
+
+
+class Merchant(SQLModel, table=True):
+    """A merchant: who it is, where its money goes, and on which terms."""
+
+    __tablename__ = "merchant"
+    __table_args__ = (
+        CheckConstraint("fee_bps BETWEEN 0 AND 10000", name="fee_bps"),
+        CheckConstraint(
+            "confirm_policy IN ('detected', 'confirmed', 'final')", name="confirm_policy"
+        ),
+        CheckConstraint("settlement_mode IN ('payout', 'hold', 'split')", name="settlement_mode"),
+        CheckConstraint("status IN ('active', 'suspended')", name="status"),
+    )
+
+    id: str = Field(primary_key=True)
+    name: str
+    bin: str
+    iban: str
+    knp: str
+    kbe: str
+    fee_bps: int
+    confirm_policy: str
+    settlement_mode: str
+    cut_off: str
+    status: str
+    created_at: datetime = Field(sa_column=timestamp())
+
+
+class ApiKey(SQLModel, table=True):
+    """An API key; of its secret only the SHA-256 is kept. `party`: a merchant's id, or the role."""
+
+    __tablename__ = "api_key"
+
+    id: str = Field(primary_key=True)
+    secret_sha256: str
+    role: str
+    party: str = Field(index=True)
+    seeded: bool
+    created_at: datetime = Field(sa_column=timestamp())
+    revoked_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))

@@ -1,0 +1,129 @@
+"""`/v1/merchants` and `/v1/api_keys`."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from sqlmodel import col, select
+
+from sandbox.core.db import SessionDep
+from sandbox.core.errors import NotFound
+from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing
+from sandbox.core.http.roles import Role
+from sandbox.core.money import BPS_PER_WHOLE
+from sandbox.parties import service
+from sandbox.parties.errors import PartyMissing, RoleNotGrantable
+from sandbox.parties.models import ApiKey, Merchant
+
+router = APIRouter(route_class=IdempotentRoute)
+
+_GRANTS: dict[Role, tuple[Role, ...]] = {
+    "merchant": ("merchant",),
+    "developer": ("merchant", "developer"),
+    "operator": ("merchant", "developer", "issuer", "operator", "regulator", "fund_officer"),
+}
+"""Which keys a key may make: never one with more rights than itself, but for the operator."""
+
+
+class MerchantIn(BaseModel):
+    """Who the merchant is, where its tenge goes, and its fee."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=140)]
+    bin: Annotated[str, Field(description="BIN, or the IIN of a sole proprietor")]
+    iban: Annotated[str, Field(max_length=40)]
+    knp: Annotated[str, Field(pattern=r"^\d{3}$", description="purpose of its payouts")] = "859"
+    kbe: Annotated[str, Field(pattern=r"^[12][1-9]$", description="residency and sector")] = "17"
+    fee_bps: Annotated[StrictInt, Field(ge=0, le=BPS_PER_WHOLE)] = service.DEFAULT_FEE_BPS
+    confirm_policy: service.ConfirmPolicy = "confirmed"
+
+
+class ApiKeyIn(BaseModel):
+    """Which rights the new key has, and whose it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: Role
+    merchant_id: str | None = None
+
+
+@router.post("/v1/merchants", status_code=201)
+async def create_merchant(body: MerchantIn, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """A new merchant; its keys come from `POST /v1/api_keys`."""
+    row = await service.create_merchant(
+        db,
+        name=body.name,
+        tax_number=body.bin,
+        account_iban=body.iban,
+        knp=body.knp,
+        kbe=body.kbe,
+        fee_bps=body.fee_bps,
+        confirm_policy=body.confirm_policy,
+    )
+    return service.merchant_object(row)
+
+
+@router.get("/v1/merchants")
+async def merchants(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """Merchants, newest first; a merchant sees itself."""
+    found = select(Merchant).limit(page.limit + 1)
+    if caller.merchant is not None:
+        found = found.where(col(Merchant.id) == caller.merchant)
+    if page.ending_before is not None:
+        found = found.where(col(Merchant.id) > page.ending_before).order_by(col(Merchant.id))
+    else:
+        found = found.order_by(col(Merchant.id).desc())
+    if page.starting_after is not None:
+        found = found.where(col(Merchant.id) < page.starting_after)
+    return listing(page, [service.merchant_object(row) for row in await db.exec(found)])
+
+
+@router.get("/v1/merchants/{merchant_id}")
+async def get_merchant(merchant_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """One merchant; somebody else's is not found."""
+    if caller.merchant not in (None, merchant_id):
+        raise NotFound("merchant", merchant_id)
+    return service.merchant_object(await service.merchant(db, merchant_id))
+
+
+@router.post("/v1/api_keys", status_code=201)
+async def create_key(body: ApiKeyIn, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """A new key. The answer is the only place where its text (`key`) ever stands."""
+    if body.role not in _GRANTS.get(caller.role, ()):
+        raise RoleNotGrantable(body.role)
+    party = await _party(body, db, caller.merchant)
+    row, plain = await service.create_key(db, body.role, party)
+    return service.key_object(row) | {"key": plain}
+
+
+async def _party(body: ApiKeyIn, db: SessionDep, own: str | None) -> str:
+    if body.role not in ("merchant", "developer"):
+        return body.role
+    merchant_id = body.merchant_id or own
+    if merchant_id is None:
+        raise PartyMissing(body.role)
+    if own not in (None, merchant_id):
+        raise NotFound("merchant", merchant_id)
+    return (await service.merchant(db, merchant_id)).id
+
+
+@router.get("/v1/api_keys")
+async def keys(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """Keys, newest first, revoked ones too; a merchant sees its own."""
+    found = select(ApiKey).limit(page.limit + 1)
+    if caller.merchant is not None:
+        found = found.where(col(ApiKey.party) == caller.merchant)
+    if page.ending_before is not None:
+        found = found.where(col(ApiKey.id) > page.ending_before).order_by(col(ApiKey.id))
+    else:
+        found = found.order_by(col(ApiKey.id).desc())
+    if page.starting_after is not None:
+        found = found.where(col(ApiKey.id) < page.starting_after)
+    return listing(page, [service.key_object(row) for row in await db.exec(found)])
+
+
+@router.delete("/v1/api_keys/{key_id}")
+async def revoke_key(key_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """End a key at once; nothing is deleted, so that the log keeps its meaning."""
+    return service.key_object(await service.revoke_key(db, key_id, owner=caller.merchant))
