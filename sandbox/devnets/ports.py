@@ -1,10 +1,14 @@
-"""Loopback ports: whether one is free, and a free one that need not be known before."""
+"""Loopback ports: whether one is free, a free one, and those that a data directory had before."""
 
+import json
 import socket
+from pathlib import Path
+from typing import Final
 
+from sandbox.devnets.datadir import read_json, write_private
 from sandbox.devnets.errors import DevnetError
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK: Final = "127.0.0.1"
 
 
 class PortInUse(DevnetError):
@@ -33,4 +37,39 @@ def any_free() -> int:
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
+        return port
+
+
+class Ports:
+    """The ports of one stack, kept over restarts so that addresses stay the same if they can."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._file = data_dir / "ports.json"
+        former = read_json(self._file)
+        self._former = former if isinstance(former, dict) else {}
+        self._chosen: dict[str, int] = {}
+
+    def get(self, name: str, wanted: int = 0) -> int:
+        """The port called `name`, the same for the whole run; 0 asks for the former or a free one.
+
+        Raises PortInUse for a wanted one. Free now does not mean free when the child binds it: the
+        child's own failure to bind is the last word.
+        """
+        if name not in self._chosen:
+            self._chosen[name] = self._choose(name, wanted)
+            write_private(self._file, json.dumps({**self._former, **self._chosen}) + "\n")
+        return self._chosen[name]
+
+    def _choose(self, name: str, wanted: int) -> int:
+        taken = set(self._chosen.values())
+        if wanted:
+            if wanted in taken or not is_free(wanted):
+                raise PortInUse(wanted, name)
+            return wanted
+        former = self._former.get(name, 0)
+        usable = isinstance(former, int) and 0 < former < 65536 and former not in taken
+        if usable and is_free(former):
+            return int(former)
+        while (port := any_free()) in taken:
+            pass
         return port

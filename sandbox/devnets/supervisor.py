@@ -1,0 +1,304 @@
+"""Starts the stack in order, keeps it up, ends it in the reverse order; one per data directory.
+
+It knows no command of its own: the cli hands the children in.
+"""
+
+import asyncio
+import contextlib
+import json
+import signal
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from sandbox.devnets.children import Child, ChildFailed, ChildSpec, Context, rotate
+from sandbox.devnets.datadir import (
+    held,
+    holder,
+    open_data_dir,
+    read_json,
+    remove_endpoints,
+    write_endpoints,
+    write_private,
+)
+from sandbox.devnets.errors import DevnetError
+from sandbox.devnets.ports import Ports
+from sandbox.devnets.processes import Process, kill_group
+
+_CHILDREN: Final = "children.json"
+_ORPHAN_S: Final = 10.0
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Endpoints = Callable[[Context], Awaitable[Mapping[str, Any]]]
+Then = Callable[[Context], Awaitable[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One thing that happened, for whoever shows it; `seconds` is how long it took."""
+
+    kind: Literal[
+        "orphan_ended", "starting", "ready", "died", "restarted", "up", "stopping", "stopped"
+    ]
+    child: str | None
+    text: str
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """A child that ends `deaths` times within `window_s` is not started again."""
+
+    deaths: int = 4
+    window_s: float = 30.0
+    first_pause_s: float = 0.1
+    longest_pause_s: float = 2.0
+
+
+class KeepsDying(DevnetError):
+    code = "child_keeps_dying"
+
+    def __init__(self, child: Child, patience: Patience, why: ChildFailed) -> None:
+        self.name = child.name
+        super().__init__(
+            f"{child.name} died {patience.deaths} times within {patience.window_s:g} s; "
+            f"the last time: {why.message}",
+            why.remedy,
+        )
+
+
+class DoesNotStop(DevnetError):
+    code = "does_not_stop"
+
+    def __init__(self, pid: int, timeout_s: float) -> None:
+        self.pid = pid
+        super().__init__(
+            f"the sandbox (pid {pid}) still runs after {timeout_s:g} s",
+            f"wait, or end it with `kill -9 {pid}`: its children end with it",
+        )
+
+
+def _silent(_: Progress) -> None:
+    pass
+
+
+class Supervisor:
+    """The stack of one data directory. `run` may be called once."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        children: Sequence[ChildSpec],
+        *,
+        report: Callable[[Progress], None] = _silent,
+        patience: Patience | None = None,
+    ) -> None:
+        assert len({spec.name for spec in children}) == len(children)
+        self.data_dir = data_dir
+        self._specs = list(children)
+        self._report = report
+        self._patience = patience or Patience()
+        self._children: list[Child] = []
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ask for the ordered stop; a second time: end everything at once."""
+        (self._hurry if self._stop.is_set() else self._stop).set()
+
+    async def run(self, endpoints: Endpoints, then: Then | None = None) -> int:
+        """Start all, write endpoints.json with what `endpoints` says, stay up, stop all.
+
+        Ends with 0 when asked to (signal or `stop`), or with what `then` answers when it is done.
+        Raises a DevnetError after the stop: AlreadyUp, OtherVersion, ChildFailed, KeepsDying, ...
+        Must run in the main thread, which children are tied to.
+        """
+        self.data_dir = open_data_dir(self.data_dir)
+        with held(self.data_dir), self._signals():
+            self._end_orphans()
+            context = Context(self.data_dir, Ports(self.data_dir))
+            work = asyncio.create_task(self._work(context, endpoints, then))
+            stop = asyncio.create_task(self._stop.wait())
+            try:
+                await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+                return work.result() if work.done() else 0
+            finally:
+                await _cancelled(stop, work)
+                await self._stop_all()
+
+    async def _work(self, context: Context, endpoints: Endpoints, then: Then | None) -> int:
+        keepers: set[asyncio.Task[None]] = set()
+        main = asyncio.create_task(self._start_all(context, endpoints, then, keepers))
+        try:
+            while True:
+                done, _ = await asyncio.wait(
+                    {main, *keepers}, return_when=asyncio.FIRST_COMPLETED, timeout=0.5
+                )
+                for keeper in done - {main}:
+                    keeper.result()  # a keeper ends only by its failure
+                if main in done:
+                    return main.result()
+        finally:
+            await _cancelled(main, *keepers)
+
+    async def _start_all(
+        self,
+        context: Context,
+        endpoints: Endpoints,
+        then: Then | None,
+        keepers: "set[asyncio.Task[None]]",
+    ) -> int:
+        began = time.monotonic()
+        for spec in self._specs:
+            rotate(context.data_dir / "logs" / f"{spec.name}.log")
+            child = Child(spec, context)
+            self._children.append(child)
+            self._say("starting", child, f"{spec.name} starts")
+            child_began = time.monotonic()
+            await self._spawn(child)
+            deaths: deque[float] = deque()
+            while True:
+                try:
+                    await child.become_ready()
+                    break
+                except ChildFailed as why:
+                    if spec.one_shot or child.running():
+                        raise
+                    await self._again(child, deaths, why)
+            self._say("ready", child, f"{spec.name} is ready", time.monotonic() - child_began)
+            if not spec.one_shot:
+                keepers.add(asyncio.create_task(self._keep(child, deaths)))
+        write_endpoints(self.data_dir, await endpoints(context))
+        self._say("up", None, "the sandbox is up", time.monotonic() - began)
+        if then is not None:
+            return await then(context)
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    async def _keep(self, child: Child, deaths: "deque[float]") -> None:
+        while True:
+            await child.ended()
+            why = child.failed(child.how_it_ended())
+            while True:
+                began = time.monotonic()
+                await self._again(child, deaths, why)
+                try:
+                    await child.become_ready()
+                    break
+                except ChildFailed as failure:
+                    await child.kill()
+                    why = failure
+            self._say("restarted", child, f"{child.name} is back", time.monotonic() - began)
+
+    async def _again(self, child: Child, deaths: "deque[float]", why: ChildFailed) -> None:
+        """Start a dead child again, unless it has died too often. Raises KeepsDying."""
+        now = time.monotonic()
+        deaths.append(now)
+        while now - deaths[0] > self._patience.window_s:
+            deaths.popleft()
+        if len(deaths) >= self._patience.deaths:
+            raise KeepsDying(child, self._patience, why)
+        self._say("died", child, f"{why.message}; it is started again")
+        pause_s = self._patience.first_pause_s * 2 ** (len(deaths) - 1)
+        await asyncio.sleep(min(pause_s, self._patience.longest_pause_s))
+        await self._spawn(child)
+
+    async def _spawn(self, child: Child) -> None:
+        await child.spawn()
+        recorded = []
+        for each in self._children:
+            process = Process.of(each.pid) if each.pid and each.running() else None
+            if process is not None:
+                record = {**asdict(process), "name": each.name, "stop": each.spec.stop_signal.name}
+                recorded.append(record)
+        write_private(self.data_dir / _CHILDREN, json.dumps(recorded) + "\n")
+
+    async def _stop_all(self) -> None:
+        remove_endpoints(self.data_dir)
+        self._say("stopping", None, "the sandbox stops")
+        began = time.monotonic()
+        for child in reversed(self._children):
+            if not child.running():
+                continue
+            child_began = time.monotonic()
+            await self._stop_one(child)
+            self._say("stopped", child, f"{child.name} stopped", time.monotonic() - child_began)
+        (self.data_dir / _CHILDREN).unlink(missing_ok=True)
+        self._say("stopped", None, "the sandbox is stopped", time.monotonic() - began)
+
+    async def _stop_one(self, child: Child) -> None:
+        stop = asyncio.create_task(child.stop())
+        hurry = asyncio.create_task(self._hurry.wait())
+        await asyncio.wait({stop, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.done():
+            await child.kill()
+        await stop
+        await _cancelled(hurry)
+
+    def _end_orphans(self) -> None:
+        """End what a killed supervisor left; PDEATHSIG has done so for most."""
+        remove_endpoints(self.data_dir)
+        end_orphans(self.data_dir, self._report)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for sign in _STOP_SIGNALS:
+            loop.add_signal_handler(sign, self.stop)
+        try:
+            yield
+        finally:
+            for sign in _STOP_SIGNALS:
+                loop.remove_signal_handler(sign)
+
+    def _say(self, kind: Any, child: Child | None, text: str, seconds: float | None = None) -> None:
+        self._report(Progress(kind, child.name if child else None, text, seconds))
+
+
+def down(data_dir: Path, *, timeout_s: float = 60.0) -> bool:
+    """Stop the sandbox of this directory and wait for its end; False when none was up.
+
+    Ends nothing that it did not start. Raises DoesNotStop, NotADataDir, OtherVersion.
+    """
+    if not (data_dir / "version").exists():
+        return False
+    data_dir = open_data_dir(data_dir)
+    first = holder(data_dir)
+    if first is None:
+        with held(data_dir):
+            remove_endpoints(data_dir)
+            return end_orphans(data_dir, _silent)
+    first.signal(signal.SIGTERM)
+    if not first.wait(timeout_s):
+        raise DoesNotStop(first.pid, timeout_s)
+    return True
+
+
+def end_orphans(data_dir: Path, report: Callable[[Progress], None]) -> bool:
+    """End recorded children that outlived their supervisor; call it only while holding the lock."""
+    path = data_dir / _CHILDREN
+    records = read_json(path)
+    found = False
+    # The last started goes first, as in an ordered stop.
+    for record in reversed(records if isinstance(records, list) else []):
+        process = Process.read(record)
+        if process is None or not process.alive():
+            continue
+        found = True
+        process.signal(signal.Signals[record["stop"]])
+        if not process.wait(_ORPHAN_S):
+            kill_group(process.pid)
+            process.wait(_ORPHAN_S)
+        text = f"{record['name']} (pid {process.pid}) of a killed sandbox ended"
+        report(Progress("orphan_ended", record["name"], text))
+    path.unlink(missing_ok=True)
+    return found
+
+
+async def _cancelled(*tasks: "asyncio.Task[Any]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
