@@ -1,0 +1,66 @@
+"""Where a verifier or an exporter reads a log from: a running sandbox, or a folder of files."""
+
+from pathlib import Path
+from typing import Protocol
+
+import httpx2
+
+TIMEOUT_S = 30.0
+MAX_FILE_BYTES = 256 * (2 + 65_535)
+
+
+class Unreadable(Exception):
+    """The log could not be read there, which is not the same as a bad log."""
+
+
+class Refused(Unreadable):
+    """The log's owner does not show this to us."""
+
+
+class Source(Protocol):
+    def read(self, path: str) -> bytes | None:
+        """The bytes of one resource of the log, None when there is none. Raises `Unreadable`."""
+
+
+class Folder:
+    """The static files that `sandbox log export` writes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        if not root.is_dir():
+            raise Unreadable(f"no folder {root}")
+
+    def read(self, path: str) -> bytes | None:
+        try:
+            return (self.root / path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise Unreadable(f"{path}: {error}") from error
+
+
+class Running:
+    """A sandbox that answers HTTP; entries need the key of a regulator."""
+
+    def __init__(self, url: str, api_key: str | None, client: httpx2.Client | None = None) -> None:
+        self._prefix = url.rstrip("/") + "/log/"
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._client = client or httpx2.Client(timeout=TIMEOUT_S, trust_env=False)
+
+    def read(self, path: str) -> bytes | None:
+        try:
+            answer = self._client.get(self._prefix + path, headers=self._headers)
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise Unreadable(f"{self._prefix}{path}: {error!r}") from error
+        if answer.status_code == 404:
+            return None
+        if answer.status_code in (401, 403):
+            raise Refused(f"{self._prefix}{path} answers {answer.status_code}")
+        if answer.status_code != 200:
+            raise Unreadable(f"{self._prefix}{path} answers {answer.status_code}")
+        if len(answer.content) > MAX_FILE_BYTES:
+            raise Unreadable(f"{self._prefix}{path} is longer than any tile")
+        return answer.content
+
+    def close(self) -> None:
+        self._client.close()
