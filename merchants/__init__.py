@@ -1,0 +1,1 @@
+"""What a merchant runs: speaks HTTP only, imports nothing of the sandbox."""

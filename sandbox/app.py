@@ -1,0 +1,101 @@
+"""The API process: slices' routes under one application, refusals as problem details."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+
+from sandbox import wiring
+from sandbox.core import log as logging
+from sandbox.core.http import RequestIdMiddleware, install
+from sandbox.core.http.roles import RULES
+from sandbox.core.settings import Settings
+
+DESCRIPTION = """
+A tenge stablecoin payment system on your own machine: checkout, reserve, settlement and a log
+that anyone can verify. **A simulation**, not affiliated with any institution.
+
+Amounts are integers in tiyn (1 ₸ = 100 tiyn) or in base units of the token. Every POST that moves
+something needs an `Idempotency-Key`. Refusals are problem details (RFC 9457) with a stable `code`.
+"""
+
+
+class RouteWithoutRule(Exception):
+    """A route is missing in the role table, so nobody could say who may call it."""
+
+
+def routes_of(app: FastAPI) -> list[tuple[str, str]]:
+    """(method, path template) of every route that the application answers."""
+    return [
+        (method, route.path)
+        for route in app.routes
+        if isinstance(route, APIRoute)
+        for method in sorted(route.methods - {"HEAD"})
+    ]
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application; it connects to its world when it starts, not when it is made."""
+    settings = settings or Settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with wiring.open_world(settings, signing=False) as world:
+            for name, value in wiring.app_state(world).items():
+                setattr(app.state, name, value)
+            yield
+
+    app = FastAPI(
+        title="KZTE Sandbox",
+        version=version("kzte-sandbox"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    app.add_middleware(RequestIdMiddleware)
+    install(app)
+    for router in wiring.ROUTERS:
+        app.include_router(router)
+    _add_health(app)
+    for rule in routes_of(app):
+        if rule not in RULES:
+            raise RouteWithoutRule(rule)
+    return app
+
+
+def _add_health(app: FastAPI) -> None:
+    @app.get("/healthz", tags=["operations"], summary="The process answers")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["operations"], summary="Everything it needs answers")
+    async def readyz(request: Request) -> JSONResponse:
+        """503 with the names of what is not ready yet."""
+        missing: list[str] = await request.app.state.readiness()
+        body: dict[str, Any] = {"ready": not missing, "not_ready": missing}
+        return JSONResponse(body, 200 if not missing else 503)
+
+
+def main() -> None:
+    """`python -m sandbox.app`: serve on the host and port of the settings."""
+    settings = Settings()
+    logging.configure(settings.log_level)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=3,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""`sandbox demo`: the whole money path once, through the doors that anyone could use."""
+
+import asyncio
+import base64
+import json
+import shutil
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from merchants.client import MerchantClient
+from sandbox.cli import pay, show, up
+from sandbox.cli.endpoints import Running, wait_for
+from sandbox.cli.stack import Plan
+from sandbox.core.errors import SandboxError
+from sandbox.core.money import format_tenge
+from sandbox.devnets.children import Context
+from sandbox.devnets.datadir import write_private
+from sandbox.eventlog import verify
+from sandbox.eventlog.proofs import verify_receipt
+
+DEPOSIT_TIYN = 1_000_000_000
+RESIDENT_TIYN = 5_000_000
+PRICE_TIYN = 250_000
+BOOKED_BY_HOUR = 10
+ALMATY = ZoneInfo("Asia/Almaty")
+
+
+class StepFailed(SandboxError):
+    """A step of the demo did not end as it must."""
+
+    code = "demo_step_failed"
+
+    def __init__(self, step: str, found: object) -> None:
+        super().__init__(f"{step}: {found}")
+
+
+def run(data_dir: Path | None, slot_ms: int, as_json: bool) -> int:
+    """Start a sandbox of its own, play, stop it; 0 when every step ended as it must."""
+    folder = data_dir or Path(tempfile.mkdtemp(prefix="kzte-demo-")) / "sandbox"
+    steps = show.Steps(quiet=as_json)
+    result: dict[str, Any] = {}
+
+    async def play(context: Context) -> int:
+        # The supervisor's loop goes on watching its children meanwhile.
+        result.update(await asyncio.to_thread(_play, Running.of(context.data_dir), folder, steps))
+        return 0
+
+    try:
+        status = up.run(Plan(folder, port=0, solana_port=0, slot_ms=slot_ms), play)
+    finally:
+        if data_dir is None:
+            shutil.rmtree(folder.parent, ignore_errors=True)
+    if as_json:
+        print(json.dumps(result), flush=True)  # noqa: T201 - the command's answer
+    else:
+        show.out.print(
+            f"[green]●[/] the whole path in {result['seconds']} s; nothing is left running"
+        )
+    return status
+
+
+def _play(running: Running, folder: Path, steps: show.Steps) -> dict[str, Any]:
+    merchant_id = running.endpoints["keys"]["merchant_id"]
+    steps.done("The sandbox is up", api=running.endpoints["api"])
+    _issue(running, steps)
+    with MerchantClient(running.endpoints["api"], running.key("merchant")) as shop:
+        session = _checkout(running, folder, shop, steps)
+        settlement, payout = _settle(running, shop, merchant_id, steps)
+    running.quiesce()
+    log = _prove(running, folder, session["id"], steps)
+    audit = running.get("/v1/sandbox/audit")
+    if not audit["ok"]:
+        raise StepFailed("audit", [check for check in audit["checks"] if not check["ok"]])
+    steps.done("Audit", **{c["id"]: f"{c['left']} ↔ {c['right']}" for c in audit["checks"]})
+    return {
+        "payments": {"solana": session["status"]},
+        "settlement": settlement,
+        "payout": payout["status"],
+        "log": log,
+        "audit": "ok",
+        "seconds": steps.seconds,
+    }
+
+
+def _issue(running: Running, steps: show.Steps) -> None:
+    deposit = running.post(
+        "/v1/reserve/deposits",
+        {"amount_tiyn": DEPOSIT_TIYN, "bank_reference": "demo-deposit-1"},
+        "issuer",
+    )
+    steps.done(
+        "Tenge reach the reserve account",
+        deposit=deposit["id"],
+        amount=format_tenge(DEPOSIT_TIYN),
+        reserve=format_tenge(running.get("/v1/reserve")["reserve_tiyn"]),
+    )
+    asked = {
+        "deposit": deposit["id"],
+        "chain": "solana",
+        "amount_tiyn": DEPOSIT_TIYN,
+        "recipient": running.endpoints["kzte"]["solana_treasury"],
+    }
+    issuance = running.post("/v1/reserve/issuances", asked, "issuer")
+    issued = wait_for(
+        "the mint to be final",
+        lambda: running.get(f"/v1/reserve/issuances/{issuance['id']}"),
+        lambda found: found["status"] != "pending",
+    )
+    if issued["status"] != "issued":
+        raise StepFailed("mint", issued)
+    reserve = running.get("/v1/reserve")
+    steps.done(
+        "KZTE are minted against them",
+        issuance=issued["id"],
+        transaction=issued["tx"],
+        outstanding=reserve["outstanding_units"],
+        ratio=reserve["ratio"],
+    )
+
+
+def _checkout(
+    running: Running, folder: Path, shop: MerchantClient, steps: show.Steps
+) -> dict[str, Any]:
+    resident = pay.wallet_key(folder, "resident")
+    grant = pay.fund(running, "solana", str(resident.pubkey()), RESIDENT_TIYN)
+    if grant["status"] != "sent":
+        raise StepFailed("faucet", grant)
+    steps.done("A resident gets KZTE", wallet=resident.pubkey(), amount=format_tenge(RESIDENT_TIYN))
+    session = shop.create_session(PRICE_TIYN, description="Two coffees and a samsa")
+    steps.done(
+        "A merchant asks for a payment",
+        session=session["id"],
+        amount=format_tenge(PRICE_TIYN),
+        page=session["url"],
+        qr=session["options"][0]["url"],
+    )
+    paid = pay.pay(running, folder, session["id"], "solana", "resident", None)
+    steps.done("The resident pays on Solana", transaction=paid["tx"], session=paid["status"])
+    final = wait_for(
+        "the payment to be final and captured",
+        lambda: shop.session(session["id"]),
+        lambda found: found["payments"][0]["settlement_state"] == "unsettled",
+    )
+    if final["status"] != "complete":
+        raise StepFailed("checkout", final)
+    steps.done("The payment is final and captured", payment=final["payments"][0]["id"])
+    return final
+
+
+def _settle(
+    running: Running, shop: MerchantClient, merchant_id: str, steps: show.Steps
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    made = shop.settle(merchant_id)
+    settled = wait_for(
+        "the burn to be final",
+        lambda: shop.get(f"/v1/settlements/{made['id']}"),
+        lambda found: found["status"] == "settled",
+    )
+    check = settled["check"]
+    if check["unexplained_tiyn"] != 0:
+        raise StepFailed("settlement", check)
+    steps.done(
+        "The day is settled",
+        settlement=settled["id"],
+        sum=f"{format_tenge(check['gross_tiyn'])} − fee {format_tenge(check['fees_tiyn'])}"
+        f" = {format_tenge(check['paid_tiyn'])}",
+        burned=settled["burns"][0]["tx"],
+        unexplained=check["unexplained_tiyn"],
+    )
+    payout = settled["payout"]
+    clock = running.get("/v1/sandbox/clock")
+    due = datetime.fromisoformat(payout["value_date"]).replace(hour=BOOKED_BY_HOUR, tzinfo=ALMATY)
+    ahead = max(0, int((due - datetime.fromisoformat(clock["now"])).total_seconds()) + 1)
+    moved = running.advance(ahead)
+    steps.done(
+        "The clock moves to the value date", now=moved["now"], value_date=payout["value_date"]
+    )
+    done = wait_for(
+        "the payout to be booked",
+        lambda: shop.get(f"/v1/payouts/{payout['id']}"),
+        lambda found: found["status"] == "completed",
+    )
+    statements = shop.get("/v1/bank/statements", account=done["iban"])
+    line = next(
+        (
+            line
+            for statement in statements["data"]
+            for line in statement["lines"]
+            if line["end_to_end_id"] == done["id"] and line["side"] == "credit"
+        ),
+        None,
+    )
+    if line is None or line["amount_tiyn"] != check["paid_tiyn"]:
+        raise StepFailed("bank statement", statements)
+    steps.done(
+        "Tenge are on the merchant's bank account",
+        payout=done["id"],
+        iban=done["iban"],
+        amount=format_tenge(line["amount_tiyn"]),
+    )
+    return settled, done
+
+
+def _prove(running: Running, folder: Path, session_id: str, steps: show.Steps) -> dict[str, Any]:
+    vkey = running.endpoints["log_vkey"]
+    events = running.get("/v1/events", "merchant", type="checkout.session.completed")
+    event = next(e for e in events["data"] if e["data"]["id"] == session_id)
+    receipt = running.get(f"/v1/events/{event['id']}/proof", "merchant")
+    position = verify_receipt(receipt, vkey)
+    leaf = json.loads(base64.b64decode(receipt["leaf"]))
+    if leaf["data"]["id"] != session_id:
+        raise StepFailed("inclusion proof", leaf)
+    write_private(folder / "receipt.json", json.dumps(receipt))
+    report = verify.verify_url(running.endpoints["api"], vkey, running.key("regulator"))
+    if not report.ok or report.entries != report.size:
+        raise StepFailed("log", report.as_json())
+    steps.done(
+        "The log proves it",
+        entry=f"{position} of {report.size}: {leaf['type']}",
+        root=report.root,
+        verified="every entry, tile and signature",
+    )
+    return {"size": report.size, "verified": True}

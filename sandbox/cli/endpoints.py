@@ -1,0 +1,109 @@
+"""A running sandbox as commands see it: `endpoints.json`, and its API with the right key."""
+
+import json
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+import httpx2
+
+from sandbox.core.errors import SandboxError
+
+JsonObject = dict[str, Any]
+Role = Literal["operator", "issuer", "regulator", "merchant"]
+Found = TypeVar("Found")
+
+
+class NotRunning(SandboxError):
+    """No sandbox is up on this data directory."""
+
+    code = "not_running"
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(
+            f"no sandbox runs on {data_dir}: start one with `sandbox up --data-dir {data_dir}`"
+        )
+
+
+class ApiError(SandboxError):
+    """The API refused; its own words are passed on."""
+
+    def __init__(self, problem: JsonObject) -> None:
+        super().__init__(f"{problem.get('code')}: {problem.get('detail')}", **problem)
+        self.code = str(problem.get("code"))
+        self.status = int(problem.get("status", 500))
+
+
+class GaveUp(SandboxError):
+    """What was waited for did not happen in time."""
+
+    code = "gave_up_waiting"
+
+    def __init__(self, what: str, seconds: float) -> None:
+        super().__init__(f"waited {seconds:.0f} s for {what}; see the logs in the data directory")
+
+
+class Running:
+    """The endpoints of a running sandbox, and calls to its API."""
+
+    def __init__(self, endpoints: JsonObject) -> None:
+        self.endpoints = endpoints
+        self._http = httpx2.Client(base_url=endpoints["api"], timeout=60)
+
+    @classmethod
+    def of(cls, data_dir: Path) -> Self:
+        """The sandbox of this data directory. Raises `NotRunning`."""
+        try:
+            return cls(json.loads((data_dir / "endpoints.json").read_text()))
+        except FileNotFoundError:
+            raise NotRunning(data_dir) from None
+
+    def key(self, role: Role) -> str:
+        """The seeded key of a role."""
+        found: str = self.endpoints["keys"][role]
+        return found
+
+    def get(self, path: str, role: Role = "operator", **query: str | int) -> Any:
+        """What the API answers to GET. Raises `ApiError`, `NotRunning`."""
+        return self._call("GET", path, role, params=query)
+
+    def post(self, path: str, body: JsonObject, role: Role = "operator") -> Any:
+        """What the API answers to POST. Raises `ApiError`, `NotRunning`."""
+        return self._call("POST", path, role, json=body)
+
+    def _call(self, method: str, path: str, role: Role, **options: Any) -> Any:
+        headers = {
+            "Authorization": f"Bearer {self.key(role)}",
+            "Idempotency-Key": secrets.token_urlsafe(24),
+        }
+        try:
+            answer = self._http.request(method, path, headers=headers, **options)
+        except httpx2.TransportError as error:
+            raise GaveUp(f"{self.endpoints['api']} ({error})", 0) from None
+        if answer.is_error:
+            raise ApiError(answer.json())
+        return answer.json()
+
+    def advance(self, seconds: int) -> JsonObject:
+        """Move the sandbox clock forward."""
+        moved: JsonObject = self.post("/v1/sandbox/clock", {"advance_s": seconds})
+        return moved
+
+    def quiesce(self, timeout_s: int = 60) -> JsonObject:
+        """Wait until nothing is pending."""
+        quiet: JsonObject = self.post("/v1/sandbox/quiesce", {"timeout_s": timeout_s})
+        return quiet
+
+
+def wait_for(
+    what: str, look: Callable[[], Found], done: Callable[[Found], bool], timeout_s: float = 60
+) -> Found:
+    """Look again and again until `done`; raises `GaveUp`."""
+    deadline = time.monotonic() + timeout_s
+    while not done(found := look()):
+        if time.monotonic() > deadline:
+            raise GaveUp(what, timeout_s)
+        time.sleep(0.05)
+    return found

@@ -1,0 +1,86 @@
+"""`sandbox pay`: a customer's wallet that pays a session like any other wallet would."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+from solders.keypair import Keypair
+
+from sandbox.chains import solana_wallet
+from sandbox.cli.endpoints import JsonObject, Running, wait_for
+from sandbox.core.errors import SandboxError
+from sandbox.core.money import format_tenge
+
+MIN_GRANT_TIYN = 5_000_000
+
+
+class NoSuchOption(SandboxError):
+    """The session cannot be paid that way."""
+
+    code = "no_such_option"
+
+    def __init__(self, session: str, chain: str) -> None:
+        super().__init__(f"{session} has no option on {chain}")
+
+
+def wallet_key(data_dir: Path, name: str) -> Keypair:
+    """The test wallet `name`, made on first use (mode 0600)."""
+    path = data_dir / "wallets" / f"{name}.json"
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(list(bytes(Keypair())), file)
+    return Keypair.from_bytes(bytes(json.loads(path.read_text())))
+
+
+def fund(running: Running, chain: str, address: str, amount_tiyn: int) -> JsonObject:
+    """A faucet grant to `address`, waited for until it is final."""
+    body = {"chain": chain, "address": address, "amount_tiyn": amount_tiyn}
+    grant = running.post("/v1/sandbox/faucet", body)
+    sent: JsonObject = wait_for(
+        "the faucet",
+        lambda: running.get(f"/v1/sandbox/faucet/{grant['id']}"),
+        lambda found: found["status"] != "pending",
+    )
+    return sent
+
+
+def pay(
+    running: Running,
+    data_dir: Path,
+    session_id: str,
+    chain: str,
+    wallet: str,
+    amount_tiyn: int | None,
+) -> JsonObject:
+    """Pay and wait until the session knows of it; answers the transaction and the session's state."""
+    session = running.get(f"/v1/checkout/sessions/{session_id}")
+    option = next((o for o in session["options"] if o["chain"] == chain), None)
+    if option is None:
+        raise NoSuchOption(session_id, chain)
+    key = wallet_key(data_dir, wallet)
+    asked_units = option["amount_units"]
+    units = (
+        asked_units if amount_tiyn is None else amount_tiyn * asked_units // session["amount_tiyn"]
+    )
+    rpc = running.endpoints["solana_rpc"]
+    if asyncio.run(solana_wallet.balance(rpc, key.pubkey(), option["mint"])) < units:
+        price = amount_tiyn or session["amount_tiyn"]
+        fund(running, chain, str(key.pubkey()), max(price, MIN_GRANT_TIYN))
+    tx = asyncio.run(solana_wallet.pay(rpc, key, option["url"], amount_units=units))
+    seen = wait_for(
+        "the payment to be confirmed",
+        lambda: running.get(f"/v1/checkout/sessions/{session_id}"),
+        lambda found: any(payment["tx"] == tx for payment in found["payments"]),
+    )
+    return {
+        "session": session_id,
+        "chain": chain,
+        "tx": tx,
+        "wallet": str(key.pubkey()),
+        "amount": format_tenge(amount_tiyn or session["amount_tiyn"]),
+        "status": seen["status"],
+        "reason": seen["reason"],
+    }

@@ -1,0 +1,101 @@
+"""The children of `sandbox up`, in order, and what `endpoints.json` says of them."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.devnets import postgres
+from sandbox.devnets.children import ChildSpec, Context, http_answers
+from sandbox.devnets.ports import LOOPBACK
+from sandbox.devnets.solana import process as solana
+
+WORLD = "sbx_world"
+PREPARED = "prepared.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `sandbox up` was asked for. Port 0 means any free one, the former one if it is."""
+
+    data_dir: Path
+    port: int = 8000
+    solana_port: int = 8899
+    slot_ms: int = 400
+    finality: int = 32
+
+
+def children(plan: Plan) -> list[ChildSpec]:
+    """PostgreSQL, Solana devnet, migrations + contracts + seeds, API, worker (DESIGN 6)."""
+
+    def environment(context: Context) -> Mapping[str, str]:
+        cluster = postgres.cluster(context)
+        return {
+            "SANDBOX_DATA_DIR": str(context.data_dir),
+            "SANDBOX_DATABASE_URL": cluster.app_url(WORLD),
+            "SANDBOX_HOST": LOOPBACK,
+            "SANDBOX_PORT": str(context.ports.get("the API", plan.port)),
+            "SANDBOX_SOLANA_RPC": _solana_rpc(context, plan),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    def as_owner(context: Context) -> Mapping[str, str]:
+        return {
+            **environment(context),
+            "SANDBOX_OWNER_URL": postgres.cluster(context).owner_url(),
+        }
+
+    def module(name: str, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", name, *arguments]
+
+    return [
+        postgres.child(),
+        ChildSpec(
+            "solana",
+            lambda context: [
+                *module("sandbox.devnets.solana"),
+                *("--host", LOOPBACK, "--port", str(_solana_port(context, plan))),
+                *("--data-dir", str(context.data_dir / "solana")),
+                *("--slot-ms", str(plan.slot_ms), "--finality", str(plan.finality), "--control"),
+            ],
+            http_answers(lambda context: _solana_rpc(context, plan) + "/health"),
+        ),
+        ChildSpec("prepare", module("sandbox.cli.prepare"), env=as_owner, one_shot=True),
+        ChildSpec("api", module("sandbox.app"), _api("/healthz", plan), env=environment),
+        ChildSpec("worker", module("sandbox.worker"), _api("/readyz", plan), env=environment),
+    ]
+
+
+def _api(path: str, plan: Plan) -> Any:
+    return http_answers(lambda context: _api_url(context, plan) + path)
+
+
+def _api_url(context: Context, plan: Plan) -> str:
+    return f"http://{LOOPBACK}:{context.ports.get('the API', plan.port)}"
+
+
+def _solana_port(context: Context, plan: Plan) -> int:
+    return context.ports.get("Solana", plan.solana_port)
+
+
+def _solana_rpc(context: Context, plan: Plan) -> str:
+    return f"http://{LOOPBACK}:{_solana_port(context, plan)}"
+
+
+async def endpoints(context: Context, plan: Plan) -> dict[str, Any]:
+    """The content of endpoints.json (DESIGN 6), once everything is ready.
+
+    From here on slots have their ordinary length: the first ones were made as fast as possible.
+    """
+    prepared = json.loads((context.data_dir / PREPARED).read_text())
+    rpc = _solana_rpc(context, plan)
+    await solana.control(rpc, "sandbox_setSlotMs", {"slotMs": plan.slot_ms})
+    return {
+        "api": _api_url(context, plan),
+        "solana_rpc": rpc,
+        "solana_ws": f"ws://{LOOPBACK}:{_solana_port(context, plan) + 1}",
+        "database": postgres.cluster(context).app_url(WORLD),
+        **prepared,
+    }

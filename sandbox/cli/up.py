@@ -1,0 +1,46 @@
+"""`sandbox up` and `sandbox down`."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from sandbox.cli import show
+from sandbox.cli.stack import Plan, children, endpoints
+from sandbox.devnets import supervisor
+from sandbox.devnets.children import Context
+
+
+def run(plan: Plan, then: Callable[[Context], Awaitable[int]] | None = None) -> int:
+    """Start the stack and stay up until asked to stop, or until `then` is done."""
+    stack = supervisor.Supervisor(plan.data_dir, children(plan), report=show.progress)
+    return asyncio.run(stack.run(lambda context: endpoints(context, plan), then))
+
+
+def up(plan: Plan, as_json: bool) -> int:
+    """Show where everything is, then stay."""
+
+    async def stay(context: Context) -> int:
+        text = (context.data_dir / "endpoints.json").read_text()
+        if as_json:
+            print(json.dumps(json.loads(text)), flush=True)  # noqa: T201 - the command's answer
+        else:
+            show.addresses(json.loads(text))
+            show.err.print(
+                "[dim]Ctrl-C stops everything; the next `sandbox up` goes on from here.[/]"
+            )
+        await asyncio.Event().wait()
+        return 0
+
+    return run(plan, stay)
+
+
+def down(data_dir: Path) -> int:
+    """Stop the sandbox of this directory."""
+    stopped = supervisor.down(data_dir)
+    show.err.print(
+        f"[green]●[/] the sandbox on {data_dir} is stopped"
+        if stopped
+        else f"no sandbox runs on {data_dir}"
+    )
+    return 0

@@ -1,0 +1,76 @@
+"""The worker: every background loop of a world in one process, or some of them with `--only`.
+
+Loops claim rows by lease or lead by term, so any number of workers may run (DESIGN 2).
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Sequence
+
+import structlog
+import uvloop
+
+from sandbox import wiring
+from sandbox.core import log as logging
+from sandbox.core.db import LostLead, is_disconnect
+from sandbox.core.errors import Unavailable
+from sandbox.core.settings import Settings
+
+log = structlog.get_logger()
+
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
+
+
+async def drive(loop: wiring.Loop, stop: asyncio.Event) -> None:
+    """Repeat one loop until `stop`: at once while there is work, with a pause after a failure.
+
+    Nothing a step does may end the loop: what failed is said and tried again from its rows.
+    """
+    pause = FIRST_PAUSE_S
+    while not stop.is_set():
+        try:
+            wait = 0.0 if await loop.step() else loop.idle_s
+            pause = FIRST_PAUSE_S
+        except LostLead:
+            log.warning("lead lost", loop=loop.name)
+            wait = pause
+        except Exception as error:
+            wait, pause = pause, min(pause * 2, LONGEST_PAUSE_S)
+            if isinstance(error, Unavailable) or is_disconnect(error):
+                log.warning("waiting for a part", loop=loop.name, error=str(error))
+            else:
+                log.exception("a step failed", loop=loop.name)
+        # A loop that always finds work still lets the others run.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), wait) if wait else await asyncio.sleep(0)
+
+
+async def run(settings: Settings, only: Sequence[str] = ()) -> None:
+    """Open the world and drive its loops until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with wiring.open_world(settings, signing=True) as world:
+        loops = [loop for loop in wiring.loops(world) if not only or loop.name in only]
+        log.info("worker runs", pid=os.getpid(), loops=[loop.name for loop in loops])
+        async with asyncio.TaskGroup() as group:
+            for loop in loops:
+                group.create_task(drive(loop, stop), name=loop.name)
+
+
+def main() -> None:
+    """`python -m sandbox.worker [--only LOOP …]`."""
+    parser = argparse.ArgumentParser(prog="sandbox.worker")
+    parser.add_argument("--only", action="append", default=[], metavar="LOOP")
+    options = parser.parse_args()
+    settings = Settings()
+    logging.configure(settings.log_level)
+    uvloop.run(run(settings, options.only))
+
+
+if __name__ == "__main__":
+    main()
