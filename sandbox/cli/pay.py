@@ -55,7 +55,7 @@ def pay(
     wallet: str,
     amount_tiyn: int | None,
 ) -> JsonObject:
-    """Pay and wait until the session knows of it; answers the transaction and the session's state."""
+    """Pay, and wait until the session knows of it."""
     session = running.get(f"/v1/checkout/sessions/{session_id}")
     option = next((o for o in session["options"] if o["chain"] == chain), None)
     if option is None:

@@ -34,8 +34,10 @@ async def _databases(owner_url: str) -> None:
     try:
         await control.execute(
             "CREATE TABLE IF NOT EXISTS world (name text PRIMARY KEY, epoch int NOT NULL,"
-            " snapshot text, command text, changed_at timestamptz NOT NULL DEFAULT now());"
-            f"INSERT INTO world (name, epoch) VALUES ('{WORLD}', 1) ON CONFLICT DO NOTHING"
+            " snapshot text, command text, changed_at timestamptz NOT NULL DEFAULT now())"
+        )
+        await control.execute(
+            "INSERT INTO world (name, epoch) VALUES ($1, 1) ON CONFLICT DO NOTHING", WORLD
         )
     finally:
         await control.close()

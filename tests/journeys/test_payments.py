@@ -1,0 +1,164 @@
+"""Real clients pay real sessions of a running sandbox."""
+
+import asyncio
+import json
+import subprocess
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from solders.keypair import Keypair
+
+from merchants.client import MerchantClient, verify_webhook
+from sandbox.chains import solana_wallet
+from sandbox.cli import pay
+from sandbox.cli.endpoints import JsonObject, Running, wait_for
+
+ROOT = Path(__file__).parents[2]
+TWENTY = 20
+
+
+@pytest.fixture
+def shop(sandbox: Running) -> Any:
+    with MerchantClient(sandbox.endpoints["api"], sandbox.key("merchant")) as client:
+        yield client
+
+
+def funded_wallet(sandbox: Running, amount_tiyn: int) -> Keypair:
+    wallet = Keypair()
+    grant = pay.fund(sandbox, "solana", str(wallet.pubkey()), amount_tiyn)
+    assert grant["status"] == "sent"
+    return wallet
+
+
+def captured(shop: MerchantClient, session_id: str) -> JsonObject:
+    return wait_for(
+        "capture",
+        lambda: shop.session(session_id),
+        lambda s: s["payment"] is not None and s["payment"]["settlement_state"] == "unsettled",
+    )
+
+
+@pytest.mark.parametrize("client", ["kit_pay.mjs", "solana_py_pay.py"])
+def test_an_unmodified_client_pays_a_session(
+    sandbox: Running, shop: MerchantClient, tmp_path: Path, client: str
+) -> None:
+    wallet = funded_wallet(sandbox, 500_000)
+    secret = tmp_path / "wallet.json"
+    secret.write_text(json.dumps(list(bytes(wallet))))
+    session = shop.create_session(250_000)
+    runner = ["node"] if client.endswith(".mjs") else [str(ROOT / ".venv/bin/python")]
+    paid = subprocess.run(
+        [
+            *runner,
+            str(ROOT / "tests/clients" / client),
+            sandbox.endpoints["solana_rpc"],
+            sandbox.endpoints["solana_ws"],
+            str(secret),
+            session["options"][0]["url"],
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+    )
+    assert paid.returncode == 0, paid.stderr
+    signature = paid.stdout.strip().splitlines()[-1]
+    final = captured(shop, session["id"])
+    assert final["status"] == "complete"
+    assert final["payment"]["tx"] == signature
+    assert final["received_units"] == 250_000
+
+
+class Receiver:
+    """A merchant's webhook endpoint that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[dict[str, str], bytes]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                outer.got.append((headers, body))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Any:
+    made = Receiver()
+    yield made
+    made.close()
+
+
+def test_twenty_sessions_paid_at_once_each_count_exactly_once(
+    sandbox: Running, shop: MerchantClient, receiver: Receiver
+) -> None:
+    endpoint = shop.post("/v1/webhook_endpoints", {"url": receiver.url, "types": ["*"]})
+    wallets = [Keypair() for _ in range(TWENTY)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda w: pay.fund(sandbox, "solana", str(w.pubkey()), 20_000), wallets))
+        sessions = list(pool.map(shop.create_session, range(10_000, 10_000 + TWENTY)))
+
+    async def pay_all() -> list[str]:
+        return await asyncio.gather(
+            *(
+                solana_wallet.pay(
+                    sandbox.endpoints["solana_rpc"], wallet, session["options"][0]["url"]
+                )
+                for wallet, session in zip(wallets, sessions, strict=True)
+            )
+        )
+
+    txs = asyncio.run(pay_all())
+    finals = [captured(shop, session["id"]) for session in sessions]
+    sandbox.quiesce()
+    assert [s["payment"]["tx"] for s in finals] == txs
+    assert all(s["received_units"] == s["amount_tiyn"] for s in finals)
+    assert all(len(s["payments"]) == 1 for s in finals)
+
+    ids = {s["id"]: s["payment"]["id"] for s in finals}
+    leaves = all_events(sandbox)
+    completed = Counter(
+        e["data"]["id"] for e in leaves if e["type"] == "checkout.session.completed"
+    )
+    final = Counter(e["data"]["id"] for e in leaves if e["type"] == "payment.final")
+    capture = Counter(e["data"]["id"] for e in leaves if e["type"] == "payment.captured")
+    for session_id, payment_id in ids.items():
+        assert completed[session_id] == final[payment_id] == capture[payment_id] == 1
+
+    hooks: dict[str, set[str]] = {}
+    for headers, body in receiver.got:
+        event = verify_webhook(endpoint["secret"], headers, body)
+        if event["type"] == "checkout.session.completed":
+            hooks.setdefault(event["data"]["id"], set()).add(headers["webhook-id"])
+    assert {session_id: len(hooks[session_id]) for session_id in ids} == dict.fromkeys(ids, 1)
+    assert sandbox.get("/v1/sandbox/audit")["ok"]
+
+
+def all_events(sandbox: Running) -> list[JsonObject]:
+    """Every event of the log, by position."""
+    events: list[JsonObject] = []
+    while True:
+        after = events[-1]["position"] if events else -1
+        page = sandbox.get("/v1/events", "regulator", after=after, limit=100)
+        events += page["data"]
+        if not page["has_more"]:
+            return events
