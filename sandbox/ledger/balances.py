@@ -1,0 +1,207 @@
+"""Balances under lock: the one place where rows of `balance` are locked, judged and moved.
+
+Accounts are created in the order of their names before any balance is locked, and balances are
+locked in the order of account ids, so two transactions can never wait for each other here.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.ledger.chart import rule_of
+from sandbox.ledger.errors import InsufficientFunds
+from sandbox.ledger.journal import Account, Leg
+
+How = Literal["posted", "pending", "post", "void"]
+"""A leg that counts at once, one that waits, and a waiting one that is posted or voided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Amounts in minor units of the account's asset.
+
+    `posted` and `available` count along the account's normal side; `available` is `posted` less
+    the pending legs that lower the account: a pending raise cannot be spent (DESIGN 4).
+    """
+
+    posted: int = 0
+    pending_debit: int = 0
+    pending_credit: int = 0
+    available: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """The balance of an account whose row this transaction holds."""
+
+    account_id: int
+    balance: Balance
+
+
+@dataclass(slots=True)
+class Move:
+    """What a transaction changes about one account; `posted` counts debits less credits."""
+
+    posted: int = 0
+    pending_debit: int = 0
+    pending_credit: int = 0
+
+
+class Moves:
+    """All changes of one transaction, netted per account."""
+
+    def __init__(self) -> None:
+        self.by_account: dict[Account, Move] = {}
+
+    def add(self, legs: Collection[Leg], how: How) -> None:
+        """Count `legs` in; `post` and `void` take out of pending what `pending` put in."""
+        for leg in legs:
+            move = self.by_account.get(leg.account)
+            if move is None:
+                move = self.by_account[leg.account] = Move()
+            if how in ("posted", "post"):
+                move.posted += leg.amount if leg.side == "D" else -leg.amount
+            if how != "posted":
+                pending = leg.amount if how == "pending" else -leg.amount
+                if leg.side == "D":
+                    move.pending_debit += pending
+                else:
+                    move.pending_credit += pending
+
+
+def _balance(account: Account, posted: int, pending_debit: int, pending_credit: int) -> Balance:
+    lowering = pending_credit if rule_of(account).normal == "D" else pending_debit
+    return Balance(posted, pending_debit, pending_credit, posted - lowering)
+
+
+def _names(accounts: Collection[Account]) -> dict[str, list[str]]:
+    ordered = sorted(set(accounts), key=lambda account: (account.book, account.asset, account.code))
+    return {
+        "books": [account.book for account in ordered],
+        "assets": [account.asset for account in ordered],
+        "codes": [account.code for account in ordered],
+    }
+
+
+_IDS = """
+SELECT a.id, a.book, a.asset, a.code
+FROM unnest(CAST(:books AS text[]), CAST(:assets AS text[]), CAST(:codes AS text[]))
+    AS w(book, asset, code)
+JOIN account a USING (book, asset, code)
+"""
+
+_CREATE_ACCOUNTS = """
+INSERT INTO account (book, asset, code, normal, floor)
+SELECT * FROM unnest(CAST(:books AS text[]), CAST(:assets AS text[]), CAST(:codes AS text[]),
+    CAST(:normals AS text[]), CAST(:floors AS bigint[]))
+ON CONFLICT DO NOTHING
+"""
+
+_CREATE_BALANCES = """
+INSERT INTO balance (account_id, posted, pending_debit, pending_credit)
+SELECT a.id, 0, 0, 0
+FROM unnest(CAST(:books AS text[]), CAST(:assets AS text[]), CAST(:codes AS text[]))
+    AS w(book, asset, code)
+JOIN account a USING (book, asset, code)
+ORDER BY a.id
+ON CONFLICT DO NOTHING
+"""
+
+_LOCK = """
+SELECT account_id, posted, pending_debit, pending_credit FROM balance
+WHERE account_id = ANY(CAST(:ids AS bigint[])) ORDER BY account_id FOR NO KEY UPDATE
+"""
+
+_READ = """
+SELECT a.book, a.asset, a.code, b.posted, b.pending_debit, b.pending_credit
+FROM unnest(CAST(:books AS text[]), CAST(:assets AS text[]), CAST(:codes AS text[]))
+    AS w(book, asset, code)
+JOIN account a USING (book, asset, code) JOIN balance b ON b.account_id = a.id
+"""
+
+_MOVE = """
+UPDATE balance b SET posted = b.posted + m.posted,
+    pending_debit = b.pending_debit + m.pending_debit,
+    pending_credit = b.pending_credit + m.pending_credit
+FROM unnest(CAST(:ids AS bigint[]), CAST(:posted AS bigint[]), CAST(:debits AS bigint[]),
+    CAST(:credits AS bigint[])) AS m(account_id, posted, pending_debit, pending_credit)
+WHERE b.account_id = m.account_id
+"""
+
+
+async def _ids(db: AsyncSession, accounts: Collection[Account]) -> dict[Account, int]:
+    result = await db.execute(text(_IDS), _names(accounts))
+    return {Account(row.book, row.asset, row.code): row.id for row in result}
+
+
+async def _create(db: AsyncSession, accounts: Collection[Account]) -> None:
+    names: dict[str, Any] = dict(_names(accounts))
+    rules = [rule_of(Account(*name)) for name in zip(*names.values(), strict=True)]
+    names |= {"normals": [rule.normal for rule in rules], "floors": [rule.floor for rule in rules]}
+    # Everyone inserts in the order of names; the loser of a race waits, then finds the row.
+    await db.execute(text(_CREATE_ACCOUNTS), names)
+    await db.execute(text(_CREATE_BALANCES), _names(accounts))
+
+
+async def lock(db: AsyncSession, accounts: Collection[Account]) -> dict[Account, Locked]:
+    """Lock the balances of all `accounts` in one pass and read them fresh; missing ones are made.
+
+    Give every account of the transaction at once: a second pass could meet another transaction's
+    first one in the opposite order.
+    """
+    if not accounts:
+        return {}
+    ids = await _ids(db, accounts)
+    missing = set(accounts) - ids.keys()
+    if missing:
+        await _create(db, missing)
+        ids |= await _ids(db, missing)
+    result = await db.execute(text(_LOCK), {"ids": sorted(ids.values())})
+    found = {row.account_id: tuple(row)[1:] for row in result}
+    return {account: Locked(id_, _balance(account, *found[id_])) for account, id_ in ids.items()}
+
+
+async def read(db: AsyncSession, accounts: Collection[Account]) -> dict[Account, Balance]:
+    """The balances of `accounts` without a lock; an account that does not exist has zeros."""
+    found = {account: Balance() for account in accounts}
+    for row in await db.execute(text(_READ), _names(accounts)):
+        account = Account(row.book, row.asset, row.code)
+        found[account] = _balance(account, row.posted, row.pending_debit, row.pending_credit)
+    return found
+
+
+def check_floors(moves: Moves, locked: Mapping[Account, Locked]) -> None:
+    """Raise `InsufficientFunds` for the first account (by id) that would go below its floor.
+
+    What the transaction does to an account is judged as a whole, not leg by leg.
+    """
+    for account, row in sorted(locked.items(), key=lambda item: item[1].account_id):
+        rule, move = rule_of(account), moves.by_account.get(account)
+        if move is None or rule.floor is None:
+            continue
+        if rule.normal == "D":
+            change = move.posted - move.pending_credit
+        else:
+            change = -move.posted - move.pending_debit
+        if change < 0 and row.balance.available + change < rule.floor:
+            raise InsufficientFunds(account.code, -change, row.balance.available)
+
+
+async def move(db: AsyncSession, moves: Moves, locked: Mapping[Account, Locked]) -> None:
+    """Write `moves` to the locked rows, in one statement."""
+    changes = moves.by_account.items()
+    await db.execute(
+        text(_MOVE),
+        {
+            "ids": [locked[account].account_id for account, _ in changes],
+            "posted": [
+                change.posted if rule_of(account).normal == "D" else -change.posted
+                for account, change in changes
+            ],
+            "debits": [change.pending_debit for _, change in changes],
+            "credits": [change.pending_credit for _, change in changes],
+        },
+    )
