@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core import clock
 from sandbox.core.canonical import canonical, sha256_hex
+from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.types import EntryHash
 from sandbox.ledger import balances as rows
 from sandbox.ledger.balances import Balance, Locked, Moves
@@ -85,8 +86,6 @@ async def record(db: AsyncSession, changes: Changes) -> dict[str, EntryHash]:
     _check_events(changes, settled)
     hashes = {ref: entry_hash(entry) for ref, entry in settled.items()}
     if changes.events:
-        from sandbox.eventlog import service as eventlog
-
         await eventlog.append_many(db, changes.events, hashes)
     return hashes
 
