@@ -1,0 +1,1 @@
+"""Checkout: sessions, matching of chain transfers, payments, refunds, the stray desk."""
