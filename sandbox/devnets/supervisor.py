@@ -246,16 +246,20 @@ class Supervisor:
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        for sign in _STOP_SIGNALS:
+        # nohup and shells that run us in the background ignore some of them on purpose.
+        heard = [sign for sign in _STOP_SIGNALS if signal.getsignal(sign) != signal.SIG_IGN]
+        for sign in heard:
             loop.add_signal_handler(sign, self.stop)
         try:
             yield
         finally:
-            for sign in _STOP_SIGNALS:
+            for sign in heard:
                 loop.remove_signal_handler(sign)
 
     def _say(self, kind: Any, child: Child | None, text: str, seconds: float | None = None) -> None:
-        self._report(Progress(kind, child.name if child else None, text, seconds))
+        # A closed terminal or pipe must not spoil the ordered stop.
+        with contextlib.suppress(OSError):
+            self._report(Progress(kind, child.name if child else None, text, seconds))
 
 
 def down(data_dir: Path, *, timeout_s: float = 60.0) -> bool:

@@ -1,0 +1,340 @@
+"""The supervisor with real children: order, health, new starts, and the ordered stop."""
+
+import asyncio
+import os
+import signal
+import socket
+import stat
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.devnets.children import LOG_CAP_BYTES, ChildFailed, ChildSpec, Context, http_answers
+from sandbox.devnets.datadir import NotADataDir, OtherVersion, read_endpoints
+from sandbox.devnets.ports import PortInUse, any_free
+from sandbox.devnets.processes import Process
+from sandbox.devnets.supervisor import KeepsDying, Patience, Progress, Supervisor, down
+from tests.devnets.stack import STUBBORN, nothing, server
+
+QUICK = Patience(deaths=4, window_s=30, first_pause_s=0.01, longest_pause_s=0.01)
+
+
+def python(name: str, code: str, **more: Any) -> ChildSpec:
+    return ChildSpec(name, [sys.executable, "-c", code], **more)
+
+
+async def alive_for_ever(_: Context) -> int:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+class Told:
+    """Everything that a supervisor reported, and a way to wait for it."""
+
+    def __init__(self) -> None:
+        self.all: list[Progress] = []
+
+    def __call__(self, progress: Progress) -> None:
+        self.all.append(progress)
+
+    def kinds(self, child: str | None) -> list[str]:
+        return [each.kind for each in self.all if each.child == child]
+
+    async def wait_for(self, kind: str, child: str | None = None) -> Progress:
+        async with asyncio.timeout(10):
+            while True:
+                for each in self.all:
+                    if (each.kind, each.child) == (kind, child):
+                        return each
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def _children() -> list[int]:
+    listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    return [int(pid) for pid in listed.split()]
+
+
+@pytest.fixture
+def children_of_ours() -> Callable[[], list[int]]:
+    """The children that this test made; the test run has a PostgreSQL of its own."""
+    before = _children()
+    return lambda: [pid for pid in _children() if pid not in before]
+
+
+async def test_a_one_shot_that_fails_ends_everything_with_its_last_words(
+    data_dir: Path, told: Told
+) -> None:
+    children = [
+        server("first", data_dir),
+        python("migrate", "import sys; sys.exit('no such table')", one_shot=True),
+        server("never", data_dir),
+    ]
+    with pytest.raises(ChildFailed, match="migrate ended with status 1: no such table") as failed:
+        await Supervisor(data_dir, children, report=told).run(nothing)
+    assert "migrate.log" in failed.value.remedy
+    assert told.kinds("never") == []
+    assert told.kinds("first") == ["starting", "ready", "stopped"]
+    assert read_endpoints(data_dir) is None
+
+
+async def test_a_one_shot_that_does_not_finish_is_ended(
+    data_dir: Path,
+    children_of_ours: Callable[[], list[int]],
+) -> None:
+    slow = python("seed", "import time; time.sleep(60)", one_shot=True, timeout_s=0.2)
+    with pytest.raises(ChildFailed, match=r"seed did not finish within 0\.2 s"):
+        await Supervisor(data_dir, [slow]).run(nothing)
+    assert children_of_ours() == []
+
+
+async def test_a_child_that_never_gets_healthy_is_ended_and_named(
+    data_dir: Path,
+    children_of_ours: Callable[[], list[int]],
+) -> None:
+    async def never(_: Context) -> bool:
+        return False
+
+    deaf = python("deaf", "import time; time.sleep(60)", ready=never, timeout_s=0.3)
+    with pytest.raises(ChildFailed, match=r"deaf was not ready within 0\.3 s"):
+        await Supervisor(data_dir, [deaf]).run(nothing)
+    assert children_of_ours() == []
+
+
+async def test_a_child_that_keeps_dying_ends_everything_with_its_reason(
+    data_dir: Path, children_of_ours: Callable[[], list[int]], told: Told
+) -> None:
+    children = [
+        server("first", data_dir),
+        python("sick", "import time, sys; time.sleep(0.05); sys.exit('out of luck')"),
+    ]
+    supervisor = Supervisor(data_dir, children, report=told, patience=QUICK)
+    with pytest.raises(KeepsDying, match=r"sick died 4 times within 30 s.*out of luck"):
+        await supervisor.run(nothing, alive_for_ever)
+    assert told.kinds("sick").count("died") == 3
+    assert told.kinds("first")[-1] == "stopped"
+    assert children_of_ours() == []
+
+
+async def test_a_child_that_dies_before_it_is_ready_is_tried_again(
+    data_dir: Path, told: Told
+) -> None:
+    late = "import pathlib, sys, time; p = pathlib.Path(sys.argv[1])\n"
+    late += "if not p.exists(): p.touch(); sys.exit(3)\ntime.sleep(60)"
+    mark = str(data_dir / "logs" / "mark")
+
+    async def ready(_: Context) -> bool:
+        await asyncio.sleep(0.2)
+        return True
+
+    spec = ChildSpec("late", [sys.executable, "-c", late, mark], ready)
+    supervisor = Supervisor(data_dir, [spec], report=told, patience=QUICK)
+
+    async def done(_: Context) -> int:
+        return 0
+
+    assert await supervisor.run(nothing, done) == 0
+    assert told.kinds("late") == ["starting", "died", "ready", "stopped"]
+
+
+async def test_a_killed_child_is_started_again_and_a_line_says_so(
+    data_dir: Path, children_of_ours: Callable[[], list[int]], told: Told
+) -> None:
+    supervisor = Supervisor(data_dir, [server("first", data_dir)], report=told, patience=QUICK)
+    run = asyncio.create_task(supervisor.run(nothing))
+    await told.wait_for("up")
+    (former,) = children_of_ours()
+    os.kill(former, signal.SIGKILL)
+    died = await told.wait_for("died", "first")
+    assert "first was ended by SIGKILL" in died.text
+    assert "it is started again" in died.text
+    await told.wait_for("restarted", "first")
+    (now,) = children_of_ours()
+    assert now != former
+    supervisor.stop()
+    assert await run == 0
+
+
+async def test_the_stop_goes_in_the_reverse_order(data_dir: Path, told: Told) -> None:
+    names = ["database", "chain", "api"]
+    supervisor = Supervisor(data_dir, [server(name, data_dir) for name in names], report=told)
+    run = asyncio.create_task(supervisor.run(nothing))
+    await told.wait_for("up")
+    supervisor.stop()
+    assert await run == 0
+    assert (data_dir / "logs" / "order").read_text().split() == ["api", "chain", "database"]
+    ready = [each.child for each in told.all if each.kind == "ready"]
+    assert ready == names
+
+
+async def test_a_child_that_ignores_the_request_is_made_to_stop(
+    data_dir: Path,
+    children_of_ours: Callable[[], list[int]],
+) -> None:
+    async def runs(context: Context) -> bool:
+        return "runs" in (context.data_dir / "logs" / "stubborn.log").read_text()
+
+    async def done(_: Context) -> int:
+        return 5
+
+    spec = python("stubborn", STUBBORN, ready=runs, stop_timeout_s=0.2)
+    began = time.monotonic()
+    assert await Supervisor(data_dir, [spec]).run(nothing, done) == 5
+    assert time.monotonic() - began < 5
+    assert children_of_ours() == []
+
+
+async def test_a_second_request_to_stop_does_not_wait(data_dir: Path, told: Told) -> None:
+    async def runs(context: Context) -> bool:
+        return "runs" in (context.data_dir / "logs" / "stubborn.log").read_text()
+
+    spec = python("stubborn", STUBBORN, ready=runs, stop_timeout_s=60)
+    supervisor = Supervisor(data_dir, [spec], report=told)
+    run = asyncio.create_task(supervisor.run(nothing))
+    await told.wait_for("up")
+    supervisor.stop()
+    await told.wait_for("stopping")
+    supervisor.stop()
+    async with asyncio.timeout(5):
+        assert await run == 0
+
+
+async def test_the_stop_is_ordered_even_when_nobody_reads_what_is_told(data_dir: Path) -> None:
+    def closed_pipe(_: Progress) -> None:
+        raise BrokenPipeError
+
+    async def done(_: Context) -> int:
+        return 0
+
+    children = [server("first", data_dir), server("second", data_dir)]
+    assert await Supervisor(data_dir, children, report=closed_pipe).run(nothing, done) == 0
+    assert (data_dir / "logs" / "order").read_text().split() == ["second", "first"]
+
+
+async def test_a_grandchild_does_not_outlive_its_parent(data_dir: Path, told: Told) -> None:
+    code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', "
+    code += "'import os, time; print(os.getpid(), flush=True); time.sleep(60)']).wait()"
+
+    async def runs(context: Context) -> bool:
+        return (context.data_dir / "logs" / "parent.log").read_text().strip().isdigit()
+
+    supervisor = Supervisor(data_dir, [python("parent", code, ready=runs)], report=told)
+    run = asyncio.create_task(supervisor.run(nothing))
+    await told.wait_for("up")
+    grandchild = Process.of(int((data_dir / "logs" / "parent.log").read_text()))
+    assert grandchild is not None
+    supervisor.stop()
+    await run
+    assert await asyncio.to_thread(grandchild.wait, 5)
+
+
+async def test_endpoints_are_private_and_there_only_while_it_is_up(
+    data_dir: Path, told: Told
+) -> None:
+    async def endpoints(context: Context) -> Mapping[str, object]:
+        return {"api": f"http://127.0.0.1:{context.ports.get('api')}"}
+
+    supervisor = Supervisor(data_dir, [server("first", data_dir)], report=told)
+    run = asyncio.create_task(supervisor.run(endpoints))
+    await told.wait_for("up")
+    path = data_dir / "endpoints.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
+    found = read_endpoints(data_dir)
+    supervisor.stop()
+    await run
+    assert found is not None
+    assert str(found["api"]).startswith("http://127.0.0.1:")
+    assert read_endpoints(data_dir) is None
+    # Later runs get the address that this one had.
+    assert await Supervisor(data_dir, []).run(endpoints, _read_endpoints(data_dir, found)) == 0
+
+
+def _read_endpoints(data_dir: Path, wanted: Mapping[str, object]) -> Any:
+    async def compare(_: Context) -> int:
+        return 0 if read_endpoints(data_dir) == wanted else 1
+
+    return compare
+
+
+async def test_a_wanted_port_that_is_in_use_is_refused_by_name(data_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        spec = ChildSpec("api", lambda context: ["api", str(context.ports.get("API", port))])
+        with pytest.raises(PortInUse, match=f"port {port} for API is in use"):
+            await Supervisor(data_dir, [spec]).run(nothing)
+
+
+async def test_a_former_port_that_is_taken_by_another_is_left_to_it(data_dir: Path) -> None:
+    seen: list[int] = []
+
+    async def endpoints(context: Context) -> Mapping[str, object]:
+        seen.append(context.ports.get("api"))
+        return {}
+
+    async def done(_: Context) -> int:
+        return 0
+
+    await Supervisor(data_dir, []).run(endpoints, done)
+    with socket.create_server(("127.0.0.1", seen[0])):
+        await Supervisor(data_dir, []).run(endpoints, done)
+    assert seen[0] != seen[1]
+
+
+async def test_data_of_another_version_is_refused_with_the_remedy(data_dir: Path) -> None:
+    data_dir.mkdir()
+    (data_dir / "version").write_text("99\n")
+    with pytest.raises(OtherVersion, match="version '99'") as refused:
+        await Supervisor(data_dir, []).run(nothing)
+    assert "move" in refused.value.remedy
+    assert [path.name for path in data_dir.iterdir()] == ["version"]
+
+
+async def test_a_folder_with_other_content_is_left_as_it_is(data_dir: Path) -> None:
+    data_dir.mkdir(mode=0o755)
+    (data_dir / "thesis.tex").write_text("mine")
+    with pytest.raises(NotADataDir, match="has content but no version file"):
+        await Supervisor(data_dir, []).run(nothing)
+    assert stat.S_IMODE(data_dir.stat().st_mode) == 0o755
+    assert [path.name for path in data_dir.iterdir()] == ["thesis.tex"]
+    assert down(data_dir) is False
+
+
+async def test_a_log_above_the_cap_is_put_aside_at_the_start(data_dir: Path) -> None:
+    async def done(_: Context) -> int:
+        return 0
+
+    await Supervisor(data_dir, []).run(nothing, done)
+    log = data_dir / "logs" / "first.log"
+    log.write_text("old runs as" + " " * LOG_CAP_BYTES)
+    await Supervisor(data_dir, [server("first", data_dir)]).run(nothing, done)
+    assert log.stat().st_size < 1000
+    assert log.with_suffix(".log.1").stat().st_size > LOG_CAP_BYTES
+
+
+async def test_a_page_that_answers_200_is_health_and_nothing_else_is(data_dir: Path) -> None:
+    port = any_free()
+    page = python(
+        "page",
+        "import http.server, sys, os; os.chdir(sys.argv[1] if sys.argv[1:] else '/usr');"
+        f"http.server.test(http.server.SimpleHTTPRequestHandler, port={port}, bind='127.0.0.1')",
+        ready=http_answers(lambda _: f"http://127.0.0.1:{port}/"),
+    )
+
+    async def wrong_path(context: Context) -> int:
+        return int(await http_answers(lambda _: f"http://127.0.0.1:{port}/no-such")(context))
+
+    assert await Supervisor(data_dir, [page]).run(nothing, wrong_path) == 0
