@@ -1,0 +1,225 @@
+"""`sandbox bench`: what the sandbox does on this machine, against what the parts alone can do.
+
+Every figure is taken in one run, so that ratios mean something on a shared and noisy machine.
+"""
+
+import asyncio
+import json
+import os
+import platform
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from rich.table import Table
+from solders.keypair import Keypair
+
+from sandbox.chains import solana_wallet
+from sandbox.cli import measure, pay, show
+from sandbox.cli.bench_limits import litesvm_transfers_per_second
+from sandbox.cli.endpoints import Running
+
+PRICE_TIYN = 1_000
+CONNECTIONS = 16
+SLOT_MS = 100
+START_TIMEOUT_S = 120
+
+
+@dataclass(slots=True)
+class Figures:
+    """The table that a run gives."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, name: str, value: float, unit: str, limit: float | None = None) -> None:
+        ratio = round(value / limit, 4) if limit else None
+        self.rows.append({"name": name, "value": round(value, 2), "unit": unit, "ratio": ratio})
+
+    def value(self, name: str) -> float:
+        found: float = next(row["value"] for row in self.rows if row["name"] == name)
+        return found
+
+
+def run(payments: int, as_json: bool) -> int:
+    """Start a sandbox of its own, measure, stop it."""
+    folder = Path(tempfile.mkdtemp(prefix="kzte-bench-"))
+    figures = Figures()
+    try:
+        show.err.print("limit: raw LiteSVM")
+        figures.add("raw LiteSVM transfers", litesvm_transfers_per_second(2_000), "1/s")
+        process, running, payable_s = _start(folder)
+        try:
+            figures.add("start to first payable checkout", payable_s, "s")
+            _memory(figures, process.pid, "PSS of all processes, idle")
+            asyncio.run(_load(figures, running, folder, payments))
+            _memory(figures, process.pid, "PSS of all processes, after the load")
+        finally:
+            process.terminate()
+            process.wait(30)
+        again_process, _, again_s = _start(folder)
+        again_process.terminate()
+        again_process.wait(30)
+        figures.add("start again on the same data", again_s, "s")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    if as_json:
+        print(  # noqa: T201 - the command's answer
+            json.dumps({"machine": machine, "payments": payments, "figures": figures.rows})
+        )
+    else:
+        _print(figures, machine, payments)
+    return 0
+
+
+def _start(folder: Path) -> tuple[subprocess.Popen[str], Running, float]:
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "sandbox.cli", "up", "--json"),
+            *("--data-dir", str(folder / "sandbox"), "--port", "0", "--solana-port", "0"),
+            *("--slot-ms", str(SLOT_MS)),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    running = Running(json.loads(process.stdout.readline()))
+    running.post(
+        "/v1/checkout/sessions", {"amount_tiyn": PRICE_TIYN, "currency": "KZT"}, "merchant"
+    )
+    return process, running, time.monotonic() - began
+
+
+def _memory(figures: Figures, pid: int, name: str) -> None:
+    figures.add(name, measure.pss_bytes(measure.family(pid)) / 1e6, "MB")
+
+
+def _processes(folder: Path) -> dict[str, list[int]]:
+    children = json.loads((folder / "sandbox" / "children.json").read_text())
+    return {child["name"]: measure.family(child["pid"]) for child in children}
+
+
+async def _load(figures: Figures, running: Running, folder: Path, payments: int) -> None:
+    async with httpx2.AsyncClient(
+        base_url=running.endpoints["api"],
+        headers={"Authorization": f"Bearer {running.key('merchant')}"},
+        timeout=60,
+        limits=httpx2.Limits(max_connections=CONNECTIONS),
+    ) as http:
+        await _empty_route(figures, http)
+        sessions, _ = await _sessions(figures, http, payments, "session creation")
+        wallet = Keypair()
+        pay.fund(running, "solana", str(wallet.pubkey()), 3 * payments * PRICE_TIYN)
+        limit = figures.value("raw LiteSVM transfers")
+        began, before = time.monotonic(), _cpu(folder)
+        await _pay(running, wallet, sessions)
+        await _sequenced(http, sessions)
+        seconds, after = time.monotonic() - began, _cpu(folder)
+        figures.add("payments, sessions made before", payments / seconds, "1/s", limit)
+        for name, used in after.items():
+            figures.add(f"CPU per payment: {name}", (used - before[name]) * 1000 / payments, "ms")
+        began = time.monotonic()
+        sessions, _ = await _sessions(None, http, payments, "")
+        await _pay(running, wallet, sessions)
+        await _sequenced(http, sessions)
+        figures.add(
+            "payments, with HTTP creation", payments / (time.monotonic() - began), "1/s", limit
+        )
+
+
+def _cpu(folder: Path) -> dict[str, float]:
+    used = {name: measure.cpu_seconds(pids) for name, pids in _processes(folder).items()}
+    used["load generator"] = time.process_time()
+    return used
+
+
+async def _empty_route(figures: Figures, http: httpx2.AsyncClient) -> None:
+    async def worker(count: int) -> None:
+        for _ in range(count):
+            (await http.get("/healthz")).raise_for_status()
+
+    began = time.monotonic()
+    await asyncio.gather(*(worker(50) for _ in range(CONNECTIONS)))
+    figures.add("empty route", 50 * CONNECTIONS / (time.monotonic() - began), "1/s")
+
+
+async def _sessions(
+    figures: Figures | None, http: httpx2.AsyncClient, count: int, name: str
+) -> tuple[list[dict[str, Any]], float]:
+    made: list[dict[str, Any]] = []
+    took: list[float] = []
+
+    async def worker(share: int) -> None:
+        for _ in range(share):
+            began = time.monotonic()
+            answer = await http.post(
+                "/v1/checkout/sessions",
+                json={"amount_tiyn": PRICE_TIYN, "currency": "KZT"},
+                headers={"Idempotency-Key": secrets.token_hex(12)},
+            )
+            took.append((time.monotonic() - began) * 1000)
+            made.append(answer.raise_for_status().json())
+
+    began = time.monotonic()
+    shares = [count // CONNECTIONS + (i < count % CONNECTIONS) for i in range(CONNECTIONS)]
+    await asyncio.gather(*(worker(share) for share in shares))
+    seconds = time.monotonic() - began
+    if figures is not None:
+        figures.add(f"{name}, {CONNECTIONS} connections", count / seconds, "1/s",
+                    figures.value("empty route"))  # fmt: skip
+        figures.add(f"{name} p50", measure.percentile(took, 0.50), "ms")
+        figures.add(f"{name} p99", measure.percentile(took, 0.99), "ms")
+    return made, seconds
+
+
+async def _pay(running: Running, wallet: Keypair, sessions: list[dict[str, Any]]) -> None:
+    urls = [session["options"][0]["url"] for session in sessions]
+    await solana_wallet.pay_many(running.endpoints["solana_rpc"], wallet, urls)
+
+
+async def _sequenced(http: httpx2.AsyncClient, sessions: list[dict[str, Any]]) -> None:
+    """Until every session is complete and its completion stands in the log."""
+    last = [sessions[0]["id"], sessions[-1]["id"]]
+    missing = {session["id"] for session in sessions}
+    deadline = time.monotonic() + 120
+    after = _sequenced_cursor.get("after", 0)
+    while missing and time.monotonic() < deadline:
+        page = (
+            (
+                await http.get(
+                    "/v1/events",
+                    params={"after": after, "limit": 100, "type": "checkout.session.completed"},
+                )
+            )
+            .raise_for_status()
+            .json()
+        )
+        for event in page["data"]:
+            missing.discard(event["data"]["id"])
+            after = event["sequence"]
+        if not page["has_more"]:
+            await asyncio.sleep(0.02)
+    _sequenced_cursor["after"] = after
+    if missing:
+        raise TimeoutError(f"{len(missing)} sessions of {last} were not completed")
+
+
+_sequenced_cursor: dict[str, int] = {}
+
+
+def _print(figures: Figures, machine: str, payments: int) -> None:
+    table = Table(title=f"KZTE Sandbox bench: {payments} payments, {machine}", title_justify="left")
+    for column in ("figure", "value", "unit", "ratio to limit"):
+        table.add_column(column, justify="left" if column in ("figure", "unit") else "right")
+    for row in figures.rows:
+        ratio = "" if row["ratio"] is None else f"{row['ratio']:.4f}"
+        table.add_row(row["name"], f"{row['value']:,.2f}", row["unit"], ratio)
+    show.out.print(table)
