@@ -30,7 +30,6 @@ from sandbox.devnets.processes import Process, kill_group
 
 _CHILDREN: Final = "children.json"
 _ORPHAN_S: Final = 10.0
-_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Endpoints = Callable[[Context], Awaitable[Mapping[str, Any]]]
 Then = Callable[[Context], Awaitable[int]]
@@ -246,8 +245,10 @@ class Supervisor:
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        # nohup and shells that run us in the background ignore some of them on purpose.
-        heard = [sign for sign in _STOP_SIGNALS if signal.getsignal(sign) != signal.SIG_IGN]
+        # nohup ignores HUP on purpose; INT is heard even where a shell's `&` has it ignored.
+        heard = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            heard.append(signal.SIGHUP)
         for sign in heard:
             loop.add_signal_handler(sign, self.stop)
         try:

@@ -80,6 +80,22 @@ def test_ctrl_c_and_term_both_stop_in_order(
     assert holder(tmp_path / "data") is None
 
 
+def test_it_hears_ctrl_c_where_a_shell_has_it_ignored_and_lets_nohup_have_its_way(
+    up: Callable[..., Stack],
+) -> None:
+    former = {sign: signal.signal(sign, signal.SIG_IGN) for sign in (signal.SIGINT, signal.SIGHUP)}
+    try:
+        stack = up()
+    finally:
+        for sign, handler in former.items():
+            signal.signal(sign, handler)
+    stack.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        stack.wait(0.3)
+    stack.send_signal(signal.SIGINT)
+    assert stack.wait(10) == 0
+
+
 def test_a_stop_during_the_start_ends_what_was_started(
     up: Callable[..., Stack], tmp_path: Path
 ) -> None:
