@@ -1,0 +1,180 @@
+"""What a user does to a sandbox, and what happens to its processes; nothing may be lost."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from merchants.client import MerchantClient
+from sandbox.cli import pay
+from sandbox.cli.endpoints import Running, wait_for
+from sandbox.devnets.ports import any_free
+from tests.journeys.stack import Stack, command, last_json
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Stack]:
+    """A stack that the test may hurt."""
+    stack = Stack(tmp_path / "sandbox")
+    stack.up()
+    yield stack
+    stack.down()
+
+
+def rpc(sandbox: Running, method: str, *params: object) -> object:
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
+    return httpx2.post(sandbox.endpoints["solana_rpc"], json=body).json()["result"]
+
+
+def shop_of(sandbox: Running) -> MerchantClient:
+    return MerchantClient(sandbox.endpoints["api"], sandbox.key("merchant"), tries=7)
+
+
+def pay_one(sandbox: Running, stack: Stack) -> str:
+    with shop_of(sandbox) as shop:
+        session = shop.create_session(20_000)
+        tx: str = pay.pay(sandbox, stack.data_dir, session["id"], "solana", "resident", None)["tx"]
+        wait_for(
+            "capture",
+            lambda: shop.session(session["id"]),
+            lambda s: s["payments"][0]["settlement_state"] == "unsettled",
+        )
+    return tx
+
+
+def test_a_stopped_sandbox_goes_on_where_it_was(own: Stack, tmp_path: Path) -> None:
+    assert own.running is not None
+    genesis = rpc(own.running, "getGenesisHash")
+    tx = pay_one(own.running, own)
+    own.running.quiesce()
+    reserve = own.running.get("/v1/reserve")
+    old = tmp_path / "old-checkpoint"
+    old.write_bytes(httpx2.get(own.running.endpoints["api"] + "/log/checkpoint").content)
+    keys = own.running.endpoints["keys"]
+    own.down()
+    assert not (own.data_dir / "endpoints.json").exists()
+
+    again = own.up()
+    assert rpc(again, "getGenesisHash") == genesis
+    statuses = rpc(again, "getSignatureStatuses", [tx], {"searchTransactionHistory": True})
+    assert isinstance(statuses, dict)
+    assert statuses["value"][0]["confirmationStatus"] == "finalized"
+    assert again.get("/v1/reserve") == reserve
+    assert again.endpoints["keys"] == keys
+    verified = command(
+        "log", "verify", "--since", str(old), "--data-dir", str(own.data_dir), "--json"
+    )
+    assert verified.returncode == 0, verified.stdout
+    assert last_json(verified.stdout)["since_size"] > 0
+    pay_one(again, own)
+    audited = command("audit", "--data-dir", str(own.data_dir))
+    assert audited.returncode == 0, audited.stdout
+
+
+@pytest.mark.parametrize("child", ["solana", "postgres", "worker", "api"])
+def test_a_child_killed_in_the_middle_of_a_payment_comes_back_and_nothing_is_lost(
+    own: Stack, child: str
+) -> None:
+    sandbox = own.running
+    assert sandbox is not None
+    pay_one(sandbox, own)
+    with shop_of(sandbox) as shop:
+        session = shop.create_session(30_000)
+        os.kill(own.pids()[child], signal.SIGKILL)
+        # The customer tries again as people do: with the same session.
+        paid = None
+        for _ in range(40):
+            try:
+                paid = pay.pay(sandbox, own.data_dir, session["id"], "solana", "resident", None)
+                break
+            except Exception as error:
+                last = error
+                time.sleep(0.25)
+        assert paid is not None, last
+        final = wait_for(
+            "capture",
+            lambda: shop.session(session["id"]),
+            lambda s: bool(s["payments"]) and s["payments"][0]["settlement_state"] == "unsettled",
+        )
+        assert final["status"] == "complete"
+    wait_for(
+        "quiet",
+        lambda: command("audit", "--data-dir", str(own.data_dir)).returncode,
+        lambda code: code == 0,
+    )
+    log = (own.data_dir.parent / "up.log").read_text()
+    assert f"{child} was ended by SIGKILL" in log
+    assert f"{child} is back" in log
+
+
+def test_a_second_up_on_the_same_data_is_refused_and_the_first_still_answers(own: Stack) -> None:
+    second = command("up", "--port", "0", "--solana-port", "0", "--data-dir", str(own.data_dir))
+    assert second.returncode != 0
+    assert "already runs" in second.stderr
+    assert "sandbox down" in second.stderr
+    assert own.running is not None
+    assert own.running.get("/v1/reserve")["minting"] == "on"
+
+
+def test_a_port_in_use_is_refused_in_one_line_and_leaves_no_process(
+    stack: Stack, tmp_path: Path
+) -> None:
+    assert stack.running is not None
+    taken = stack.running.endpoints["api"].rsplit(":", 1)[1]
+    refused = command(
+        *("up", "--port", taken, "--solana-port", str(any_free())),
+        *("--data-dir", str(tmp_path / "other")),
+    )
+    assert refused.returncode != 0
+    assert f"port {taken}" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    still = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    assert str(tmp_path / "other") not in still.stdout
+
+
+def test_down_stops_everything_it_started_and_nothing_else(tmp_path: Path) -> None:
+    one = Stack(tmp_path / "one")
+    one.up()
+    pids = one.pids()
+    stopped = command("down", "--data-dir", str(one.data_dir))
+    assert stopped.returncode == 0, stopped.stderr
+    assert one.process is not None
+    assert one.process.wait(10) == 0
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
+
+
+def test_commands_without_a_sandbox_say_how_to_start_one(tmp_path: Path) -> None:
+    asked = command("audit", "--data-dir", str(tmp_path))
+    assert asked.returncode == 1
+    assert "sandbox up" in asked.stderr
+    assert "Traceback" not in asked.stderr
+
+
+def test_the_secret_files_are_for_their_owner_only(stack: Stack) -> None:
+    endpoints = stack.data_dir / "endpoints.json"
+    assert endpoints.stat().st_mode & 0o777 == 0o600
+    assert stack.data_dir.stat().st_mode & 0o777 == 0o700
+    for path in (stack.data_dir / "keys").rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_an_altered_export_is_found_byte_by_byte(stack: Stack, tmp_path: Path) -> None:
+    sandbox = stack.running
+    assert sandbox is not None
+    folder, vkey = tmp_path / "log", sandbox.endpoints["log_vkey"]
+    exported = command("log", "export", str(folder), "--data-dir", str(stack.data_dir))
+    assert exported.returncode == 0, exported.stderr
+    clean = command("log", "verify", str(folder), "--vkey", vkey)
+    assert clean.returncode == 0, clean.stdout
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        good = path.read_bytes()
+        middle = len(good) // 2
+        path.write_bytes(good[:middle] + bytes([good[middle] ^ 1]) + good[middle + 1 :])
+        found = command("log", "verify", str(folder), "--vkey", vkey)
+        assert found.returncode == 1, path
+        path.write_bytes(good)
