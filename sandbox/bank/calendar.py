@@ -1,0 +1,58 @@
+"""Banking days of Kazakhstan, and the value date that follows from a moment (KAZAKHSTAN 2.8)."""
+
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import holidays
+
+ZONE: Final = ZoneInfo("Asia/Almaty")
+CUT_OFF: Final = time(18, 0)
+OPENS: Final = time(9, 0)
+_SATURDAY = 5
+
+
+@lru_cache(maxsize=64)
+def _days_off(year: int) -> frozenset[date]:
+    return frozenset(holidays.country_holidays("KZ", years=year))
+
+
+def is_banking_day(day: date) -> bool:
+    """Monday to Friday, but for public holidays and the days off they move to."""
+    return day.weekday() < _SATURDAY and day not in _days_off(day.year)
+
+
+def next_banking_day(after: date) -> date:
+    """The first banking day later than `after`."""
+    day = after + timedelta(days=1)
+    while not is_banking_day(day):
+        day += timedelta(days=1)
+    return day
+
+
+def local_date(moment: datetime) -> date:
+    """The date in Almaty at an aware `moment`."""
+    return moment.astimezone(ZONE).date()
+
+
+def cut_off_of(day: date) -> datetime:
+    """The moment of the cut-off of `day`; there is one every day, banking day or not."""
+    return datetime.combine(day, CUT_OFF, ZONE)
+
+
+def last_cut_off(moment: datetime) -> date:
+    """The day whose cut-off is the newest that is not later than `moment`."""
+    day = local_date(moment)
+    return day if cut_off_of(day) <= moment else day - timedelta(days=1)
+
+
+def value_date(moment: datetime) -> date:
+    """When the bank pays what is settled at `moment`: the banking day after its cut-off's day."""
+    day = local_date(moment)
+    return next_banking_day(day if moment <= cut_off_of(day) else day + timedelta(days=1))
+
+
+def bank_opens(day: date) -> datetime:
+    """From when the bank books the payments of a value date; a day off moves to the next day."""
+    return datetime.combine(day if is_banking_day(day) else next_banking_day(day), OPENS, ZONE)

@@ -1,0 +1,238 @@
+"""The port: messages to and from the bank, statements, and what is still under way."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.bank import calendar
+from sandbox.bank.accounts import CURRENCY
+from sandbox.bank.models import BankAccount, BankMessage, Kind
+from sandbox.core import clock
+from sandbox.core.http import Page
+
+MAX_REFERENCE_LENGTH = 35  # ISO 20022, Max35Text
+
+
+@dataclass(frozen=True, slots=True)
+class CreditTransfer:
+    """An instruction to pay (pacs.008). `knp` and `kbe` are the payment codes (KAZAKHSTAN 2.7)."""
+
+    end_to_end_id: str
+    debtor_iban: str
+    creditor_iban: str
+    creditor: str
+    creditor_name: str
+    amount_tiyn: int
+    value_date: date
+    knp: str
+    kbe: str
+
+
+async def hand_over(db: AsyncSession, order: CreditTransfer) -> None:
+    """Give the bank a payment order, in the transaction of its pending ledger entry."""
+    assert 0 < len(order.end_to_end_id) <= MAX_REFERENCE_LENGTH
+    assert order.amount_tiyn > 0
+    body = {
+        "end_to_end_id": order.end_to_end_id,
+        "debtor_iban": order.debtor_iban,
+        "creditor_iban": order.creditor_iban,
+        "creditor": order.creditor,
+        "creditor_name": order.creditor_name,
+        "amount_tiyn": order.amount_tiyn,
+        "currency": CURRENCY,
+        "value_date": order.value_date.isoformat(),
+        "knp": order.knp,
+        "kbe": order.kbe,
+    }
+    db.add(
+        BankMessage(
+            direction="out",
+            kind=Kind.credit_transfer,
+            ref=order.end_to_end_id,
+            end_to_end_id=order.end_to_end_id,
+            body=body,
+            created_at=await clock.now(db),
+        )
+    )
+    await db.flush()
+
+
+async def unread(
+    db: AsyncSession, kinds: Collection[Kind], *, limit: int = 50
+) -> Sequence[BankMessage]:
+    """Messages from the bank that nobody has read, oldest first, locked until the commit.
+
+    Of one payment only the oldest comes, so that an answer is never read before an earlier one.
+    """
+    later = text(
+        "NOT EXISTS (SELECT FROM bank_message earlier WHERE earlier.direction = 'in'"
+        " AND earlier.read_at IS NULL AND earlier.id < bank_message.id"
+        " AND earlier.end_to_end_id = bank_message.end_to_end_id)"
+    )
+    found = (
+        select(BankMessage)
+        .where(
+            col(BankMessage.direction) == "in",
+            col(BankMessage.read_at).is_(None),
+            col(BankMessage.kind).in_(list(kinds)),
+            later,
+        )
+        .order_by(col(BankMessage.id))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    )
+    return (await db.exec(found)).all()
+
+
+async def mark_read(db: AsyncSession, message: BankMessage) -> None:
+    """Say that the message was acted upon, in the transaction of the acts."""
+    assert message.read_at is None
+    message.read_at = await clock.now(db)
+    db.add(message)
+    await db.flush()
+
+
+async def account(db: AsyncSession, iban: str) -> BankAccount | None:
+    """The account with this number, if a bank has it."""
+    return await db.get(BankAccount, iban)
+
+
+async def balance(db: AsyncSession, iban: str) -> int:
+    """What the bank has booked on the account, in tiyn: credits less debits, from its lines."""
+    total: int = await db.scalar(
+        text(
+            "SELECT coalesce(sum(CASE side WHEN 'credit' THEN amount_tiyn ELSE -amount_tiyn END),"
+            " 0)::bigint FROM bank_sim.booking WHERE iban = :iban"
+        ),
+        {"iban": iban},
+    )
+    return total
+
+
+async def unread_movements(db: AsyncSession, iban: str) -> int:
+    """Booked credits less debits on `iban` whose messages nobody has read yet, in tiyn.
+
+    It is the difference between statement and ledger that needs no explanation (CONTRACT 10).
+    """
+    total: int = await db.scalar(
+        text(
+            "SELECT coalesce(sum(CASE kind WHEN :debit THEN -(body->>'amount_tiyn')::bigint"
+            " ELSE (body->>'amount_tiyn')::bigint END), 0)::bigint FROM bank_message"
+            " WHERE direction = 'in' AND read_at IS NULL AND kind IN (:debit, :credit, :returned)"
+            " AND body->>'iban' = :iban"
+        ),
+        {
+            "iban": iban,
+            "debit": Kind.debit_notice,
+            "credit": Kind.credit_notice,
+            "returned": Kind.returned,
+        },
+    )
+    # A payment between two accounts of the same holder comes with one notice, the payer's.
+    incoming: int = await db.scalar(
+        text(
+            "SELECT coalesce(sum((body->>'amount_tiyn')::bigint), 0)::bigint FROM bank_message"
+            " WHERE direction = 'in' AND read_at IS NULL AND kind = :debit"
+            " AND body->>'creditor_iban' = :iban"
+        ),
+        {"iban": iban, "debit": Kind.debit_notice},
+    )
+    return total + incoming
+
+
+async def statements(db: AsyncSession, iban: str, page: Page) -> list[dict[str, Any]]:
+    """Statements of the account, newest first, one for each day with lines and one for today.
+
+    closing = opening + credits - debits, and a day opens with what the day before closed.
+    Cursors are dates. An account without lines has today's only.
+    """
+    condition, order, values = page.clause("day")
+    days = await db.execute(
+        text(
+            "WITH lines AS (SELECT to_char(booked_on, 'YYYY-MM-DD') AS day,"  # noqa: S608
+            " CASE side WHEN 'credit' THEN amount_tiyn ELSE -amount_tiyn END AS moved"
+            " FROM bank_sim.booking WHERE iban = :iban),"
+            " days AS (SELECT day, sum(moved) AS moved FROM"
+            " (SELECT day, moved FROM lines UNION ALL SELECT :today, 0) AS marked GROUP BY day),"
+            " running AS (SELECT day, moved::bigint AS moved,"
+            " (sum(moved) OVER (ORDER BY day))::bigint AS closing FROM days)"
+            f" SELECT day, moved, closing FROM running WHERE true{condition}{order}"
+        ),
+        {
+            "iban": iban,
+            "today": calendar.local_date(await clock.now(db)).isoformat(),
+            **values,
+        },
+    )
+    made = {
+        row.day: {
+            "object": "bank_statement",
+            "id": row.day,
+            "iban": iban,
+            "date": row.day,
+            "currency": CURRENCY,
+            "opening_tiyn": row.closing - row.moved,
+            "closing_tiyn": row.closing,
+            "lines": [],
+        }
+        for row in days
+    }
+    if made:
+        await _add_lines(db, iban, made)
+    return list(made.values())
+
+
+async def _add_lines(db: AsyncSession, iban: str, made: dict[str, dict[str, Any]]) -> None:
+    lines = await db.execute(
+        text(
+            "SELECT to_char(booked_on, 'YYYY-MM-DD') AS day, ref, end_to_end_id, amount_tiyn,"
+            " side, value_date, booked_at FROM bank_sim.booking"
+            " WHERE iban = :iban AND booked_on BETWEEN :first AND :last ORDER BY id"
+        ),
+        {
+            "iban": iban,
+            "first": date.fromisoformat(min(made)),
+            "last": date.fromisoformat(max(made)),
+        },
+    )
+    for row in lines:
+        made[row.day]["lines"].append(
+            {
+                "ref": row.ref,
+                "end_to_end_id": row.end_to_end_id,
+                "amount_tiyn": row.amount_tiyn,
+                "side": row.side,
+                "value_date": row.value_date.isoformat(),
+                "booked_at": clock.iso(row.booked_at),
+            }
+        )
+
+
+async def busy(db: AsyncSession) -> list[str]:
+    """What the bank has yet to do now; orders for a later value date do not count."""
+    orders = await db.scalar(
+        text("SELECT count(*) FROM bank_message WHERE direction = 'out' AND read_at IS NULL")
+    )
+    due = await db.scalar(
+        text(
+            "SELECT count(*) FROM bank_sim.payment_order"
+            " WHERE status = 'accepted' AND due_at <= sandbox_now()"
+        )
+    )
+    answers = await db.scalar(
+        text("SELECT count(*) FROM bank_message WHERE direction = 'in' AND read_at IS NULL")
+    )
+    left = []
+    if orders:
+        left.append(f"payment orders the bank has not read: {orders}")
+    if due:
+        left.append(f"payment orders due at the bank: {due}")
+    if answers:
+        left.append(f"bank messages not read: {answers}")
+    return left
