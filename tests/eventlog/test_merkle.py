@@ -1,6 +1,8 @@
+from collections.abc import Callable
+
 from hypothesis import given
 from hypothesis import strategies as st
-from pymerkle import InmemoryTree
+from pymerkle import InmemoryTree  # type: ignore[import-untyped]
 
 from sandbox.eventlog import merkle, tiles
 from sandbox.eventlog.merkle import leaf_hash, verify_consistency, verify_inclusion
@@ -13,7 +15,7 @@ def hashes_of(size: int) -> list[bytes]:
     return [leaf_hash(b"%d" % i) for i in range(size)]
 
 
-def reader(hashes: list[bytes]):
+def reader(hashes: list[bytes]) -> Callable[[merkle.Subtree], bytes]:
     return lambda subtree: merkle.complete_root(
         hashes[subtree[1] << subtree[0] : (subtree[1] + 1) << subtree[0]]
     )

@@ -1,0 +1,189 @@
+"""I8, the log's part: the tree recomputed from every stored event is what was signed."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.core.checks import Check
+from sandbox.core.clock import iso
+from sandbox.eventlog import leaf as leaves
+from sandbox.eventlog.checkpoint import open_checkpoint
+from sandbox.eventlog.merkle import Tree, leaf_hash
+from sandbox.eventlog.note import BadNote, Verifier
+
+ID = "I8"
+_PAGE = 5_000
+_SHOWN = 3
+
+_PAGE_OF_ENTRIES = text(
+    """
+    SELECT l.position, l.leaf_hash, l.merchant AS owner,
+        e.id, e.type, e.created, e.merchant, e.leaf, e.private, e.salt
+    FROM log_entry l LEFT JOIN event e ON e.id = l.event_id
+    WHERE l.epoch = :epoch AND l.position >= :first AND l.position < :size
+    ORDER BY l.position LIMIT :page
+    """
+)
+
+_BROKEN_SEQUENCES = text(
+    """
+    SELECT DISTINCT merchant FROM (
+        SELECT merchant, sequence,
+            row_number() OVER (PARTITION BY merchant ORDER BY position) AS expected
+        FROM log_entry WHERE epoch = :epoch AND merchant IS NOT NULL
+    ) AS numbered WHERE sequence <> expected
+    """
+)
+
+_LOST = text(
+    """
+    SELECT id FROM event
+    WHERE NOT EXISTS (SELECT FROM log_entry WHERE log_entry.event_id = event.id)
+        AND NOT EXISTS (SELECT FROM event_queue WHERE event_queue.event_id = event.id)
+    LIMIT 10
+    """
+)
+
+_UNSIGNED = text(
+    """
+    SELECT count(*) FROM log_entry WHERE epoch = :epoch AND position >= (
+        SELECT coalesce(max(size), 0) FROM checkpoint WHERE epoch = :epoch
+    )
+    """
+)
+
+
+class _Faults(list[str]):
+    def say(self) -> str:
+        more = f" and {len(self) - _SHOWN} more" if len(self) > _SHOWN else ""
+        return "; ".join(self[:_SHOWN]) + more
+
+
+async def i8_log(db: AsyncSession, verifier_key: str) -> list[Check]:
+    """Recompute every epoch's tree from the stored leaves and compare it with what was signed.
+
+    `verifier_key` is the log's key as its readers know it; the database's own copy is not trusted.
+    One check per epoch (root and size on both sides), one for events that the log lost.
+    """
+    known = Verifier.parse(verifier_key)
+    epochs = (await db.execute(text("SELECT epoch, origin FROM log_epoch ORDER BY epoch"))).all()
+    checks = [await _epoch(db, row.epoch, Verifier(row.origin, known.public)) for row in epochs]
+    if known.name not in {row.origin for row in epochs}:
+        checks.append(Check(ID, False, None, known.name, "no log of this origin was ever opened"))
+    lost = [row.id for row in await db.execute(_LOST)]
+    detail = "every event has a position or waits for one"
+    if lost:
+        detail = f"neither in the log nor in its queue: {', '.join(lost)}"
+    checks.append(Check(ID, not lost, len(lost), 0, detail))
+    return checks
+
+
+async def _epoch(db: AsyncSession, epoch: int, verifier: Verifier) -> Check:
+    faults = _Faults()
+    signed = await _signed_roots(db, epoch, verifier, faults)
+    size = max(signed, default=0)
+    if not signed:
+        faults.append("no checkpoint")
+    tree = Tree()
+    nodes: dict[tuple[int, int], bytes] = {}
+    _compare(tree, signed, faults)
+    async for rows in _pages(db, epoch, size):
+        for row in rows:
+            if row.position != tree.size:
+                faults.append(f"position {tree.size} is missing")
+                return _answer(epoch, tree, size, signed, faults)
+            hash_ = b"" if row.leaf is None else leaf_hash(row.leaf)
+            if hash_ != row.leaf_hash:
+                faults.append(f"position {row.position}: the stored hash is not its leaf's")
+            if row.leaf is not None:
+                faults.extend(_event_faults(row))
+            nodes.update(((level, index), node) for level, index, node in tree.extend([hash_]))
+            if tree.size in signed:
+                _compare(tree, signed, faults)
+    if tree.size != size:
+        faults.append(f"position {tree.size} is missing")
+    stored = await db.execute(
+        text("SELECT level, index, hash FROM log_node WHERE epoch = :epoch"), {"epoch": epoch}
+    )
+    kept = {(row.level, row.index): row.hash for row in stored}
+    # The log may have grown since its checkpoints were read: only what they cover is compared.
+    faults += [
+        f"tile hash {level}/{index} is not that of its tile"
+        for (level, index), node in nodes.items()
+        if kept.get((level, index)) != node
+    ]
+    for row in await db.execute(_BROKEN_SEQUENCES, {"epoch": epoch}):
+        faults.append(f"the sequence of {row.merchant} has a gap")
+    unsigned = await db.scalar(_UNSIGNED, {"epoch": epoch})
+    if unsigned:
+        faults.append(f"{unsigned} entries stand behind the newest checkpoint")
+    return _answer(epoch, tree, size, signed, faults)
+
+
+async def _signed_roots(
+    db: AsyncSession, epoch: int, verifier: Verifier, faults: _Faults
+) -> dict[int, bytes]:
+    signed: dict[int, bytes] = {}
+    rows = await db.execute(
+        text("SELECT size, root, note FROM checkpoint WHERE epoch = :epoch ORDER BY size"),
+        {"epoch": epoch},
+    )
+    for row in rows:
+        signed[row.size] = row.root
+        try:
+            found = open_checkpoint(row.note.encode(), verifier)
+        except BadNote as error:
+            faults.append(f"the checkpoint of {row.size} entries: {error}")
+            continue
+        if (found.size, found.root) != (row.size, row.root):
+            faults.append(f"the checkpoint of {row.size} entries says something else than its row")
+    return signed
+
+
+async def _pages(db: AsyncSession, epoch: int, size: int) -> AsyncIterator[list[Any]]:
+    first = 0
+    while first < size:
+        found = await db.execute(
+            _PAGE_OF_ENTRIES, {"epoch": epoch, "first": first, "size": size, "page": _PAGE}
+        )
+        rows = list(found.all())
+        if not rows:
+            return
+        yield rows
+        first = rows[-1].position + 1
+
+
+def _compare(tree: Tree, signed: dict[int, bytes], faults: _Faults) -> None:
+    if tree.size in signed and tree.root() != signed[tree.size]:
+        faults.append(f"the first {tree.size} entries do not give the root that was signed")
+
+
+def _event_faults(row: Any) -> list[str]:
+    """Where the columns that the API shows differ from the leaf that was signed."""
+    where = f"position {row.position}"
+    try:
+        leaf = leaves.parse(row.leaf)
+    except leaves.MalformedLeaf as error:
+        return [f"{where}: {error}"]
+    shown = (row.id, row.type, iso(row.created), row.merchant, row.owner)
+    if shown != (leaf["id"], leaf["type"], leaf["created"], leaf["merchant"], leaf["merchant"]):
+        return [f"{where}: the event's columns differ from its leaf"]
+    commit = {path: leaves.commitment(row.salt, value) for path, value in row.private.items()}
+    if commit != leaf["commit"]:
+        return [f"{where}: the private fields are not those committed to"]
+    return []
+
+
+def _answer(epoch: int, tree: Tree, size: int, signed: dict[int, bytes], faults: _Faults) -> Check:
+    root = signed.get(size)
+    if not faults and root != tree.root():
+        faults.append("the root differs")
+    return Check(
+        ID,
+        not faults,
+        f"{tree.size}:{tree.root().hex()}",
+        f"{size}:{root.hex() if root else ''}",
+        faults.say() or f"epoch {epoch}: {size} events under {len(signed)} signed checkpoints",
+    )

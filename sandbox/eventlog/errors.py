@@ -1,0 +1,60 @@
+"""Refusals of the event log."""
+
+from sandbox.core.errors import SandboxError, Unavailable
+from sandbox.eventlog.tiles import MAX_ENTRY_BYTES
+
+
+class EventTooLong(SandboxError):
+    """The fact does not fit a leaf of the log (C2SP tlog-tiles: a length of 16 bits)."""
+
+    status, code = 422, "event_too_long"
+
+    def __init__(self, type_: str, length: int) -> None:
+        super().__init__(
+            f"this would be an event of {length} bytes; the log holds {MAX_ENTRY_BYTES}",
+            type=type_,
+            length=length,
+            max_length=MAX_ENTRY_BYTES,
+        )
+
+
+class NotSequenced(SandboxError):
+    """The event is written and has no position yet; it gets one within a second."""
+
+    status, code = 409, "event_not_in_log_yet"
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__(
+            f"{event_id} has no position yet; ask again", event=event_id, retryable=True
+        )
+
+
+class BadCursor(SandboxError):
+    """`after` and `Last-Event-ID` are `<number>` or `<epoch>:<number>`."""
+
+    status, code = 422, "bad_cursor"
+
+    def __init__(self, cursor: str) -> None:
+        super().__init__("a cursor is <number> or <epoch>:<number>", cursor=cursor[:64])
+
+
+class LogNotOpen(Unavailable):
+    """The sequencer has not opened the log yet."""
+
+    code = "log_not_open"
+
+    def __init__(self) -> None:
+        super().__init__("the log")
+
+
+class TooManyStreams(Unavailable):
+    """This process holds as many live streams as it may."""
+
+    code = "too_many_streams"
+
+    def __init__(self) -> None:
+        super().__init__("the event stream")
+
+
+class WrongLogKey(RuntimeError):
+    """The key at hand is not the one that signed this epoch: two keys would fork the log."""

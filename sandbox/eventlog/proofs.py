@@ -1,0 +1,123 @@
+"""Inclusion and consistency proofs out of stored hashes: O(log n) tiles, never the whole log."""
+
+import base64
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.core.errors import NotFound
+from sandbox.eventlog.errors import NotSequenced
+from sandbox.eventlog.merkle import (
+    Subtree,
+    carry_out,
+    complete_root,
+    consistency_plan,
+    inclusion_plan,
+    verify_inclusion,
+)
+from sandbox.eventlog.tiles import hashes_under
+
+
+@dataclass(frozen=True, slots=True)
+class Inclusion:
+    """Everything that shows one event in the log to somebody who has only the verifier key."""
+
+    epoch: int
+    position: int
+    leaf: bytes
+    proof: list[bytes]
+    checkpoint: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape of CONTRACT 8."""
+        return {
+            "epoch": self.epoch,
+            "position": self.position,
+            "leaf": base64.b64encode(self.leaf).decode(),
+            "proof": [base64.b64encode(hash_).decode() for hash_ in self.proof],
+            "checkpoint": self.checkpoint,
+        }
+
+
+_EVENT = text(
+    """
+    SELECT e.leaf, l.epoch, l.position, l.leaf_hash, c.size, c.root, c.note
+    FROM event e
+    LEFT JOIN log_entry l ON l.event_id = e.id
+    LEFT JOIN LATERAL (
+        SELECT size, root, note FROM checkpoint WHERE epoch = l.epoch ORDER BY size DESC LIMIT 1
+    ) c ON true
+    WHERE e.id = :id AND (CAST(:viewer AS text) IS NULL OR e.merchant = :viewer)
+    """
+)
+
+_HASHES = text(
+    """
+    SELECT 0 AS level, l.position AS index, l.leaf_hash AS hash
+    FROM unnest(CAST(:levels AS int[]), CAST(:firsts AS bigint[]), CAST(:counts AS bigint[]))
+        AS g (tile_level, first, count)
+    JOIN log_entry l ON g.tile_level = 0 AND l.epoch = :epoch
+        AND l.position >= g.first AND l.position < g.first + g.count
+    UNION ALL
+    SELECT n.level, n.index, n.hash
+    FROM unnest(CAST(:levels AS int[]), CAST(:firsts AS bigint[]), CAST(:counts AS bigint[]))
+        AS g (tile_level, first, count)
+    JOIN log_node n ON g.tile_level > 0 AND n.epoch = :epoch AND n.level = g.tile_level
+        AND n.index >= g.first AND n.index < g.first + g.count
+    """
+)
+
+
+async def inclusion(db: AsyncSession, event_id: str, viewer: str | None) -> Inclusion:
+    """The proof of one event under the newest checkpoint of its epoch.
+
+    Raises `NotFound` (also for another merchant's event) and `NotSequenced`.
+    """
+    row = (await db.execute(_EVENT, {"id": event_id, "viewer": viewer})).one_or_none()
+    if row is None:
+        raise NotFound("event", event_id)
+    if row.position is None:
+        raise NotSequenced(event_id)
+    plan = inclusion_plan(row.position, row.size)
+    hashes = await _subtree_hashes(db, row.epoch, (s for group in plan for s in group))
+    proof = carry_out(plan, hashes.__getitem__)
+    assert verify_inclusion(row.leaf_hash, row.position, row.size, proof, row.root)
+    return Inclusion(row.epoch, row.position, row.leaf, proof, row.note)
+
+
+async def consistency(db: AsyncSession, epoch: int, old: int, new: int) -> list[bytes]:
+    """The proof that the first `old` of `new` entries of an epoch are what they were.
+
+    Both sizes are at most the newest checkpoint's.
+    """
+    assert 0 <= old <= new
+    if old == 0:
+        return []
+    plan = consistency_plan(old, new)
+    hashes = await _subtree_hashes(db, epoch, (s for group in plan for s in group))
+    return carry_out(plan, hashes.__getitem__)
+
+
+async def _subtree_hashes(
+    db: AsyncSession, epoch: int, wanted: Iterable[Subtree]
+) -> dict[Subtree, bytes]:
+    ranges = {subtree: hashes_under(subtree) for subtree in wanted}
+    if not ranges:
+        return {}
+    rows = await db.execute(
+        _HASHES,
+        {
+            "epoch": epoch,
+            "levels": [level for level, _, _ in ranges.values()],
+            "firsts": [first for _, first, _ in ranges.values()],
+            "counts": [count for _, _, count in ranges.values()],
+        },
+    )
+    stored = {(row.level, row.index): row.hash for row in rows}
+    return {
+        subtree: complete_root([stored[level, i] for i in range(first, first + count)])
+        for subtree, (level, first, count) in ranges.items()
+    }
