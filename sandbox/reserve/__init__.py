@@ -1,0 +1,1 @@
+"""The issuer's reserve: tenge in, tokens out only against it, and the checks that say so."""

@@ -1,0 +1,54 @@
+"""The switch that stops all minting, and what turns it."""
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.core import clock
+from sandbox.core.ids import new_id
+from sandbox.eventlog.types import NewEvent
+from sandbox.reserve import backing
+from sandbox.reserve.errors import MintingHalted, MintingNotHalted, ReserveShort
+
+
+async def check_on(db: AsyncSession) -> None:
+    """Refuse with `MintingHalted`; a halt that comes later waits for this transaction."""
+    row = (await db.execute(text("SELECT is_on, reason FROM minting FOR SHARE"))).one()
+    if not row.is_on:
+        raise MintingHalted(row.reason)
+
+
+async def state(db: AsyncSession) -> tuple[bool, str]:
+    """(whether minting is on, why not)."""
+    row = (await db.execute(text("SELECT is_on, reason FROM minting"))).one()
+    return row.is_on, row.reason
+
+
+async def halt(db: AsyncSession, reason: str) -> list[NewEvent]:
+    """Turn minting off; the event to record, or nothing when it is off already."""
+    turned = await db.execute(
+        text(
+            "UPDATE minting SET is_on = false, reason = :reason, since = sandbox_now()"
+            " WHERE is_on RETURNING since"
+        ),
+        {"reason": reason},
+    )
+    if turned.one_or_none() is None:
+        return []
+    at = await clock.now(db)
+    return [NewEvent(new_id("evt", at), "minting.halted", at, {"reason": reason})]
+
+
+async def resume(db: AsyncSession) -> NewEvent:
+    """Turn minting on again; the event to record.
+
+    Raises `MintingNotHalted`, and `ReserveShort` while I2 does not hold.
+    """
+    now = await backing.read(db)
+    if not now.is_enough:
+        raise ReserveShort(now.reserve_tiyn, now.owed_tiyn)
+    was = await db.scalar(text("SELECT reason FROM minting WHERE NOT is_on FOR NO KEY UPDATE"))
+    if was is None:
+        raise MintingNotHalted
+    await db.execute(text("UPDATE minting SET is_on = true, reason = '', since = sandbox_now()"))
+    at = await clock.now(db)
+    return NewEvent(new_id("evt", at), "minting.resumed", at, {"halted_for": was})

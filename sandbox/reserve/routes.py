@@ -1,0 +1,128 @@
+"""`/v1/reserve`: figures, deposits, issuances."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel import col, select
+
+from sandbox.bank.simulator import SEEDED_CUSTOMER
+from sandbox.chains.port import Chain
+from sandbox.core.db import SessionDep
+from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing
+from sandbox.core.money import DepositTiyn
+from sandbox.reserve import service
+from sandbox.reserve.models import Deposit, Issuance
+
+router = APIRouter(prefix="/v1/reserve", route_class=IdempotentRoute, tags=["reserve"])
+
+
+class DepositIn(BaseModel):
+    """Tenge that a customer pays into the segregated reserve account."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    amount_tiyn: DepositTiyn
+    bank_reference: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[ -~]+$")]
+    customer: Annotated[str, Field(min_length=1, max_length=140)] = SEEDED_CUSTOMER
+
+
+class IssuanceIn(BaseModel):
+    """How much of a deposit becomes tokens, on which chain, and whose."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    deposit: Annotated[str, Field(max_length=64)]
+    chain: Annotated[str, Field(max_length=32)]
+    amount_tiyn: DepositTiyn
+    recipient: Annotated[str, Field(max_length=128)]
+
+
+def _chains(request: Request) -> Mapping[str, Chain]:
+    return cast(Mapping[str, Chain], request.app.state.chains)
+
+
+@router.get("", summary="The reserve in figures")
+async def read_reserve(request: Request, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """Supply and what stands behind it; the lines of both sides for issuer and supervision."""
+    if caller.access == "totals":
+        return await service.totals(db, _chains(request))
+    return await service.details(db, _chains(request))
+
+
+@router.post("/deposits", status_code=201, summary="A mock tenge deposit at the reserve bank")
+async def create_deposit(
+    body: DepositIn, response: Response, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
+    """Book tenge under a bank reference; a known one with equal content answers 200."""
+    received = await service.receive(
+        db,
+        amount_tiyn=body.amount_tiyn,
+        bank_reference=body.bank_reference,
+        customer=body.customer,
+    )
+    if not received.is_new:
+        response.status_code = 200
+    row = received.deposit
+    left = await service.unminted_tiyn(db, [row.id])
+    return service.deposit_object(row, left[row.id])
+
+
+@router.get("/deposits", summary="Deposits")
+async def read_deposits(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """Deposits, newest first."""
+    found = select(Deposit).limit(page.limit + 1)
+    if page.ending_before is not None:
+        found = found.where(col(Deposit.id) > page.ending_before).order_by(col(Deposit.id))
+    else:
+        found = found.order_by(col(Deposit.id).desc())
+    if page.starting_after is not None:
+        found = found.where(col(Deposit.id) < page.starting_after)
+    rows = (await db.exec(found)).all()
+    left = await service.unminted_tiyn(db, [row.id for row in rows])
+    return listing(page, [service.deposit_object(row, left[row.id]) for row in rows])
+
+
+@router.get("/deposits/{deposit_id}", summary="One deposit")
+async def read_deposit(deposit_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """The deposit and what may still be minted of it."""
+    row = await service.deposit(db, deposit_id)
+    left = await service.unminted_tiyn(db, [row.id])
+    return service.deposit_object(row, left[row.id])
+
+
+@router.post("/issuances", status_code=201, summary="Mint against a deposit")
+async def create_issuance(
+    body: IssuanceIn, request: Request, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
+    """Ask for a mint; it is `issued` when its transaction is final on the chain."""
+    row = await service.issue(
+        db,
+        _chains(request),
+        deposit_id=body.deposit,
+        chain=body.chain,
+        amount_tiyn=body.amount_tiyn,
+        recipient=body.recipient,
+    )
+    return service.issuance_object(row)
+
+
+@router.get("/issuances", summary="Issuances")
+async def read_issuances(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """Issuances, newest first."""
+    found = select(Issuance).limit(page.limit + 1)
+    if page.ending_before is not None:
+        found = found.where(col(Issuance.id) > page.ending_before).order_by(col(Issuance.id))
+    else:
+        found = found.order_by(col(Issuance.id).desc())
+    if page.starting_after is not None:
+        found = found.where(col(Issuance.id) < page.starting_after)
+    rows = (await db.exec(found)).all()
+    return listing(page, [service.issuance_object(row) for row in rows])
+
+
+@router.get("/issuances/{issuance_id}", summary="One issuance")
+async def read_issuance(issuance_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """The issuance; `tx` is its transaction once it ended."""
+    return service.issuance_object(await service.issuance(db, issuance_id))
