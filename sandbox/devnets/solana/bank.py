@@ -1,0 +1,358 @@
+"""The chain's state machine: LiteSVM, an open slot, sealed blocks, commitments, reorgs, restart.
+
+One thread owns it. A slot is on disk before it can be shown as confirmed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from solders.clock import Clock
+from solders.hash import Hash
+from solders.keypair import Keypair
+from solders.litesvm import LiteSVM
+
+from sandbox.devnets.solana import execution, genesis, journal
+from sandbox.devnets.solana.archive import Archive
+from sandbox.devnets.solana.clock import ChainClock
+from sandbox.devnets.solana.execution import Failure, Incoming
+from sandbox.devnets.solana.history import History, first_position
+from sandbox.devnets.solana.records import Block, Record
+from sandbox.devnets.solana.state import Accounts
+
+MAX_HASH_AGE = 150  # blocks, agave MAX_PROCESSING_AGE
+SLOT_HASHES = 512
+SLOTS_PER_EPOCH = 432_000
+CHECKPOINT_BLOCKS = 1_000
+
+Level = Literal["processed", "confirmed", "finalized"]
+
+
+@dataclass(frozen=True, slots=True)
+class Depths:
+    """How many blocks above a block make it confirmed and final."""
+
+    confirmed: int = 1
+    finality: int = 32
+
+
+class Observer:
+    """What transports hear; the default hears nothing."""
+
+    def executed(self, record: Record, changed: list[bytes]) -> None: ...
+
+    def slot_opened(self, slot: int, parent: int, root: int) -> None: ...
+
+    def reached(self, level: Level, block: Block) -> None: ...
+
+
+class Bank:
+    """Create with `Bank.open`; every method is synchronous and leaves the chain consistent."""
+
+    def __init__(self, data_dir: Path, depths: Depths, max_memory_records: int) -> None:
+        self.depths = depths
+        self._max_memory_records = max_memory_records
+        self.svm = (
+            LiteSVM().with_sigverify(False).with_blockhash_check(False).with_transaction_history(0)
+        )
+        self.accounts = Accounts(self.svm)
+        self.clock = ChainClock()
+        self.observer = Observer()
+        self._archive = Archive(data_dir / "chain.db")
+        self.history = History(self._archive, SLOT_HASHES + depths.finality)
+        self._journal = journal.Journal(data_dir / "journal.bin")
+        self._recent: dict[bytes, int] = {}  # signature → height, while its hash can be valid
+        self._recent_by_height: deque[tuple[int, list[bytes]]] = deque()
+        self._final_slot = 0
+        self._confirmed_seen = self._final_seen = 0
+        self._saved_slot = 0
+        self.open_slot = self.open_time = 0
+        self.dropped_silently = 0
+        self.genesis_hash, self.faucets = b"", list[Keypair]()
+
+    @classmethod
+    def open(
+        cls, data_dir: Path, depths: Depths = Depths(), *, max_memory_records: int = 2_000
+    ) -> Bank:
+        """The chain of `data_dir`, new or continued. Raises JournalCorrupt, ArchiveVersion."""
+        bank = cls(data_dir, depths, max_memory_records)
+        if bank._archive.fact("genesis_hash") is None:
+            bank._found()
+        bank._load()
+        return bank
+
+    # --- commitments -------------------------------------------------------------------------
+
+    @property
+    def tip(self) -> Block:
+        return self.history.tip
+
+    @property
+    def open_height(self) -> int:
+        return self.tip.height + 1
+
+    @property
+    def confirmed_block(self) -> Block:
+        blocks = self.history.blocks
+        return blocks[max(-self.depths.confirmed, -len(blocks))]
+
+    @property
+    def final_block(self) -> Block:
+        blocks = self.history.blocks
+        block = blocks[max(-self.depths.finality, -len(blocks))]
+        if block.slot >= self._final_slot:
+            return block
+        return next(b for b in reversed(blocks) if b.slot <= self._final_slot)
+
+    def slot_at(self, level: Level) -> int:
+        """The newest slot of a commitment; processed is the open one."""
+        if level == "processed":
+            return self.open_slot
+        return (self.confirmed_block if level == "confirmed" else self.final_block).slot
+
+    def sealed_at(self, level: Level) -> Block:
+        """The newest sealed block of a commitment."""
+        if level == "processed":
+            return self.tip
+        return self.confirmed_block if level == "confirmed" else self.final_block
+
+    def level_of(self, slot: int) -> Level:
+        if slot <= self.final_block.slot:
+            return "finalized"
+        return "confirmed" if slot <= self.confirmed_block.slot else "processed"
+
+    # --- transactions ------------------------------------------------------------------------
+
+    def hash_block(self, blockhash: bytes) -> Block | None:
+        """The block of a blockhash that transactions may still use, else None."""
+        block = self.history.block_of_hash(blockhash)
+        if block is None or self.open_height - block.height > MAX_HASH_AGE:
+            return None
+        return block
+
+    def is_known(self, signature: bytes) -> bool:
+        """Whether a transaction with a hash that may still be valid has landed."""
+        return signature in self._recent
+
+    def execute(self, incoming: Incoming, *, keep_failed: bool) -> Record | Failure:
+        """Run a transaction on the open slot; the caller checked its hash and signature."""
+        position = first_position(self.open_slot) + len(self.history.open_records)
+        done = execution.execute(
+            self.svm, self.accounts, incoming, position, keep_failed=keep_failed
+        )
+        if isinstance(done, Failure):
+            return done
+        record, changed = done
+        self._recent[record.signature] = self.open_height
+        self.history.open_records.append(record)
+        self.history.add(record)
+        self.observer.executed(record, changed)
+        return record
+
+    # --- slots -------------------------------------------------------------------------------
+
+    def seal(self) -> Block:
+        """Close the open slot: journal it, sync, then show it, and open the next."""
+        records, parent = self.history.open_records, self.tip
+        block = self._block(self.open_slot, parent, self.open_time, records)
+        images = [
+            (key, self.accounts.current(key)) for key in self.accounts.keys_of(self.open_slot)
+        ]
+        block.frame = self._journal.append(journal.encode_slot(block, images))
+        self.history.open_records = []
+        self._append(block)
+        self._open(block.slot + 1)
+        self._publish()
+        self._finalize()
+        if self._is_checkpoint_due():
+            self.checkpoint()
+        return block
+
+    def _block(self, slot: int, parent: Block, time: int, records: list[Record]) -> Block:
+        digest = hashlib.sha256(parent.hash + slot.to_bytes(8, "little"))
+        for record in records:
+            digest.update(record.signature)
+        return Block(
+            slot=slot,
+            parent=parent.slot,
+            height=parent.height + 1,
+            time=time,
+            hash=digest.digest(),
+            previous=parent.hash,
+            tx_total=parent.tx_total + len(records),
+            records=records,
+        )
+
+    def _append(self, block: Block) -> None:
+        self.history.append(block)
+        self._recent_by_height.append((block.height, [r.signature for r in block.records or ()]))
+        while self._recent_by_height[0][0] < block.height - MAX_HASH_AGE:
+            for signature in self._recent_by_height.popleft()[1]:
+                self._recent.pop(signature, None)
+
+    def _finalize(self) -> None:
+        final = self.final_block
+        for finished in self.history.blocks[-self.depths.finality - 1 :]:
+            if self._final_slot < finished.slot <= final.slot:
+                self.accounts.finalize(finished.slot)
+        self._final_slot = final.slot
+
+    def _publish(self) -> None:
+        final, confirmed = self.final_block, self.confirmed_block
+        for block in self.history.blocks[-self.depths.finality - 1 :]:
+            if self._confirmed_seen < block.slot <= confirmed.slot:
+                self.observer.reached("confirmed", block)
+        for block in self.history.blocks[-self.depths.finality - 1 :]:
+            if self._final_seen < block.slot <= final.slot:
+                self.observer.reached("finalized", block)
+        self._confirmed_seen = max(self._confirmed_seen, confirmed.slot)
+        self._final_seen = final.slot
+        self.observer.slot_opened(self.open_slot, self.tip.slot, final.slot)
+
+    def _open(self, slot: int) -> None:
+        self.open_slot = slot
+        self.refresh_time()
+        newest = self.history.blocks[: -SLOT_HASHES - 1 : -1]
+        self.svm._inner.set_slot_hashes([(b.slot, Hash(b.hash)) for b in newest])
+
+    def refresh_time(self) -> None:
+        """Give the open slot its time: chain time, but never below its parent's."""
+        self.open_time = max(self.tip.time, self.clock.now_s())
+        epoch = self.open_slot // SLOTS_PER_EPOCH
+        self.svm.set_clock(Clock(self.open_slot, 0, epoch, epoch + 1, self.open_time))
+
+    def set_clock(self, offset_ms: int, frozen_at_ms: int | None) -> int:
+        """Move or freeze chain time, durably; gives the new chain time in Unix milliseconds."""
+        self._journal.append(journal.encode_clock(journal.ClockFrame(offset_ms, frozen_at_ms)))
+        self.clock.offset_ms, self.clock.frozen_at_ms = offset_ms, frozen_at_ms
+        self.refresh_time()
+        return self.clock.now_ms()
+
+    def reorg(self, slots: int) -> list[Record]:
+        """Roll back the newest `slots` sealed blocks and the open slot; gives what they held.
+
+        The caller made sure that none of them is final. The chain goes on at a higher slot.
+        """
+        keep = self.history.blocks[-slots - 1].slot
+        assert keep >= self._final_slot
+        next_slot = self.open_slot + 1
+        self._journal.append(journal.encode_rollback(journal.RollbackFrame(keep, next_slot)))
+        dropped = self._roll_back(keep, next_slot)
+        self.observer.slot_opened(self.open_slot, self.tip.slot, self.final_block.slot)
+        return dropped
+
+    def _roll_back(self, keep: int, next_slot: int) -> list[Record]:
+        dropped = self.history.roll_back(keep)
+        self.accounts.roll_back(keep)
+        for record in dropped:
+            self._recent.pop(record.signature, None)
+        while self._recent_by_height and self._recent_by_height[-1][0] > self.tip.height:
+            self._recent_by_height.pop()
+        self._open(next_slot)
+        return dropped
+
+    # --- disk --------------------------------------------------------------------------------
+
+    def _is_checkpoint_due(self) -> bool:
+        if self.history.live_records > self._max_memory_records:
+            # Only final blocks can go: without progress there is nothing to gain.
+            return self._final_slot > self._saved_slot
+        return self._final_slot - self._saved_slot >= CHECKPOINT_BLOCKS
+
+    def checkpoint(self) -> None:
+        """Move everything final to the archive and cut the journal."""
+        final = self._final_slot
+        done = [b for b in self.history.blocks if b.slot <= final and b.records is not None]
+        changed = [(key, self.accounts.at(key, final)) for key in self.accounts.unsaved]
+        self._archive.write(self._facts(final), done, changed)
+        self.accounts.unsaved.clear()
+        self._saved_slot = final
+        live = [b for b in self.history.blocks if b.slot > final]
+        places = self._journal.rewrite(
+            head=[],
+            keep=[b.frame for b in live if b.frame is not None],
+            tail=[journal.encode_rollback(journal.RollbackFrame(self.tip.slot, self.open_slot))],
+        )
+        for block, place in zip(live, places, strict=True):
+            block.frame = place
+        for block in done:
+            self.history.evict(block)
+
+    def _facts(self, final: int) -> dict[str, int | bytes | None]:
+        return {
+            "final_slot": final,
+            "clock_offset_ms": self.clock.offset_ms,
+            "clock_frozen_at_ms": self.clock.frozen_at_ms,
+        }
+
+    def _found(self) -> None:
+        made = genesis.make(self.clock.now_s())
+        facts = self._facts(0) | {"genesis_hash": made.hash, "faucet_seed": made.faucet_seed}
+        self._archive.write(facts, [made.block], made.accounts)
+
+    def _load(self) -> None:
+        genesis_hash, seed = self._archive.fact("genesis_hash"), self._archive.fact("faucet_seed")
+        saved = self._archive.fact("final_slot")
+        offset, frozen = (
+            self._archive.fact("clock_offset_ms"),
+            self._archive.fact("clock_frozen_at_ms"),
+        )
+        assert isinstance(genesis_hash, bytes)
+        assert isinstance(seed, bytes)
+        assert isinstance(saved, int)
+        assert isinstance(offset, int)
+        assert frozen is None or isinstance(frozen, int)
+        self.genesis_hash, self.faucets = genesis_hash, genesis.faucet_keys(seed)
+        self.clock.offset_ms, self.clock.frozen_at_ms = offset, frozen
+        self._final_slot = self._saved_slot = saved
+        for key, account in self._archive.accounts():
+            self.accounts.put(key, account)
+        for block in self._archive.last_blocks(SLOT_HASHES + self.depths.finality):
+            self.history.append(block)
+        heights = {block.slot: block.height for block in self.history.blocks}
+        oldest = self.tip.height - MAX_HASH_AGE
+        first = next(b.slot for b in self.history.blocks if b.height >= oldest)
+        for slot, signature in self._archive.signatures_since(first):
+            height = heights[slot]
+            self._recent[signature] = height
+            if not self._recent_by_height or self._recent_by_height[-1][0] != height:
+                self._recent_by_height.append((height, []))
+            self._recent_by_height[-1][1].append(signature)
+        next_slot = self.tip.slot + 1
+        for frame, place in self._journal.read():
+            next_slot = self._replay(frame, place, next_slot)
+        self._open(next_slot)
+        self._confirmed_seen, self._final_seen = self.confirmed_block.slot, self._final_slot
+
+    def _replay(self, frame: journal.Frame, place: tuple[int, int], next_slot: int) -> int:
+        if isinstance(frame, journal.ClockFrame):
+            self.clock.offset_ms, self.clock.frozen_at_ms = frame.offset_ms, frame.frozen_at_ms
+            return next_slot
+        if isinstance(frame, journal.RollbackFrame):
+            if frame.to_slot >= self._saved_slot:
+                self._roll_back(frame.to_slot, frame.next_slot)
+            return max(next_slot, frame.next_slot)
+        if frame.slot <= self._saved_slot:
+            return next_slot  # a crash between checkpoint and cutting the journal
+        for key, account in frame.images:
+            self.accounts.touched(frame.slot, key, self.accounts.current(key), account)
+            self.accounts.put(key, account)
+        for record in frame.records:
+            self.history.add(record)
+            self._recent[record.signature] = frame.height
+        block = self._block(frame.slot, self.tip, frame.time, frame.records)
+        block.frame = place
+        self._append(block)
+        self._finalize()
+        return max(next_slot, frame.slot + 1)
+
+    def close(self) -> None:
+        """Clean stop: what was processed is sealed, so nothing is lost."""
+        if self.history.open_records:
+            self.seal()
+        self._journal.close()
+        self.history.close()

@@ -1,0 +1,223 @@
+"""One transaction against the machine: what it may touch, what it did, and how to take it back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from solders.account import Account
+from solders.litesvm import LiteSVM
+from solders.message import Message, MessageV0, MessageV1
+from solders.pubkey import Pubkey
+from solders.transaction import Legacy, VersionedTransaction
+from solders.transaction_metadata import (
+    FailedTransactionMetadata,
+    SimulatedTransactionInfo,
+    TransactionMetadata,
+)
+
+from sandbox.devnets.solana.errors import RpcError, invalid_params
+from sandbox.devnets.solana.records import INDEX_BITS, Record, TokenBalance
+from sandbox.devnets.solana.state import Accounts
+from sandbox.devnets.solana.tokens import TOKEN_2022, token_state
+
+MAX_TRANSACTION_BYTES = 1_232  # an IPv6 packet less its headers; LiteSVM does not check it
+LAMPORTS_PER_SIGNATURE = 5_000
+_TABLE_META_BYTES = 56
+
+AnyMessage = Message | MessageV0 | MessageV1
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A decoded transaction that passed the checks which need no chain state."""
+
+    tx: VersionedTransaction
+    raw: bytes
+    signature: bytes
+    blockhash: bytes
+
+
+@dataclass(slots=True)
+class KeyList:
+    """All accounts of a transaction in the order of its indexes, and which may be written."""
+
+    keys: list[Pubkey]
+    writable: list[bool]
+    loaded_writable: list[Pubkey]
+    loaded_readonly: list[Pubkey]
+
+
+@dataclass(slots=True)
+class Failure:
+    """A transaction that left nothing behind."""
+
+    err: Any
+    meta: TransactionMetadata | None
+
+
+def decode(raw: bytes) -> Incoming:
+    """Read and sanitise wire bytes; -32602 for everything a packet or validator would refuse."""
+    if len(raw) > MAX_TRANSACTION_BYTES:
+        raise invalid_params(
+            f"decoded solana_transaction::versioned::VersionedTransaction too large: {len(raw)}"
+            f" bytes (max: {MAX_TRANSACTION_BYTES} bytes)"
+        )
+    try:
+        tx = VersionedTransaction.from_bytes(raw)
+        version = tx.version()
+        if version != Legacy.Legacy and version != 0:
+            raise invalid_params(f"unsupported transaction version: {version}")
+        tx.sanitize()
+    except RpcError:
+        raise
+    except Exception as error:
+        raise invalid_params(f"invalid transaction: {error}") from None
+    if not tx.signatures:
+        raise invalid_params("invalid transaction: Transaction failed to sanitize accounts offsets")
+    return Incoming(tx, bytes(tx), bytes(tx.signatures[0]), bytes(tx.message.recent_blockhash))
+
+
+def is_signed(incoming: Incoming) -> bool:
+    """Whether every signature is there and true (45 µs each: call it once)."""
+    checked = incoming.tx.verify_with_results()
+    return bool(checked) and all(checked)
+
+
+def key_list(message: AnyMessage, accounts: Accounts) -> KeyList:
+    """Static and loaded keys; a missing table loads nothing and LiteSVM then names the error."""
+    header, static = message.header, message.account_keys
+    signers = header.num_required_signatures
+    first_readonly_signer = signers - header.num_readonly_signed_accounts
+    first_readonly = len(static) - header.num_readonly_unsigned_accounts
+    writable = [
+        i < first_readonly_signer or signers <= i < first_readonly for i in range(len(static))
+    ]
+    loaded_writable: list[Pubkey] = []
+    loaded_readonly: list[Pubkey] = []
+    for lookup in getattr(message, "address_table_lookups", ()):
+        table = accounts.current(bytes(lookup.account_key))
+        addresses = b"" if table is None else table.data[_TABLE_META_BYTES:]
+        for into, indexes in (
+            (loaded_writable, lookup.writable_indexes),
+            (loaded_readonly, lookup.readonly_indexes),
+        ):
+            for index in indexes:
+                entry = addresses[32 * index : 32 * index + 32]
+                if len(entry) == 32:
+                    into.append(Pubkey(entry))
+    return KeyList(
+        keys=[*static, *loaded_writable, *loaded_readonly],
+        writable=writable + [True] * len(loaded_writable) + [False] * len(loaded_readonly),
+        loaded_writable=loaded_writable,
+        loaded_readonly=loaded_readonly,
+    )
+
+
+def fee_of(message: AnyMessage) -> int:
+    """Lamports: the base fee per signature, plus the priority fee the message asks for."""
+    units, micro_price = _compute_budget(message)
+    priority = -(-units * micro_price // 1_000_000)
+    return LAMPORTS_PER_SIGNATURE * message.header.num_required_signatures + priority
+
+
+def _compute_budget(message: AnyMessage) -> tuple[int, int]:
+    limit, price, others = None, 0, 0
+    for instruction in message.instructions:
+        program = str(message.account_keys[instruction.program_id_index])
+        if program != "ComputeBudget111111111111111111111111111111":
+            others += 1
+        elif instruction.data[:1] == b"\x02" and len(instruction.data) >= 5:
+            limit = int.from_bytes(instruction.data[1:5], "little")
+        elif instruction.data[:1] == b"\x03" and len(instruction.data) >= 9:
+            price = int.from_bytes(instruction.data[1:9], "little")
+    return min(1_400_000, 200_000 * others if limit is None else limit), price
+
+
+def failure_of(result: FailedTransactionMetadata) -> Failure:
+    return Failure(json.loads(result.to_json())["err"], result.meta())
+
+
+def execute(
+    svm: LiteSVM, accounts: Accounts, incoming: Incoming, position: int, *, keep_failed: bool
+) -> tuple[Record, list[bytes]] | Failure:
+    """Run it on the open slot; gives what it did and the keys it changed.
+
+    A failure lands (its fee is charged) only with `keep_failed`.
+    """
+    listed = key_list(incoming.tx.message, accounts)
+    before = [svm.get_account(key) for key in listed.keys]
+    result = svm.send_transaction(incoming.tx)
+    ok = isinstance(result, TransactionMetadata)
+    after = [
+        svm.get_account(key) if writable else account
+        for key, writable, account in zip(listed.keys, listed.writable, before, strict=True)
+    ]
+    if isinstance(result, FailedTransactionMetadata):
+        charged = _lamports(after[0]) < _lamports(before[0])
+        if not keep_failed or not charged:
+            if charged:
+                for key, old, new in zip(listed.keys, before, after, strict=True):
+                    if old != new:
+                        accounts.put(bytes(key), old)
+            return failure_of(result)
+    slot = position >> INDEX_BITS
+    changed = []
+    for key, old, new in zip(listed.keys, before, after, strict=True):
+        if old != new:
+            changed.append(bytes(key))
+            accounts.touched(slot, changed[-1], _present(old), _present(new))
+    record = Record(
+        position=position,
+        signature=incoming.signature,
+        raw=incoming.raw,
+        ok=ok,
+        meta=bytes(result),
+        loaded_writable=tuple(bytes(key) for key in listed.loaded_writable),
+        loaded_readonly=tuple(bytes(key) for key in listed.loaded_readonly),
+        pre=tuple(_lamports(account) for account in before),
+        post=tuple(_lamports(account) for account in after),
+        tokens=tuple(_token_balances(accounts, 0, before) + _token_balances(accounts, 1, after)),
+    )
+    return record, changed
+
+
+def simulate(svm: LiteSVM, tx: VersionedTransaction) -> SimulatedTransactionInfo | Failure:
+    """Run it and change nothing."""
+    result = svm.simulate_transaction(tx)
+    return failure_of(result) if isinstance(result, FailedTransactionMetadata) else result
+
+
+def _lamports(account: Account | None) -> int:
+    return 0 if account is None else account.lamports
+
+
+def _present(account: Account | None) -> Account | None:
+    return None if account is None or account.lamports == 0 else account
+
+
+def _token_balances(
+    accounts: Accounts, when: int, held: list[Account | None]
+) -> list[TokenBalance]:
+    balances = []
+    for index, account in enumerate(held):
+        if account is None or account.executable:
+            continue
+        state = token_state(account)
+        if state is None:
+            continue
+        mint = accounts.current(state.mint)
+        decimals = mint.data[44] if mint is not None and len(mint.data) > 44 else 0
+        balances.append(
+            TokenBalance(
+                when,
+                index,
+                account.owner == TOKEN_2022,
+                decimals,
+                state.mint,
+                state.owner,
+                state.amount,
+            )
+        )
+    return balances

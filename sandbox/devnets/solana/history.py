@@ -1,0 +1,145 @@
+"""Blocks and transactions, from memory where they are recent and from the archive where not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sandbox.devnets.solana.archive import Archive
+from sandbox.devnets.solana.records import INDEX_BITS, Block, Record
+
+_TRIM_STEP = 256
+
+
+class History:
+    """The chain as it stands: sealed blocks, plus the open slot's transactions."""
+
+    def __init__(self, archive: Archive, window: int) -> None:
+        self._archive = archive
+        self._window = window
+        self.blocks: list[Block] = []  # newest last; at least `window` of them when there are
+        self._by_slot: dict[int, Block] = {}
+        self._by_hash: dict[bytes, Block] = {}
+        self._by_signature: dict[bytes, Record] = {}
+        self._by_address: dict[bytes, list[Record]] = {}
+        self.open_records: list[Record] = []
+        self.live_records = 0  # sealed and not archived
+
+    @property
+    def tip(self) -> Block:
+        return self.blocks[-1]
+
+    def append(self, block: Block) -> None:
+        """A sealed block; its records were added while they ran (or are, at replay, by `add`)."""
+        self.blocks.append(block)
+        self._by_slot[block.slot] = block
+        self._by_hash[block.hash] = block
+        self.live_records += len(block.records or ())
+        self._trim()
+
+    def _trim(self) -> None:
+        surplus = len(self.blocks) - self._window
+        if surplus < _TRIM_STEP:
+            return
+        while surplus and self.blocks[surplus - 1].records is not None:
+            surplus -= 1  # not archived yet
+        for block in self.blocks[:surplus]:
+            del self._by_slot[block.slot]
+            del self._by_hash[block.hash]
+        del self.blocks[:surplus]
+
+    def add(self, record: Record) -> None:
+        """Index a transaction of the open slot."""
+        self._by_signature[record.signature] = record
+        for key in dict.fromkeys(record.all_keys()):
+            self._by_address.setdefault(key, []).append(record)
+
+    def evict(self, block: Block) -> None:
+        """Forget a block's records, which the archive now holds; called in chain order."""
+        for record in block.records or ():
+            del self._by_signature[record.signature]
+            for key in dict.fromkeys(record.all_keys()):
+                listed = self._by_address[key]
+                assert listed[0] is record
+                del listed[0]
+                if not listed:
+                    del self._by_address[key]
+        self.live_records -= len(block.records or ())
+        block.records = None
+
+    def roll_back(self, slot: int) -> list[Record]:
+        """Drop the open slot and every block above `slot`; gives what was in them, in order."""
+        dropped: list[Record] = []
+        while self.tip.slot > slot:
+            block = self.blocks.pop()
+            assert block.records is not None, "a final block cannot be rolled back"
+            del self._by_slot[block.slot]
+            del self._by_hash[block.hash]
+            self.live_records -= len(block.records)
+            dropped[:0] = block.records
+        dropped += self.open_records
+        self.open_records = []
+        for record in reversed(dropped):
+            del self._by_signature[record.signature]
+            for key in dict.fromkeys(record.all_keys()):
+                listed = self._by_address[key]
+                assert listed[-1] is record
+                listed.pop()
+                if not listed:
+                    del self._by_address[key]
+        return dropped
+
+    def block(self, slot: int) -> Block | None:
+        if (found := self._by_slot.get(slot)) is not None:
+            return found
+        if slot >= self.blocks[0].slot or slot < 0:
+            return None
+        return self._archive.block(slot)
+
+    def block_of_hash(self, block_hash: bytes) -> Block | None:
+        """A recent block by its hash; old ones are not found (their hashes have expired)."""
+        return self._by_hash.get(block_hash)
+
+    def records_of(self, block: Block) -> list[Record]:
+        if block.records is not None:
+            return block.records
+        return self._archive.records_of(block.slot)
+
+    def slots(self, first: int, last: int, limit: int) -> list[int]:
+        """Slots with a block in first..last, ascending, at most `limit`."""
+        found: list[int] = []
+        oldest = self.blocks[0].slot
+        if first < oldest:
+            found = self._archive.slots(first, min(last, oldest - 1), limit)
+        for block in self.blocks:
+            if len(found) >= limit or block.slot > last:
+                break
+            if block.slot >= first:
+                found.append(block.slot)
+        return found
+
+    def record(self, signature: bytes) -> Record | None:
+        return self._by_signature.get(signature) or self._archive.record(signature)
+
+    def recent_record(self, signature: bytes) -> Record | None:
+        """Like `record`, without the look on disk."""
+        return self._by_signature.get(signature)
+
+    def records_for(self, key: bytes, below: int, limit: int) -> Iterator[Record]:
+        """Transactions naming `key`, newest first, below position `below`, at most `limit`."""
+        given = 0
+        for record in reversed(self._by_address.get(key, ())):
+            if given >= limit:
+                return
+            if record.position < below:
+                given += 1
+                yield record
+        if given < limit:
+            yield from self._archive.records_for(key, below, limit - given)
+
+    def close(self) -> None:
+        self._archive.close()
+
+
+def first_position(slot: int) -> int:
+    """The position of a slot's first transaction."""
+    return slot << INDEX_BITS

@@ -1,0 +1,40 @@
+"""What a method may use: the bank, the slot producer and the settings of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.devnets.solana.bank import Bank, Level
+from sandbox.devnets.solana.errors import MIN_CONTEXT_SLOT, RpcError
+from sandbox.devnets.solana.params import Config, Params
+from sandbox.devnets.solana.producer import Producer
+
+API_VERSION = "3.0.0"
+
+
+@dataclass(slots=True)
+class Node:
+    bank: Bank
+    producer: Producer
+    control: bool
+
+    def context(self, level: Level, value: Any) -> dict[str, Any]:
+        """A `{context, value}` answer at a commitment."""
+        slot = self.bank.slot_at(level)
+        return {"context": {"slot": slot, "apiVersion": API_VERSION}, "value": value}
+
+    def level(self, config: Config, default: Level = "finalized") -> Level:
+        """The commitment asked for; -32016 when it has not reached `minContextSlot`."""
+        level = config.level(default)
+        least = config.u64("minContextSlot")
+        slot = self.bank.slot_at(level)
+        if least is not None and slot < least:
+            raise RpcError(
+                MIN_CONTEXT_SLOT, "Minimum context slot has not been reached", {"contextSlot": slot}
+            )
+        return level
+
+
+Method = Callable[[Node, Params], Any]

@@ -1,0 +1,63 @@
+"""Makes slots: one per interval, also when empty; paused, resumed or driven by control methods."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sandbox.devnets.solana.bank import Bank
+
+
+class Producer:
+    """`run` is the one task that seals by time; `advance` seals at once."""
+
+    def __init__(self, bank: Bank, slot_ms: int) -> None:
+        self._bank = bank
+        self.slot_ms = slot_ms
+        self.paused = False
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            if self.paused:
+                await self._wait(None)
+                due = loop.time()
+                continue
+            # A late slot does not make the next ones hurry.
+            due = max(due + self.slot_ms / 1000, loop.time())
+            if self.slot_ms == 0:
+                await asyncio.sleep(0)
+            elif await self._wait(due - loop.time()):
+                due = loop.time()
+                continue
+            if not self.paused:
+                self._bank.seal()
+
+    async def _wait(self, seconds: float | None) -> bool:
+        """Sleep; True when a setting changed meanwhile."""
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def set_slot_ms(self, slot_ms: int) -> None:
+        self.slot_ms = slot_ms
+        self._changed.set()
+
+    def pause(self) -> None:
+        self.paused = True
+        self._changed.set()
+
+    def resume(self) -> None:
+        self.paused = False
+        self._bank.refresh_time()
+        self._changed.set()
+
+    def advance(self, slots: int) -> None:
+        """Make `slots` slots now, paused or not."""
+        for _ in range(slots):
+            self._bank.seal()

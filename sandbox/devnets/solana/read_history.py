@@ -1,0 +1,240 @@
+"""Methods about blocks and past transactions; nothing above the asked commitment is shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sandbox.devnets.solana import params
+from sandbox.devnets.solana.bank import Bank
+from sandbox.devnets.solana.encode import (
+    TX_ENCODINGS,
+    block_json,
+    signature_text,
+    transaction_json,
+)
+from sandbox.devnets.solana.errors import (
+    BLOCK_NOT_AVAILABLE,
+    SLOT_SKIPPED,
+    RpcError,
+    invalid_params,
+)
+from sandbox.devnets.solana.history import first_position
+from sandbox.devnets.solana.node import Method, Node
+from sandbox.devnets.solana.params import Config, Params
+from sandbox.devnets.solana.read_chain import identity
+from sandbox.devnets.solana.records import Block, Record
+
+_MAX_STATUSES = 256
+_MAX_SIGNATURES = 1_000
+_MAX_BLOCK_RANGE = 500_000
+_MEMO_PROGRAMS = {
+    "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr",
+    "Memo1UhkJRfHyvLMcVucJwxXeuD728EqVDDwQDxFMNo",
+}
+
+
+def status_json(bank: Bank, record: Record) -> dict[str, Any]:
+    err, level = record.err, bank.level_of(record.slot)
+    confirmations: int | None = None
+    if level != "finalized":
+        block = bank.history.block(record.slot)
+        confirmations = 0 if block is None else bank.open_height - block.height
+    return {
+        "slot": record.slot,
+        "confirmations": confirmations,
+        "err": err,
+        "status": {"Ok": None} if err is None else {"Err": err},
+        "confirmationStatus": level,
+    }
+
+
+def get_signature_statuses(node: Node, given: Params) -> Any:
+    wanted = [params.signature(text) for text in given.strings(0, _MAX_STATUSES)]
+    search = given.config(1).flag("searchTransactionHistory")
+    history = node.bank.history
+    found = [history.record(s) if search else _recent(node.bank, s) for s in wanted]
+    return node.context(
+        "processed", [None if r is None else status_json(node.bank, r) for r in found]
+    )
+
+
+def _recent(bank: Bank, signature: bytes) -> Record | None:
+    """Without a history search a validator answers from its status cache; `is_known` is ours."""
+    recent = bank.history.recent_record(signature)
+    if recent is None and bank.is_known(signature):
+        return bank.history.record(signature)
+    return recent
+
+
+def get_signatures_for_address(node: Node, given: Params) -> Any:
+    key, config = given.key(0), given.config(1)
+    level = node.level(config)
+    if level == "processed":
+        raise invalid_params("Method does not support commitment below `confirmed`")
+    limit = config.u64("limit")
+    limit = _MAX_SIGNATURES if limit is None else limit
+    if not 1 <= limit <= _MAX_SIGNATURES:
+        raise invalid_params(f"Invalid limit; max {_MAX_SIGNATURES}")
+    bank = node.bank
+    below = first_position(bank.slot_at(level) + 1)
+    if (before := config.text("before")) is not None:
+        record = bank.history.record(params.signature(before))
+        if record is None:
+            return []
+        below = min(below, record.position)
+    stop = -1
+    if (until := config.text("until")) is not None:
+        record = bank.history.record(params.signature(until))
+        stop = -1 if record is None else record.position
+    return [
+        {
+            "signature": signature_text(record.signature),
+            "slot": record.slot,
+            "err": record.err,
+            "memo": memo_text(record),
+            "blockTime": _block_time(bank, record.slot),
+            "confirmationStatus": bank.level_of(record.slot),
+        }
+        for record in bank.history.records_for(key, below, limit)
+        if record.position > stop
+    ]
+
+
+def _block_time(bank: Bank, slot: int) -> int | None:
+    if slot == bank.open_slot:
+        return bank.open_time
+    block = bank.history.block(slot)
+    return None if block is None else block.time
+
+
+def memo_text(record: Record) -> str | None:
+    """`[bytes] text` of each memo, joined by `; `, as validators index it."""
+    memos = []
+    message = record.transaction.message
+    static = message.account_keys
+    for instruction in message.instructions:
+        if str(static[instruction.program_id_index]) in _MEMO_PROGRAMS:
+            data = bytes(instruction.data)
+            try:
+                memos.append(f"[{len(data)}] {data.decode()}")
+            except UnicodeDecodeError:
+                memos.append(f"[{len(data)}] (unparseable)")
+    return "; ".join(memos) or None
+
+
+def _encoding(config: Config) -> str:
+    found = config.text("encoding") or "json"
+    if found not in TX_ENCODINGS:
+        raise invalid_params(f"Invalid params: unknown variant `{found}`.")
+    return found
+
+
+def _options(given: Params, index: int) -> Config:
+    """Options, or (of old) the bare encoding."""
+    found = given.get(index)
+    return Config({"encoding": found}) if isinstance(found, str) else given.config(index)
+
+
+def get_transaction(node: Node, given: Params) -> Any:
+    wanted, config = params.signature(given.need(0)), _options(given, 1)
+    level, encoding = node.level(config), _encoding(config)
+    if level == "processed":
+        raise invalid_params("Method does not support commitment below `confirmed`")
+    record = node.bank.history.record(wanted)
+    if record is None or record.slot > node.bank.slot_at(level):
+        return None
+    return {
+        "slot": record.slot,
+        "blockTime": _block_time(node.bank, record.slot),
+        **transaction_json(record, encoding, config.max_version()),
+    }
+
+
+def _sealed(node: Node, slot: int, config: Config) -> Block:
+    level = node.level(config)
+    if level == "processed":
+        raise invalid_params("Method does not support commitment below `confirmed`")
+    if slot > node.bank.slot_at(level):
+        raise RpcError(BLOCK_NOT_AVAILABLE, f"Block not available for slot {slot}")
+    block = node.bank.history.block(slot)
+    if block is None:
+        raise RpcError(
+            SLOT_SKIPPED,
+            f"Slot {slot} was skipped, or missing due to ledger jump to recent snapshot",
+        )
+    return block
+
+
+def get_block(node: Node, given: Params) -> Any:
+    slot, config = given.u64(0), _options(given, 1)
+    block = _sealed(node, slot, config)
+    return block_json(
+        block,
+        node.bank.history.records_of(block),
+        config.text("transactionDetails") or "full",
+        _encoding(config),
+        config.max_version(),
+        rewards=config.flag("rewards", default=True),
+    )
+
+
+def get_blocks(node: Node, given: Params) -> Any:
+    first, last = given.u64(0), given.get(1)
+    config = given.config(1 if isinstance(last, dict) else 2)
+    newest = node.bank.slot_at(_not_processed(node, config))
+    last = newest if last is None or isinstance(last, dict) else params.u64(last, "end slot")
+    if last < first:
+        return []
+    if last - first > _MAX_BLOCK_RANGE:
+        raise invalid_params(f"Slot range too large; max {_MAX_BLOCK_RANGE}")
+    return node.bank.history.slots(first, min(last, newest), _MAX_BLOCK_RANGE)
+
+
+def get_blocks_with_limit(node: Node, given: Params) -> Any:
+    first, limit = given.u64(0), given.u64(1)
+    if limit > _MAX_BLOCK_RANGE:
+        raise invalid_params(f"Limit too large; max {_MAX_BLOCK_RANGE}")
+    newest = node.bank.slot_at(_not_processed(node, given.config(2)))
+    return node.bank.history.slots(first, newest, limit) if first <= newest else []
+
+
+def _not_processed(node: Node, config: Config) -> Any:
+    level = node.level(config)
+    if level == "processed":
+        raise invalid_params("Method does not support commitment below `confirmed`")
+    return level
+
+
+def get_block_time(node: Node, given: Params) -> Any:
+    return _sealed(node, given.u64(0), Config({"commitment": "confirmed"})).time
+
+
+def get_block_production(node: Node, given: Params) -> Any:
+    level = node.level(given.config(0))
+    newest = node.bank.slot_at(level)
+    height = node.bank.sealed_at(level).height
+    return node.context(
+        level,
+        {
+            "byIdentity": {identity(node): [newest + 1, height + 1]},
+            "range": {"firstSlot": 0, "lastSlot": newest},
+        },
+    )
+
+
+def get_first_available_block(_node: Node, _params: Params) -> int:
+    return 0
+
+
+METHODS: dict[str, Method] = {
+    "getSignatureStatuses": get_signature_statuses,
+    "getSignaturesForAddress": get_signatures_for_address,
+    "getTransaction": get_transaction,
+    "getBlock": get_block,
+    "getBlocks": get_blocks,
+    "getBlocksWithLimit": get_blocks_with_limit,
+    "getBlockTime": get_block_time,
+    "getBlockProduction": get_block_production,
+    "getFirstAvailableBlock": get_first_available_block,
+    "minimumLedgerSlot": get_first_available_block,
+}

@@ -1,0 +1,86 @@
+"""Accounts at every commitment: the machine's current state plus pre-images per slot.
+
+The state of a key at slot S is its first pre-image from a slot above S, else what is current.
+Layers at and below the final slot are dropped; a reorg puts pre-images back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from solders.account import Account
+from solders.litesvm import LiteSVM
+from solders.pubkey import Pubkey
+
+from sandbox.devnets.solana.tokens import TokenIndex
+
+NOTHING = Account(lamports=0, data=b"", owner=Pubkey.default())
+
+
+class Accounts:
+    """Owns every write to the machine that is not a transaction."""
+
+    def __init__(self, svm: LiteSVM) -> None:
+        self._svm = svm
+        self._layers: dict[bytes, list[tuple[int, Account | None]]] = {}
+        self._touched: dict[int, dict[bytes, None]] = {}
+        self.tokens = TokenIndex()
+        self.unsaved: set[bytes] = set()  # changed in final slots since the last checkpoint
+
+    def current(self, key: bytes) -> Account | None:
+        account = self._svm.get_account(Pubkey(key))
+        return None if account is None or account.lamports == 0 else account
+
+    def at(self, key: bytes, slot: int | None) -> Account | None:
+        """The account after `slot` (None: the open slot)."""
+        if slot is not None:
+            for touched, before in self._layers.get(key, ()):
+                if touched > slot:
+                    return before
+        return self.current(key)
+
+    def put(self, key: bytes, account: Account | None) -> None:
+        """Overwrite without history (genesis, replay, undo)."""
+        self._svm.set_account(Pubkey(key), NOTHING if account is None else account)
+        self.tokens.note(key, account)
+
+    def touched(self, slot: int, key: bytes, before: Account | None, after: Account | None) -> None:
+        """Note that `slot` changed `key`; only the first pre-image of a slot is kept."""
+        keys = self._touched.setdefault(slot, {})
+        if key not in keys:
+            keys[key] = None
+            self._layers.setdefault(key, []).append((slot, before))
+        self.tokens.note(key, after)
+
+    def keys_of(self, slot: int) -> Iterable[bytes]:
+        """What `slot` changed, while it is not final."""
+        return self._touched.get(slot, {})
+
+    def layered(self) -> Iterable[bytes]:
+        """Every key with a pre-image: what may differ between commitments."""
+        return self._layers
+
+    def is_layered(self, key: bytes) -> bool:
+        return key in self._layers
+
+    def finalize(self, slot: int) -> None:
+        """Forget the pre-images of `slot`: nothing below it can be asked for any more."""
+        for key in self._touched.pop(slot, ()):
+            layers = self._layers[key]
+            while layers and layers[0][0] <= slot:
+                del layers[0]
+            if not layers:
+                del self._layers[key]
+            self.unsaved.add(key)
+
+    def roll_back(self, slot: int) -> None:
+        """Give every key the state it had after `slot`."""
+        above = [touched for touched in self._touched if touched > slot]
+        keys = {key for touched in above for key in self._touched.pop(touched)}
+        for key in keys:
+            layers = self._layers[key]
+            first = next(i for i, (touched, _) in enumerate(layers) if touched > slot)
+            self.put(key, layers[first][1])
+            del layers[first:]
+            if not layers:
+                del self._layers[key]
