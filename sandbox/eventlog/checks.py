@@ -105,9 +105,10 @@ async def _epoch(db: AsyncSession, epoch: int, verifier: Verifier) -> Check:
     if tree.size != size:
         faults.append(f"position {tree.size} is missing")
     stored = await db.execute(
-        text("SELECT level, index, hash FROM log_node WHERE epoch = :epoch"), {"epoch": epoch}
+        text("SELECT level, index AS place, hash FROM log_node WHERE epoch = :epoch"),
+        {"epoch": epoch},
     )
-    kept = {(row.level, row.index): row.hash for row in stored}
+    kept = {(row.level, row.place): row.hash for row in stored}
     # The log may have grown since its checkpoints were read: only what they cover is compared.
     faults += [
         f"tile hash {level}/{index} is not that of its tile"

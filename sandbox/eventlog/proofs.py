@@ -56,13 +56,13 @@ _EVENT = text(
 
 _HASHES = text(
     """
-    SELECT 0 AS level, l.position AS index, l.leaf_hash AS hash
+    SELECT 0 AS level, l.position AS place, l.leaf_hash AS hash
     FROM unnest(CAST(:levels AS int[]), CAST(:firsts AS bigint[]), CAST(:counts AS bigint[]))
         AS g (tile_level, first, count)
     JOIN log_entry l ON g.tile_level = 0 AND l.epoch = :epoch
         AND l.position >= g.first AND l.position < g.first + g.count
     UNION ALL
-    SELECT n.level, n.index, n.hash
+    SELECT n.level, n.index AS place, n.hash
     FROM unnest(CAST(:levels AS int[]), CAST(:firsts AS bigint[]), CAST(:counts AS bigint[]))
         AS g (tile_level, first, count)
     JOIN log_node n ON g.tile_level > 0 AND n.epoch = :epoch AND n.level = g.tile_level
@@ -116,7 +116,7 @@ async def _subtree_hashes(
             "counts": [count for _, _, count in ranges.values()],
         },
     )
-    stored = {(row.level, row.index): row.hash for row in rows}
+    stored = {(row.level, row.place): row.hash for row in rows}
     return {
         subtree: complete_root([stored[level, i] for i in range(first, first + count)])
         for subtree, (level, first, count) in ranges.items()

@@ -16,6 +16,15 @@ from sandbox.eventlog.tiles import (
     parse_index,
 )
 
+_LEAF_HASHES = text(
+    "SELECT leaf_hash AS hash FROM log_entry WHERE epoch = (SELECT epoch FROM clock)"
+    " AND position >= :first AND position < :first + :width ORDER BY position"
+)
+_NODES = text(
+    "SELECT hash FROM log_node WHERE epoch = (SELECT epoch FROM clock) AND level = :level"
+    " AND index >= :first AND index < :first + :width ORDER BY index"
+)
+
 
 async def newest_checkpoint(db: AsyncSession) -> str:
     """The newest signed note of the current epoch. Raises `LogNotOpen`."""
@@ -55,24 +64,12 @@ def tile_at(level: str, path: str) -> Tile:
 
 async def hash_tile(db: AsyncSession, tile: Tile) -> bytes:
     """The hashes of a tile. Raises `NotFound` when the log is not that long yet."""
+    values = {"first": tile.start, "width": tile.width}
     if tile.level == 0:
-        source = "SELECT leaf_hash FROM log_entry WHERE position"
-        order = "position"
+        rows = await db.execute(_LEAF_HASHES, values)
     else:
-        source = "SELECT hash FROM log_node WHERE level = :level AND index"
-        order = "index"
-    rows = await db.execute(
-        text(
-            f"{source} >= :first AND {order} < :first + :width"
-            f" AND epoch = (SELECT epoch FROM clock) ORDER BY {order}"
-        ),
-        {
-            "first": tile.start,
-            "width": tile.width,
-            **({"level": tile.level} if tile.level > 0 else {}),
-        },
-    )
-    hashes = [row[0] for row in rows]
+        rows = await db.execute(_NODES, {**values, "level": tile.level})
+    hashes = [row.hash for row in rows]
     if len(hashes) < tile.width:
         raise NotFound("tile", tile.path)
     return b"".join(hashes)
