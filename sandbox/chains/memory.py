@@ -4,6 +4,7 @@ Shipped, because slices test against it, and held to the port by the suite that 
 pass too. Nothing happens on it by itself: `mine` makes blocks.
 """
 
+import json
 import secrets
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,8 +13,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Literal
-
-import orjson
 
 from sandbox.chains.port import (
     AtHeight,
@@ -111,7 +110,7 @@ class MemoryChain:
         self.losing = False
         self.offset_ms = 0
         self._finality, self._validity = finality, validity
-        self._heights_repeat = heights_repeat
+        self.heights_repeat = heights_repeat
         self._count = 0
         self._genesis = sha256(secrets.token_bytes(16)).hexdigest()
         zero = Block(BlockId(0, self._genesis, ""), _START)
@@ -167,6 +166,8 @@ class MemoryChain:
 
     async def prepare(self, command: Command) -> Signed:
         self._answer()
+        if command.action not in ("burn", "pause", "resume"):
+            self.check_recipient(command.recipient)
         keys = (f"memo:{command.reference}",)
         source = self.treasury if command.action in ("transfer", "burn") else ""
         move = Move(command.action, source, command.recipient, command.amount_units, keys)
@@ -178,7 +179,7 @@ class MemoryChain:
         self.broadcasts.append(signed.tx_id)
         if self.losing or self._included(signed.tx_id):
             return
-        body = orjson.loads(signed.raw)
+        body = json.loads(signed.raw)
         moves = tuple(Move(**{**m, "keys": tuple(m["keys"])}) for m in body["moves"])
         self._mempool[signed.tx_id] = _Tx(signed.tx_id, moves, signed.valid_until_height)
 
@@ -264,7 +265,7 @@ class MemoryChain:
         if what == "return":
             returned = {tx.id: tx for mined in removed for tx in mined.txs}
             self._mempool = returned | self._mempool
-        if self._heights_repeat:
+        if self.heights_repeat:
             self._next_height = self._mined[-1].block.id.height + 1
 
     def gas(self, address: str) -> int:
@@ -287,7 +288,8 @@ class MemoryChain:
     def _sign(self, moves: tuple[Move, ...]) -> Signed:
         self._count += 1
         valid_until = self._next_height - 1 + self._validity
-        raw = orjson.dumps({"n": self._count, "moves": [asdict(move) for move in moves]})
+        body = {"n": self._count, "moves": [asdict(move) for move in moves]}
+        raw = json.dumps(body).encode()
         return Signed(sha256(self._genesis.encode() + raw).hexdigest(), raw, valid_until)
 
     def _seal(self) -> None:

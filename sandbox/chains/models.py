@@ -48,7 +48,7 @@ class ChainCursor(SQLModel, table=True):
 
 
 class ChainBlock(SQLModel, table=True):
-    """A block seen at confirmed and not yet final. `attempts`: our tx ids → error or null."""
+    """A block seen at confirmed and not yet final. `attempts`: [our tx id, error or null]…"""
 
     __tablename__ = "chain_block"
 
@@ -58,7 +58,7 @@ class ChainBlock(SQLModel, table=True):
     parent_hash: str
     time: datetime = Field(sa_column=timestamp())
     is_empty: bool
-    attempts: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    attempts: list[Any] = Field(sa_column=Column(JSONB, nullable=False))
     foreign_transfers: list[Any] = Field(sa_column=Column(JSONB, nullable=False))
 
 
@@ -86,7 +86,10 @@ class ChainTransfer(SQLModel, table=True):
 
 
 class ChainInclusion(SQLModel, table=True):
-    """One block's word that a transfer is in it; a transfer that comes back gets the next `n`."""
+    """One block's word that a transfer is in it; a transfer that comes back gets the next `n`.
+
+    `position` orders the transfers of a block, `height` the blocks.
+    """
 
     __tablename__ = "chain_inclusion"
     __table_args__ = (
@@ -98,6 +101,7 @@ class ChainInclusion(SQLModel, table=True):
 
     transfer_id: str = Field(primary_key=True, foreign_key="chain_transfer.id")
     n: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    position: int
     height: int = Field(sa_type=BigInteger)
     block_hash: str
     block_time: datetime = Field(sa_column=timestamp())

@@ -124,6 +124,7 @@ def upgrade() -> None:
         "chain_inclusion",
         sa.Column("transfer_id", sa.String(), nullable=False),
         sa.Column("n", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("height", sa.BigInteger(), nullable=False),
         sa.Column("block_hash", sa.String(), nullable=False),
         sa.Column("block_time", sa.DateTime(timezone=True), nullable=False),

@@ -1,0 +1,272 @@
+"""Carries intents out: sign, store, and only then send (DESIGN 2, Sign first).
+
+Any number of runners may work against one database; what they claim is leased. Resolving is the
+watcher's: a runner only finds out that a transaction can never happen any more.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from sqlalchemy import insert, text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.chains.errors import NoKeys
+from sandbox.chains.models import ChainAttempt
+from sandbox.chains.port import Chain, ChainUnavailable, Command, Outcome, Signed
+from sandbox.chains.resolving import expire_attempts, give_up
+from sandbox.chains.sightings import final_height
+from sandbox.chains.watching import IntentFailed, IntentHandler, Record
+from sandbox.core import clock
+from sandbox.core.db import Database, claim
+from sandbox.core.errors import SandboxError, Unavailable
+
+MAX_ATTEMPTS = 5
+LEASE_S = 30
+LOOK_AGAIN_S = 2
+AFTER_OWN_ERROR_S = 30
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    id: str
+    kind: str
+    state: str
+    attempts: int
+    command: Command
+
+
+class IntentRunner:
+    """Signs and sends the intents of `chains`; `owner` names this runner in leases."""
+
+    def __init__(
+        self,
+        database: Database,
+        chains: Mapping[str, Chain],
+        handlers: Mapping[str, IntentHandler[Any]],
+        record: Record,
+        owner: str,
+        *,
+        batch: int = 64,
+        look_again_s: float = LOOK_AGAIN_S,
+    ) -> None:
+        self._database, self._chains = database, chains
+        self._handlers, self._record = handlers, record
+        self._owner, self._batch, self._look_again_s = owner, batch, look_again_s
+
+    async def step(self) -> bool:
+        """Take up what is due, or was sent and is not resolved; true when there was any."""
+        claimed = await self._claim()
+        for chain, intents in claimed.items():
+            ids = [intent.id for intent in intents]
+            try:
+                await self._send_due(chain, [i for i in intents if i.state == "due"])
+                await self._look_after(chain, [i for i in intents if i.state == "signed"])
+            except ChainUnavailable:
+                log.warning("intents wait for the chain", chain=chain.name, intents=len(ids))
+                await self._pause(ids, self._look_again_s)
+            except Unavailable:
+                raise
+            except Exception as error:
+                log.error("cannot carry out intents", chain=chain.name, ids=ids, exc_info=error)
+                await self._pause(ids, AFTER_OWN_ERROR_S)
+        return bool(claimed)
+
+    async def _claim(self) -> dict[Chain, list[_Claimed]]:
+        names = ", ".join(f"'{name}'" for name in self._chains)
+        due = (
+            f"state IN ('due', 'signed') AND chain IN ({names})"  # noqa: S608 - names of our own
+            " AND NOT EXISTS (SELECT 1 FROM chain_halt h WHERE h.chain = chain_intent.chain)"
+        )
+        async with self._database.transaction() as db:
+            rows = await claim(
+                db,
+                "chain_intent",
+                due,
+                owner=self._owner,
+                limit=self._batch,
+                seconds=LEASE_S,
+                order="state, id",
+            )
+        claimed: dict[Chain, list[_Claimed]] = {}
+        for row in sorted(rows, key=lambda row: row.id):
+            command = Command(**row.command)
+            intent = _Claimed(row.id, row.kind, row.state, row.attempts, command)
+            claimed.setdefault(self._chains[row.chain], []).append(intent)
+        return claimed
+
+    # Due: sign, commit, send.
+
+    async def _send_due(self, chain: Chain, intents: Sequence[_Claimed]) -> None:
+        signed: dict[str, Signed] = {}
+        for intent in intents:
+            try:
+                signed[intent.id] = await chain.prepare(intent.command)
+            except (Unavailable, NoKeys):
+                raise
+            except SandboxError as refused:
+                await self._refuse(chain, intent, refused.code)
+        if not signed:
+            return
+        held = await self._store(signed)
+        await self._broadcast(chain, {id_: signed[id_] for id_ in held})
+
+    async def _store(self, signed: Mapping[str, Signed]) -> list[str]:
+        """Commit the attempts of the intents that are still ours; returns which those are."""
+        async with self._database.transaction() as db:
+            held = await self._held(db, signed, "due")
+            if not held:
+                return []
+            moved = await db.execute(
+                text(
+                    "UPDATE chain_intent i SET state = 'signed', attempts = i.attempts + 1,"
+                    " tx = new.tx FROM unnest(CAST(:ids AS text[]), CAST(:txs AS text[]))"
+                    " AS new(id, tx) WHERE i.id = new.id RETURNING i.id, i.attempts"
+                ),
+                {"ids": held, "txs": [signed[id_].tx_id for id_ in held]},
+            )
+            at = await clock.now(db)
+            rows = [
+                {
+                    "intent_id": id_,
+                    "n": n,
+                    "tx_id": signed[id_].tx_id,
+                    "raw": signed[id_].raw,
+                    "valid_until_height": signed[id_].valid_until_height,
+                    "state": "signed",
+                    "signed_at": at,
+                }
+                for id_, n in moved
+            ]
+            await db.execute(insert(ChainAttempt), rows)
+        return held
+
+    async def _refuse(self, chain: Chain, intent: _Claimed, reason: str) -> None:
+        """End an intent that this chain can never carry out: nothing was signed."""
+        async with self._database.transaction() as db:
+            if await self._held(db, [intent.id], "due"):
+                await self._end(db, chain, intent, None, reason)
+
+    # Signed: send again, or find out that it is over.
+
+    async def _look_after(self, chain: Chain, intents: Sequence[_Claimed]) -> None:
+        if not intents:
+            return
+        open_ = await self._open_attempts([intent.id for intent in intents])
+        again: dict[str, Signed] = {}
+        expired: list[_Claimed] = []
+        for intent in intents:
+            attempt = open_.get(intent.id)
+            if attempt is None:
+                continue  # resolved since it was claimed
+            outcome = await chain.outcome(attempt)
+            if outcome is Outcome.unknown:
+                again[intent.id] = attempt
+            elif outcome is Outcome.not_done:
+                expired.append(intent)
+        if expired:
+            await self._expire(chain, expired, open_)
+        await self._broadcast(chain, again)
+        await self._pause([intent.id for intent in intents], self._look_again_s)
+
+    async def _open_attempts(self, ids: Sequence[str]) -> dict[str, Signed]:
+        async with self._database.transaction() as db:
+            rows = await db.execute(
+                text(
+                    "SELECT intent_id, tx_id, raw, valid_until_height FROM chain_attempt"
+                    " WHERE intent_id = ANY(:ids) AND state = 'signed'"
+                ),
+                {"ids": list(ids)},
+            )
+            return {
+                row.intent_id: Signed(row.tx_id, row.raw, row.valid_until_height) for row in rows
+            }
+
+    async def _expire(
+        self, chain: Chain, intents: Sequence[_Claimed], attempts: Mapping[str, Signed]
+    ) -> None:
+        """Make way for a new attempt, once the watcher has seen all that `outcome` has seen.
+
+        Until then a `not_done` may also be a failure on chain, which is the watcher's to tell.
+        """
+        heads = await chain.heads()
+        async with self._database.transaction() as db:
+            if await final_height(db, chain.name) < heads.final:
+                return
+            held = set(await self._held(db, [intent.id for intent in intents], "signed"))
+            for intent in intents:
+                if intent.id not in held:
+                    continue
+                await expire_attempts(db, intent.id)
+                if intent.attempts >= MAX_ATTEMPTS:
+                    await self._end(db, chain, intent, attempts[intent.id].tx_id, "expired")
+                else:
+                    await db.execute(
+                        text(
+                            "UPDATE chain_intent SET state = 'due', lease_owner = NULL,"
+                            " lease_until = NULL WHERE id = :id"
+                        ),
+                        {"id": intent.id},
+                    )
+
+    # Both.
+
+    async def _broadcast(self, chain: Chain, signed: Mapping[str, Signed]) -> None:
+        if not signed:
+            return
+        sent = await asyncio.gather(
+            *(chain.broadcast(one) for one in signed.values()), return_exceptions=True
+        )
+        reached = []
+        for id_, answer in zip(signed, sent, strict=True):
+            if answer is None:
+                reached.append(signed[id_].tx_id)
+            elif not isinstance(answer, ChainUnavailable):
+                raise answer
+        async with self._database.transaction() as db:
+            await db.execute(
+                text(
+                    "UPDATE chain_attempt SET broadcast_at = coalesce(broadcast_at, sandbox_now())"
+                    " WHERE tx_id = ANY(:txs)"
+                ),
+                {"txs": reached},
+            )
+            await self._hold_off(db, signed, self._look_again_s)
+
+    async def _end(
+        self, db: AsyncSession, chain: Chain, intent: _Claimed, tx: str | None, reason: str
+    ) -> None:
+        height = max(0, await final_height(db, chain.name))
+        at = await clock.now(db)
+        failed = IntentFailed(intent.id, chain.name, tx, height, at, reason)
+        await self._record(db, [await give_up(db, self._handlers, intent.kind, failed)], [])
+
+    async def _held(self, db: AsyncSession, ids: Iterable[str], state: str) -> list[str]:
+        """Lock those of the intents that are in `state` and still leased to this runner."""
+        rows = await db.execute(
+            text(
+                "SELECT id FROM chain_intent WHERE id = ANY(:ids) AND state = :state"
+                " AND lease_owner = :owner ORDER BY id FOR NO KEY UPDATE"
+            ),
+            {"ids": sorted(ids), "state": state, "owner": self._owner},
+        )
+        return [row.id for row in rows]
+
+    async def _pause(self, ids: Iterable[str], seconds: float) -> None:
+        async with self._database.transaction() as db:
+            await self._hold_off(db, ids, seconds)
+
+    async def _hold_off(self, db: AsyncSession, ids: Iterable[str], seconds: float) -> None:
+        """Leave intents alone for a while; nobody owns them meanwhile."""
+        await db.execute(
+            text(
+                "UPDATE chain_intent SET lease_owner = NULL,"
+                " lease_until = clock_timestamp() + :seconds * interval '1 second'"
+                " WHERE id = ANY(:ids) AND lease_owner = :owner"
+            ),
+            {"ids": sorted(ids), "seconds": seconds, "owner": self._owner},
+        )

@@ -1,0 +1,253 @@
+"""What the watcher stores of a block, and reads back: transfers, inclusions, block rows.
+
+One leader writes these tables, in the order of the chain; every function runs in its transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, insert, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.chains.models import ChainBlock, ChainCursor, ChainInclusion, ChainTransfer
+from sandbox.chains.port import Block, ForeignTransfer, Transfer
+from sandbox.chains.service import FINAL, Cursor
+from sandbox.chains.watching import Seen, SeenBlock
+from sandbox.core.ids import new_id
+
+
+class Sightings:
+    """The stored view of one chain."""
+
+    def __init__(self, chain: str, decimals: int, own: Mapping[str, str]) -> None:
+        self.chain, self.decimals, self._own = chain, decimals, own
+
+    async def store(self, db: AsyncSession, block: Block, at: datetime) -> SeenBlock | None:
+        """Store a block seen at confirmed; None when nothing in it concerns the sandbox."""
+        intents = await _intents_of(db, block.txs)
+        seen = await self._include(db, block, intents, at)
+        is_empty = not (seen or block.foreign or intents)
+        attempts = [[tx, block.tx_errors.get(tx)] for tx in block.txs if tx in intents]
+        await self._insert_rows(db, [_row(self.chain, block, is_empty, attempts)])
+        if is_empty:
+            return None
+        return self._block(block.id.height, block.id.hash, block.time, seen, block.foreign)
+
+    async def store_empty(self, db: AsyncSession, blocks: Sequence[Block]) -> None:
+        """Store blocks without transactions."""
+        await self._insert_rows(db, [_row(self.chain, block, True, []) for block in blocks])
+
+    async def load(self, db: AsyncSession, row: ChainBlock) -> SeenBlock:
+        """The stored block `row` with the inclusions that name it."""
+        found = (
+            select(ChainTransfer, ChainInclusion.n)
+            .join(ChainInclusion, col(ChainInclusion.transfer_id) == col(ChainTransfer.id))
+            .where(col(ChainTransfer.chain) == self.chain)
+            .where(col(ChainInclusion.block_hash) == row.hash)
+            .where(col(ChainInclusion.height) == row.height)
+            .order_by(col(ChainInclusion.position))
+        )
+        seen = [
+            self._seen(stored.id, _transfer(stored), n, stored.intent)
+            for stored, n in (await db.exec(found)).all()
+        ]
+        foreign = [foreign_from_json(item) for item in row.foreign_transfers]
+        return self._block(row.height, row.hash, row.time, seen, foreign)
+
+    async def mark(self, db: AsyncSession, hashes: Sequence[str], state: str) -> None:
+        """Move the confirmed inclusions of the blocks `hashes` to `final` or `reverted`."""
+        await db.execute(
+            text(
+                "UPDATE chain_inclusion i SET state = :state FROM chain_transfer t"
+                " WHERE i.block_hash = ANY(:hashes) AND i.state = 'confirmed'"
+                " AND t.id = i.transfer_id AND t.chain = :chain"
+            ),
+            {"state": state, "hashes": list(hashes), "chain": self.chain},
+        )
+
+    async def window(
+        self, db: AsyncSession, above: int, upto: int | None = None, limit: int | None = None
+    ) -> list[ChainBlock]:
+        """The stored blocks with `above` < height ≤ `upto`, ascending."""
+        found = select(ChainBlock).where(
+            col(ChainBlock.chain) == self.chain, col(ChainBlock.height) > above
+        )
+        if upto is not None:
+            found = found.where(col(ChainBlock.height) <= upto)
+        found = found.order_by(col(ChainBlock.height)).limit(limit)
+        return list((await db.exec(found)).all())
+
+    async def forget(self, db: AsyncSession, first: int, last: int) -> None:
+        """Remove the block rows of [first, last] from the window."""
+        await db.execute(
+            delete(ChainBlock).where(
+                col(ChainBlock.chain) == self.chain,
+                col(ChainBlock.height).between(first, last),
+            )
+        )
+
+    async def move_cursor(self, db: AsyncSession, view: str, to: Cursor) -> None:
+        """Say that `view` was handled up to `to`."""
+        row = {"chain": self.chain, "view": view, "height": to.height, "hash": to.hash}
+        await db.execute(
+            upsert(ChainCursor)
+            .values(row)
+            .on_conflict_do_update(
+                index_elements=["chain", "view"], set_={"height": to.height, "hash": to.hash}
+            )
+        )
+
+    async def _include(
+        self, db: AsyncSession, block: Block, intents: Mapping[str, str], at: datetime
+    ) -> list[Seen]:
+        if not block.transfers:
+            return []
+        known = await self._known(db, {transfer.tx for transfer in block.transfers})
+        fresh, inclusions, seen = [], [], []
+        for position, transfer in enumerate(block.transfers):
+            id_, n = known.get((transfer.tx, transfer.ordinal), (None, 0))
+            intent = intents.get(transfer.tx)
+            if id_ is None:
+                id_ = new_id("ct", at)
+                fresh.append(_transfer_row(self.chain, id_, transfer, intent))
+            inclusions.append(
+                {
+                    "transfer_id": id_,
+                    "n": n + 1,
+                    "position": position,
+                    "height": block.id.height,
+                    "block_hash": block.id.hash,
+                    "block_time": block.time,
+                    "state": "confirmed",
+                }
+            )
+            seen.append(self._seen(id_, transfer, n + 1, intent))
+        if fresh:
+            await db.execute(insert(ChainTransfer), fresh)
+        await db.execute(insert(ChainInclusion), inclusions)
+        return seen
+
+    async def _known(
+        self, db: AsyncSession, txs: set[str]
+    ) -> dict[tuple[str, int], tuple[str, int]]:
+        """Transfers that were seen before: (tx, ordinal) → (id, newest inclusion)."""
+        found = (
+            select(
+                ChainTransfer.tx,
+                ChainTransfer.ordinal,
+                ChainTransfer.id,
+                func.max(col(ChainInclusion.n)),
+            )
+            .join(ChainInclusion, col(ChainInclusion.transfer_id) == col(ChainTransfer.id))
+            .where(col(ChainTransfer.chain) == self.chain, col(ChainTransfer.tx).in_(txs))
+            .group_by(col(ChainTransfer.id))
+        )
+        return {(tx, ordinal): (id_, n) for tx, ordinal, id_, n in (await db.exec(found)).all()}
+
+    async def _insert_rows(self, db: AsyncSession, rows: list[dict[str, Any]]) -> None:
+        if rows:
+            await db.execute(insert(ChainBlock), rows)
+
+    def _seen(self, id_: str, transfer: Transfer, n: int, intent: str | None) -> Seen:
+        incoming = self._own.get(transfer.destination, "")
+        return Seen(id_, transfer, n, intent, incoming, self._own.get(transfer.source, ""))
+
+    def _block(
+        self,
+        height: int,
+        hash_: str,
+        time: datetime,
+        seen: Sequence[Seen],
+        foreign: Sequence[ForeignTransfer],
+    ) -> SeenBlock:
+        return SeenBlock(
+            self.chain, self.decimals, height, hash_, time, tuple(seen), tuple(foreign)
+        )
+
+
+async def stored_cursors(db: AsyncSession, chain: str) -> dict[str, Cursor]:
+    """View → how far it was handled."""
+    found = select(ChainCursor).where(col(ChainCursor.chain) == chain)
+    return {row.view: Cursor(row.height, row.hash) for row in (await db.exec(found)).all()}
+
+
+async def final_height(db: AsyncSession, chain: str) -> int:
+    """The last final height that was handled; -1 before the first."""
+    found = select(ChainCursor.height).where(
+        col(ChainCursor.chain) == chain, col(ChainCursor.view) == FINAL
+    )
+    height = (await db.exec(found)).one_or_none()
+    return -1 if height is None else height
+
+
+def foreign_to_json(transfer: ForeignTransfer) -> dict[str, Any]:
+    """The stored form; the amount as text, because native coin may pass 64 bits."""
+    return {
+        "tx": transfer.tx,
+        "ordinal": transfer.ordinal,
+        "token": transfer.token,
+        "source": transfer.source,
+        "destination": transfer.destination,
+        "amount": str(transfer.amount),
+        "keys": list(transfer.keys),
+    }
+
+
+def foreign_from_json(item: Mapping[str, Any]) -> ForeignTransfer:
+    """The reverse of `foreign_to_json`."""
+    return ForeignTransfer(**{**item, "amount": int(item["amount"]), "keys": tuple(item["keys"])})
+
+
+async def _intents_of(db: AsyncSession, txs: Sequence[str]) -> dict[str, str]:
+    """Which of these transactions the sandbox sent: tx id → intent id."""
+    if not txs:
+        return {}
+    rows = await db.execute(
+        text("SELECT tx_id, intent_id FROM chain_attempt WHERE tx_id = ANY(:txs)"),
+        {"txs": list(txs)},
+    )
+    return {row.tx_id: row.intent_id for row in rows}
+
+
+def _row(chain: str, block: Block, is_empty: bool, attempts: list[Any]) -> dict[str, Any]:
+    return {
+        "chain": chain,
+        "height": block.id.height,
+        "hash": block.id.hash,
+        "parent_hash": block.id.parent_hash,
+        "time": block.time,
+        "is_empty": is_empty,
+        "attempts": attempts,
+        "foreign_transfers": [foreign_to_json(transfer) for transfer in block.foreign],
+    }
+
+
+def _transfer_row(chain: str, id_: str, transfer: Transfer, intent: str | None) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "chain": chain,
+        "tx": transfer.tx,
+        "ordinal": transfer.ordinal,
+        "kind": transfer.kind,
+        "source": transfer.source,
+        "destination": transfer.destination,
+        "amount_units": transfer.amount_units,
+        "keys": list(transfer.keys),
+        "intent": intent,
+    }
+
+
+def _transfer(row: ChainTransfer) -> Transfer:
+    assert row.kind in ("transfer", "mint", "burn")
+    return Transfer(
+        row.tx,
+        row.ordinal,
+        row.kind,  # type: ignore[arg-type]  # the line above and the table's check say so
+        row.source,
+        row.destination,
+        row.amount_units,
+        tuple(row.keys),
+    )

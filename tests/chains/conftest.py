@@ -1,0 +1,78 @@
+"""One chain in memory with its watcher and its runner, over a real database."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from sandbox.chains.jobs import IntentRunner
+from sandbox.chains.memory import MemoryChain
+from sandbox.chains.watcher import Watcher
+from sandbox.core.db import Database, Leader
+from tests.chains.slices import Listener
+
+KINDS = ("issuance", "faucet", "refund", "burn")
+
+
+@dataclass
+class Follower:
+    """A chain that is followed."""
+
+    database: Database
+    chain: MemoryChain
+    listener: Listener = field(default_factory=Listener)
+    owner: str = "worker-1"
+
+    def __post_init__(self) -> None:
+        self.leader = Leader(self.database, f"watcher:{self.chain.name}", self.owner)
+        self.watcher = Watcher(
+            self.database,
+            self.chain,
+            [self.listener],
+            dict.fromkeys(KINDS, self.listener),
+            self.listener.record,
+            self.leader,
+        )
+        self.runner = IntentRunner(
+            self.database,
+            {self.chain.name: self.chain},
+            dict.fromkeys(KINDS, self.listener),
+            self.listener.record,
+            self.owner,
+            look_again_s=0,
+        )
+
+    async def follow(self) -> None:
+        """Step until there is nothing left to handle."""
+        for _ in range(100):
+            if not await self.watcher.step():
+                return
+        raise AssertionError("the watcher does not come to rest")
+
+    async def restart(self) -> "Follower":
+        """Another process takes over where the database says."""
+        await self.leader.release()
+        return Follower(self.database, self.chain, self.listener, "worker-2")
+
+
+@pytest.fixture(params=["slots", "heights"])
+def chain(request: pytest.FixtureRequest) -> MemoryChain:
+    """A chain whose reorgs skip heights (as Solana's slots), and one whose heights repeat (EVM)."""
+    return MemoryChain(heights_repeat=request.param == "heights")
+
+
+@pytest.fixture
+async def follower(database: Database, chain: MemoryChain):  # type: ignore[no-untyped-def]
+    follower = Follower(database, chain)
+    yield follower
+    await follower.leader.release()
+
+
+Payer = Callable[[int], str]
+
+
+@pytest.fixture
+def pay(chain: MemoryChain) -> Payer:
+    """A customer with plenty of units who pays the treasury."""
+    chain.endow("customer", 1_000_000)
+    return lambda units: chain.pay("customer", chain.treasury, units, ("memo:cs_1",))
