@@ -24,7 +24,8 @@ DEBTS = {
     "l:seized": "seized_tiyn",
 }
 _SUMS = (
-    "SELECT substring(a.code from '^[al]:[^:]+(?::(?:bank|nbk|bills|in-transit))?') AS line,"
+    "SELECT CASE WHEN starts_with(a.code, 'a:reserve:') THEN 'a:reserve:' ||"
+    " split_part(a.code, ':', 3) ELSE 'l:' || split_part(a.code, ':', 2) END AS line,"
     " sum({amount})::bigint AS tiyn FROM {source} WHERE a.book = 'issuer'"
     " AND (starts_with(a.code, 'a:reserve:') OR starts_with(a.code, 'l:')) GROUP BY 1"
 )

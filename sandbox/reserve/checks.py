@@ -1,0 +1,142 @@
+"""I1, I2 and I6 (DESIGN 5), recomputed from raw rows, the chains and the bank's own lines."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.bank import service as bank
+from sandbox.bank.accounts import OPERATING_IBAN, RESERVE_IBAN
+from sandbox.bank.models import Kind
+from sandbox.chains import service as chains
+from sandbox.chains.port import Chain
+from sandbox.core.checks import Check
+from sandbox.core.db import Database
+from sandbox.ledger.chart import accounts
+from sandbox.ledger.journal import Account
+from sandbox.reserve import backing
+
+WAIT_S = 30.0
+_LOOK_AGAIN_S = 0.05
+
+
+async def supply_matches(
+    database: Database, configured: Mapping[str, Chain], *, wait_s: float = WAIT_S
+) -> list[Check]:
+    """I1, per chain: units in existence at final height S = what is posted up to S.
+
+    Waits up to `wait_s` for the final cursor to reach S; a cursor that does not is a breach.
+    Raises `ChainUnavailable` when a chain does not answer.
+    """
+    return [await _supply_of(database, chain, wait_s) for chain in configured.values()]
+
+
+async def _supply_of(database: Database, chain: Chain, wait_s: float) -> Check:
+    there = await chain.supply()
+    reached = await _reach(database, chain.name, there.height, wait_s)
+    if reached < there.height:
+        late = f"{chain.name}: final cursor at {reached}, supply read at {there.height}"
+        return Check("I1", False, there.units, None, late)
+    async with database.transaction() as db:
+        posted: int = await db.scalar(
+            text(
+                "SELECT coalesce(sum(CASE l.side WHEN 'C' THEN l.amount ELSE -l.amount END), 0)"
+                "::bigint FROM resolution r JOIN entry e ON e.id = r.entry_id"
+                " JOIN leg l ON l.entry_id = e.id JOIN account a ON a.id = l.account_id"
+                " WHERE a.book = 'token' AND a.code = :code AND e.chain = :chain"
+                " AND r.outcome = 'posted' AND r.height <= :height"
+            ),
+            {
+                "code": accounts.supply(chain.name).code,
+                "chain": chain.name,
+                "height": there.height,
+            },
+        )
+    detail = f"{chain.name} at {there.height}: supply on chain = supply posted"
+    return Check("I1", there.units == posted, there.units, posted, detail)
+
+
+async def _reach(database: Database, chain: str, height: int, wait_s: float) -> int:
+    """How far the final cursor is once it is at `height`, or after `wait_s`."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        async with database.transaction() as db:
+            cursor = await chains.cursor(db, chain, chains.FINAL)
+        at = -1 if cursor is None else cursor.height
+        if at >= height or time.monotonic() >= deadline:
+            return at
+        await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+async def reserve_covers(db: AsyncSession) -> list[Check]:
+    """I2: reserve at bank and central bank, bills, in transit ≥ everything owed, in tiyn."""
+    now = await backing.recompute(db)
+    detail = f"reserve covers what is owed, ratio {now.ratio or 'null: nothing is owed'}"
+    return [Check("I2", now.is_enough, now.reserve_tiyn, now.owed_tiyn, detail)]
+
+
+async def statements_match(db: AsyncSession) -> list[Check]:
+    """I6: the bank's lines of each account = the ledger's account, but for unread notices.
+
+    The third line explains what is in transit by the payouts that the bank has accepted.
+    """
+    # Bank and books must be read at one moment.
+    await db.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+    found = [
+        await _statement(db, RESERVE_IBAN, accounts.reserve_bank(), "1010"),
+        await _statement(db, OPERATING_IBAN, accounts.operating(), "1110"),
+    ]
+    under_way = await _accepted_payouts(db)
+    in_transit = -await _posted(db, accounts.in_transit())
+    detail = "1090: in transit = payouts accepted and not booked"
+    return [*found, Check("I6", in_transit == under_way, in_transit, under_way, detail)]
+
+
+async def _statement(db: AsyncSession, iban: str, account: Account, number: str) -> Check:
+    booked = await bank.balance(db, iban)
+    posted = await _posted(db, account)
+    unread = await bank.unread_movements(db, iban)
+    detail = f"{number}: statement of {iban} = ledger {posted} + unread notices {unread}"
+    return Check("I6", booked == posted + unread, booked, posted + unread, detail)
+
+
+async def _posted(db: AsyncSession, account: Account) -> int:
+    """The account's balance from its legs, debits less credits."""
+    total: int = await db.scalar(
+        text(
+            "SELECT coalesce(sum(CASE l.side WHEN 'D' THEN l.amount ELSE -l.amount END), 0)"
+            "::bigint FROM leg l JOIN account a ON a.id = l.account_id"
+            " JOIN entry e ON e.id = l.entry_id LEFT JOIN resolution r ON r.entry_id = e.id"
+            " WHERE a.book = :book AND a.asset = :asset AND a.code = :code"
+            " AND coalesce(r.outcome, e.kind) = 'posted'"
+        ),
+        {"book": account.book, "asset": account.asset, "code": account.code},
+    )
+    return total
+
+
+async def _accepted_payouts(db: AsyncSession) -> int:
+    total: int = await db.scalar(
+        text(
+            "SELECT coalesce(sum((o.body->>'amount_tiyn')::bigint), 0)::bigint"
+            " FROM bank_message o WHERE o.direction = 'out' AND o.kind = :order"
+            " AND o.body->>'debtor_iban' = :reserve AND o.body->>'creditor_iban' <> :own"
+            " AND EXISTS (SELECT FROM bank_message i WHERE i.direction = 'in'"
+            " AND i.end_to_end_id = o.end_to_end_id AND i.read_at IS NOT NULL"
+            " AND i.kind = :accepted)"
+            " AND NOT EXISTS (SELECT FROM bank_message i WHERE i.direction = 'in'"
+            " AND i.end_to_end_id = o.end_to_end_id AND i.read_at IS NOT NULL"
+            " AND i.kind IN (:rejected, :booked))"
+        ),
+        {
+            "order": Kind.credit_transfer,
+            "reserve": RESERVE_IBAN,
+            "own": OPERATING_IBAN,
+            "accepted": Kind.accepted,
+            "rejected": Kind.rejected,
+            "booked": Kind.debit_notice,
+        },
+    )
+    return total
