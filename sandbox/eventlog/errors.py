@@ -29,13 +29,33 @@ class NotSequenced(SandboxError):
         )
 
 
+class BadReceipt(SandboxError):
+    """A receipt that does not prove what it says."""
+
+    status, code = 422, "bad_receipt"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the receipt proves nothing: {reason}")
+
+
+class BadTypePattern(SandboxError):
+    """Event types are named in full, as `payment.*`, or as `*`."""
+
+    status, code = 422, "bad_event_type"
+
+    def __init__(self, pattern: str) -> None:
+        super().__init__(
+            "name an event type in full, as a group (payment.*), or all (*)", type=pattern[:64]
+        )
+
+
 class BadCursor(SandboxError):
-    """`after` and `Last-Event-ID` are `<number>` or `<epoch>:<number>`."""
+    """`after` and `Last-Event-ID` are `<number>`, `<epoch>:<number>` or `latest`."""
 
     status, code = 422, "bad_cursor"
 
     def __init__(self, cursor: str) -> None:
-        super().__init__("a cursor is <number> or <epoch>:<number>", cursor=cursor[:64])
+        super().__init__("a cursor is <number>, <epoch>:<number> or latest", cursor=cursor[:64])
 
 
 class LogNotOpen(Unavailable):

@@ -1,7 +1,7 @@
 """Inclusion and consistency proofs out of stored hashes: O(log n) tiles, never the whole log."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,15 +9,19 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core.errors import NotFound
-from sandbox.eventlog.errors import NotSequenced
+from sandbox.eventlog.checkpoint import open_checkpoint
+from sandbox.eventlog.errors import BadReceipt, NotSequenced
+from sandbox.eventlog.leaf import parse
 from sandbox.eventlog.merkle import (
     Subtree,
     carry_out,
     complete_root,
     consistency_plan,
     inclusion_plan,
+    leaf_hash,
     verify_inclusion,
 )
+from sandbox.eventlog.note import Verifier
 from sandbox.eventlog.tiles import hashes_under
 
 
@@ -86,6 +90,26 @@ async def inclusion(db: AsyncSession, event_id: str, viewer: str | None) -> Incl
     proof = carry_out(plan, hashes.__getitem__)
     assert verify_inclusion(row.leaf_hash, row.position, row.size, proof, row.root)
     return Inclusion(row.epoch, row.position, row.leaf, proof, row.note)
+
+
+def verify_receipt(receipt: Mapping[str, Any], vkey: str) -> int:
+    """The position that a receipt (`Inclusion.as_json`) proves, with only the verifier key.
+
+    Raises `BadReceipt` when leaf, proof, checkpoint or key do not belong together.
+    """
+    try:
+        checkpoint = open_checkpoint(receipt["checkpoint"].encode(), Verifier.parse(vkey))
+        leaf = base64.b64decode(receipt["leaf"], validate=True)
+        proof = [base64.b64decode(hash_, validate=True) for hash_ in receipt["proof"]]
+        position = receipt["position"]
+        parse(leaf)
+        if isinstance(position, bool) or not isinstance(position, int):
+            raise BadReceipt("the position is not a number")
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise BadReceipt(str(error) or repr(error)) from error
+    if not verify_inclusion(leaf_hash(leaf), position, checkpoint.size, proof, checkpoint.root):
+        raise BadReceipt(f"the proof does not lead from position {position} to the signed root")
+    return position
 
 
 async def consistency(db: AsyncSession, epoch: int, old: int, new: int) -> list[bytes]:

@@ -1,13 +1,11 @@
 """The single runner that gives events their positions and signs what the log then holds."""
 
-import asyncio
 from typing import Any
 
-import structlog
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.core.db import Database, DatabaseUnavailable, Leader, LostLead
+from sandbox.core.db import Database, Leader
 from sandbox.eventlog.checkpoint import Checkpoint
 from sandbox.eventlog.errors import WrongLogKey
 from sandbox.eventlog.keys import LogKey
@@ -16,10 +14,6 @@ from sandbox.eventlog.merkle import TILE_WIDTH, Tree
 LEADER = "sequencer"
 CHANNEL = "log"
 BATCH = 2_000
-IDLE_S = 0.02
-NOT_LEADING_S = 0.5
-
-log = structlog.get_logger()
 
 _ANY = text("SELECT EXISTS (SELECT FROM event_queue)")
 
@@ -164,28 +158,12 @@ async def _publish(
     await db.execute(_PUBLISH, values)
 
 
-async def _waiting(database: Database) -> bool:
+async def turn(database: Database, leader: Leader, key: LogKey) -> int:
+    """One turn of the worker's loop: lead if nobody else does, then `step` if events wait."""
+    first = leader.term == 0
+    if not await leader.acquire():
+        return 0
     async with database.transaction() as db:
-        return bool(await db.scalar(_ANY))
-
-
-async def run(database: Database, leader: Leader, key: LogKey, stop: asyncio.Event) -> None:
-    """Sequence until `stop` is set, whenever this process leads. For the worker."""
-    while not stop.is_set():
-        pause = IDLE_S
-        try:
-            if not await leader.acquire():
-                pause = NOT_LEADING_S
-            elif await _waiting(database) and await step(database, leader, key):
-                continue
-        except LostLead:
-            log.warning("lost_lead", leader=leader.name)
-        except (DatabaseUnavailable, OSError) as error:
-            log.warning("sequencer_waits", error=repr(error))
-            await leader.release()
-            pause = NOT_LEADING_S
-        try:
-            await asyncio.wait_for(stop.wait(), pause)
-        except TimeoutError:
-            continue
-    await leader.release()
+        waiting = await db.scalar(_ANY)
+    # The first turn opens the log even when there is nothing to put into it.
+    return await step(database, leader, key) if waiting or first else 0

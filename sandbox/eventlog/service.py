@@ -1,5 +1,6 @@
 """Writing events and reading them back as the API shows them (CONTRACT 4)."""
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,12 +12,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.core.clock import iso
 from sandbox.core.errors import NotFound
 from sandbox.eventlog import leaf as leaves
-from sandbox.eventlog.errors import EventTooLong
+from sandbox.eventlog.errors import BadTypePattern, EventTooLong
 from sandbox.eventlog.tiles import MAX_ENTRY_BYTES
 from sandbox.eventlog.types import EntryHash, NewEvent
 
 API_VERSION = "2026-11-20"
 SALT_SIZE = 32
+
+_TYPE = re.compile(r"\*|[a-z_]+(?:\.[a-z_]+)*(?:\.\*)?")
 
 # One statement however many events: the queue's ids follow the order of the events.
 _APPEND = text(
@@ -122,13 +125,14 @@ async def after(
     """Up to `limit` rows of one epoch behind a position (-1: from the start), oldest first.
 
     For a merchant the number is its own sequence (0: from the start), and the rows are its own.
+    `types` are patterns as `like_pattern` makes them.
     """
     by = "position" if viewer is None else "sequence"
     conditions = ["l.epoch = :epoch", f"l.{by} > :number"]
     if viewer is not None:
         conditions.append("l.merchant = :viewer")
     if types:
-        conditions.append("e.type = ANY(CAST(:types AS text[]))")
+        conditions.append("e.type LIKE ANY(CAST(:types AS text[]))")
     found = await db.execute(
         text(
             f"SELECT {COLUMNS} FROM log_entry l JOIN event e ON e.id = l.event_id"  # noqa: S608
@@ -143,6 +147,28 @@ async def after(
         },
     )
     return list(found.all())
+
+
+def like_pattern(pattern: str) -> str:
+    """An event type, a group like `payment.*` or `*` as a LIKE pattern. Raises `BadTypePattern`."""
+    if _TYPE.fullmatch(pattern) is None:
+        raise BadTypePattern(pattern)
+    return pattern.replace("_", r"\_").replace("*", "%")
+
+
+async def newest(db: AsyncSession, epoch: int, viewer: str | None) -> int:
+    """The last position of an epoch (-1 if none), or a merchant's last sequence (0 if none)."""
+    if viewer is None:
+        statement = "SELECT coalesce(max(position), -1) FROM log_entry WHERE epoch = :epoch"
+        values: dict[str, Any] = {"epoch": epoch}
+    else:
+        statement = (
+            "SELECT coalesce(max(sequence), 0) FROM log_entry"
+            " WHERE epoch = :epoch AND merchant = :viewer"
+        )
+        values = {"epoch": epoch, "viewer": viewer}
+    number: int = await db.scalar(text(statement), values)
+    return number
 
 
 async def busy(db: AsyncSession) -> list[str]:

@@ -170,24 +170,30 @@ async def test_the_next_leader_goes_on_where_the_first_one_stopped(
     assert await rows(database, "SELECT max(position) FROM log_entry") == [(6,)]
 
 
-async def test_the_running_sequencer_announces_each_checkpoint_and_stops_when_told(
-    database: Database, db_url: str, key: LogKey
+async def test_only_one_of_two_workers_sequences_and_each_checkpoint_is_announced(
+    database: Database, db_url: str, leader: Leader, key: LogKey
 ) -> None:
     heard: asyncio.Queue[str] = asyncio.Queue()
     listener = await asyncpg.connect(db_url)
     await listener.add_listener(sequencer.CHANNEL, lambda *call: heard.put_nowait(call[3]))
-    stop = asyncio.Event()
-    leader = Leader(database, sequencer.LEADER, "running")
-    running = asyncio.create_task(sequencer.run(database, leader, key, stop))
     try:
+        second = Leader(database, sequencer.LEADER, "second")
         await append(database, 3)
-        sizes: list[str] = []
-        while not sizes or sizes[-1] != "3":
-            sizes.append(await asyncio.wait_for(heard.get(), 10))
+        assert await sequencer.turn(database, second, key) == 0
+        assert await sequencer.turn(database, leader, key) == 3
+        assert await sequencer.turn(database, leader, key) == 0
+        assert [await asyncio.wait_for(heard.get(), 10) for _ in range(2)] == ["0", "3"]
     finally:
-        stop.set()
-        await asyncio.wait_for(running, 10)
         await listener.close()
+
+
+async def test_the_first_turn_opens_the_log_before_there_is_an_event(
+    database: Database, key: LogKey
+) -> None:
+    leader = Leader(database, sequencer.LEADER, "first")
+    assert await sequencer.turn(database, leader, key) == 0
+    assert await rows(database, "SELECT size FROM checkpoint") == [(0,)]
+    await leader.release()
 
 
 async def test_the_queue_is_named_as_busy_until_it_is_empty(

@@ -1,0 +1,108 @@
+"""`/log` (C2SP tlog-tiles) and `/v1/events`."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import PlainTextResponse, Response
+
+from sandbox.core.db import Database, SessionDep
+from sandbox.core.http import PrincipalDep
+from sandbox.eventlog import cursor, proofs, publication, service
+from sandbox.eventlog.feed import EventStream, Feed
+
+router = APIRouter()
+
+# A restored world opens a new log under these paths (CONTRACT 7): nothing here is immutable.
+_BRIEFLY = {"Cache-Control": "public, max-age=5"}
+_NEVER = {"Cache-Control": "no-store"}
+_BYTES = "application/octet-stream"
+
+Types = Annotated[list[str] | None, Query(alias="type", max_length=50)]
+After = Annotated[str | None, Query(max_length=40)]
+
+
+@router.get("/log/checkpoint", response_class=PlainTextResponse, tags=["log"])
+async def checkpoint(db: SessionDep) -> PlainTextResponse:
+    """The newest signed checkpoint: origin, size and root of everything that happened."""
+    return PlainTextResponse(await publication.newest_checkpoint(db), headers=_NEVER)
+
+
+@router.get("/log/vkey", response_class=PlainTextResponse, tags=["log"])
+async def vkey(db: SessionDep) -> PlainTextResponse:
+    """The verifier key of the log. Who verifies for real takes it from elsewhere."""
+    return PlainTextResponse(f"{await publication.verifier_key(db)}\n", headers=_NEVER)
+
+
+@router.get("/log/tile/entries/{path:path}", response_class=Response, tags=["log"])
+async def entries(path: str, db: SessionDep, caller: PrincipalDep) -> Response:
+    """An entry bundle: up to 256 leaves, each behind its length (for the regulator)."""
+    bundle = await publication.entry_bundle(db, publication.tile_at("0", path))
+    return Response(bundle, media_type=_BYTES, headers=_NEVER)
+
+
+@router.get("/log/tile/{level}/{path:path}", response_class=Response, tags=["log"])
+async def tile(level: str, path: str, db: SessionDep) -> Response:
+    """A hash tile: up to 256 hashes of one level of the tree."""
+    hashes = await publication.hash_tile(db, publication.tile_at(level, path))
+    return Response(hashes, media_type=_BYTES, headers=_BRIEFLY)
+
+
+@router.get("/v1/events", tags=["events"])
+async def events(
+    db: SessionDep,
+    caller: PrincipalDep,
+    after: After = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 100,
+    types: Types = None,
+) -> dict[str, Any]:
+    """Events oldest first, behind `after`: a position, or a merchant's own sequence."""
+    patterns = [service.like_pattern(pattern) for pattern in types or ()]
+    epoch = await service.current_epoch(db)
+    start = cursor.parse(after, epoch, caller.merchant)
+    rows = await service.after(db, epoch, start.number, limit + 1, caller.merchant, patterns)
+    return {
+        "object": "list",
+        "data": [service.api_event(row, viewer=caller.merchant) for row in rows[:limit]],
+        "has_more": len(rows) > limit,
+    }
+
+
+@router.get("/v1/events/stream", response_class=Response, tags=["events"])
+async def stream(
+    request: Request,
+    caller: PrincipalDep,
+    after: After = None,
+    types: Types = None,
+    last_event_id: Annotated[str | None, Header(max_length=40)] = None,
+) -> Response:
+    """Server-sent events from `Last-Event-ID` or `after` on; without either, from the start.
+
+    `after=latest` begins with what happens next. An event's SSE id is `<epoch>:<position>`, for
+    merchants `<epoch>:<sequence>`.
+    """
+    feed: Feed = request.app.state.feed
+    database: Database = request.app.state.database
+    patterns = [service.like_pattern(pattern) for pattern in types or ()]
+    asked = last_event_id or after
+    async with database.transaction() as db:
+        epoch = await service.current_epoch(db)
+        if asked == cursor.LATEST:
+            newest = await service.newest(db, epoch, caller.merchant)
+            start = cursor.Cursor(epoch, newest)
+        else:
+            start = cursor.parse(asked, epoch, caller.merchant)
+    return EventStream(feed, start, caller.merchant, patterns)
+
+
+@router.get("/v1/events/{event_id}", tags=["events"])
+async def event(event_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """One event; another merchant's answers 404."""
+    row = await service.one(db, event_id, caller.merchant)
+    return service.api_event(row, viewer=caller.merchant)
+
+
+@router.get("/v1/events/{event_id}/proof", tags=["events"])
+async def proof(event_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """The event's leaf, its inclusion proof and the checkpoint: verifies offline."""
+    found = await proofs.inclusion(db, event_id, caller.merchant)
+    return found.as_json()
