@@ -2,7 +2,10 @@
 
 import secrets
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -15,14 +18,32 @@ from sandbox.devnets import postgres as embedded
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
+@contextmanager
+def _reachable_folder() -> Iterator[Path]:
+    # Not tmp_path: its parents are closed to uid 65534, which PostgreSQL runs as where tests run
+    # as root and user namespaces are forbidden (containers).
+    folder = Path(tempfile.mkdtemp(prefix="kzte-test-"))
+    folder.chmod(0o711)
+    try:
+        yield folder / "data"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """Where a test may let a stack or a PostgreSQL of its own live; not made yet."""
+    with _reachable_folder() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Running]:
+def postgres() -> Iterator[embedded.Running]:
     """The server of this test run, on a port of its own."""
-    data_dir = tmp_path_factory.mktemp("postgres")
-    server = embedded.start(data_dir, settings=NOT_DURABLE)
-    yield server
-    server.stop()
-    shutil.rmtree(data_dir, ignore_errors=True)
+    with _reachable_folder() as folder:
+        server = embedded.start(folder, settings=NOT_DURABLE)
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")

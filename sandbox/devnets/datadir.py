@@ -52,7 +52,7 @@ class AlreadyUp(DevnetError):
 
 
 def open_data_dir(data_dir: Path) -> Path:
-    """Make or check the data directory (mode 0700) and answer its absolute path.
+    """Make or check the data directory and answer its absolute path.
 
     Raises OtherVersion, NotADataDir. A folder with other content is left as it is.
     """
@@ -68,7 +68,6 @@ def open_data_dir(data_dir: Path) -> Path:
         found = version.read_text().strip()
         if found != VERSION:
             raise OtherVersion(data_dir, found)
-        data_dir.chmod(0o700)
         (data_dir / "logs").mkdir(mode=0o700, exist_ok=True)
     except (OSError, ValueError) as error:
         raise NotADataDir(data_dir, str(error)) from None
@@ -92,6 +91,8 @@ def held(data_dir: Path) -> Iterator[None]:
             raise AlreadyUp(data_dir, first.pid if first else None) from None
         me = Process.of(os.getpid())
         assert me is not None
+        # Here and not before: PostgreSQL as uid 65534 opens the way to its own folder again.
+        data_dir.chmod(0o700)
         _rewrite(file, json.dumps(asdict(me)))
         try:
             yield

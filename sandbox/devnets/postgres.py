@@ -36,10 +36,13 @@ def child(port: int = 0, settings: Mapping[str, str] = {}) -> ChildSpec:
         return prepared.command()
 
     async def ready(context: Context) -> bool:
-        with contextlib.suppress(asyncpg.CannotConnectNowError):
+        try:
             await check(cluster(context))
-            return True
-        return False
+        except NOT_READY:
+            return False
+        except asyncpg.InvalidPasswordError:
+            raise _foreign_passwords(context.data_dir) from None
+        return True
 
     return ChildSpec(
         "postgres",
@@ -88,7 +91,12 @@ def execute(url: str, *statements: str) -> None:
     _in_a_loop_of_its_own(work)
 
 
-NOT_READY: Final = (OSError, TimeoutError, asyncpg.CannotConnectNowError)
+NOT_READY: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.PostgresConnectionError,
+)
 
 
 class Running:
@@ -175,11 +183,13 @@ def _await_ready(running: Running, deadline: float) -> None:
                 ) from None
             time.sleep(0.02)
         except asyncpg.InvalidPasswordError:
-            raise PostgresBroken(
-                running.cluster.data_dir, "its passwords are not those of this cluster"
-            ) from None
+            raise _foreign_passwords(running.cluster.data_dir) from None
         else:
             return
+
+
+def _foreign_passwords(data_dir: Path) -> PostgresBroken:
+    return PostgresBroken(data_dir, "its passwords are not those of this cluster")
 
 
 def _in_a_loop_of_its_own(work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -143,15 +143,16 @@ def prepare(data_dir: Path, *, port: int = 0, settings: Mapping[str, str] = {}) 
     data_dir = data_dir.absolute()
     for folder in (data_dir, data_dir / "logs"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files = data_dir / "postgres"
+    if files.exists() and not (files / "PG_VERSION").is_file():
+        raise PostgresBroken(data_dir, "its folder `postgres` holds no PostgreSQL cluster")
     identity = _identity(data_dir)
     _refuse_a_live_server(data_dir)
     if port and not is_free(port):
         raise PortInUse(port, "PostgreSQL")
     owner, app = _passwords(data_dir)
-    if not (data_dir / "postgres").exists():
+    if not files.exists():
         _initdb(data_dir, identity, owner, sync=settings.get("fsync") != "off")
-    elif not (data_dir / "postgres" / "PG_VERSION").is_file():
-        raise PostgresBroken(data_dir, "its folder `postgres` holds no PostgreSQL cluster")
     return Cluster(data_dir, port or any_free(), owner, app, identity, dict(settings))
 
 
@@ -220,14 +221,23 @@ def _identity(data_dir: Path) -> Identity:
         if owner is not None and (owner == leash.NOBODY) != (identity == "nobody"):
             reasons.append(f"{identity}: the data belongs to uid {owner}")
             continue
-        reach = [str(binary("postgres")), "--version"]
-        found = _tried(reach, identity)
+        found = _tried([str(binary("postgres")), "--version"], identity)
         if found is None and identity == "nobody":
-            found = _tried(["/bin/sh", "-c", 'cd "$1"', "sh", str(data_dir)], identity)
+            found = _opened_to_nobody(data_dir)
         if found is None:
             return identity
         reasons.append(f"{identity}: {found}")
     raise PostgresRefusesRoot(data_dir, "; ".join(reasons))
+
+
+def _opened_to_nobody(data_dir: Path) -> str | None:
+    """Let uid 65534 pass through the data directory; all that lies in it stays closed to it."""
+    former = data_dir.stat().st_mode
+    data_dir.chmod(0o711)
+    found = _tried(["/bin/sh", "-c", 'cd "$1"', "sh", str(data_dir)], "nobody")
+    if found is not None:
+        data_dir.chmod(former)
+    return found
 
 
 def _owner_of_files(data_dir: Path) -> int | None:
@@ -265,6 +275,8 @@ def _refuse_a_live_server(data_dir: Path) -> None:
 def _serves(pid: int, files: Path) -> bool:
     try:
         return Path(f"/proc/{pid}/cwd").resolve(strict=True) == files.resolve()
+    except PermissionError:
+        # Root in a container may not look (it lacks CAP_SYS_PTRACE): the name has to do.
+        return Path(f"/proc/{pid}/comm").read_text().strip() == "postgres"
     except OSError:
-        # Gone, or another user's: then it cannot hold files that only this user may open.
         return False

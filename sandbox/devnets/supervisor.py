@@ -188,7 +188,8 @@ class Supervisor:
                     await child.become_ready()
                     break
                 except ChildFailed as failure:
-                    await child.kill()
+                    if child.running():  # deaf, not dead: another start would not help
+                        raise
                     why = failure
             self._say("restarted", child, f"{child.name} is back", time.monotonic() - began)
 

@@ -1,6 +1,7 @@
 """The supervisor with real children: order, health, new starts, and the ordered stop."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -56,11 +57,6 @@ class Told:
 @pytest.fixture
 def told() -> Told:
     return Told()
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    return tmp_path / "data"
 
 
 def _children() -> list[int]:
@@ -166,6 +162,33 @@ async def test_a_killed_child_is_started_again_and_a_line_says_so(
     assert now != former
     supervisor.stop()
     assert await run == 0
+
+
+async def test_a_child_that_comes_back_deaf_ends_everything(data_dir: Path, told: Told) -> None:
+    async def only_before_up(_: Context) -> bool:
+        return told.kinds(None) == []
+
+    spec = python("deaf", "import time; time.sleep(60)", ready=only_before_up, timeout_s=0.3)
+    supervisor = Supervisor(data_dir, [spec], report=told, patience=QUICK)
+
+    async def kill_it(context: Context) -> int:
+        children = json.loads((context.data_dir / "children.json").read_text())
+        os.kill(children[0]["pid"], signal.SIGKILL)
+        return await alive_for_ever(context)
+
+    with pytest.raises(ChildFailed, match=r"deaf was not ready within 0\.3 s"):
+        await supervisor.run(nothing, kill_it)
+    assert told.kinds("deaf") == ["starting", "ready", "died", "stopped"]
+
+
+async def test_the_answer_of_what_it_was_started_for_is_its_own_answer(
+    data_dir: Path, told: Told
+) -> None:
+    async def done(_: Context) -> int:
+        return 7
+
+    assert await Supervisor(data_dir, [], report=told).run(nothing, done) == 7
+    assert told.kinds(None) == ["up", "stopping", "stopped"]
 
 
 async def test_the_stop_goes_in_the_reverse_order(data_dir: Path, told: Told) -> None:

@@ -18,12 +18,12 @@ Stack = subprocess.Popen[str]
 
 
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
-    """Start the stack on `tmp_path / "data"`, by default until it says that it is up."""
+def up(data_dir: Path) -> Iterator[Callable[..., Stack]]:
+    """Start the stack on `data_dir`, by default until it says that it is up."""
     started: list[Stack] = []
 
     def start(*parts: str, until: str = "up") -> Stack:
-        command = [*STACK, str(tmp_path / "data"), *parts]
+        command = [*STACK, str(data_dir), *parts]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         started.append(process)
         wait_for(process, until)
@@ -50,34 +50,32 @@ def recorded(data_dir: Path) -> list[Process]:
 
 
 def test_a_second_one_on_the_same_data_is_refused_in_one_line_while_the_first_answers(
-    up: Callable[..., Stack], tmp_path: Path
+    up: Callable[..., Stack], data_dir: Path
 ) -> None:
     first = up()
-    second = subprocess.run(
-        [*STACK, str(tmp_path / "data")], capture_output=True, text=True, timeout=20
-    )
+    second = subprocess.run([*STACK, str(data_dir)], capture_output=True, text=True, timeout=20)
     assert second.returncode != 0
     assert second.stdout.count("\n") == 1
-    assert second.stdout.startswith(f"failed already_up a sandbox already runs on {tmp_path}")
+    assert second.stdout.startswith(f"failed already_up a sandbox already runs on {data_dir}")
     assert f"pid {first.pid}" in second.stdout
     assert "sandbox down" in second.stdout
     assert first.poll() is None
-    assert read_endpoints(tmp_path / "data") is not None
-    assert all(process.alive() for process in recorded(tmp_path / "data"))
+    assert read_endpoints(data_dir) is not None
+    assert all(process.alive() for process in recorded(data_dir))
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_term_both_stop_in_order(
-    up: Callable[..., Stack], tmp_path: Path, sign: signal.Signals
+    up: Callable[..., Stack], data_dir: Path, sign: signal.Signals
 ) -> None:
     stack = up()
-    children = recorded(tmp_path / "data")
+    children = recorded(data_dir)
     stack.send_signal(sign)
     assert stack.wait(10) == 0
     assert not any(process.alive() for process in children)
-    assert (tmp_path / "data" / "logs" / "order").read_text().split() == ["second", "first"]
-    assert read_endpoints(tmp_path / "data") is None
-    assert holder(tmp_path / "data") is None
+    assert (data_dir / "logs" / "order").read_text().split() == ["second", "first"]
+    assert read_endpoints(data_dir) is None
+    assert holder(data_dir) is None
 
 
 def test_it_hears_ctrl_c_where_a_shell_has_it_ignored_and_lets_nohup_have_its_way(
@@ -97,36 +95,36 @@ def test_it_hears_ctrl_c_where_a_shell_has_it_ignored_and_lets_nohup_have_its_wa
 
 
 def test_a_stop_during_the_start_ends_what_was_started(
-    up: Callable[..., Stack], tmp_path: Path
+    up: Callable[..., Stack], data_dir: Path
 ) -> None:
     stack = up(until="starting second")
     stack.terminate()
     assert stack.wait(10) == 0
-    assert not (tmp_path / "data" / "children.json").exists()
+    assert not (data_dir / "children.json").exists()
 
 
 def test_killing_it_ends_all_children_postgresql_too(
-    up: Callable[..., Stack], tmp_path: Path
+    up: Callable[..., Stack], data_dir: Path
 ) -> None:
     stack = up("postgres")
-    children = recorded(tmp_path / "data")
+    children = recorded(data_dir)
     assert len(children) == 3
     stack.kill()
     assert all(process.wait(10) for process in children)
 
 
-def test_after_a_kill_the_next_one_takes_over(up: Callable[..., Stack], tmp_path: Path) -> None:
-    ports = tmp_path / "data" / "ports.json"
+def test_after_a_kill_the_next_one_takes_over(up: Callable[..., Stack], data_dir: Path) -> None:
+    ports = data_dir / "ports.json"
     up("postgres").kill()
     former = json.loads(ports.read_text())
-    assert read_endpoints(tmp_path / "data") is not None  # stale, as after any kill
+    assert read_endpoints(data_dir) is not None  # stale, as after any kill
     again = up("postgres")
-    assert holder(tmp_path / "data") == Process.of(again.pid)
+    assert holder(data_dir) == Process.of(again.pid)
     assert json.loads(ports.read_text()) == former
 
 
 def test_an_orphan_of_a_killed_one_is_ended_by_the_next(
-    up: Callable[..., Stack], tmp_path: Path
+    up: Callable[..., Stack], data_dir: Path
 ) -> None:
     up().kill()
     # A child that escaped the death signal, and one whose pid went to somebody else.
@@ -140,37 +138,37 @@ def test_an_orphan_of_a_killed_one_is_ended_by_the_next(
             {"pid": orphan.pid, "started": process.started, "name": "chain", "stop": "SIGTERM"},
             {"pid": stranger.pid, "started": "boot/1", "name": "api", "stop": "SIGTERM"},
         ]
-        (tmp_path / "data" / "children.json").write_text(json.dumps(records))
+        (data_dir / "children.json").write_text(json.dumps(records))
         up(until="orphan_ended")
         assert orphan.wait(5) == -signal.SIGTERM
         assert stranger.poll() is None
         stranger.kill()
 
 
-def test_down_stops_it_and_waits_for_its_end(up: Callable[..., Stack], tmp_path: Path) -> None:
+def test_down_stops_it_and_waits_for_its_end(up: Callable[..., Stack], data_dir: Path) -> None:
     stack = up()
-    children = recorded(tmp_path / "data")
-    assert down(tmp_path / "data") is True
+    children = recorded(data_dir)
+    assert down(data_dir) is True
     assert stack.wait(5) == 0
     assert not any(process.alive() for process in children)
-    assert down(tmp_path / "data") is False
+    assert down(data_dir) is False
 
 
-def test_down_where_nothing_was_ever_started_touches_nothing(tmp_path: Path) -> None:
-    assert down(tmp_path / "none") is False
-    assert not (tmp_path / "none").exists()
+def test_down_where_nothing_was_ever_started_touches_nothing(data_dir: Path) -> None:
+    assert down(data_dir) is False
+    assert not data_dir.exists()
 
 
 def test_a_killed_postgresql_is_started_again_on_its_port_with_its_data(
-    up: Callable[..., Stack], tmp_path: Path
+    up: Callable[..., Stack], data_dir: Path
 ) -> None:
     stack = up("postgres")
-    (server, *_) = recorded(tmp_path / "data")
-    ports = json.loads((tmp_path / "data" / "ports.json").read_text())
+    (server, *_) = recorded(data_dir)
+    ports = json.loads((data_dir / "ports.json").read_text())
     server.signal(signal.SIGKILL)
     wait_for(stack, "died postgres")
     wait_for(stack, "restarted postgres")
-    assert json.loads((tmp_path / "data" / "ports.json").read_text()) == ports
-    assert recorded(tmp_path / "data")[0] != server
+    assert json.loads((data_dir / "ports.json").read_text()) == ports
+    assert recorded(data_dir)[0] != server
     stack.terminate()
     assert stack.wait(20) == 0
