@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import ColumnElement, or_, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -63,25 +63,33 @@ async def hand_over(db: AsyncSession, order: CreditTransfer) -> None:
 
 
 async def unread(
-    db: AsyncSession, kinds: Collection[Kind], *, limit: int = 50
+    db: AsyncSession,
+    kinds: Collection[Kind],
+    *,
+    prefixes: Collection[str] = (),
+    limit: int = 50,
 ) -> Sequence[BankMessage]:
     """Messages from the bank that nobody has read, oldest first, locked until the commit.
 
-    Of one payment only the oldest comes, so that an answer is never read before an earlier one.
+    `prefixes` picks payments by the beginning of their end-to-end id. Of one payment only the
+    oldest message comes, so that an answer is never read before an earlier one.
     """
-    later = text(
+    conditions: list[ColumnElement[bool]] = [
+        col(BankMessage.direction) == "in",
+        col(BankMessage.read_at).is_(None),
+        col(BankMessage.kind).in_(list(kinds)),
+    ]
+    if prefixes:
+        begins = (col(BankMessage.end_to_end_id).startswith(p, autoescape=True) for p in prefixes)
+        conditions.append(or_(*begins))
+    earlier = text(
         "NOT EXISTS (SELECT FROM bank_message earlier WHERE earlier.direction = 'in'"
         " AND earlier.read_at IS NULL AND earlier.id < bank_message.id"
         " AND earlier.end_to_end_id = bank_message.end_to_end_id)"
     )
     found = (
         select(BankMessage)
-        .where(
-            col(BankMessage.direction) == "in",
-            col(BankMessage.read_at).is_(None),
-            col(BankMessage.kind).in_(list(kinds)),
-            later,
-        )
+        .where(*conditions, earlier)
         .order_by(col(BankMessage.id))
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -1,0 +1,1 @@
+"""Settlement: batches of captured payments, their burns, and the payouts that follow."""

@@ -1,0 +1,93 @@
+"""Background work: reading the bank's messages, and the daily cut-off."""
+
+from collections.abc import Mapping
+
+import structlog
+from sqlalchemy import text
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.bank import calendar
+from sandbox.bank import service as bank
+from sandbox.chains.port import Chain
+from sandbox.core import clock
+from sandbox.core.db import Database
+from sandbox.ledger import service as ledger
+from sandbox.payments.models import Payment
+from sandbox.settlement import payouts, service
+from sandbox.settlement.errors import NothingToSettle, PaymentCodeMissing
+from sandbox.settlement.models import Payout, Settlement
+
+BATCH = 50
+
+log = structlog.get_logger(__name__)
+
+
+async def step(database: Database) -> int:
+    """Act on what the bank answered, each message in a transaction of its own; how many.
+
+    Reading and acting commit together, so a message counts once whatever dies in between.
+    """
+    done = 0
+    while done < BATCH:
+        async with database.transaction() as db:
+            messages = await bank.unread(
+                db, payouts.KINDS, prefixes=payouts.END_TO_END_PREFIXES, limit=1
+            )
+            if not messages:
+                break
+            changes = await payouts.on_message(db, messages[0])
+            await ledger.record(db, changes)
+            await bank.mark_read(db, messages[0])
+        done += 1
+    return done
+
+
+async def _waiting(db: AsyncSession) -> list[str]:
+    """Merchants who may have something to settle, by id."""
+    captured = select(Payment.merchant).where(col(Payment.settlement_state) == "unsettled")
+    carried = select(Settlement.merchant).where(
+        col(Settlement.carried_tiyn) > 0, col(Settlement.carried_into).is_(None)
+    )
+    came_back = select(Payout.merchant).where(
+        col(Payout.status).in_(("rejected", "returned")), col(Payout.carried_into).is_(None)
+    )
+    found = [await db.scalars(one.distinct()) for one in (captured, carried, came_back)]
+    return sorted({merchant for rows in found for merchant in rows})
+
+
+async def cut_off(database: Database, chains: Mapping[str, Chain]) -> int:
+    """Settle every merchant with something to settle once for the newest cut-off; how many.
+
+    When the clock jumped over several cut-offs, the newest takes all. A new sandbox begins with
+    the one before its start as done. May be called at any time, by any number of workers.
+    """
+    async with database.transaction() as db:
+        day = calendar.last_cut_off(await clock.now(db))
+        last = await db.scalar(text("SELECT max(day) FROM settlement_cut_off"))
+        waiting = await _waiting(db) if last is not None and last < day else []
+    made = 0
+    for merchant_id in waiting:
+        async with database.transaction() as db:
+            again = await db.scalar(
+                text("SELECT id FROM settlement WHERE merchant = :merchant AND cut_off = :day"),
+                {"merchant": merchant_id, "day": day},
+            )
+            if again is not None:
+                continue
+            try:
+                async with db.begin_nested():
+                    await service.settle(db, merchant_id, chains, retry_payout=False, cut_off=day)
+                made += 1
+            except (NothingToSettle, PaymentCodeMissing) as refusal:
+                log.warning("no batch at the cut-off", merchant=merchant_id, code=refusal.code)
+    if last is None or last < day:
+        async with database.transaction() as db:
+            await db.execute(
+                text(
+                    "INSERT INTO settlement_cut_off (day, done_at) VALUES (:day, sandbox_now())"
+                    " ON CONFLICT DO NOTHING"
+                ),
+                {"day": day},
+            )
+    return made

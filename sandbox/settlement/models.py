@@ -1,0 +1,151 @@
+"""Tables of the slice: batches with their lines and burns, payouts, and the cut-offs that ran."""
+
+from datetime import date, datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from sandbox.core.models import timestamp
+
+
+class Settlement(SQLModel, table=True):
+    """One batch. Its lines and amounts are fixed when it is made (DESIGN 4, Settle).
+
+    `carried_tiyn` is owed and was not instructed; the batch `carried_into` opens with it.
+    `cut_off` is the day of the cut-off that made it, null when somebody asked.
+    """
+
+    __tablename__ = "settlement"
+    __table_args__ = (
+        UniqueConstraint("merchant", "cut_off"),
+        CheckConstraint("status IN ('pending', 'settled')", name="status"),
+        CheckConstraint("fee_status IN ('none', 'pending', 'paid', 'stuck')", name="fee_status"),
+        CheckConstraint(
+            "opening_tiyn >= 0 AND paid_tiyn >= 0 AND carried_tiyn >= 0", name="amounts"
+        ),
+        Index("ix_settlement_merchant_id", "merchant", "id"),
+        Index("ix_settlement_pending", "id", postgresql_where=text("status = 'pending'")),
+        Index(
+            "ix_settlement_carried",
+            "merchant",
+            postgresql_where=text("carried_tiyn > 0 AND carried_into IS NULL"),
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    merchant: str
+    status: str
+    cut_off: date | None = Field(default=None)
+    value_date: date
+    opening_tiyn: int = Field(sa_type=BigInteger)
+    paid_tiyn: int = Field(sa_type=BigInteger)
+    carried_tiyn: int = Field(sa_type=BigInteger)
+    carried_into: str | None = Field(default=None)
+    fee_status: str
+    fee_orders: int
+    created_at: datetime = Field(sa_column=timestamp())
+    settled_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+
+
+class SettlementLine(SQLModel, table=True):
+    """A captured payment in its batch, with what it was worth then; never changed."""
+
+    __tablename__ = "settlement_line"
+    __table_args__ = (
+        UniqueConstraint("payment"),
+        CheckConstraint(
+            "amount_tiyn > 0 AND refunded_tiyn >= 0 AND fee_tiyn >= 0"
+            " AND refunded_tiyn + fee_tiyn <= amount_tiyn",
+            name="amounts",
+        ),
+    )
+
+    settlement: str = Field(primary_key=True, foreign_key="settlement.id")
+    payment: str = Field(primary_key=True)
+    chain: str
+    tx: str
+    amount_tiyn: int = Field(sa_type=BigInteger)
+    refunded_tiyn: int = Field(sa_type=BigInteger)
+    fee_tiyn: int = Field(sa_type=BigInteger)
+    entry: str
+
+
+class SettlementBurn(SQLModel, table=True):
+    """The units of one chain that a batch burns. `attempt` counts intents; `stuck` needs a person.
+
+    `amount_tiyn` = net + fee; `vat_tiyn` is contained in the fee, by the rate stored with it.
+    """
+
+    __tablename__ = "settlement_burn"
+    __table_args__ = (
+        CheckConstraint("status IN ('pending', 'burned', 'stuck')", name="status"),
+        CheckConstraint(
+            "units > 0 AND amount_tiyn > 0 AND fee_tiyn BETWEEN 0 AND amount_tiyn"
+            " AND vat_tiyn BETWEEN 0 AND fee_tiyn",
+            name="amounts",
+        ),
+        Index("ix_settlement_burn_open", "settlement", postgresql_where=text("status <> 'burned'")),
+    )
+
+    settlement: str = Field(primary_key=True, foreign_key="settlement.id")
+    chain: str = Field(primary_key=True)
+    units: int = Field(sa_type=BigInteger)
+    amount_tiyn: int = Field(sa_type=BigInteger)
+    fee_tiyn: int = Field(sa_type=BigInteger)
+    vat_tiyn: int = Field(sa_type=BigInteger)
+    vat_percent: int
+    vat_version: str
+    attempt: int
+    status: str
+    tx: str | None = Field(default=None)
+    reason: str | None = Field(default=None)
+    burned_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+
+
+class Payout(SQLModel, table=True):
+    """Tenge for a merchant's account, instructed when its batch is settled.
+
+    A rejected or returned one holds the merchant's payouts to that account until the IBAN
+    changes or `hold_lifted_at` says that a retry was asked for.
+    """
+
+    __tablename__ = "payout"
+    __table_args__ = (
+        UniqueConstraint("settlement"),
+        CheckConstraint(
+            "status IN ('pending', 'sent', 'completed', 'rejected', 'returned')", name="status"
+        ),
+        CheckConstraint("amount_tiyn > 0", name="amount"),
+        Index("ix_payout_merchant_id", "merchant", "id"),
+        Index(
+            "ix_payout_failed",
+            "merchant",
+            postgresql_where=text("status IN ('rejected', 'returned')"),
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    settlement: str = Field(foreign_key="settlement.id")
+    merchant: str
+    amount_tiyn: int = Field(sa_type=BigInteger)
+    iban: str
+    payee: str
+    knp: str
+    kbe: str
+    value_date: date
+    status: str
+    reason: str | None = Field(default=None)
+    carried_into: str | None = Field(default=None)
+    created_at: datetime = Field(sa_column=timestamp())
+    instructed_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+    ended_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+    hold_lifted_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+
+
+class CutOff(SQLModel, table=True):
+    """A day whose cut-off was dealt with; without its row it would run again."""
+
+    __tablename__ = "settlement_cut_off"
+
+    day: date = Field(primary_key=True)
+    done_at: datetime = Field(sa_column=timestamp())

@@ -1,0 +1,217 @@
+"""Tenge to the merchant and the fee to the issuer: orders for the bank, and what it answers."""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import structlog
+from sqlalchemy import text
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.bank import service as bank
+from sandbox.bank.accounts import ISSUER, OPERATING_IBAN, RESERVE_IBAN
+from sandbox.bank.models import BankMessage, Kind
+from sandbox.bank.service import CreditTransfer
+from sandbox.core import clock
+from sandbox.core.ids import new_id
+from sandbox.eventlog.types import NewEvent
+from sandbox.ledger import accounts
+from sandbox.ledger.journal import Account, Changes, NewEntry, Resolution, credit, debit
+from sandbox.settlement.models import Payout, Settlement, SettlementBurn
+from sandbox.settlement.objects import payout_object, settlement_event
+
+KINDS: Final = (Kind.accepted, Kind.rejected, Kind.returned, Kind.debit_notice)
+END_TO_END_PREFIXES: Final = ("po_", "stl_")
+MAX_FEE_ORDERS: Final = 3
+COMMISSION_KNP, ISSUER_KBE, ISSUER_NAME = "851", "15", "KZTE issuer"
+
+log = structlog.get_logger(__name__)
+
+
+def sent_ref(payout_id: str) -> str:
+    return f"{payout_id}:sent:1"
+
+
+def fee_ref(settlement_id: str) -> str:
+    return f"{settlement_id}:fee:1"
+
+
+def _fee_order_id(settlement: Settlement) -> str:
+    # Shorter than the entry's reference: ISO 20022 allows 35 characters.
+    return f"{settlement.id}:f{settlement.fee_orders}"
+
+
+async def locked(db: AsyncSession, settlement_id: str) -> Settlement:
+    """The batch, locked and fresh; the id comes from our own intents and orders."""
+    found = select(Settlement).where(col(Settlement.id) == settlement_id)
+    found = found.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return (await db.exec(found)).one()
+
+
+async def _entry(
+    db: AsyncSession,
+    kind: Literal["pending", "posted"],
+    reason: str,
+    ref: str,
+    cause: str,
+    move: tuple[Account, Account, int],
+) -> NewEntry:
+    """An entry of two legs within the issuer's book: (debit, credit, tiyn)."""
+    at = await clock.now(db)
+    debited, credited, amount_tiyn = move
+    legs = (debit(debited, amount_tiyn), credit(credited, amount_tiyn))
+    return NewEntry(new_id("ent", at), kind, reason, ref, None, at, cause, legs)
+
+
+async def instruct(
+    db: AsyncSession, settlement: Settlement, burns: Sequence[SettlementBurn]
+) -> Changes:
+    """Order the fee and the payout of a batch that is burned, each with its pending entry."""
+    changes = Changes()
+    fee_tiyn = sum(burn.fee_tiyn for burn in burns)
+    if fee_tiyn:
+        settlement.fee_status = "pending"
+        move = (accounts.operating(), accounts.reserve_bank(), fee_tiyn)
+        entry = await _entry(
+            db, "pending", "settlement_fee", fee_ref(settlement.id), settlement.id, move
+        )
+        changes.entries.append(entry)
+        await _order_fee(db, settlement, fee_tiyn)
+    found = select(Payout).where(col(Payout.settlement) == settlement.id)
+    payout = (await db.exec(found.execution_options(populate_existing=True))).one_or_none()
+    if payout is not None:
+        assert payout.amount_tiyn == settlement.paid_tiyn
+        payout.instructed_at = await clock.now(db)
+        db.add(payout)
+        move = (accounts.payout(payout.merchant), accounts.in_transit(), payout.amount_tiyn)
+        changes.entries.append(
+            await _entry(db, "pending", "payout", sent_ref(payout.id), payout.id, move)
+        )
+        await bank.hand_over(
+            db,
+            CreditTransfer(
+                end_to_end_id=payout.id,
+                debtor_iban=RESERVE_IBAN,
+                creditor_iban=payout.iban,
+                creditor=payout.merchant,
+                creditor_name=payout.payee,
+                amount_tiyn=payout.amount_tiyn,
+                value_date=payout.value_date,
+                knp=payout.knp,
+                kbe=payout.kbe,
+            ),
+        )
+    return changes
+
+
+async def _order_fee(db: AsyncSession, settlement: Settlement, fee_tiyn: int) -> None:
+    settlement.fee_orders += 1
+    db.add(settlement)
+    await bank.hand_over(
+        db,
+        CreditTransfer(
+            end_to_end_id=_fee_order_id(settlement),
+            debtor_iban=RESERVE_IBAN,
+            creditor_iban=OPERATING_IBAN,
+            creditor=ISSUER,
+            creditor_name=ISSUER_NAME,
+            amount_tiyn=fee_tiyn,
+            value_date=settlement.value_date,
+            knp=COMMISSION_KNP,
+            kbe=ISSUER_KBE,
+        ),
+    )
+
+
+async def on_message(db: AsyncSession, message: BankMessage) -> Changes:
+    """What a message of the bank on one of our orders means for books and events."""
+    order_id = message.end_to_end_id
+    assert order_id is not None
+    if order_id.startswith("po_"):
+        found = select(Payout).where(col(Payout.id) == order_id).with_for_update(key_share=True)
+        payout = (await db.exec(found.execution_options(populate_existing=True))).one()
+        return await _on_payout(db, payout, message)
+    settlement_id, _, order = order_id.partition(":")
+    return await _on_fee(db, await locked(db, settlement_id), order, message)
+
+
+async def _on_payout(db: AsyncSession, payout: Payout, message: BankMessage) -> Changes:
+    at = await clock.now(db)
+    event_id, before = new_id("evt", at), payout.status
+    changes = Changes()
+    move: tuple[Account, Account, int] | None = None
+    transit, owed = accounts.in_transit(), accounts.payout(payout.merchant)
+    match (message.kind, before):
+        case (Kind.accepted, "pending"):
+            payout.status = "sent"
+            changes.resolutions = [Resolution(sent_ref(payout.id), "posted", event_id)]
+        case (Kind.rejected, "pending"):
+            payout.status = "rejected"
+            changes.resolutions = [Resolution(sent_ref(payout.id), "voided", event_id)]
+        case (Kind.rejected, "sent"):
+            payout.status = "rejected"
+            move = (transit, owed, payout.amount_tiyn)
+        case (Kind.debit_notice, "sent"):
+            payout.status = "completed"
+            move = (transit, accounts.reserve_bank(), payout.amount_tiyn)
+        case (Kind.returned, "completed"):
+            payout.status = "returned"
+            move = (accounts.reserve_bank(), owed, payout.amount_tiyn)
+        case _:
+            raise AssertionError(f"{payout.id} is {before}, the bank says {message.kind}")
+    payout.reason = message.body.get("reason")
+    if payout.status != "sent":
+        payout.ended_at = at
+    db.add(payout)
+    if move is not None:
+        # The bookkeeping name of the last step is the bank's word for it.
+        step = "booked" if payout.status == "completed" else payout.status
+        changes.entries = [
+            await _entry(db, "posted", f"payout_{step}", f"{payout.id}:{step}", payout.id, move)
+        ]
+    refs = [entry.ref for entry in changes.entries] + [r.ref for r in changes.resolutions]
+    changes.events = [
+        NewEvent(
+            event_id,
+            f"payout.{payout.status}",
+            at,
+            payout_object(payout),
+            merchant=payout.merchant,
+            refs=tuple(refs),
+        )
+    ]
+    return changes
+
+
+async def _on_fee(
+    db: AsyncSession, settlement: Settlement, order: str, message: BankMessage
+) -> Changes:
+    assert order == f"f{settlement.fee_orders}", f"{order} is not the newest fee order"
+    assert settlement.fee_status == "pending"
+    if message.kind == Kind.debit_notice:
+        at = await clock.now(db)
+        settlement.fee_status = "paid"
+        db.add(settlement)
+        ref = fee_ref(settlement.id)
+        event = NewEvent(
+            new_id("evt", at),
+            "settlement.fee_paid",
+            at,
+            await settlement_event(db, settlement),
+            merchant=settlement.merchant,
+            refs=(ref,),
+        )
+        return Changes(resolutions=[Resolution(ref, "posted", event.id)], events=[event])
+    if message.kind == Kind.rejected:
+        # The fee stays reserved by its pending entry; only the order is new.
+        if settlement.fee_orders < MAX_FEE_ORDERS:
+            fee_tiyn: int = await db.scalar(
+                text("SELECT sum(fee_tiyn)::bigint FROM settlement_burn WHERE settlement = :id"),
+                {"id": settlement.id},
+            )
+            await _order_fee(db, settlement, fee_tiyn)
+        else:
+            settlement.fee_status = "stuck"
+            db.add(settlement)
+            log.error("a fee is stuck", settlement=settlement.id, reason=message.body["reason"])
+    return Changes()
