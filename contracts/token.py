@@ -1,0 +1,90 @@
+"""The token's specification: `token.toml`, read and checked."""
+
+import re
+import tomllib
+from dataclasses import dataclass, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+MIN_DECIMALS, MAX_DECIMALS = 2, 9
+_KEY_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+
+class BadTokenSpec(ValueError):
+    """`token.toml` says something that cannot be deployed; the text names the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Role → name of the key that holds it."""
+
+    mint_authority: str
+    metadata_authority: str
+    freeze_authority: str
+    permanent_delegate: str
+    pause_authority: str
+    treasury: str
+    fee_payer: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSpec:
+    """What is deployed on every chain. `decimals` ≥ 2: a tiyn is a whole number of units."""
+
+    name: str
+    symbol: str
+    decimals: int
+    uri: str
+    roles: Roles
+
+
+def load(path: Path | None = None) -> TokenSpec:
+    """The specification at `path`, or the one that comes with this package.
+
+    Raises `BadTokenSpec`.
+    """
+    content = (path or files("contracts") / "token.toml").read_text("utf-8")
+    try:
+        return parse(tomllib.loads(content))
+    except tomllib.TOMLDecodeError as error:
+        raise BadTokenSpec(f"not TOML: {error}") from error
+
+
+def parse(found: dict[str, Any]) -> TokenSpec:
+    """Check the parsed file. Unknown fields are refused: a typing error must not pass silently."""
+    _only(found, {"name", "symbol", "decimals", "uri", "roles"}, "token.toml")
+    decimals = found.get("decimals")
+    if type(decimals) is not int or not MIN_DECIMALS <= decimals <= MAX_DECIMALS:
+        raise BadTokenSpec(f"decimals must be a whole number {MIN_DECIMALS}..{MAX_DECIMALS}")
+    roles = found.get("roles")
+    if not isinstance(roles, dict):
+        raise BadTokenSpec("roles must be a table")
+    names = {field.name for field in fields(Roles)}
+    _only(roles, names, "roles")
+    for role in sorted(names):
+        key = roles.get(role)
+        if not isinstance(key, str) or not _KEY_NAME.fullmatch(key):
+            raise BadTokenSpec(f"roles.{role} must name a key: lower case, digits, hyphens")
+    if roles["treasury"] == roles["fee_payer"]:
+        # Fees would look like native coin leaving and reaching an own address.
+        raise BadTokenSpec("roles.treasury and roles.fee_payer must be different keys")
+    return TokenSpec(
+        _text(found, "name", 64),
+        _text(found, "symbol", 10),
+        decimals,
+        _text(found, "uri", 200),
+        Roles(**roles),
+    )
+
+
+def _text(found: dict[str, Any], field: str, most_bytes: int) -> str:
+    value = found.get(field)
+    if not isinstance(value, str) or not 1 <= len(value.encode()) <= most_bytes:
+        raise BadTokenSpec(f"{field} must be text of 1..{most_bytes} bytes")
+    return value
+
+
+def _only(found: dict[str, Any], known: set[str], where: str) -> None:
+    if unknown := sorted(set(found) - known):
+        raise BadTokenSpec(f"{where} has unknown fields: {', '.join(unknown)}")

@@ -1,0 +1,276 @@
+"""The `Chain` port over the JSON-RPC of a Solana node, for the KZTE mint of one deployment."""
+
+import asyncio
+import base64
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from solders.hash import Hash
+from solders.instruction import Instruction
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from contracts.solana_mint import SYSTEM
+from sandbox.chains import solana_tx as tx
+from sandbox.chains.errors import NoKeys
+from sandbox.chains.port import (
+    AtHeight,
+    Block,
+    BlockId,
+    Command,
+    Heads,
+    Outcome,
+    ReceiveOption,
+    Signed,
+    UnknownRecipient,
+)
+from sandbox.chains.service import Deployment
+from sandbox.chains.solana_blocks import Watched, block_id, parse_block
+from sandbox.chains.solana_keys import SolanaKeys
+from sandbox.chains.solana_rpc import INVALID_PARAMS, METHOD_NOT_FOUND, Rpc, RpcRefused
+from sandbox.chains.solana_state import is_account_frozen, is_mint_paused, token_amount
+from sandbox.core.money import format_units
+
+GAS_LAMPORTS = tx.LAMPORTS_PER_SOL
+# Many intents that are due at once share a blockhash; an old one would shorten their life.
+BLOCKHASH_REUSE_S = 0.2
+_CONFIRMED: dict[str, Any] = {"commitment": "confirmed"}
+_FINAL: dict[str, Any] = {"commitment": "finalized"}
+
+
+class SolanaChain:
+    """Reads with public facts only; signs when it was given keys.
+
+    Raises `ChainUnavailable` when the node does not answer.
+    """
+
+    def __init__(
+        self,
+        rpc_url: str,
+        deployment: Deployment,
+        keys: SolanaKeys | None = None,
+        *,
+        name: str = "solana",
+    ) -> None:
+        config = deployment.config
+        self.name, self.decimals = name, int(config["decimals"])
+        self._mint, self._treasury = config["mint"], config["treasury"]
+        self._token = tx.Token(Pubkey.from_string(self._mint), self.decimals)
+        self._watched = Watched(self._mint, frozenset({self._treasury}))
+        self._keys = keys
+        self._rpc = Rpc(rpc_url, name)
+        self._blockhash: tuple[float, Hash, int] | None = None
+        self._blockhash_lock = asyncio.Lock()
+
+    @property
+    def asset(self) -> str:
+        return f"KZTE.{self.name}"
+
+    def own_addresses(self) -> Mapping[str, str]:
+        return {self._treasury: "treasury"}
+
+    def check_recipient(self, address: str) -> None:
+        """An owner's address: 32 bytes in base58, and not the mint or the system program."""
+        try:
+            key = Pubkey.from_string(address)
+        except ValueError as error:
+            raise UnknownRecipient(self.name, address) from error
+        if str(key) != address or key in (self._token.mint, SYSTEM):
+            raise UnknownRecipient(self.name, address)
+
+    async def aclose(self) -> None:
+        """Close the connections to the node."""
+        await self._rpc.aclose()
+
+    # Reading.
+
+    async def genesis(self) -> str:
+        return str(await self._rpc.call("getGenesisHash"))
+
+    async def heads(self) -> Heads:
+        confirmed, final = await self._rpc.batch([("getSlot", [_CONFIRMED]), ("getSlot", [_FINAL])])
+        return Heads(max(confirmed, final), final)
+
+    async def block_ids(self, first: int, last: int) -> list[BlockId]:
+        slots, bodies = await self._get_blocks(first, last, "none")
+        return [block_id(slot, body) for slot, body in zip(slots, bodies, strict=True)]
+
+    async def blocks(self, first: int, last: int) -> list[Block]:
+        slots, bodies = await self._get_blocks(first, last, "full")
+        return [
+            parse_block(slot, body, self._watched) for slot, body in zip(slots, bodies, strict=True)
+        ]
+
+    async def supply(self) -> AtHeight:
+        return await self._figure(
+            "getTokenSupply",
+            [self._mint, _FINAL],
+            lambda value: int(value["amount"]),
+        )
+
+    async def balance(self, address: str, *, final: bool = True) -> AtHeight:
+        """Over all token accounts of the owner, not only the associated one."""
+        view = {**(_FINAL if final else _CONFIRMED), "encoding": "base64"}
+        return await self._figure(
+            "getTokenAccountsByOwner",
+            [address, {"mint": self._mint}, view],
+            lambda value: sum(token_amount(_data(held["account"])) for held in value),
+        )
+
+    async def is_frozen(self, address: str) -> bool:
+        owner = Pubkey.from_string(address)
+        data = await self._account(tx.token_account(owner, self._token.mint))
+        return data is not None and is_account_frozen(data)
+
+    async def is_paused(self) -> bool:
+        data = await self._account(self._token.mint)
+        return data is not None and is_mint_paused(data)
+
+    # Writing.
+
+    async def prepare(self, command: Command) -> Signed:
+        """Raises `NoKeys` in a process that only reads, `UnknownRecipient` for a bad address."""
+        if self._keys is None:
+            raise NoKeys(self.name)
+        if command.action not in ("burn", "pause", "resume"):
+            self.check_recipient(command.recipient)
+        instructions, signer = self._instructions(command, self._keys)
+        blockhash, valid_until = await self._recent_blockhash()
+        signers = [self._keys.fee_payer, signer]
+        memo = tx.memo(command.reference)
+        return tx.sign(
+            [*instructions[:-1], memo, instructions[-1]], signers, blockhash, valid_until
+        )
+
+    async def broadcast(self, signed: Signed) -> None:
+        """Without preflight: what fails, fails on chain and is final there, never unknown."""
+        raw = base64.b64encode(signed.raw).decode()
+        options = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
+        await self._rpc.call("sendTransaction", raw, options)
+
+    async def outcome(self, signed: Signed) -> Outcome:
+        # The height first: what is not in history afterwards cannot come in any more.
+        height, statuses = await self._rpc.batch(
+            [
+                ("getBlockHeight", [_FINAL]),
+                ("getSignatureStatuses", [[signed.tx_id], {"searchTransactionHistory": True}]),
+            ]
+        )
+        status = statuses["value"][0]
+        if status is None:
+            return Outcome.not_done if height > signed.valid_until_height else Outcome.unknown
+        if status["confirmationStatus"] != "finalized":
+            return Outcome.unknown
+        return Outcome.done if status["err"] is None else Outcome.not_done
+
+    def receive_option(self, session_id: str, amount_units: int, label: str) -> ReceiveOption:
+        """A Solana Pay transfer request to the treasury with a reference nobody else has."""
+        reference = str(Pubkey(secrets.token_bytes(32)))
+        url = (
+            f"solana:{self._treasury}?amount={format_units(amount_units, self.decimals)}"
+            f"&spl-token={self._mint}&reference={reference}&memo={session_id}"
+        )
+        fields: dict[str, str | int] = {
+            "url": url,
+            "recipient": self._treasury,
+            "mint": self._mint,
+            "reference": reference,
+            "memo": session_id,
+            "amount_units": amount_units,
+        }
+        return ReceiveOption(fields, (f"ref:{reference}", f"memo:{session_id}"))
+
+    async def collect(self, keys: Sequence[str]) -> list[Command]:
+        """Payments reach the treasury itself: nothing to sweep."""
+        return []
+
+    async def set_clock(self, offset_ms: int, frozen_at_ms: int | None) -> bool:
+        to = {"offsetMs": offset_ms, "frozenAtMs": frozen_at_ms}
+        try:
+            await self._rpc.call("sandbox_setClock", to)
+        except RpcRefused as refused:
+            if refused.code == METHOD_NOT_FOUND:
+                return False
+            raise
+        return True
+
+    # Inside.
+
+    async def _get_blocks(
+        self, first: int, last: int, details: str
+    ) -> tuple[list[int], list[Mapping[str, Any]]]:
+        slots = await self._rpc.call("getBlocks", first, last, _CONFIRMED)
+        options = {
+            **_CONFIRMED,
+            "encoding": "base64",
+            "transactionDetails": details,
+            "rewards": False,
+            "maxSupportedTransactionVersion": 0,
+        }
+        bodies = await self._rpc.batch([("getBlock", [slot, options]) for slot in slots])
+        return slots, bodies
+
+    async def _figure(self, method: str, params: list[Any], read: Callable[[Any], int]) -> AtHeight:
+        """A figure with its slot; 0 while the mint is too young to be known at that view."""
+        slot = await self._rpc.call("getSlot", _FINAL)
+        try:
+            answer = await self._rpc.call(method, *params)
+        except RpcRefused as refused:
+            if refused.code == INVALID_PARAMS:
+                return AtHeight(0, slot)
+            raise
+        return AtHeight(read(answer["value"]), answer["context"]["slot"])
+
+    async def _account(self, key: Pubkey) -> bytes | None:
+        options = {**_CONFIRMED, "encoding": "base64"}
+        answer = await self._rpc.call("getAccountInfo", str(key), options)
+        return None if answer["value"] is None else _data(answer["value"])
+
+    async def _recent_blockhash(self) -> tuple[Hash, int]:
+        """A final blockhash, so that no reorg can take it away; shared by what is due at once."""
+        async with self._blockhash_lock:
+            kept = self._blockhash
+            if kept is None or time.monotonic() - kept[0] > BLOCKHASH_REUSE_S:
+                asked = time.monotonic()
+                answer = (await self._rpc.call("getLatestBlockhash", _FINAL))["value"]
+                hash_ = Hash.from_string(answer["blockhash"])
+                kept = self._blockhash = (asked, hash_, answer["lastValidBlockHeight"])
+            return kept[1], kept[2]
+
+    def _instructions(
+        self, command: Command, keys: SolanaKeys
+    ) -> tuple[list[Instruction], Keypair]:
+        """What carries the command out, the acting instruction last; and who signs for it."""
+        token, payer = self._token, keys.fee_payer.pubkey()
+        if command.action == "pause":
+            return [tx.pause(token, keys.pause_authority.pubkey())], keys.pause_authority
+        if command.action == "resume":
+            return [tx.resume(token, keys.pause_authority.pubkey())], keys.pause_authority
+        treasury = keys.treasury.pubkey()
+        if command.action == "burn":
+            return [tx.burn(token, treasury, command.amount_units)], keys.treasury
+        owner = Pubkey.from_string(command.recipient)
+        # Freezing, too, must work for a holder who has received nothing yet.
+        before = [tx.create_token_account(payer, owner, token)]
+        if command.gas:
+            before.append(tx.give_sol(payer, owner, GAS_LAMPORTS))
+        match command.action:
+            case "mint":
+                authority = keys.mint_authority
+                act = tx.mint_to(token, owner, authority.pubkey(), command.amount_units)
+            case "transfer":
+                authority = keys.treasury
+                act = tx.transfer_units(token, treasury, owner, command.amount_units)
+            case "freeze":
+                authority = keys.freeze_authority
+                act = tx.freeze(token, owner, authority.pubkey())
+            case "thaw":
+                authority = keys.freeze_authority
+                act = tx.thaw(token, owner, authority.pubkey())
+        return [*before, act], authority
+
+
+def _data(account: Mapping[str, Any]) -> bytes:
+    return base64.b64decode(account["data"][0])

@@ -1,0 +1,150 @@
+"""Puts the token on a Solana node, once; later starts only make sure that it is the same chain."""
+
+import asyncio
+import base64
+import time
+from pathlib import Path
+from typing import Any
+
+from solders.hash import Hash
+from solders.instruction import Instruction
+from solders.keypair import Keypair
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from contracts.solana_mint import create_mint, final_size
+from contracts.token import TokenSpec
+from sandbox.chains import solana_tx as tx
+from sandbox.chains.errors import WrongChain
+from sandbox.chains.models import ChainDeployment
+from sandbox.chains.port import ChainUnavailable, Signed
+from sandbox.chains.service import Deployment
+from sandbox.chains.solana_errors import reason
+from sandbox.chains.solana_keys import SolanaKeys, load_or_create
+from sandbox.chains.solana_rpc import Rpc
+from sandbox.core import clock
+from sandbox.core.db import Database
+
+CHAIN = "solana"
+FEE_PAYER_SOL, LEAST_SOL = 100_000, 10_000
+WAIT_S = 60
+_POLL_S = 0.02
+_CONFIRMED: dict[str, Any] = {"commitment": "confirmed"}
+_FINAL: dict[str, Any] = {"commitment": "finalized"}
+
+
+class DeploymentFailed(Exception):
+    """The node refused a transaction of the deployment; the text says which, and why."""
+
+
+async def deploy(
+    database: Database, rpc_url: str, keys_dir: Path, spec: TokenSpec, *, chain: str = CHAIN
+) -> tuple[Deployment, SolanaKeys]:
+    """The token on the node at `rpc_url`, made there if it is not yet; may be called at each start.
+
+    Makes the keys in `keys_dir` on the first call. Raises `WrongChain` when this world was
+    deployed on another chain, `ChainUnavailable`, `DeploymentFailed`.
+    """
+    rpc = Rpc(rpc_url, chain)
+    try:
+        genesis = str(await rpc.call("getGenesisHash"))
+        async with database.transaction() as db:
+            row = await db.get(ChainDeployment, chain)
+        if row is not None and row.genesis != genesis:
+            raise WrongChain(chain, row.genesis, genesis)
+        keys = load_or_create(keys_dir, spec)
+        await _fund(rpc, keys.fee_payer)
+        if row is not None:
+            return Deployment(chain, row.genesis, row.config), keys
+        config = await _put(rpc, spec, keys)
+    finally:
+        await rpc.aclose()
+    async with database.transaction() as db:
+        await db.execute(
+            upsert(ChainDeployment)
+            .values(chain=chain, genesis=genesis, config=config, created_at=await clock.now(db))
+            .on_conflict_do_nothing()
+        )
+        row = await db.get(ChainDeployment, chain)
+        assert row is not None
+    return Deployment(chain, row.genesis, row.config), keys
+
+
+async def _put(rpc: Rpc, spec: TokenSpec, keys: SolanaKeys) -> dict[str, Any]:
+    """Mint and treasury account, each unless it is there; returns the deployment's public facts."""
+    mint, treasury = keys.mint.pubkey(), keys.treasury.pubkey()
+    exists = await _exists(rpc, str(mint))
+    start = await _first_block(rpc) if exists else await _final_block(rpc)
+    if not exists:
+        lamports = await rpc.call("getMinimumBalanceForRentExemption", final_size(spec))
+        payer = keys.fee_payer.pubkey()
+        made = create_mint(spec, payer, mint, keys.authorities(), lamports)
+        await _send(rpc, "the mint", made, [keys.fee_payer, keys.mint, keys.mint_authority])
+    token = tx.Token(mint, spec.decimals)
+    opened = tx.create_token_account(keys.fee_payer.pubkey(), treasury, token)
+    await _send(rpc, "the treasury's account", [opened], [keys.fee_payer])
+    return {
+        "mint": str(mint),
+        "treasury": str(treasury),
+        "treasury_account": str(tx.token_account(treasury, mint)),
+        "decimals": spec.decimals,
+        "name": spec.name,
+        "symbol": spec.symbol,
+        "fee_payer": str(keys.fee_payer.pubkey()),
+        "start": start,
+    }
+
+
+async def _fund(rpc: Rpc, payer: Keypair) -> None:
+    """Fill the fee payer up from the node's faucet when it runs low."""
+    address = str(payer.pubkey())
+    balance = (await rpc.call("getBalance", address, _CONFIRMED))["value"]
+    if balance >= LEAST_SOL * tx.LAMPORTS_PER_SOL:
+        return
+    amount = FEE_PAYER_SOL * tx.LAMPORTS_PER_SOL
+    signature = await rpc.call("requestAirdrop", address, amount, _CONFIRMED)
+    await _wait(rpc, "the fee payer's airdrop", signature)
+
+
+async def _send(
+    rpc: Rpc, what: str, instructions: list[Instruction], signers: list[Keypair]
+) -> None:
+    answer = (await rpc.call("getLatestBlockhash", _CONFIRMED))["value"]
+    blockhash = Hash.from_string(answer["blockhash"])
+    signed: Signed = tx.sign(instructions, signers, blockhash, answer["lastValidBlockHeight"])
+    options = {"encoding": "base64", "skipPreflight": True}
+    raw = base64.b64encode(signed.raw).decode()
+    await rpc.call("sendTransaction", raw, options)
+    await _wait(rpc, what, signed.tx_id)
+
+
+async def _wait(rpc: Rpc, what: str, signature: str) -> None:
+    """Until it is confirmed, `WAIT_S` at most."""
+    until = time.monotonic() + WAIT_S
+    while time.monotonic() < until:
+        [status] = (await rpc.call("getSignatureStatuses", [signature]))["value"]
+        if status is not None and status["err"] is not None:
+            raise DeploymentFailed(f"{what}: {reason(status['err'], ())}")
+        if status is not None and status["confirmationStatus"] in ("confirmed", "finalized"):
+            return
+        await asyncio.sleep(_POLL_S)
+    raise ChainUnavailable(f"solana ({what} was not confirmed within {WAIT_S} s)")
+
+
+async def _exists(rpc: Rpc, address: str) -> bool:
+    options = {**_CONFIRMED, "encoding": "base64"}
+    return (await rpc.call("getAccountInfo", address, options))["value"] is not None
+
+
+async def _first_block(rpc: Rpc) -> dict[str, Any]:
+    """The mint was here before this database: all that is left of the chain must be read."""
+    return await _block(rpc, await rpc.call("getFirstAvailableBlock"))
+
+
+async def _final_block(rpc: Rpc) -> dict[str, Any]:
+    return await _block(rpc, await rpc.call("getSlot", _FINAL))
+
+
+async def _block(rpc: Rpc, slot: int) -> dict[str, Any]:
+    options = {**_CONFIRMED, "transactionDetails": "none", "rewards": False}
+    body = await rpc.call("getBlock", slot, options)
+    return {"height": slot, "hash": body["blockhash"]}

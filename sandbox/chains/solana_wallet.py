@@ -1,0 +1,181 @@
+"""A customer's wallet on Solana, for the cli, the demo and tests: pays what the URL says.
+
+It knows nothing of the sandbox but the node's address, as an ordinary wallet would.
+"""
+
+import asyncio
+import base64
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from solders.hash import Hash
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from sandbox.chains import solana_tx as tx
+from sandbox.chains.port import ChainUnavailable
+from sandbox.chains.solana_rpc import Rpc, RpcRefused
+from sandbox.chains.solana_state import token_amount
+from sandbox.core.errors import SandboxError
+
+WAIT_S = 60
+_POLL_S = 0.05
+_CONFIRMED: dict[str, Any] = {"commitment": "confirmed"}
+
+
+class BadPaymentUrl(SandboxError):
+    """Not a Solana Pay transfer request that this wallet can pay."""
+
+    status, code = 422, "bad_payment_url"
+
+
+class PaymentRefused(SandboxError):
+    """The node refused the payment before it was sent; nothing happened."""
+
+    status, code = 409, "payment_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRequest:
+    """A Solana Pay transfer request (its specification, 1.1). `amount` is in user units."""
+
+    recipient: Pubkey
+    mint: Pubkey
+    amount: str | None
+    references: tuple[Pubkey, ...]
+    memo: str | None
+
+
+def parse_url(url: str) -> PaymentRequest:
+    """Raises `BadPaymentUrl`."""
+    parts = urlsplit(url)
+    if parts.scheme != "solana":
+        raise BadPaymentUrl("not a solana: URL")
+    try:
+        fields = parse_qs(parts.query, strict_parsing=True, max_num_fields=50)
+        return PaymentRequest(
+            Pubkey.from_string(parts.path),
+            Pubkey.from_string(fields["spl-token"][0]),
+            fields["amount"][0] if "amount" in fields else None,
+            tuple(Pubkey.from_string(reference) for reference in fields.get("reference", ())),
+            fields["memo"][0] if "memo" in fields else None,
+        )
+    except (KeyError, ValueError) as error:
+        raise BadPaymentUrl(f"not a transfer request: {error}") from error
+
+
+def units_from_text(amount: str, decimals: int) -> int:
+    """A decimal number of user units as base units; raises `BadPaymentUrl` when not exact."""
+    whole, _, rest = amount.partition(".")
+    digits = whole + rest
+    if not whole or not digits.isascii() or not digits.isdecimal() or len(rest) > decimals:
+        raise BadPaymentUrl(f"the amount {amount} is not a number with {decimals} places at most")
+    return int(digits) * 10 ** (decimals - len(rest))
+
+
+class SolanaWallet:
+    """One customer with its key. Close it with `aclose`."""
+
+    def __init__(self, rpc_url: str, keypair: Keypair) -> None:
+        self._rpc, self._keypair = Rpc(rpc_url), keypair
+
+    @property
+    def address(self) -> str:
+        return str(self._keypair.pubkey())
+
+    async def aclose(self) -> None:
+        await self._rpc.aclose()
+
+    async def pay(self, url: str, *, amount_units: int | None = None, wait: bool = True) -> str:
+        """Pay the request, `amount_units` instead of its amount if given; returns the tx id.
+
+        Memo first, transfer last, references after its four accounts. Waits until confirmed
+        unless told otherwise. Raises `BadPaymentUrl`, `PaymentRefused`, `ChainUnavailable`.
+        """
+        request = parse_url(url)
+        try:
+            supply = (await self._rpc.call("getTokenSupply", str(request.mint), _CONFIRMED))[
+                "value"
+            ]
+        except RpcRefused as refused:
+            raise BadPaymentUrl(f"no such token: {request.mint}") from refused
+        token = tx.Token(request.mint, supply["decimals"])
+        if amount_units is None:
+            if request.amount is None:
+                raise BadPaymentUrl("the request names no amount, and none was given")
+            amount_units = units_from_text(request.amount, token.decimals)
+        payer = self._keypair.pubkey()
+        transfer = tx.transfer_units(
+            token, payer, request.recipient, amount_units, request.references
+        )
+        memo = [tx.memo(request.memo)] if request.memo is not None else []
+        return await self.send([*memo, transfer], wait=wait)
+
+    async def send(self, instructions: list[Any], *, wait: bool = True) -> str:
+        """Send any transaction of this wallet with preflight; returns its id."""
+        answer = (await self._rpc.call("getLatestBlockhash", _CONFIRMED))["value"]
+        signed = tx.sign(
+            instructions,
+            [self._keypair],
+            Hash.from_string(answer["blockhash"]),
+            answer["lastValidBlockHeight"],
+        )
+        raw = base64.b64encode(signed.raw).decode()
+        options = {"encoding": "base64", "preflightCommitment": "confirmed"}
+        try:
+            await self._rpc.call("sendTransaction", raw, options)
+        except RpcRefused as refused:
+            raise PaymentRefused(str(refused)) from refused
+        if wait:
+            await self._wait(signed.tx_id)
+        return signed.tx_id
+
+    async def units(self, mint: str) -> int:
+        """Units of `mint` held, at confirmed."""
+        options = {**_CONFIRMED, "encoding": "base64"}
+        try:
+            answer = await self._rpc.call(
+                "getTokenAccountsByOwner", self.address, {"mint": mint}, options
+            )
+        except RpcRefused as refused:
+            raise BadPaymentUrl(f"no such token: {mint}") from refused
+        datas = [base64.b64decode(held["account"]["data"][0]) for held in answer["value"]]
+        return sum(token_amount(data) for data in datas)
+
+    async def lamports(self) -> int:
+        """Native coin held, at confirmed."""
+        return int((await self._rpc.call("getBalance", self.address, _CONFIRMED))["value"])
+
+    async def _wait(self, signature: str) -> None:
+        until = time.monotonic() + WAIT_S
+        while time.monotonic() < until:
+            [status] = (await self._rpc.call("getSignatureStatuses", [signature]))["value"]
+            if status is not None and status["err"] is not None:
+                raise PaymentRefused(f"failed on chain: {status['err']}", tx=signature)
+            if status is not None and status["confirmationStatus"] in ("confirmed", "finalized"):
+                return
+            await asyncio.sleep(_POLL_S)
+        raise ChainUnavailable(f"solana ({signature} was not confirmed within {WAIT_S} s)")
+
+
+async def pay(rpc_url: str, keypair: Keypair, url: str, *, amount_units: int | None = None) -> str:
+    """Pay one Solana Pay URL and wait until it is confirmed; returns the tx id."""
+    wallet = SolanaWallet(rpc_url, keypair)
+    try:
+        return await wallet.pay(url, amount_units=amount_units)
+    finally:
+        await wallet.aclose()
+
+
+async def balance(rpc_url: str, address: str, mint: str) -> int:
+    """Units of `mint` that the owner `address` holds, at confirmed."""
+    rpc = Rpc(rpc_url)
+    try:
+        options = {**_CONFIRMED, "encoding": "base64"}
+        answer = await rpc.call("getTokenAccountsByOwner", address, {"mint": mint}, options)
+    finally:
+        await rpc.aclose()
+    datas = [base64.b64decode(held["account"]["data"][0]) for held in answer["value"]]
+    return sum(token_amount(data) for data in datas)
