@@ -72,7 +72,7 @@ def units_from_text(amount: str, decimals: int) -> int:
     digits = whole + rest
     if not whole or not digits.isascii() or not digits.isdecimal() or len(rest) > decimals:
         raise BadPaymentUrl(f"the amount {amount} is not a number with {decimals} places at most")
-    return int(digits) * 10 ** (decimals - len(rest))
+    return int(digits + "0" * (decimals - len(rest)))
 
 
 class SolanaWallet:
@@ -134,15 +134,10 @@ class SolanaWallet:
 
     async def units(self, mint: str) -> int:
         """Units of `mint` held, at confirmed."""
-        options = {**_CONFIRMED, "encoding": "base64"}
         try:
-            answer = await self._rpc.call(
-                "getTokenAccountsByOwner", self.address, {"mint": mint}, options
-            )
+            return await _units(self._rpc, self.address, mint)
         except RpcRefused as refused:
             raise BadPaymentUrl(f"no such token: {mint}") from refused
-        datas = [base64.b64decode(held["account"]["data"][0]) for held in answer["value"]]
-        return sum(token_amount(data) for data in datas)
 
     async def lamports(self) -> int:
         """Native coin held, at confirmed."""
@@ -173,9 +168,13 @@ async def balance(rpc_url: str, address: str, mint: str) -> int:
     """Units of `mint` that the owner `address` holds, at confirmed."""
     rpc = Rpc(rpc_url)
     try:
-        options = {**_CONFIRMED, "encoding": "base64"}
-        answer = await rpc.call("getTokenAccountsByOwner", address, {"mint": mint}, options)
+        return await _units(rpc, address, mint)
     finally:
         await rpc.aclose()
+
+
+async def _units(rpc: Rpc, owner: str, mint: str) -> int:
+    options = {**_CONFIRMED, "encoding": "base64"}
+    answer = await rpc.call("getTokenAccountsByOwner", owner, {"mint": mint}, options)
     datas = [base64.b64decode(held["account"]["data"][0]) for held in answer["value"]]
     return sum(token_amount(data) for data in datas)

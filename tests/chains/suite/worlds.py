@@ -1,0 +1,188 @@
+"""What the suite needs around a chain: people with wallets, and time that passes.
+
+A chain joins the suite with one class here and one fixture parameter.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from solders.instruction import Instruction
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from sandbox.chains import solana_tx as tx
+from sandbox.chains.memory import MemoryChain, new_address
+from sandbox.chains.port import Block, Chain, Command, ReceiveOption, Signed
+from sandbox.chains.solana import SolanaChain
+from sandbox.chains.solana_rpc import Rpc
+from sandbox.chains.solana_wallet import SolanaWallet
+
+DEADLINE_S = 20
+
+
+class World(Protocol):
+    """A chain with the token on it, holders, and a way to wait."""
+
+    chain: Chain
+
+    async def holder(self) -> str:
+        """A new holder who can pay for transactions of its own."""
+        ...
+
+    async def confirmed(self, tx_id: str) -> Block:
+        """Wait for the block that holds the transaction; its contents."""
+        ...
+
+    async def final(self, tx_id: str) -> Block:
+        """The same until it is final."""
+        ...
+
+    async def pay(self, holder: str, option: ReceiveOption, amount_units: int) -> str:
+        """The holder pays by the option; returns the tx id."""
+        ...
+
+    async def burn(self, holder: str, amount_units: int) -> str:
+        """The holder burns units of its own."""
+        ...
+
+    async def send_unchecked(self, holder: str, recipient: str, amount_units: int) -> str:
+        """A transfer of the holder that the chain may well refuse in its block."""
+        ...
+
+    async def outlive(self, signed: Signed) -> None:
+        """Let time pass until the transaction can no longer be included, at final."""
+        ...
+
+    async def gas_of(self, holder: str) -> int: ...
+
+
+async def carry_out(world: World, command: Command) -> str:
+    """Prepare and send a command; returns its tx id."""
+    signed = await world.chain.prepare(command)
+    await world.chain.broadcast(signed)
+    return signed.tx_id
+
+
+async def funded(world: World, amount_units: int) -> str:
+    """A holder with units, which are final."""
+    holder = await world.holder()
+    command = Command("mint", f"iss_{holder[:16]}", holder, amount_units)
+    await world.final(await carry_out(world, command))
+    return holder
+
+
+class MemoryWorld:
+    """Time passes when somebody waits."""
+
+    def __init__(self, chain: MemoryChain) -> None:
+        self.memory = chain
+        self.chain: Chain = chain
+
+    async def holder(self) -> str:
+        return new_address()
+
+    async def confirmed(self, tx_id: str) -> Block:
+        self.memory.mine()
+        return await _block_of(self.chain, tx_id)
+
+    async def final(self, tx_id: str) -> Block:
+        self.memory.mine_final()
+        return await _block_of(self.chain, tx_id)
+
+    async def pay(self, holder: str, option: ReceiveOption, amount_units: int) -> str:
+        return self.memory.pay(holder, str(option.fields["recipient"]), amount_units, option.keys)
+
+    async def burn(self, holder: str, amount_units: int) -> str:
+        return self.memory.burn_own(holder, amount_units)
+
+    async def send_unchecked(self, holder: str, recipient: str, amount_units: int) -> str:
+        return self.memory.pay(holder, recipient, amount_units)
+
+    async def outlive(self, signed: Signed) -> None:
+        self.memory.mine(40)
+
+    async def gas_of(self, holder: str) -> int:
+        return self.memory.gas(holder)
+
+
+class SolanaWorld:
+    """A devnet of its own slots; holders are keys that this world keeps."""
+
+    def __init__(self, rpc_url: str, chain: SolanaChain, token: tx.Token) -> None:
+        self.chain: Chain = chain
+        self._url, self._token, self._rpc = rpc_url, token, Rpc(rpc_url)
+        self._wallets: dict[str, SolanaWallet] = {}
+        self._keys: dict[str, Keypair] = {}
+
+    async def aclose(self) -> None:
+        for wallet in self._wallets.values():
+            await wallet.aclose()
+        await self._rpc.aclose()
+
+    async def holder(self) -> str:
+        key = Keypair()
+        wallet = SolanaWallet(self._url, key)
+        self._wallets[wallet.address], self._keys[wallet.address] = wallet, key
+        await self._rpc.call("requestAirdrop", wallet.address, 10**9)
+        await _until(wallet.lamports)
+        return wallet.address
+
+    async def confirmed(self, tx_id: str) -> Block:
+        await _until(lambda: self._is_at(tx_id, ("confirmed", "finalized")))
+        return await _block_of(self.chain, tx_id)
+
+    async def final(self, tx_id: str) -> Block:
+        await _until(lambda: self._is_at(tx_id, ("finalized",)))
+        return await _block_of(self.chain, tx_id)
+
+    async def pay(self, holder: str, option: ReceiveOption, amount_units: int) -> str:
+        wallet = self._wallets[holder]
+        return await wallet.pay(str(option.fields["url"]), amount_units=amount_units)
+
+    async def burn(self, holder: str, amount_units: int) -> str:
+        act = tx.burn(self._token, Pubkey.from_string(holder), amount_units)
+        return await self._wallets[holder].send([act])
+
+    async def send_unchecked(self, holder: str, recipient: str, amount_units: int) -> str:
+        source, to = Pubkey.from_string(holder), Pubkey.from_string(recipient)
+        acts = [
+            tx.create_token_account(source, to, self._token),
+            tx.transfer_units(self._token, source, to, amount_units),
+        ]
+        return await self.send(holder, acts)
+
+    async def send(self, holder: str, acts: list[Instruction]) -> str:
+        """Any transaction of a holder, without preflight, so that failures reach the chain."""
+        blockhash, valid_until = await self.chain._recent_blockhash()  # type: ignore[attr-defined]
+        signed = tx.sign(acts, [self._keys[holder]], blockhash, valid_until)
+        await self.chain.broadcast(signed)
+        return signed.tx_id
+
+    async def outlive(self, signed: Signed) -> None:
+        await self._rpc.call("sandbox_expireBlockhashes")
+        await self._rpc.call("sandbox_advanceSlots", {"slots": 40})
+
+    async def gas_of(self, holder: str) -> int:
+        balance: int = (await self._rpc.call("getBalance", holder))["value"]
+        return balance
+
+    async def _is_at(self, tx_id: str, levels: tuple[str, ...]) -> bool:
+        [status] = (await self._rpc.call("getSignatureStatuses", [tx_id]))["value"]
+        return status is not None and status["confirmationStatus"] in levels
+
+
+async def _until(reached: Callable[[], Awaitable[object]]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not await reached():
+            await asyncio.sleep(0.01)
+
+
+async def _block_of(chain: Chain, tx_id: str) -> Block:
+    """The block that holds the transaction, looked for from the head down."""
+    heads = await chain.heads()
+    for last in range(heads.confirmed, -1, -64):
+        for block in await chain.blocks(max(0, last - 63), last):
+            if tx_id in block.txs:
+                return block
+    raise AssertionError(f"{tx_id} is in no block")
