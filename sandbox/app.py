@@ -30,10 +30,14 @@ class RouteWithoutRule(Exception):
 
 
 def routes_of(app: FastAPI) -> list[tuple[str, str]]:
-    """(method, path template) of every route that the application answers."""
+    """(method, path template) of every route that the application answers.
+
+    Slices give their routers whole paths, so an included router's routes are read as they are.
+    """
+    slices = (route for router in wiring.ROUTERS for route in router.routes)
     return [
         (method, route.path)
-        for route in app.routes
+        for route in (*app.routes, *slices)
         if isinstance(route, APIRoute)
         for method in sorted(route.methods - {"HEAD"})
     ]
@@ -48,7 +52,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with wiring.open_world(settings, signing=False) as world:
             for name, value in wiring.app_state(world).items():
                 setattr(app.state, name, value)
-            yield
+            app.state.feed.start(signals=True)
+            try:
+                yield
+            finally:
+                await app.state.feed.stop()
 
     app = FastAPI(
         title="KZTE Sandbox",

@@ -1,5 +1,5 @@
 """`python -m sandbox.cli`, the same as `sandbox`."""
 
-from sandbox.cli import main
+from sandbox.cli.commands import main
 
 main()

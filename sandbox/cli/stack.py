@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
+
 from sandbox.devnets import postgres
 from sandbox.devnets.children import ChildSpec, Context, http_answers
 from sandbox.devnets.ports import LOOPBACK
@@ -54,12 +56,13 @@ def children(plan: Plan) -> list[ChildSpec]:
         postgres.child(),
         ChildSpec(
             "solana",
-            lambda context: [
-                *module("sandbox.devnets.solana"),
-                *("--host", LOOPBACK, "--port", str(_solana_port(context, plan))),
-                *("--data-dir", str(context.data_dir / "solana")),
-                *("--slot-ms", str(plan.slot_ms), "--finality", str(plan.finality), "--control"),
-            ],
+            lambda context: solana.command(
+                context.data_dir / "solana",
+                slot_ms=plan.slot_ms,
+                port=_solana_port(context, plan),
+                finality=plan.finality,
+                control=True,
+            ),
             http_answers(lambda context: _solana_rpc(context, plan) + "/health"),
         ),
         ChildSpec("prepare", module("sandbox.cli.prepare"), env=as_owner, one_shot=True),
@@ -77,7 +80,10 @@ def _api_url(context: Context, plan: Plan) -> str:
 
 
 def _solana_port(context: Context, plan: Plan) -> int:
-    return context.ports.get("Solana", plan.solana_port)
+    """The RPC port; clients look for the WebSocket on the next one."""
+    port = context.ports.get("Solana", plan.solana_port)
+    context.ports.get("Solana's WebSocket", port + 1)
+    return port
 
 
 def _solana_rpc(context: Context, plan: Plan) -> str:
@@ -91,7 +97,7 @@ async def endpoints(context: Context, plan: Plan) -> dict[str, Any]:
     """
     prepared = json.loads((context.data_dir / PREPARED).read_text())
     rpc = _solana_rpc(context, plan)
-    await solana.control(rpc, "sandbox_setSlotMs", {"slotMs": plan.slot_ms})
+    await _set_slot_ms(rpc, plan.slot_ms)
     return {
         "api": _api_url(context, plan),
         "solana_rpc": rpc,
@@ -99,3 +105,10 @@ async def endpoints(context: Context, plan: Plan) -> dict[str, Any]:
         "database": postgres.cluster(context).app_url(WORLD),
         **prepared,
     }
+
+
+async def _set_slot_ms(rpc: str, slot_ms: int) -> None:
+    call = {"method": "sandbox_setSlotMs", "params": [{"slotMs": slot_ms}]}
+    async with httpx2.AsyncClient() as client:
+        answer = await client.post(rpc, json={"jsonrpc": "2.0", "id": 1, **call})
+    answer.raise_for_status()

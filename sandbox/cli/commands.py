@@ -1,0 +1,206 @@
+"""The `sandbox` command. Each command imports only what it needs, when it runs."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sandbox.core.errors import SandboxError
+from sandbox.devnets.errors import DevnetError
+
+app = typer.Typer(
+    name="sandbox",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A whole stablecoin payment system of a pilot city on this machine. A simulation.",
+)
+clock_app = typer.Typer(no_args_is_help=True, help="Move or stop the sandbox clock.")
+log_app = typer.Typer(no_args_is_help=True, help="Verify or export the settlement log.")
+app.add_typer(clock_app, name="clock")
+app.add_typer(log_app, name="log")
+
+DataDir = Annotated[Path, typer.Option("--data-dir", help="Where the sandbox keeps its state.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")]
+Port = Annotated[int, typer.Option(help="0 = any free port.", min=0, max=65535)]
+HOME = Path(".sandbox")
+
+
+def _say(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False), flush=True)  # noqa: T201 - the command's answer
+
+
+@app.command()
+def up(
+    data_dir: DataDir = HOME,
+    port: Port = 8000,
+    solana_port: Port = 8899,
+    slot_ms: Annotated[int, typer.Option(min=5, max=10_000, help="Length of a Solana slot.")] = 400,
+    finality: Annotated[
+        int, typer.Option(min=2, max=64, help="Slots until a block is final.")
+    ] = 32,
+    as_json: AsJson = False,
+) -> None:
+    """Start everything and stay up; Ctrl-C stops it. The next start goes on where it was."""
+    from sandbox.cli import up as command
+    from sandbox.cli.stack import Plan
+
+    plan = Plan(data_dir, port, solana_port, slot_ms, finality)
+    raise typer.Exit(command.up(plan, as_json))
+
+
+@app.command()
+def down(data_dir: DataDir = HOME) -> None:
+    """Stop the sandbox of a data directory and nothing else."""
+    from sandbox.cli import up as command
+
+    raise typer.Exit(command.down(data_dir))
+
+
+@app.command()
+def demo(
+    as_json: AsJson = False,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Keep the demo's state there.")
+    ] = None,
+    slot_ms: Annotated[int, typer.Option(min=5, max=10_000)] = 50,
+) -> None:
+    """Play the whole money path once, from deposit to payout and proof, on free ports."""
+    from sandbox.cli import demo as command
+
+    raise typer.Exit(command.run(data_dir, slot_ms, as_json))
+
+
+@app.command()
+def pay(
+    session: Annotated[str, typer.Argument(help="The id of a checkout session, cs_…")],
+    data_dir: DataDir = HOME,
+    chain: Annotated[str, typer.Option(help="Which option of the session to use.")] = "solana",
+    wallet: Annotated[str, typer.Option(help="The name of a test wallet.")] = "resident",
+    amount_tiyn: Annotated[
+        int | None, typer.Option(help="Pay another amount than asked, in tiyn.", min=1)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Pay a checkout session as a test wallet; the faucet fills the wallet when it is short."""
+    from sandbox.cli import pay as command
+    from sandbox.cli.endpoints import Running
+
+    paid = command.pay(Running.of(data_dir), data_dir, session, chain, wallet, amount_tiyn)
+    if as_json:
+        _say(paid)
+    else:
+        from sandbox.cli import show
+
+        show.out.print(f"[green]✓[/] {paid['amount']} paid on {chain}, session is {paid['status']}")
+        show.out.print(f"  transaction {paid['tx']}")
+
+
+@app.command()
+def audit(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
+    """Recompute every invariant from raw rows and chains; exit 1 on any breach."""
+    from sandbox.cli.endpoints import Running
+
+    report = Running.of(data_dir).get("/v1/sandbox/audit")
+    if as_json:
+        _say(report)
+    else:
+        from sandbox.cli import show
+
+        show.audit(report)
+    raise typer.Exit(0 if report["ok"] else 1)
+
+
+@clock_app.command("advance")
+def clock_advance(
+    by: Annotated[str, typer.Argument(help="How far: 90s, 15m, 2h, 1d.")],
+    data_dir: DataDir = HOME,
+) -> None:
+    """Move sandbox time forward; both business timers and the chain follow."""
+    from sandbox.cli.duration import seconds
+    from sandbox.cli.endpoints import Running
+
+    _say(Running.of(data_dir).advance(seconds(by)))
+
+
+@clock_app.command("freeze")
+def clock_freeze(data_dir: DataDir = HOME) -> None:
+    """Stop sandbox time."""
+    from sandbox.cli.endpoints import Running
+
+    _say(Running.of(data_dir).post("/v1/sandbox/clock", {"freeze": True}))
+
+
+@clock_app.command("release")
+def clock_release(data_dir: DataDir = HOME) -> None:
+    """Let a stopped clock go on from where it stood."""
+    from sandbox.cli.endpoints import Running
+
+    _say(Running.of(data_dir).post("/v1/sandbox/clock", {"freeze": False}))
+
+
+@clock_app.command("show")
+def clock_show(data_dir: DataDir = HOME) -> None:
+    """The sandbox time now."""
+    from sandbox.cli.endpoints import Running
+
+    _say(Running.of(data_dir).get("/v1/sandbox/clock"))
+
+
+@log_app.command("verify")
+def log_verify(
+    source: Annotated[
+        str | None,
+        typer.Argument(help="A sandbox's URL or an exported folder; default: the running one."),
+    ] = None,
+    vkey: Annotated[str | None, typer.Option(help="The log's public key.")] = None,
+    since: Annotated[
+        Path | None, typer.Option(help="An older checkpoint that the log must still contain.")
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="A regulator's API key, for a URL.")] = None,
+    data_dir: DataDir = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Check every entry, hash and signature of the log; exit 1 if one byte is wrong."""
+    from sandbox.cli import log
+
+    raise typer.Exit(log.verify(source, vkey, since, key, data_dir, as_json))
+
+
+@log_app.command("export")
+def log_export(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    data_dir: DataDir = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Write the whole log as static files that can be verified offline."""
+    from sandbox.cli import log
+
+    raise typer.Exit(log.export(folder, data_dir, as_json))
+
+
+@app.command()
+def bench(
+    payments: Annotated[int, typer.Option(help="Payments per measurement.", min=10)] = 200,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the sandbox against the limits of this machine, in the same run."""
+    from sandbox.cli import bench as command
+
+    raise typer.Exit(command.run(payments, as_json))
+
+
+def main() -> None:
+    """Run a command; what is refused by name becomes one line and an exit code."""
+    from sandbox.cli import show
+
+    try:
+        app()
+    except DevnetError as error:
+        show.failure(error.message, error.remedy)
+        sys.exit(1)
+    except SandboxError as error:
+        show.failure(error.detail)
+        sys.exit(1)

@@ -1,0 +1,224 @@
+"""Puts a world together: picks adapters from settings and hands the slices to one another.
+
+The only place that knows every slice. A new chain is one more line in `_open_chains`.
+"""
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from contracts import token
+from sandbox.bank import routes as bank_routes
+from sandbox.bank import service as bank
+from sandbox.bank import simulator
+from sandbox.chains import service as chains
+from sandbox.chains import solana_deploy, solana_keys
+from sandbox.chains.jobs import IntentRunner
+from sandbox.chains.port import Chain
+from sandbox.chains.solana import SolanaChain
+from sandbox.chains.watcher import Watcher
+from sandbox.core.db import Database, Leader
+from sandbox.core.errors import SandboxError
+from sandbox.core.settings import Settings
+from sandbox.eventlog import keys as log_keys
+from sandbox.eventlog import routes as log_routes
+from sandbox.eventlog import sequencer
+from sandbox.eventlog.feed import Feed
+from sandbox.eventlog.keys import LogKey
+from sandbox.eventlog.types import NewEvent
+from sandbox.ledger import service as ledger
+from sandbox.ledger.journal import Changes
+from sandbox.parties import routes as parties_routes
+from sandbox.parties import seed as parties_seed
+from sandbox.parties import service as parties
+from sandbox.payments import jobs as payments_jobs
+from sandbox.payments import routes as payments_routes
+from sandbox.payments import service as payments
+from sandbox.payments.handlers import PaymentsHandler
+from sandbox.reserve import jobs as reserve_jobs
+from sandbox.reserve import routes as reserve_routes
+from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
+from sandbox.settlement import jobs as settlement_jobs
+from sandbox.settlement import routes as settlement_routes
+from sandbox.settlement import service as settlement
+from sandbox.settlement.burns import Burns
+
+ROUTERS: Sequence[APIRouter] = (
+    payments_routes.router,
+    reserve_routes.router,
+    settlement_routes.router,
+    bank_routes.router,
+    parties_routes.router,
+    log_routes.router,
+)
+
+Probe = Callable[[AsyncSession], Awaitable[list[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A background loop: `step` says whether it did something; if not, it rests `idle_s`."""
+
+    name: str
+    step: Callable[[], Awaitable[bool]]
+    idle_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One world as a process holds it."""
+
+    settings: Settings
+    database: Database
+    chains: Mapping[str, Chain]
+    log_key: LogKey
+    owner: str
+
+
+@asynccontextmanager
+async def open_world(settings: Settings, *, signing: bool) -> AsyncIterator[World]:
+    """Connect to a prepared world; with `signing`, the chains' private keys are loaded too."""
+    database = Database(settings.database_url)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(database.dispose)
+        opened = await _open_chains(settings, database, stack, signing=signing)
+        log_key = log_keys.load_or_create(settings.keys_dir, settings.log_origin)
+        owner = f"{os.getpid()}-{secrets.token_hex(4)}"
+        yield World(settings, database, opened, log_key, owner)
+
+
+async def _open_chains(
+    settings: Settings, database: Database, stack: AsyncExitStack, *, signing: bool
+) -> dict[str, Chain]:
+    keys = solana_keys.load(settings.keys_dir, token.load()) if signing else None
+    async with database.transaction() as db:
+        deployed = await chains.deployment(db, "solana")
+    solana = SolanaChain(settings.solana_rpc, deployed, keys)
+    stack.push_async_callback(solana.aclose)
+    return {"solana": solana}
+
+
+async def prepare(settings: Settings) -> dict[str, Any]:
+    """Contracts, log, bank accounts and seed parties; what exists is left as it is.
+
+    Answers the part of endpoints.json that belongs to the world.
+    """
+    database = Database(settings.database_url, pool_size=2)
+    try:
+        deployed, _ = await solana_deploy.deploy(
+            database, settings.solana_rpc, settings.keys_dir, token.load()
+        )
+        log_key = log_keys.load_or_create(settings.keys_dir, settings.log_origin)
+        async with database.transaction() as db:
+            epoch = await sequencer.open_epoch(db, log_key)
+            await simulator.ensure_accounts(db)
+            keys = await parties_seed.seed(db, settings.keys_dir / "api_keys.json")
+    finally:
+        await database.dispose()
+    return {
+        "kzte": {
+            "decimals": deployed.config["decimals"],
+            "solana_mint": deployed.config["mint"],
+            "solana_treasury": deployed.config["treasury"],
+        },
+        "log_vkey": log_key.vkey(epoch),
+        "keys": keys,
+    }
+
+
+async def record(db: AsyncSession, answers: list[Any], events: list[NewEvent]) -> None:
+    """Books and events of one step of a chain, in one call."""
+    changes = Changes(events=list(events))
+    for answer in answers:
+        changes.extend(answer)
+    await ledger.record(db, changes)
+
+
+def loops(world: World) -> list[Loop]:
+    """Everything that goes on in the background of a world."""
+    database, opened = world.database, world.chains
+    payments_handler = PaymentsHandler()
+    block_handlers = [payments_handler, ReserveWatch()]
+    intent_handlers = {
+        "issuance": IssuanceHandler(),
+        "refund": payments_handler,
+        "burn": Burns(),
+    }
+    runner = IntentRunner(database, opened, intent_handlers, record, world.owner)
+    made = [
+        Loop("intents", runner.step, 0.1),
+        Loop("sequence", _sequence(world), 0.05),
+        Loop("expire", _counted(payments_jobs.expire, database), 1.0),
+        Loop("bank", _counted(simulator.step, database), 0.2),
+        Loop("bank-messages", _counted(settlement_jobs.step, database), 0.2),
+        Loop("cut-off", _counted(settlement_jobs.cut_off, database, opened), 1.0),
+        Loop("reserve", _counted(reserve_jobs.halt_if_short, database), 1.0),
+    ]
+    for name, chain in opened.items():
+        leader = Leader(database, f"watch:{name}", world.owner)
+        watcher = Watcher(database, chain, block_handlers, intent_handlers, record, leader)
+        made.append(Loop(f"watch:{name}", watcher.step, 0.1))
+    return made
+
+
+def _counted(job: Callable[..., Awaitable[int]], *arguments: Any) -> Callable[[], Awaitable[bool]]:
+    async def step() -> bool:
+        return bool(await job(*arguments))
+
+    return step
+
+
+def _sequence(world: World) -> Callable[[], Awaitable[bool]]:
+    leader = Leader(world.database, "sequence", world.owner)
+
+    async def step() -> bool:
+        if not await leader.acquire():
+            return False
+        return bool(await sequencer.step(world.database, leader, world.log_key))
+
+    return step
+
+
+def app_state(world: World) -> dict[str, Any]:
+    """What routes find in `app.state`."""
+
+    async def iban_of(db: AsyncSession, merchant_id: str) -> str | None:
+        return (await parties.merchant(db, merchant_id)).iban
+
+    return {
+        "settings": world.settings,
+        "database": world.database,
+        "chains": world.chains,
+        "key_lookup": parties.find_key,
+        "iban_lookup": iban_of,
+        "feed": Feed(world.database),
+        "busy_probes": busy_probes(world),
+        "readiness": lambda: not_ready(world),
+    }
+
+
+def busy_probes(world: World) -> list[Probe]:
+    """What `quiesce` asks: each says in words what it still waits for."""
+
+    async def on_chain(db: AsyncSession) -> list[str]:
+        heads = {name: await chain.heads() for name, chain in world.chains.items()}
+        return await chains.busy(db, heads)
+
+    return [on_chain, payments.busy, settlement.busy, bank.busy]
+
+
+async def not_ready(world: World) -> list[str]:
+    """The names of the parts that do not answer yet."""
+    missing = []
+    for name, chain in world.chains.items():
+        try:
+            await chain.heads()
+        except SandboxError:
+            missing.append(name)
+    return missing
