@@ -112,6 +112,7 @@ async def serve(
             app,
             lifespan="off",
             log_config=None,
+            log_level="error",  # a warning is what some client did, not what we did
             access_log=False,
             http="httptools",
             ws_max_size=1024 * 1024,

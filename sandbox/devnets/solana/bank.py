@@ -69,7 +69,7 @@ class Bank:
         self._recent_by_height: deque[tuple[int, list[bytes]]] = deque()
         self._final_slot = 0
         self._confirmed_seen = self._final_seen = 0
-        self._saved_slot = 0
+        self._saved_slot = self._final_unsaved = 0  # records that are final and not archived
         self.open_slot = self.open_time = 0
         self.dropped_silently = 0
         self.genesis_hash, self.faucets = b"", list[Keypair]()
@@ -199,6 +199,7 @@ class Bank:
         for finished in self.history.blocks[-self.depths.finality - 1 :]:
             if self._final_slot < finished.slot <= final.slot:
                 self.accounts.finalize(finished.slot)
+                self._final_unsaved += len(finished.records or ())
         self._final_slot = final.slot
 
     def _publish(self) -> None:
@@ -258,10 +259,10 @@ class Bank:
     # --- disk --------------------------------------------------------------------------------
 
     def _is_checkpoint_due(self) -> bool:
-        if self.history.live_records > self._max_memory_records:
-            # Only final blocks can go: without progress there is nothing to gain.
-            return self._final_slot > self._saved_slot
-        return self._final_slot - self._saved_slot >= CHECKPOINT_BLOCKS
+        # Cutting the journal copies what is not final yet, so it must be worth it.
+        worth = max(self._max_memory_records, self.history.live_records // 2)
+        due = self._final_slot - self._saved_slot >= CHECKPOINT_BLOCKS
+        return due or self._final_unsaved > worth
 
     def checkpoint(self) -> None:
         """Move everything final to the archive and cut the journal."""
@@ -270,7 +271,7 @@ class Bank:
         changed = [(key, self.accounts.at(key, final)) for key in self.accounts.unsaved]
         self._archive.write(self._facts(final), done, changed)
         self.accounts.unsaved.clear()
-        self._saved_slot = final
+        self._saved_slot, self._final_unsaved = final, 0
         live = [b for b in self.history.blocks if b.slot > final]
         places = self._journal.rewrite(
             head=[],

@@ -1,0 +1,196 @@
+"""Stopping, killing and starting again: the chain goes on, and no confirmed transaction is lost."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from solders.keypair import Keypair
+
+from sandbox.devnets.solana import process
+from tests.devnets.solana.chain import SOL, Chain, move
+
+CONFIRMED = {"commitment": "confirmed"}
+
+
+async def test_a_second_devnet_on_one_data_directory_is_refused(
+    chain: Chain, tmp_path: Path
+) -> None:
+    with pytest.raises(process.DevnetDidNotStart) as refused:
+        await process.start(chain.data_dir, stderr=asyncio.subprocess.PIPE)
+    assert "is in use by another devnet" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("above", [0, 1])
+async def test_a_port_in_use_is_refused_with_the_remedy(
+    chain: Chain, tmp_path: Path, above: int
+) -> None:
+    port = int(chain.rpc.rsplit(":", 1)[1]) + above
+    argv = process.command(tmp_path / "other", port=port)
+    child = await asyncio.create_subprocess_exec(
+        *argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, said = await child.communicate()
+    assert child.returncode == 2
+    assert out == b""
+    assert said.count(b"\n") == 1
+    assert str(port).encode() in said
+    assert b"--port" in said
+
+
+async def test_a_damaged_journal_is_refused_and_not_cut(chain: Chain, tmp_path: Path) -> None:
+    await chain.wallet()
+    await chain.advance(5)
+    await chain.stop()
+    journal = chain.data_dir / "journal.bin"
+    good = journal.read_bytes()
+    journal.write_bytes(good[:40] + bytes([good[40] ^ 1]) + good[41:])
+    argv = process.command(chain.data_dir)
+    child = await asyncio.create_subprocess_exec(*argv, stderr=asyncio.subprocess.PIPE)
+    _, said = await child.communicate()
+    assert child.returncode == 3
+    assert b"damaged" in said
+    assert len(journal.read_bytes()) == len(good)
+    journal.write_bytes(good)
+    await chain.start()
+
+
+async def test_a_clean_stop_loses_nothing_processed(chain: Chain) -> None:
+    payer, receiver = await chain.wallet(), Keypair().pubkey()
+    signature = await chain.pay(payer, receiver, SOL)
+    assert (await chain.status(signature))["confirmationStatus"] == "processed"
+    await chain.stop()
+    await chain.start()
+    assert (await chain.status(signature))["confirmationStatus"] == "confirmed"
+    assert await chain.balance(receiver, "confirmed") == SOL
+
+
+async def test_genesis_and_blocks_are_the_same_after_a_restart(chain: Chain) -> None:
+    payer = await chain.wallet()
+    for _ in range(45):
+        await chain.pay(payer, Keypair().pubkey(), SOL // 100)
+        await chain.advance(1)
+    genesis = await chain.call("getGenesisHash")
+    options = CONFIRMED | {"encoding": "base64"}
+    blocks = [await chain.call("getBlock", slot, options) for slot in range(46)]
+    await chain.stop()
+    await chain.start()
+    assert await chain.call("getGenesisHash") == genesis
+    assert chain.running is not None
+    assert chain.running.genesis == genesis
+    assert [await chain.call("getBlock", slot, options) for slot in range(46)] == blocks
+    await chain.advance(1)
+    following = await chain.call("getBlock", 46, options)
+    assert following["previousBlockhash"] == blocks[-1]["blockhash"]
+    assert await chain.call("getTransactionCount", CONFIRMED) == 46
+
+
+@pytest.mark.parametrize("tail", [b"\x07", b"\x00" * 64, b"\xff\x00\x00\x00abcdefgh"])
+async def test_a_torn_last_frame_is_dropped(chain: Chain, tail: bytes) -> None:
+    payer, receiver = await chain.wallet(), Keypair().pubkey()
+    await chain.pay(payer, receiver, SOL)
+    slot = await chain.advance(3)
+    await chain.kill()
+    with (chain.data_dir / "journal.bin").open("ab") as journal:
+        journal.write(tail)
+    await chain.start()
+    assert await chain.call("getSlot", {"commitment": "processed"}) == slot
+    assert await chain.balance(receiver, "confirmed") == SOL
+    await chain.advance(1)
+
+
+async def test_a_cut_last_slot_is_dropped_and_the_chain_goes_on(chain: Chain) -> None:
+    payer, receiver = await chain.wallet(), Keypair().pubkey()
+    await chain.advance(3)
+    await chain.pay(payer, receiver, SOL)
+    slot = await chain.advance(1)
+    await chain.kill()
+    path = chain.data_dir / "journal.bin"
+    os.truncate(path, path.stat().st_size - 5)
+    await chain.start()
+    assert await chain.call("getSlot", {"commitment": "processed"}) == slot - 1
+    assert await chain.balance(receiver) == 0
+    await chain.pay(payer, receiver, SOL)
+    await chain.advance(1)
+    assert await chain.balance(receiver, "confirmed") == SOL
+
+
+@pytest.mark.parametrize("max_memory_records", [2_000, 10])
+async def test_kill_9_loses_no_confirmed_transaction(
+    tmp_path: Path, max_memory_records: int
+) -> None:
+    """Three rounds of payments at full speed; each ends with a kill in the middle."""
+    chain = Chain(
+        tmp_path / "chain", slot_ms=5, paused=False, max_memory_records=max_memory_records
+    )
+    try:
+        await chain.start()
+        payer, receiver = await chain.wallet(1_000 * SOL), Keypair().pubkey()
+        await confirmed(chain, await chain.pay(payer, receiver, SOL // 100))
+        seen: dict[str, int] = {}
+        amount = SOL // 100
+        for _ in range(3):
+            sent = []
+            for _ in range(150):
+                amount += 1
+                sent.append(await chain.pay(payer, receiver, amount))
+                if len(sent) % 25 == 0:
+                    found = await chain.value("getSignatureStatuses", sent)
+                    for signature, status in zip(sent, found, strict=True):
+                        if status and status["confirmationStatus"] != "processed":
+                            seen[signature] = status["slot"]
+            await chain.kill()
+            await chain.start()
+            names = list(seen)
+            for start in range(0, len(names), 256):
+                part = names[start : start + 256]
+                found = await chain.value(
+                    "getSignatureStatuses", part, {"searchTransactionHistory": True}
+                )
+                assert [status["slot"] for status in found] == [seen[s] for s in part]
+        assert len(seen) > 300
+        rows: list[Any] = []
+        before: dict[str, str] = {}
+        while True:
+            page = await chain.call("getSignaturesForAddress", str(receiver), CONFIRMED | before)
+            rows += page
+            if len(page) < 1_000:
+                break
+            before = {"before": page[-1]["signature"]}
+        assert set(seen) <= {row["signature"] for row in rows}
+        total = 0
+        for row in rows:
+            found = await chain.call("getTransaction", row["signature"], CONFIRMED)
+            at = found["transaction"]["message"]["accountKeys"].index(str(receiver))
+            total += found["meta"]["postBalances"][at] - found["meta"]["preBalances"][at]
+        assert await chain.balance(receiver, "confirmed") == total
+        slots = await chain.call("getBlocks", 0, None, CONFIRMED)
+        details = CONFIRMED | {"transactionDetails": "none"}
+        parent = await chain.call("getBlock", slots[0], details)
+        for slot in slots[1:]:
+            block = await chain.call("getBlock", slot, details)
+            assert block["previousBlockhash"] == parent["blockhash"]
+            parent = block
+    finally:
+        await chain.close()
+
+
+async def confirmed(chain: Chain, signature: str) -> None:
+    for _ in range(500):
+        status = await chain.status(signature)
+        if status and status["confirmationStatus"] != "processed":
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"{signature} was not confirmed")
+
+
+async def test_payments_go_on_across_a_restart(chain: Chain) -> None:
+    payer, receiver = await chain.wallet(), Keypair().pubkey()
+    raw = await chain.sign(move(payer, receiver, SOL), signers=[payer])
+    await chain.advance(1)
+    await chain.stop()
+    await chain.start()
+    await chain.send(raw)  # signed before, its blockhash is still known
+    assert await chain.balance(receiver) == SOL
