@@ -23,7 +23,7 @@ from sandbox.chains.jobs import IntentRunner
 from sandbox.chains.port import Chain
 from sandbox.chains.solana import SolanaChain
 from sandbox.chains.watcher import Watcher
-from sandbox.core.db import Database, Leader
+from sandbox.core.db import Database
 from sandbox.core.errors import SandboxError
 from sandbox.core.settings import Settings
 from sandbox.eventlog import keys as log_keys
@@ -161,7 +161,7 @@ def loops(world: World) -> list[Loop]:
         Loop("reserve", _counted(reserve_jobs.halt_if_short, database), 1.0),
     ]
     for name, chain in opened.items():
-        leader = Leader(database, f"watch:{name}", world.owner)
+        leader = database.leader(f"watch:{name}", world.owner)
         watcher = Watcher(database, chain, block_handlers, intent_handlers, record, leader)
         made.append(Loop(f"watch:{name}", watcher.step, 0.1))
     return made
@@ -175,7 +175,7 @@ def _counted(job: Callable[..., Awaitable[int]], *arguments: Any) -> Callable[[]
 
 
 def _sequence(world: World) -> Callable[[], Awaitable[bool]]:
-    leader = Leader(world.database, "sequence", world.owner)
+    leader = world.database.leader("sequence", world.owner)
 
     async def step() -> bool:
         if not await leader.acquire():

@@ -31,7 +31,8 @@ class ApiError(SandboxError):
     """The API refused; its own words are passed on."""
 
     def __init__(self, problem: JsonObject) -> None:
-        super().__init__(f"{problem.get('code')}: {problem.get('detail')}", **problem)
+        super().__init__(f"{problem.get('code')}: {problem.get('detail')}")
+        self.problem = problem
         self.code = str(problem.get("code"))
         self.status = int(problem.get("status", 500))
 

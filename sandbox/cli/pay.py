@@ -66,7 +66,7 @@ def pay(
         asked_units if amount_tiyn is None else amount_tiyn * asked_units // session["amount_tiyn"]
     )
     rpc = running.endpoints["solana_rpc"]
-    if asyncio.run(solana_wallet.balance(rpc, key.pubkey(), option["mint"])) < units:
+    if asyncio.run(solana_wallet.balance(rpc, str(key.pubkey()), option["mint"])) < units:
         price = amount_tiyn or session["amount_tiyn"]
         fund(running, chain, str(key.pubkey()), max(price, MIN_GRANT_TIYN))
     tx = asyncio.run(solana_wallet.pay(rpc, key, option["url"], amount_units=units))

@@ -16,6 +16,8 @@ from sandbox.devnets.solana import process as solana
 
 WORLD = "sbx_world"
 PREPARED = "prepared.json"
+# The first slots pass quickly, until the token and the float are final (DESIGN 6).
+FIRST_SLOT_MS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def children(plan: Plan) -> list[ChildSpec]:
             "solana",
             lambda context: solana.command(
                 context.data_dir / "solana",
-                slot_ms=plan.slot_ms,
+                slot_ms=plan.slot_ms if _is_prepared(context) else FIRST_SLOT_MS,
                 port=_solana_port(context, plan),
                 finality=plan.finality,
                 control=True,
@@ -69,6 +71,10 @@ def children(plan: Plan) -> list[ChildSpec]:
         ChildSpec("api", module("sandbox.app"), _api("/healthz", plan), env=environment),
         ChildSpec("worker", module("sandbox.worker"), _api("/readyz", plan), env=environment),
     ]
+
+
+def _is_prepared(context: Context) -> bool:
+    return (context.data_dir / PREPARED).exists()
 
 
 def _api(path: str, plan: Plan) -> Any:
@@ -93,7 +99,7 @@ def _solana_rpc(context: Context, plan: Plan) -> str:
 async def endpoints(context: Context, plan: Plan) -> dict[str, Any]:
     """The content of endpoints.json (DESIGN 6), once everything is ready.
 
-    From here on slots have their ordinary length: the first ones were made as fast as possible.
+    From here on slots have their ordinary length.
     """
     prepared = json.loads((context.data_dir / PREPARED).read_text())
     rpc = _solana_rpc(context, plan)

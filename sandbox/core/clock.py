@@ -53,7 +53,7 @@ async def freeze(db: AsyncSession, frozen: bool) -> datetime:
         await db.execute(
             text(
                 "UPDATE clock SET frozen_at = NULL, offset_ms = least(offset_ms,"
-                " round(extract(epoch FROM frozen_at - clock_timestamp()) * 1000))"
+                " ceil(extract(epoch FROM frozen_at - clock_timestamp()) * 1000))"
                 " WHERE frozen_at IS NOT NULL"
             )
         )

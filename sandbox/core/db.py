@@ -44,6 +44,7 @@ class Database:
             json_serializer=_dumps,
             json_deserializer=orjson.loads,
         )
+        self._leaders: list[Leader] = []
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -60,8 +61,15 @@ class Database:
             raise
 
     async def dispose(self) -> None:
-        """Close every connection of this process."""
+        """Give up every lead and close every connection of this process."""
+        for leader in self._leaders:
+            await leader.release()
         await self.engine.dispose()
+
+    def leader(self, name: str, owner: str) -> "Leader":
+        """A candidate for the single runner of `name`; `owner` says who in its row."""
+        self._leaders.append(Leader(self, name, owner))
+        return self._leaders[-1]
 
 
 def is_disconnect(error: BaseException) -> bool:
