@@ -48,11 +48,12 @@ def elsewhere(block: SeenBlock) -> list[Seen]:
 
 def usable(keys: Iterable[str]) -> list[str]:
     """Keys as PostgreSQL can hold them: a payer may write anything into a memo."""
-    return [key for key in keys if len(key) <= MAX_KEY_LENGTH and _is_text(key)]
+    return [key for key in keys if len(key) <= MAX_KEY_LENGTH and is_storable(key)]
 
 
-def _is_text(key: str) -> bool:
-    return "\0" not in key and not any("\ud800" <= letter <= "\udfff" for letter in key)
+def is_storable(value: str) -> bool:
+    """Whether PostgreSQL can hold this text: no U+0000, no half of a character."""
+    return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 async def matches(

@@ -13,6 +13,7 @@ from sandbox.core.errors import NotFound
 from sandbox.core.http import IdempotentRoute, Page, PageDep, Principal, PrincipalDep, listing
 from sandbox.core.money import SessionTiyn
 from sandbox.payments import refunding, rows, sessions, strays
+from sandbox.payments.incoming import is_storable
 from sandbox.payments.models import CheckoutSession, Payment, Refund, StrayTransfer
 from sandbox.payments.objects import (
     for_viewer,
@@ -30,9 +31,9 @@ MAX_METADATA = 20
 
 
 def _storable(value: str) -> str:
-    """PostgreSQL holds every text but this one character."""
-    if "\0" in value:
-        raise ValueError("must not contain the character U+0000")
+    """PostgreSQL holds every text but U+0000, and halves of characters, which JSON may carry."""
+    if not is_storable(value):
+        raise ValueError("must not contain U+0000 or an unpaired surrogate")
     return value
 
 

@@ -1,0 +1,5 @@
+"""`/pay/{session}`."""
+
+from fastapi import APIRouter
+
+router = APIRouter()
