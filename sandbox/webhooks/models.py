@@ -1,0 +1,85 @@
+"""Tables of webhooks."""
+
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    String,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlmodel import Field, SQLModel
+
+from sandbox.core.models import timestamp
+
+
+class WebhookEndpoint(SQLModel, table=True):
+    """Where a merchant wants its events. `secret` stands here in clear: every delivery needs it.
+
+    It sees the events from (`from_epoch`, `from_position`) of the log on.
+    """
+
+    __tablename__ = "webhook_endpoint"
+    __table_args__ = (
+        CheckConstraint("status IN ('active', 'disabled', 'deleted')", name="status"),
+    )
+
+    id: str = Field(primary_key=True)
+    merchant: str = Field(index=True)
+    url: str
+    types: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
+    secret: str = Field(repr=False)
+    status: str
+    status_reason: str | None = None
+    from_epoch: int
+    from_position: int = Field(sa_type=BigInteger)
+    created_at: datetime = Field(sa_column=timestamp())
+
+
+class WebhookDelivery(SQLModel, table=True):
+    """One event on its way to one endpoint; `next_attempt_at` is sandbox time, leases wall time."""
+
+    __tablename__ = "webhook_delivery"
+    __table_args__ = (
+        UniqueConstraint("endpoint", "event_id"),
+        CheckConstraint(
+            "status IN ('pending', 'delivered', 'exhausted', 'canceled')", name="status"
+        ),
+        Index(
+            "ix_webhook_delivery_due",
+            "next_attempt_at",
+            postgresql_where=text("status = 'pending'"),
+        ),
+        Index("ix_webhook_delivery_merchant_id", "merchant", "id"),
+    )
+
+    id: str = Field(primary_key=True)
+    endpoint: str = Field(foreign_key="webhook_endpoint.id")
+    merchant: str
+    event_id: str = Field(index=True)
+    epoch: int
+    status: str
+    attempts: int
+    next_attempt_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+    last_attempt_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+    last_status: int | None = None
+    last_error: str | None = None
+    response_head: str | None = None
+    created_at: datetime = Field(sa_column=timestamp())
+    lease_owner: str | None = None
+    lease_until: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+
+
+class WebhookCursor(SQLModel, table=True):
+    """One row: up to where the log was turned into deliveries."""
+
+    __tablename__ = "webhook_cursor"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: int = Field(default=1, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    epoch: int
+    position: int = Field(sa_type=BigInteger)

@@ -1,0 +1,77 @@
+"""A log whose events can be made, sequenced and turned into deliveries; a receiver; a courier."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from sandbox.core.db import Database, Leader
+from sandbox.eventlog import keys, sequencer
+from sandbox.webhooks import fanout, service
+from sandbox.webhooks.jobs import Courier
+from sandbox.webhooks.models import WebhookEndpoint
+from tests.eventlog.facts import append
+from tests.webhooks.receiver import Receiver
+
+
+class World:
+    """What a test of webhooks does to its database."""
+
+    def __init__(self, database: Database, leader: Leader, key: keys.LogKey) -> None:
+        self.database, self._leader, self._key = database, leader, key
+
+    async def sequenced(
+        self, count: int, merchant: str | None = "mch_1", type_: str = "payment.final"
+    ) -> list[str]:
+        ids = await append(self.database, count, merchant, type_)
+        await sequencer.step(self.database, self._leader, self._key)
+        return ids
+
+    async def facts(
+        self, count: int, merchant: str | None = "mch_1", type_: str = "payment.final"
+    ) -> list[str]:
+        ids = await self.sequenced(count, merchant, type_)
+        while await fanout.step(self.database):
+            pass
+        return ids
+
+    async def endpoint(
+        self, url: str, merchant: str = "mch_1", types: tuple[str, ...] = ("*",)
+    ) -> WebhookEndpoint:
+        async with self.database.transaction() as db:
+            return await service.create_endpoint(db, merchant, url, types, allow_loopback=True)
+
+    async def rows(self, sql: str) -> list[Any]:
+        async with self.database.transaction() as db:
+            return list((await db.execute(text(sql))).all())
+
+    async def run(self, sql: str) -> None:
+        async with self.database.transaction() as db:
+            await db.execute(text(sql))
+
+    async def busy(self) -> list[str]:
+        async with self.database.transaction() as db:
+            return await service.busy(db)
+
+
+@pytest.fixture
+async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
+    leader = Leader(database, sequencer.LEADER, "test")
+    assert await leader.acquire()
+    yield World(database, leader, keys.load_or_create(tmp_path / "keys", "log.example"))
+    await leader.release()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+async def courier(database: Database) -> AsyncIterator[Courier]:
+    courier = Courier(database, "test", allow_loopback=True)
+    yield courier
+    await courier.close()
