@@ -1,0 +1,181 @@
+"""I7 of the settlements (DESIGN 5): each batch recomputed from raw rows and ledger legs."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.core.checks import Check
+
+SHOWN: Final = 5
+
+# Legs by entry reference; what was voided never happened, what is pending is still asked for.
+_LEGS = """
+legs AS (
+    SELECT e.ref, coalesce(r.outcome, e.kind) AS state, a.book, a.code, l.side, l.amount
+    FROM entry e JOIN leg l ON l.entry_id = e.id JOIN account a ON a.id = l.account_id
+    LEFT JOIN resolution r ON r.entry_id = e.id
+    WHERE coalesce(r.outcome, '') <> 'voided'
+)
+"""
+
+_BATCHES = f"""
+WITH {_LEGS}, lines AS (
+    SELECT settlement, sum(amount_tiyn) AS gross, sum(fee_tiyn) AS fees,
+        sum(refunded_tiyn) AS refunds FROM settlement_line GROUP BY settlement
+), sources AS (
+    SELECT carried_into AS settlement, carried_tiyn AS amount FROM settlement
+    UNION ALL SELECT carried_into, amount_tiyn FROM payout
+), openings AS (
+    SELECT settlement, sum(amount) AS opening FROM sources
+    WHERE settlement IS NOT NULL GROUP BY settlement
+)
+SELECT s.id, s.opening_tiyn AS told_opening, s.paid_tiyn AS told_paid, s.status,
+    coalesce(o.opening, 0)::bigint AS opening, coalesce(l.gross, 0)::bigint AS gross,
+    coalesce(l.fees, 0)::bigint AS fees, coalesce(l.refunds, 0)::bigint AS refunds,
+    coalesce(p.amount_tiyn, 0) AS paid, s.carried_tiyn AS carried,
+    (SELECT coalesce(sum(amount), 0)::bigint FROM legs WHERE code = 'l:payout:' || s.merchant
+        AND side = 'D' AND ref = p.id || ':sent:1') AS instructed,
+    p.status = 'rejected' AND NOT EXISTS (SELECT FROM legs WHERE ref = p.id || ':sent:1')
+        AS never_sent,
+    (SELECT coalesce(sum(amount), 0)::bigint FROM legs WHERE code = 'a:own:operating'
+        AND side = 'D' AND ref = s.id || ':fee:1') AS fee_moved
+FROM settlement s LEFT JOIN lines l ON l.settlement = s.id
+LEFT JOIN openings o ON o.settlement = s.id LEFT JOIN payout p ON p.settlement = s.id
+ORDER BY s.id
+"""  # noqa: S608 - SQL of this file
+
+# Per batch and chain: the lines' own sums against the burn and its entries, in tiyn and units.
+_CHAINS = f"""
+WITH {_LEGS}, lines AS (
+    SELECT l.settlement, l.chain, sum(amount_tiyn - refunded_tiyn) AS amount,
+        sum(l.fee_tiyn) AS fees,
+        sum((amount_tiyn - refunded_tiyn) * 10::numeric ^ (p.decimals - 2)) AS units
+    FROM settlement_line l JOIN payment p ON p.id = l.payment GROUP BY l.settlement, l.chain
+), burns AS (
+    SELECT b.*, b.settlement || ':lines:' || b.chain AS lines_ref,
+        b.settlement || ':burn:' || b.chain || ':' || b.attempt AS burn_ref FROM settlement_burn b
+), found AS (
+    SELECT b.settlement, b.chain, b.units, b.amount_tiyn, b.fee_tiyn, b.vat_tiyn, b.status,
+        coalesce((SELECT sum(amount) FROM legs WHERE ref = lines_ref AND side = 'C'
+            AND code = 'settling:' || b.settlement), 0) AS taken,
+        coalesce((SELECT sum(amount) FROM legs WHERE ref = burn_ref AND side = 'D'
+            AND code = 'settling:' || b.settlement), 0) AS burned,
+        coalesce((SELECT sum(amount) FROM legs WHERE ref = burn_ref AND side = 'D'
+            AND book = 'issuer'), 0) AS redeemed,
+        coalesce((SELECT sum(amount) FROM legs WHERE ref = burn_ref AND side = 'C'
+            AND starts_with(code, 'l:payout:')), 0) AS owed,
+        coalesce((SELECT sum(amount) FROM legs WHERE ref = burn_ref AND code = 'l:vat'), 0) AS vat
+    FROM burns b
+)
+SELECT coalesce(f.settlement, l.settlement) AS settlement, coalesce(f.chain, l.chain) AS chain,
+    CASE
+        WHEN f.settlement IS NULL THEN 'lines of ' || l.amount || ' tiyn and no burn'
+        WHEN f.amount_tiyn IS DISTINCT FROM l.amount OR f.fee_tiyn IS DISTINCT FROM l.fees
+            THEN format('burn of %s with fee %s, lines of %s with fee %s',
+                f.amount_tiyn, f.fee_tiyn, l.amount, l.fees)
+        WHEN f.units <> l.units THEN format('burn of %s units, lines of %s', f.units, l.units)
+        WHEN f.taken <> f.units THEN format('%s units taken, %s to burn', f.taken, f.units)
+        WHEN f.status <> 'stuck' AND (f.burned, f.redeemed, f.owed, f.vat) <>
+            (f.units, f.amount_tiyn, f.amount_tiyn - f.fee_tiyn, f.vat_tiyn)
+            THEN format('entry burns %s, redeems %s, owes %s, VAT %s; burn of %s, %s, fee %s, %s',
+                f.burned, f.redeemed, f.owed, f.vat, f.units, f.amount_tiyn, f.fee_tiyn, f.vat_tiyn)
+    END AS fault
+FROM found f FULL JOIN lines l ON l.settlement = f.settlement AND l.chain = f.chain
+WHERE f.settlement IS NOT NULL OR l.amount > 0
+ORDER BY 1, 2
+"""  # noqa: S608 - SQL of this file
+
+# A line against the units that its payment's own entries made the merchant's.
+_LINES = f"""
+WITH {_LEGS}
+SELECT s.settlement, s.payment, s.amount_tiyn, (SELECT coalesce(sum(amount), 0) FROM legs
+    WHERE ref > s.payment || ':' AND ref < s.payment || ';' AND side = 'C'
+    AND starts_with(code, 'merchant:'))::bigint AS captured_units,
+    p.counted_units, p.decimals, p.settlement AS batch, p.settlement_state
+FROM settlement_line s LEFT JOIN payment p ON p.id = s.payment ORDER BY s.payment
+"""  # noqa: S608 - SQL of this file
+
+# The next opening is what nobody instructed: carried, come back, or burned in a batch that
+# waits for other burns. What a pending batch opened with is not instructed either.
+_UNINSTRUCTED = f"""
+WITH {_LEGS}, held AS (
+    SELECT substr(code, length('l:payout:') + 1) AS merchant,
+        sum(CASE WHEN side = 'D' THEN -amount WHEN state = 'posted' THEN amount ELSE 0 END)
+            AS amount
+    FROM legs WHERE starts_with(code, 'l:payout:') GROUP BY code
+), waiting AS (
+    SELECT s.merchant, s.carried_tiyn AS amount FROM settlement s
+        LEFT JOIN settlement t ON t.id = s.carried_into
+        WHERE s.status = 'settled' AND coalesce(t.status, 'pending') = 'pending'
+    UNION ALL SELECT p.merchant, p.amount_tiyn FROM payout p
+        LEFT JOIN settlement t ON t.id = p.carried_into
+        WHERE p.status IN ('rejected', 'returned') AND coalesce(t.status, 'pending') = 'pending'
+    UNION ALL SELECT s.merchant, b.amount_tiyn - b.fee_tiyn FROM settlement_burn b
+        JOIN settlement s ON s.id = b.settlement
+        WHERE s.status = 'pending' AND b.status = 'burned'
+), expected AS (SELECT merchant, sum(amount) AS amount FROM waiting GROUP BY merchant)
+SELECT coalesce(h.merchant, e.merchant) AS merchant, coalesce(h.amount, 0)::bigint AS held,
+    coalesce(e.amount, 0)::bigint AS expected
+FROM held h FULL JOIN expected e ON e.merchant = h.merchant ORDER BY 1
+"""  # noqa: S608 - SQL of this file
+
+
+def _batch_faults(row: Any) -> list[str]:
+    owed = row.opening + row.gross - row.fees - row.refunds
+    faults = []
+    if owed != row.paid + row.carried:
+        faults.append(f"{row.id}: {owed} owed, {row.paid} paid + {row.carried} carried")
+    if (row.told_opening, row.told_paid) != (row.opening, row.paid):
+        faults.append(
+            f"{row.id}: opening {row.told_opening} and paid {row.told_paid} are told,"
+            f" {row.opening} and {row.paid} found"
+        )
+    settled = row.status == "settled"
+    if settled and not row.never_sent and row.instructed != row.paid:
+        faults.append(f"{row.id}: paid {row.paid}, the ledger instructed {row.instructed}")
+    if settled and row.fee_moved != row.fees:
+        faults.append(f"{row.id}: fees {row.fees}, the ledger moves {row.fee_moved}")
+    return faults
+
+
+def _line_faults(row: Any) -> list[str]:
+    units = row.amount_tiyn * 10 ** (row.decimals - 2) if row.decimals is not None else None
+    where = f"{row.settlement}, line {row.payment}"
+    if units != row.captured_units or units != row.counted_units:
+        return [
+            f"{where}: {units} units, captured {row.captured_units}, counted {row.counted_units}"
+        ]
+    if row.batch != row.settlement or row.settlement_state not in ("in_batch", "settled"):
+        return [f"{where}: the payment is {row.settlement_state} in {row.batch}"]
+    return []
+
+
+async def batches_add_up(db: AsyncSession) -> list[Check]:
+    """I7: opening + gross - fees - refunds of all batches = paid + carried, each on its own.
+
+    Compared besides: lines with captures and burns, burns with their entries, payouts and fees
+    with what the ledger moves, and what nobody instructed with the merchants' accounts (2040).
+    """
+    batches = (await db.execute(text(_BATCHES))).all()
+    faults = [fault for row in batches for fault in _batch_faults(row)]
+    for row in await db.execute(text(_CHAINS)):
+        if row.fault is not None:
+            faults.append(f"{row.settlement} on {row.chain}: {row.fault}")
+    for row in await db.execute(text(_LINES)):
+        faults += _line_faults(row)
+    for row in await db.execute(text(_UNINSTRUCTED)):
+        if row.held != row.expected:
+            faults.append(f"{row.merchant}: 2040 holds {row.held}, batches explain {row.expected}")
+    left = sum(row.opening + row.gross - row.fees - row.refunds for row in batches)
+    right = sum(row.paid + row.carried for row in batches)
+    detail = f"{len(batches)} batches: opening + gross - fees - refunds = paid + carried"
+    if faults:
+        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        detail = "; ".join(faults[:SHOWN]) + more
+    return [Check("I7", not faults, left, right, detail)]
+
+
+ALL: Sequence[Any] = (batches_add_up,)
+"""Every check of this slice, each `(db) -> list[Check]`."""

@@ -1,0 +1,244 @@
+"""The whole path a batch needs: reserve, checkout, settlement and bank on a memory chain."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from sandbox.bank import calendar, simulator
+from sandbox.bank import routes as bank_routes
+from sandbox.bank import service as bank
+from sandbox.chains.memory import MemoryChain, new_address
+from sandbox.core.db import Database
+from sandbox.ledger import accounts
+from sandbox.ledger import checks as ledger_checks
+from sandbox.ledger import service as ledger
+from sandbox.parties import service as parties
+from sandbox.payments import routes as payment_routes
+from sandbox.payments.handlers import PaymentsHandler
+from sandbox.reserve import routes as reserve_routes
+from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
+from sandbox.settlement import checks, jobs
+from sandbox.settlement import routes as settlement_routes
+from sandbox.settlement.burns import Burns
+from tests.reserve.world import World
+
+SHOP_IBAN = "KZ31601A000000000001"
+OTHER_IBAN = "KZ41722C000000000001"
+BIN = "260340000002"
+FLOAT, CUSTOMER = 70_000, 30_000
+
+
+@dataclass
+class Town:
+    """A shop, a customer with tokens, and everything between the two and the bank."""
+
+    world: World
+    customer: str
+    owner_url: str
+    shop: str = ""
+
+    @property
+    def chain(self) -> MemoryChain:
+        return self.world.chain
+
+    @property
+    def database(self) -> Database:
+        return self.world.database
+
+    async def open(self) -> None:
+        """Tokens worth 100 000 tiyn: 70 000 in the float, 30 000 at the customer."""
+        await self.set_clock("2026-11-19T12:00")
+        await self.world.begin()
+        self.shop = await self.merchant("shop", SHOP_IBAN)
+        for amount, recipient in ((FLOAT, self.chain.treasury), (CUSTOMER, self.customer)):
+            await self.issue(self.world, amount, recipient)
+
+    async def issue(self, world: World, amount_tiyn: int, recipient: str) -> None:
+        """Tenge comes in, and tokens made of it are final at `recipient`."""
+        name = world.chain.name
+        deposit = await self.done(
+            "/v1/reserve/deposits",
+            {"amount_tiyn": amount_tiyn, "bank_reference": f"{name}-{amount_tiyn}"},
+            "issuer",
+        )
+        body = {
+            "deposit": deposit["id"],
+            "chain": name,
+            "amount_tiyn": amount_tiyn,
+            "recipient": recipient,
+        }
+        await self.done("/v1/reserve/issuances", body, "issuer")
+        await world.carry_out()
+
+    async def merchant(self, name: str, iban: str) -> str:
+        """A merchant with a fee of 1 % and a key under its name."""
+        async with self.database.transaction() as db:
+            made = await parties.create_merchant(
+                db, name=name, tax_number=BIN, account_iban=iban, knp="859", kbe="17"
+            )
+            self.world.keys[name] = (await parties.create_key(db, "merchant", made.id))[1]
+        return made.id
+
+    async def done(self, path: str, body: object, role: str) -> dict[str, Any]:
+        answer = await self.world.post(path, body, role)
+        assert answer.status_code == 201, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
+
+    async def get(self, path: str, role: str = "shop") -> dict[str, Any]:
+        answer = await self.world.get(path, role)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def pay(self, amount_tiyn: int, role: str = "shop") -> str:
+        """A checkout paid in full and captured; returns the payment's id."""
+        session = await self._send(self.world, amount_tiyn, role)
+        self.chain.mine_final()
+        await self.world.follow()
+        return await self._captured(session, role)
+
+    async def pay_on(self, world: World, amount_tiyn: int) -> str:
+        """A checkout paid on another chain."""
+        session = await self._send(world, amount_tiyn, "shop")
+        world.chain.mine_final()
+        await world.follow()
+        return await self._captured(session, "shop")
+
+    async def pay_many(self, count: int, amount_tiyn: int) -> None:
+        """Many checkouts paid in one block."""
+        for _ in range(count):
+            session = await self._send(self.world, amount_tiyn, "shop")
+        self.chain.mine_final()
+        await self.world.follow()
+        await self._captured(session, "shop")
+
+    async def _send(self, world: World, amount_tiyn: int, role: str) -> str:
+        session = await self.done("/v1/checkout/sessions", {"amount_tiyn": amount_tiyn}, role)
+        option = next(one for one in session["options"] if one["chain"] == world.chain.name)
+        keys = (f"ref:{option['reference']}",)
+        world.chain.pay(self.customer, world.chain.treasury, option["amount_units"], keys)
+        return str(session["id"])
+
+    async def _captured(self, session: str, role: str) -> str:
+        payment = (await self.get(f"/v1/checkout/sessions/{session}", role))["payment"]
+        assert (payment["chain_state"], payment["settlement_state"]) == ("final", "unsettled")
+        return str(payment["id"])
+
+    async def as_owner(self, statement: str) -> None:
+        """Change rows as nobody who runs the sandbox may."""
+        owner = await asyncpg.connect(self.owner_url)
+        try:
+            await owner.execute(f"SET session_replication_role = replica; {statement}")
+        finally:
+            await owner.close()
+
+    async def audit(self) -> None:
+        """Every invariant that can be recomputed here holds."""
+        async with self.database.transaction() as db:
+            for check in (*ledger_checks.ALL, *checks.ALL):
+                for result in await check(db):
+                    assert result.ok, result
+
+    async def refund(self, payment: str, amount_tiyn: int) -> None:
+        await self.done("/v1/refunds", {"payment": payment, "amount_tiyn": amount_tiyn}, "shop")
+        await self.world.carry_out()
+
+    async def settle(self, **body: object) -> dict[str, Any]:
+        return await self.done("/v1/settlements", body, "shop")
+
+    async def settlement(self, id_: str) -> dict[str, Any]:
+        return await self.get(f"/v1/settlements/{id_}")
+
+    async def bank_and_books(self) -> None:
+        """Let the bank work and the books hear of it, until both are at rest."""
+        for _ in range(20):
+            if not await simulator.step(self.database) + await jobs.step(self.database):
+                return
+        raise AssertionError("bank and books do not come to rest")
+
+    async def lose_everything_until(self, event: str, times: int = 1) -> None:
+        """No transaction of ours reaches the chain until `event` was told `times` times more."""
+        self.chain.losing = True
+        wanted = (await self.world.event_types()).count(event) + times
+        for _ in range(60):
+            await self.world.runner.step()
+            self.chain.mine(30)
+            await self.world.follow()
+            if (await self.world.event_types()).count(event) >= wanted:
+                self.chain.losing = False
+                return
+        raise AssertionError(f"{event} does not come")
+
+    async def set_clock(self, moment: str) -> None:
+        """Freeze the sandbox clock at a moment written in Almaty time."""
+        at = datetime.fromisoformat(moment).replace(tzinfo=calendar.ZONE)
+        async with self.database.transaction() as db:
+            await db.execute(text("UPDATE clock SET frozen_at = :at"), {"at": at})
+
+    async def figures(self) -> dict[str, int]:
+        """What CONTRACT 10 follows: posted balances, and what the bank has booked."""
+        chain, shop = self.chain.name, self.shop
+        async with self.database.transaction() as db:
+            named = {
+                "1010": accounts.reserve_bank(),
+                "1090": accounts.in_transit(),
+                "1110": accounts.operating(),
+                "2010": accounts.outstanding(chain),
+                "2040": accounts.payout(shop),
+                "2070": accounts.vat(),
+                "4010": accounts.fees(),
+                "supply": accounts.supply(chain),
+                "treasury": accounts.treasury(chain),
+                "custody": accounts.custody(chain),
+                "merchant": accounts.merchant(chain, shop),
+            }
+            held = await ledger.balances(db, list(named.values()))
+            figures = {name: held[account].posted for name, account in named.items()}
+            figures["bank"] = await bank.balance(db, "KZ639480000000000001")
+            figures["bank, own"] = await bank.balance(db, "KZ369480000000000002")
+        return figures
+
+
+async def open_town(database: Database, owner_url: str, decimals: int) -> Town:
+    chain = MemoryChain(decimals=decimals)
+    checkout = PaymentsHandler()
+    world = World(
+        database,
+        chain,
+        [checkout, ReserveWatch()],
+        {"issuance": IssuanceHandler(), "refund": checkout, "burn": Burns()},
+        [
+            reserve_routes.router,
+            payment_routes.router,
+            settlement_routes.router,
+            bank_routes.router,
+        ],
+    )
+    world.app.state.settings = SimpleNamespace(base_url="http://test")
+    town = Town(world, new_address(), owner_url)
+    await town.open()
+    return town
+
+
+@pytest.fixture
+async def town(database: Database, owner_url: str) -> AsyncIterator[Town]:
+    town = await open_town(database, owner_url, 2)
+    yield town
+    await town.world.end()
+
+
+@pytest.fixture(params=[2, 6])
+async def any_town(
+    database: Database, owner_url: str, request: pytest.FixtureRequest
+) -> AsyncIterator[Town]:
+    """The same with the token's own decimals, and with those that others guess."""
+    town = await open_town(database, owner_url, request.param)
+    yield town
+    await town.world.end()
