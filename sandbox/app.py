@@ -39,7 +39,7 @@ def routes_of(app: FastAPI) -> list[tuple[str, str]]:
         (method, route.path)
         for route in (*app.routes, *slices)
         if isinstance(route, APIRoute)
-        for method in sorted(route.methods - {"HEAD"})
+        for method in sorted((route.methods or set()) - {"HEAD"})
     ]
 
 

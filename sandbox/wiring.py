@@ -23,6 +23,7 @@ from sandbox.chains.jobs import IntentRunner
 from sandbox.chains.port import Chain
 from sandbox.chains.solana import SolanaChain
 from sandbox.chains.watcher import Watcher
+from sandbox.chains.watching import BlockHandler, IntentHandler
 from sandbox.core.db import Database
 from sandbox.core.errors import SandboxError
 from sandbox.core.settings import Settings
@@ -144,8 +145,8 @@ def loops(world: World) -> list[Loop]:
     """Everything that goes on in the background of a world."""
     database, opened = world.database, world.chains
     payments_handler = PaymentsHandler()
-    block_handlers = [payments_handler, ReserveWatch()]
-    intent_handlers = {
+    block_handlers: list[BlockHandler[Changes]] = [payments_handler, ReserveWatch()]
+    intent_handlers: dict[str, IntentHandler[Changes]] = {
         "issuance": IssuanceHandler(),
         "refund": payments_handler,
         "burn": Burns(),

@@ -4,6 +4,7 @@ Every figure is taken in one run, so that ratios mean something on a shared and 
 """
 
 import asyncio
+import base64
 import json
 import os
 import platform
@@ -19,9 +20,12 @@ from typing import Any
 
 import httpx2
 from rich.table import Table
+from solders.hash import Hash
 from solders.keypair import Keypair
 
-from sandbox.chains import solana_wallet
+from contracts import token
+from sandbox.chains import solana_tx, solana_wallet
+from sandbox.chains.solana_rpc import Rpc
 from sandbox.cli import measure, pay, show
 from sandbox.cli.bench_limits import litesvm_transfers_per_second
 from sandbox.cli.endpoints import Running
@@ -29,7 +33,9 @@ from sandbox.cli.endpoints import Running
 PRICE_TIYN = 1_000
 CONNECTIONS = 16
 SLOT_MS = 100
-START_TIMEOUT_S = 120
+BATCH = 50
+TOKEN_DECIMALS = token.load().decimals
+SEND = {"encoding": "base64", "skipPreflight": True}
 
 
 @dataclass(slots=True)
@@ -181,8 +187,32 @@ async def _sessions(
 
 
 async def _pay(running: Running, wallet: Keypair, sessions: list[dict[str, Any]]) -> None:
-    urls = [session["options"][0]["url"] for session in sessions]
-    await solana_wallet.pay_many(running.endpoints["solana_rpc"], wallet, urls)
+    """Sign everything first, then send it in batches, as many wallets together would."""
+    rpc = Rpc(running.endpoints["solana_rpc"])
+    try:
+        latest = (await rpc.call("getLatestBlockhash", {"commitment": "confirmed"}))["value"]
+        blockhash = Hash.from_string(latest["blockhash"])
+        raw = [_signed(session["options"][0], wallet, blockhash) for session in sessions]
+        for first in range(0, len(raw), BATCH):
+            calls = [("sendTransaction", [tx, SEND]) for tx in raw[first : first + BATCH]]
+            await rpc.batch(calls)
+    finally:
+        await rpc.aclose()
+
+
+def _signed(option: dict[str, Any], wallet: Keypair, blockhash: Hash) -> str:
+    request = solana_wallet.parse_url(option["url"])
+    instructions = [
+        solana_tx.memo(option["memo"]),
+        solana_tx.transfer_units(
+            solana_tx.Token(request.mint, TOKEN_DECIMALS),
+            wallet.pubkey(),
+            request.recipient,
+            option["amount_units"],
+            request.references,
+        ),
+    ]
+    return base64.b64encode(solana_tx.sign(instructions, [wallet], blockhash, 0).raw).decode()
 
 
 async def _sequenced(http: httpx2.AsyncClient, sessions: list[dict[str, Any]]) -> None:

@@ -157,8 +157,8 @@ def all_events(sandbox: Running) -> list[JsonObject]:
     """Every event of the log, by position."""
     events: list[JsonObject] = []
     while True:
-        after = events[-1]["position"] if events else -1
-        page = sandbox.get("/v1/events", "regulator", after=after, limit=100)
+        after = {"after": events[-1]["position"]} if events else {}
+        page = sandbox.get("/v1/events", "regulator", limit=100, **after)
         events += page["data"]
         if not page["has_more"]:
             return events
