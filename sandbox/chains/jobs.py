@@ -57,6 +57,8 @@ class IntentRunner:
         self._database, self._chains = database, chains
         self._handlers, self._record = handlers, record
         self._owner, self._batch, self._look_again_s = owner, batch, look_again_s
+        # Transactions that can no longer happen → the final height at which that was certain.
+        self._over_at: dict[str, int] = {}
 
     async def step(self) -> bool:
         """Take up what is due, or was sent and is not resolved; true when there was any."""
@@ -189,16 +191,19 @@ class IntentRunner:
     async def _expire(
         self, chain: Chain, intents: Sequence[_Claimed], attempts: Mapping[str, Signed]
     ) -> None:
-        """Make way for a new attempt, once the watcher has seen all that `outcome` has seen.
+        """Make way for a new attempt, once the watcher has read all that `outcome` has read.
 
         Until then a `not_done` may also be a failure on chain, which is the watcher's to tell.
         """
-        heads = await chain.heads()
-        async with self._database.transaction() as db:
-            if await final_height(db, chain.name) < heads.final:
-                return
-            held = set(await self._held(db, [intent.id for intent in intents], "signed"))
+        if any(attempts[intent.id].tx_id not in self._over_at for intent in intents):
+            heads = await chain.heads()
             for intent in intents:
+                self._over_at.setdefault(attempts[intent.id].tx_id, heads.final)
+        async with self._database.transaction() as db:
+            read_upto = await final_height(db, chain.name)
+            over = [i for i in intents if self._over_at[attempts[i.id].tx_id] <= read_upto]
+            held = set(await self._held(db, [intent.id for intent in over], "signed"))
+            for intent in over:
                 if intent.id not in held:
                     continue
                 await expire_attempts(db, intent.id)
@@ -212,6 +217,7 @@ class IntentRunner:
                         ),
                         {"id": intent.id},
                     )
+        self._over_at = {tx: at for tx, at in self._over_at.items() if at > read_upto}
 
     # Both.
 

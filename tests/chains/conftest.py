@@ -1,25 +1,40 @@
-"""One chain in memory with its watcher and its runner, over a real database."""
+"""Chains with their watcher and runner, over a real database; a real devnet for Solana."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
 
 import pytest
+from solders.pubkey import Pubkey
 
+from contracts import token
+from sandbox.chains import solana_tx as tx
 from sandbox.chains.jobs import IntentRunner
 from sandbox.chains.memory import MemoryChain
+from sandbox.chains.port import Chain
+from sandbox.chains.solana import SolanaChain
+from sandbox.chains.solana_deploy import deploy
 from sandbox.chains.watcher import Watcher
 from sandbox.core.db import Database, Leader
+from tests.chains import solana_node
 from tests.chains.slices import Listener
+from tests.chains.suite.worlds import SolanaWorld
 
 KINDS = ("issuance", "faucet", "refund", "burn")
 
 
+_C = TypeVar("_C", bound=Chain)
+
+
 @dataclass
-class Follower:
+class Follower(Generic[_C]):
     """A chain that is followed."""
 
     database: Database
-    chain: MemoryChain
+    chain: _C
     listener: Listener = field(default_factory=Listener)
     owner: str = "worker-1"
 
@@ -49,7 +64,25 @@ class Follower:
                 return
         raise AssertionError("the watcher does not come to rest")
 
-    async def restart(self) -> "Follower":
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """Watcher and runner in the background, as a worker runs them."""
+
+        async def work() -> None:
+            while True:
+                await self.runner.step()
+                await self.watcher.step()
+                await asyncio.sleep(0.01)
+
+        task = asyncio.create_task(work())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def restart(self) -> "Follower[_C]":
         """Another process takes over where the database says."""
         await self.leader.release()
         return Follower(self.database, self.chain, self.listener, "worker-2")
@@ -62,7 +95,7 @@ def chain(request: pytest.FixtureRequest) -> MemoryChain:
 
 
 @pytest.fixture
-async def follower(database: Database, chain: MemoryChain):  # type: ignore[no-untyped-def]
+async def follower(database: Database, chain: MemoryChain) -> AsyncIterator[Follower[MemoryChain]]:
     follower = Follower(database, chain)
     yield follower
     await follower.leader.release()
@@ -76,3 +109,23 @@ def pay(chain: MemoryChain) -> Payer:
     """A customer with plenty of units who pays the treasury."""
     chain.endow("customer", 1_000_000)
     return lambda units: chain.pay("customer", chain.treasury, units, ("memo:cs_1",))
+
+
+@pytest.fixture(scope="session")
+def solana_rpc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One devnet for the whole run."""
+    with solana_node.running(tmp_path_factory.mktemp("solana")) as rpc:
+        yield rpc
+
+
+@pytest.fixture
+async def solana_world(
+    solana_rpc: str, database: Database, tmp_path: Path
+) -> AsyncIterator[SolanaWorld]:
+    deployment, keys = await deploy(database, solana_rpc, tmp_path / "keys", token.load())
+    chain = SolanaChain(solana_rpc, deployment, keys)
+    mint = Pubkey.from_string(deployment.config["mint"])
+    world = SolanaWorld(solana_rpc, chain, tx.Token(mint, chain.decimals))
+    yield world
+    await world.aclose()
+    await chain.aclose()

@@ -45,7 +45,7 @@ async def test_an_unknown_intent_is_refused_by_name(database: Database) -> None:
 
 
 async def test_an_intent_that_fails_on_chain_is_not_done_at_once_with_its_reason(
-    follower: Follower, chain: MemoryChain
+    follower: Follower[MemoryChain], chain: MemoryChain
 ) -> None:
     await follower.follow()
     await ask(follower.database, chain, Command("burn", "stl_1:burn", amount_units=5))
@@ -61,7 +61,7 @@ async def test_an_intent_that_fails_on_chain_is_not_done_at_once_with_its_reason
 
 
 async def test_a_recipient_that_no_chain_can_pay_ends_the_intent_before_anything_is_signed(
-    follower: Follower, chain: MemoryChain
+    follower: Follower[MemoryChain], chain: MemoryChain
 ) -> None:
     await ask(follower.database, chain, mint("iss_1", recipient="nowhere"), mint("iss_2"))
     await follower.runner.step()
@@ -71,7 +71,7 @@ async def test_a_recipient_that_no_chain_can_pay_ends_the_intent_before_anything
 
 
 async def test_an_intent_that_five_times_did_not_arrive_is_not_done(
-    follower: Follower, chain: MemoryChain
+    follower: Follower[MemoryChain], chain: MemoryChain
 ) -> None:
     chain.losing = True
     await ask(follower.database, chain, mint("iss_1"))
@@ -96,7 +96,7 @@ async def test_a_request_for_an_id_that_was_used_is_an_error_of_the_caller(
 
 
 async def test_intents_are_signed_stored_sent_and_done_at_final(
-    follower: Follower, chain: MemoryChain
+    follower: Follower[MemoryChain], chain: MemoryChain
 ) -> None:
     await follower.follow()
     holder = new_address()
@@ -123,7 +123,7 @@ async def test_intents_are_signed_stored_sent_and_done_at_final(
 
 
 async def test_a_runner_killed_between_commit_and_broadcast_sends_the_same_bytes_after_restart(
-    follower: Follower, chain: MemoryChain
+    follower: Follower[MemoryChain], chain: MemoryChain
 ) -> None:
     await ask(follower.database, chain, mint("iss_1"))
 
@@ -148,7 +148,7 @@ async def test_a_runner_killed_between_commit_and_broadcast_sends_the_same_bytes
 
 
 async def test_a_new_transaction_is_signed_only_when_the_old_one_is_past_at_final(
-    follower: Follower, chain: MemoryChain
+    follower: Follower[MemoryChain], chain: MemoryChain
 ) -> None:
     await follower.follow()
     chain.losing = True
@@ -176,7 +176,7 @@ async def test_a_new_transaction_is_signed_only_when_the_old_one_is_past_at_fina
 
 
 async def test_a_transaction_that_a_reorg_lost_is_sent_again_and_happens_once(
-    follower: Follower, chain: MemoryChain
+    follower: Follower[MemoryChain], chain: MemoryChain
 ) -> None:
     await follower.follow()
     await ask(follower.database, chain, mint("iss_1"))
@@ -196,7 +196,7 @@ async def test_a_transaction_that_a_reorg_lost_is_sent_again_and_happens_once(
 
 
 async def test_what_is_not_a_token_movement_is_resolved_too(
-    follower: Follower, chain: MemoryChain
+    follower: Follower[MemoryChain], chain: MemoryChain
 ) -> None:
     await follower.follow()
     holder = new_address()
@@ -209,7 +209,7 @@ async def test_what_is_not_a_token_movement_is_resolved_too(
 
 
 async def test_two_runners_never_sign_the_same_intent(
-    follower: Follower, chain: MemoryChain
+    follower: Follower[MemoryChain], chain: MemoryChain
 ) -> None:
     other = IntentRunner(
         follower.database,
@@ -226,7 +226,7 @@ async def test_two_runners_never_sign_the_same_intent(
 
 
 async def test_a_chain_that_is_down_makes_intents_wait(
-    follower: Follower, chain: MemoryChain
+    follower: Follower[MemoryChain], chain: MemoryChain
 ) -> None:
     await ask(follower.database, chain, mint("iss_1"))
     chain.down = True
@@ -238,7 +238,7 @@ async def test_a_chain_that_is_down_makes_intents_wait(
 
 
 async def test_a_halted_chain_gets_no_new_transactions(
-    follower: Follower, chain: MemoryChain
+    follower: Follower[MemoryChain], chain: MemoryChain
 ) -> None:
     await ask(follower.database, chain, mint("iss_1"))
     async with follower.database.transaction() as db:

@@ -28,7 +28,7 @@ async def cursor_heights(database: Database, chain: str) -> tuple[int, int]:
 
 
 async def test_a_block_that_fails_three_times_halts_the_chain_and_is_never_skipped(
-    follower: Follower, chain: MemoryChain, pay: Payer
+    follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer
 ) -> None:
     follower.listener.fail_at = {"block": 100}
     await follower.watcher.step()
@@ -50,7 +50,7 @@ async def test_a_block_that_fails_three_times_halts_the_chain_and_is_never_skipp
 
 
 async def test_a_final_block_that_fails_halts_the_chain_though_new_blocks_still_arrive(
-    follower: Follower, chain: MemoryChain, pay: Payer
+    follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer
 ) -> None:
     follower.listener.fail_at = {"final": 100}
     await follower.follow()
@@ -64,7 +64,7 @@ async def test_a_final_block_that_fails_halts_the_chain_though_new_blocks_still_
 
 
 async def test_a_failure_that_passes_halts_nothing_and_loses_nothing(
-    follower: Follower, chain: MemoryChain, pay: Payer
+    follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer
 ) -> None:
     follower.listener.fail_at = {"block": 2, "final": 2}
     await follower.watcher.step()
@@ -78,7 +78,7 @@ async def test_a_failure_that_passes_halts_nothing_and_loses_nothing(
 
 
 async def test_a_node_that_does_not_answer_is_asked_again_without_count(
-    follower: Follower, chain: MemoryChain, pay: Payer
+    follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer
 ) -> None:
     await follower.watcher.step()
     pay(100)
@@ -93,7 +93,7 @@ async def test_a_node_that_does_not_answer_is_asked_again_without_count(
 
 
 async def test_a_final_block_that_leaves_the_chain_halts_it(
-    follower: Follower, chain: MemoryChain, pay: Payer
+    follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer
 ) -> None:
     pay(100)
     chain.mine_final()
@@ -106,7 +106,9 @@ async def test_a_final_block_that_leaves_the_chain_halts_it(
     assert "DeepReorg" in follower.listener.events[0].data["reason"]
 
 
-async def test_only_the_leader_follows(follower: Follower, chain: MemoryChain, pay: Payer) -> None:
+async def test_only_the_leader_follows(
+    follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer
+) -> None:
     pay(100)
     chain.mine()
     await follower.follow()
@@ -116,7 +118,7 @@ async def test_only_the_leader_follows(follower: Follower, chain: MemoryChain, p
 
 
 async def test_a_leader_that_lost_the_lead_writes_nothing(
-    follower: Follower, chain: MemoryChain, pay: Payer
+    follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer
 ) -> None:
     await follower.follow()
     async with follower.database.transaction() as db:
@@ -128,7 +130,7 @@ async def test_a_leader_that_lost_the_lead_writes_nothing(
 
 
 async def test_a_payment_is_told_at_confirmed_and_again_at_final(
-    follower: Follower, chain: MemoryChain, pay: Payer
+    follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer
 ) -> None:
     tx = pay(100)
     chain.mine()
@@ -147,7 +149,7 @@ async def test_a_payment_is_told_at_confirmed_and_again_at_final(
 
 
 async def test_a_block_first_seen_when_final_is_told_twice(
-    follower: Follower, chain: MemoryChain, pay: Payer
+    follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer
 ) -> None:
     tx = pay(100)
     chain.mine(50)
@@ -157,7 +159,7 @@ async def test_a_block_first_seen_when_final_is_told_twice(
 
 
 async def test_empty_blocks_cost_one_transaction_and_tell_nothing(
-    follower: Follower, chain: MemoryChain
+    follower: Follower[MemoryChain], chain: MemoryChain
 ) -> None:
     await follower.follow()
     chain.mine(60)
@@ -170,7 +172,7 @@ async def test_empty_blocks_cost_one_transaction_and_tell_nothing(
 
 
 async def test_a_reorg_takes_back_newest_first_and_a_returning_payment_is_included_again(
-    follower: Follower, chain: MemoryChain, pay: Payer
+    follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer
 ) -> None:
     await follower.follow()
     first, second = pay(100), ""
@@ -199,7 +201,7 @@ async def test_a_reorg_takes_back_newest_first_and_a_returning_payment_is_includ
 
 
 async def test_a_dropped_payment_is_reverted_and_does_not_come_back(
-    follower: Follower, chain: MemoryChain, pay: Payer
+    follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer
 ) -> None:
     tx = pay(100)
     chain.mine()
@@ -212,7 +214,7 @@ async def test_a_dropped_payment_is_reverted_and_does_not_come_back(
 
 
 async def test_a_reorg_is_seen_before_the_new_chain_is_longer(
-    follower: Follower, chain: MemoryChain, pay: Payer
+    follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer
 ) -> None:
     tx = pay(100)
     chain.mine(3)
@@ -228,7 +230,7 @@ async def test_a_reorg_is_seen_before_the_new_chain_is_longer(
 
 
 async def test_a_process_that_dies_in_a_block_leaves_it_to_the_next_whole(
-    follower: Follower, chain: MemoryChain, pay: Payer
+    follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer
 ) -> None:
     await follower.follow()
     tx = pay(100)
@@ -246,7 +248,7 @@ async def test_a_process_that_dies_in_a_block_leaves_it_to_the_next_whole(
 
 
 async def test_a_restart_between_confirmed_and_final_goes_on_from_what_is_stored(
-    follower: Follower, chain: MemoryChain, pay: Payer
+    follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer
 ) -> None:
     tx = pay(100)
     chain.mine(2)
@@ -260,7 +262,7 @@ async def test_a_restart_between_confirmed_and_final_goes_on_from_what_is_stored
 
 
 async def test_foreign_tokens_are_told_and_survive_the_wait_for_final(
-    follower: Follower, chain: MemoryChain
+    follower: Follower[MemoryChain], chain: MemoryChain
 ) -> None:
     huge = 10**30
     tx = chain.send_foreign("other", "customer", chain.treasury, huge)
@@ -273,7 +275,7 @@ async def test_foreign_tokens_are_told_and_survive_the_wait_for_final(
 
 @pytest.mark.parametrize("units", [1, 10**15])
 async def test_amounts_are_stored_exactly(
-    follower: Follower, chain: MemoryChain, units: int
+    follower: Follower[MemoryChain], chain: MemoryChain, units: int
 ) -> None:
     chain.endow("whale", units)
     chain.pay("whale", chain.treasury, units)
@@ -283,7 +285,9 @@ async def test_amounts_are_stored_exactly(
         assert await db.scalar(text("SELECT amount_units FROM chain_transfer")) == units
 
 
-async def test_busy_names_what_is_left(follower: Follower, chain: MemoryChain, pay: Payer) -> None:
+async def test_busy_names_what_is_left(
+    follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer
+) -> None:
     await follower.follow()
     pay(100)
     chain.mine(2)
