@@ -1,0 +1,1 @@
+"""Every invariant recomputed on request: the sandbox proves its own books."""
