@@ -36,16 +36,9 @@ PRIVATE_KEYS = frozenset(
         "email",
         "phone",
         "note",
-        "customer_name",
-        "legal_name",
-        "display_name",
-        "recipient_name",
-        "webhook_url",
-        "success_url",
-        "cancel_url",
-        "return_url",
     }
 )
+PRIVATE_ENDINGS = ("_name", "_iin", "_bin", "_iban", "_url", "_email", "_phone")
 """Free text and personal data: never in a leaf, at any depth."""
 
 SECRET_KEYS = frozenset({"secret", "api_key", "private_key"})
@@ -73,6 +66,11 @@ def is_amount(key: str) -> bool:
     return key in ("units", "amount") or key.endswith(("_tiyn", "_units"))
 
 
+def is_private(key: str) -> bool:
+    """Whether what stands under `key` stays out of the leaf and is only committed to."""
+    return key in PRIVATE_KEYS or key.endswith(PRIVATE_ENDINGS)
+
+
 def _public(value: Any, path: str, amount: bool, private: dict[str, Any]) -> Any:
     if isinstance(value, bool) or value is None:
         return value
@@ -90,7 +88,7 @@ def _public(value: Any, path: str, amount: bool, private: dict[str, Any]) -> Any
             where = f"{path}.{key}" if path else key
             if key in SECRET_KEYS:
                 continue
-            if key in PRIVATE_KEYS:
+            if is_private(key):
                 private[where] = inner
             else:
                 kept[key] = _public(inner, where, amount or is_amount(key), private)

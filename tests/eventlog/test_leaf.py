@@ -82,6 +82,15 @@ def test_private_fields_stand_in_no_leaf_at_any_depth_but_are_committed_to() -> 
     assert commit.keys() == parts.private.keys()
 
 
+@pytest.mark.parametrize(
+    "key", ["name", "customer_name", "creditor_iban", "iin", "bin", "iban", "metadata", "note"]
+)
+def test_personal_data_is_known_by_its_key_alone(key: str) -> None:
+    parts = leaf.build(event({"lines": [{key: "Айгерім"}]}), [], SALT)
+    assert "Айгерім".encode() not in parts.leaf
+    assert parts.private == {f"lines.0.{key}": "Айгерім"}
+
+
 def test_secrets_are_neither_in_the_leaf_nor_beside_it() -> None:
     parts = leaf.build(event({"id": "ak_1", "secret": "sk_sbx_1_x"}), [], SALT)
     assert b"sk_sbx" not in parts.leaf
