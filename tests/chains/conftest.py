@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -68,8 +68,10 @@ class Follower(Generic[_C]):
     async def at_work(self) -> AsyncIterator[None]:
         """Watcher and runner in the background, as a worker runs them."""
 
+        stop = asyncio.Event()
+
         async def work() -> None:
-            while True:
+            while not stop.is_set():
                 await self.runner.step()
                 await self.watcher.step()
                 await asyncio.sleep(0.01)
@@ -78,9 +80,9 @@ class Follower(Generic[_C]):
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            # Not cancelled: that could hit a connection between two hands.
+            stop.set()
+            await task
 
     async def restart(self) -> "Follower[_C]":
         """Another process takes over where the database says."""
