@@ -67,17 +67,20 @@ async def unread(
     kinds: Collection[Kind],
     *,
     prefixes: Collection[str] = (),
+    after: int = 0,
     limit: int = 50,
 ) -> Sequence[BankMessage]:
     """Messages from the bank that nobody has read, oldest first, locked until the commit.
 
-    `prefixes` picks payments by the beginning of their end-to-end id. Of one payment only the
-    oldest message comes, so that an answer is never read before an earlier one.
+    `prefixes` picks payments by the beginning of their end-to-end id; `after` is the id of a
+    message to go on behind. Of one payment only the oldest message comes, so that an answer is
+    never read before an earlier one.
     """
     conditions: list[ColumnElement[bool]] = [
         col(BankMessage.direction) == "in",
         col(BankMessage.read_at).is_(None),
         col(BankMessage.kind).in_(list(kinds)),
+        col(BankMessage.id) > after,
     ]
     if prefixes:
         begins = (col(BankMessage.end_to_end_id).startswith(p, autoescape=True) for p in prefixes)

@@ -11,7 +11,7 @@ from sandbox.bank import calendar
 from sandbox.bank import service as bank
 from sandbox.chains.port import Chain
 from sandbox.core import clock
-from sandbox.core.db import Database
+from sandbox.core.db import Database, DatabaseUnavailable
 from sandbox.ledger import service as ledger
 from sandbox.payments.models import Payment
 from sandbox.settlement import payouts, service
@@ -26,20 +26,32 @@ log = structlog.get_logger(__name__)
 async def step(database: Database) -> int:
     """Act on what the bank answered, each message in a transaction of its own; how many.
 
-    Reading and acting commit together, so a message counts once whatever dies in between.
+    Reading and acting commit together, so a message counts once whatever dies in between. One
+    that cannot be acted upon stays unread and does not keep the others waiting; the step raises
+    its error when it is through.
     """
-    done = 0
-    while done < BATCH:
-        async with database.transaction() as db:
-            messages = await bank.unread(
-                db, payouts.KINDS, prefixes=payouts.END_TO_END_PREFIXES, limit=1
-            )
-            if not messages:
-                break
-            changes = await payouts.on_message(db, messages[0])
-            await ledger.record(db, changes)
-            await bank.mark_read(db, messages[0])
-        done += 1
+    done, after = 0, 0
+    failure: Exception | None = None
+    for _ in range(BATCH):
+        try:
+            async with database.transaction() as db:
+                found = await bank.unread(
+                    db, payouts.KINDS, prefixes=payouts.END_TO_END_PREFIXES, after=after, limit=1
+                )
+                if not found:
+                    break
+                message = found[0]
+                after = message.id or after
+                await ledger.record(db, await payouts.on_message(db, message))
+                await bank.mark_read(db, message)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            failure = failure or error
+        else:
+            done += 1
+    if failure is not None:
+        raise failure
     return done
 
 

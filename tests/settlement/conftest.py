@@ -21,6 +21,7 @@ from sandbox.ledger import service as ledger
 from sandbox.parties import service as parties
 from sandbox.payments import routes as payment_routes
 from sandbox.payments.handlers import PaymentsHandler
+from sandbox.reserve import checks as reserve_checks
 from sandbox.reserve import routes as reserve_routes
 from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
 from sandbox.settlement import checks, jobs
@@ -140,9 +141,10 @@ class Town:
             await owner.close()
 
     async def audit(self) -> None:
-        """Every invariant that can be recomputed here holds."""
-        async with self.database.transaction() as db:
-            for check in (*ledger_checks.ALL, *checks.ALL):
+        """Every invariant that can be recomputed from rows alone holds."""
+        reserve = (reserve_checks.reserve_covers, reserve_checks.statements_match)
+        for check in (*ledger_checks.ALL, *reserve, *checks.ALL):
+            async with self.database.transaction() as db:
                 for result in await check(db):
                     assert result.ok, result
 

@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from sandbox.bank import service as bank
 from sandbox.bank import simulator
@@ -191,6 +193,39 @@ async def test_a_crash_between_acting_and_reading_counts_nothing_twice(
     await town.audit()
 
 
+async def test_a_message_that_cannot_be_acted_upon_does_not_keep_others_waiting(
+    town: Town,
+) -> None:
+    made = []
+    for amount in (1000, 2000):
+        await town.pay(amount)
+        made.append((await town.settle())["payout"]["id"])
+    await town.world.carry_out()
+    await simulator.step(town.database)
+    await town.as_owner(f"UPDATE payout SET status = 'completed' WHERE id = '{made[0]}'")
+    with pytest.raises(AssertionError, match="is completed, the bank says"):
+        await jobs.step(town.database)
+    assert (await town.get(f"/v1/payouts/{made[1]}"))["status"] == "sent"
+    async with town.database.transaction() as db:
+        assert await bank.busy(db) == ["bank messages not read: 1"]
+
+
+async def test_the_application_cannot_change_what_a_batch_was_made_of(town: Town) -> None:
+    await town.pay(6000)
+    await town.settle()
+    for statement in (
+        "UPDATE settlement_line SET fee_tiyn = 0",
+        "DELETE FROM settlement_line",
+        "UPDATE settlement SET paid_tiyn = 0",
+        "UPDATE settlement_burn SET units = 1",
+        "UPDATE payout SET amount_tiyn = 1",
+        "DELETE FROM payout",
+    ):
+        with pytest.raises(DBAPIError, match="permission denied"):
+            async with town.database.transaction() as db:
+                await db.execute(text(statement))
+
+
 async def test_workers_at_once_act_on_each_message_once(town: Town) -> None:
     for amount in (1000, 2000, 3000):
         await town.pay(amount)
@@ -211,7 +246,7 @@ async def test_workers_at_once_act_on_each_message_once(town: Town) -> None:
 async def test_settlement_is_busy_until_burn_order_and_answer_are_done(town: Town) -> None:
     async def busy() -> list[str]:
         async with town.database.transaction() as db:
-            return await service.busy(db)
+            return await service.busy(db) + await bank.busy(db)
 
     await jobs.cut_off(town.database, town.world.chains)
     assert await busy() == []
