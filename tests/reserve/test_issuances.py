@@ -13,7 +13,7 @@ from sandbox.ledger.chart import accounts
 from sandbox.ledger.journal import Changes, NewEntry, credit, debit
 from sandbox.reserve import minting, routes, service
 from sandbox.reserve.checks import reserve_covers, supply_matches
-from sandbox.reserve.errors import MintingNotHalted, ReserveShort
+from sandbox.reserve.errors import MintingNotHalted, ReserveShort, SupplyCapExceeded
 from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
 from sandbox.reserve.jobs import halt_if_short
 from tests.reserve.world import World
@@ -182,7 +182,7 @@ async def test_the_supply_cap_of_a_chain_holds(database: Database, decimals: int
         )  # fmt: skip
         await ledger.record(db, Changes(entries=[entry]))
         received = await service.receive(db, amount_tiyn=2, bank_reference="A")
-    with pytest.raises(service.SupplyCapExceeded):
+    with pytest.raises(SupplyCapExceeded):
         async with database.transaction() as db:
             await service.issue(
                 db,
