@@ -139,7 +139,7 @@ def judge(terms: Terms, payments: Sequence[Money]) -> Verdict:
         completed_by = None
         if any(money.state == "reverted" for money in ordered):
             applies.add("reverted")
-        if 0 < total_tiyn < terms.amount_tiyn:
+        if (total_tiyn or received) and total_tiyn < terms.amount_tiyn:
             applies.add("underpaid")
     reasons = tuple(reason for reason in RANKED if reason in applies)
     return Verdict(

@@ -20,6 +20,14 @@ __all__ = [
 ]
 
 
+_SETTLEABLE = text(
+    "SELECT id, session, chain, decimals, tx, counted_units, refunded_units, fee_tiyn,"
+    " capture_entry FROM payment WHERE merchant = :merchant"
+    " AND settlement_state = 'unsettled' AND refunding_units = 0 ORDER BY id"
+)
+_SETTLEABLE_LOCKED = text(f"{_SETTLEABLE.text} FOR NO KEY UPDATE")
+
+
 @dataclass(frozen=True, slots=True)
 class Settleable:
     """A captured payment in no batch and without a pending refund.
@@ -44,15 +52,7 @@ async def settleable(db: AsyncSession, merchant: str, *, lock: bool = True) -> l
 
     `lock` holds the payments until the commit, so that no refund begins meanwhile.
     """
-    found = await db.execute(
-        text(
-            "SELECT id, session, chain, decimals, tx, counted_units, refunded_units, fee_tiyn,"
-            " capture_entry FROM payment WHERE merchant = :merchant"
-            " AND settlement_state = 'unsettled' AND refunding_units = 0"
-            f" ORDER BY id {'FOR NO KEY UPDATE' if lock else ''}"  # noqa: S608 - a constant
-        ),
-        {"merchant": merchant},
-    )
+    found = await db.execute(_SETTLEABLE_LOCKED if lock else _SETTLEABLE, {"merchant": merchant})
     return [Settleable(**row._mapping) for row in found]
 
 

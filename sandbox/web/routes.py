@@ -1,5 +1,135 @@
-"""`/pay/{session}`."""
+"""`/pay/{session}`: the payment page. Server-rendered; works without scripts, better with them."""
 
-from fastapi import APIRouter
+from importlib import resources
+from typing import Annotated, Any
 
-router = APIRouter()
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from sandbox.core import clock
+from sandbox.core.db import SessionDep
+from sandbox.core.errors import NotFound
+from sandbox.core.money import format_tenge
+from sandbox.parties import service as parties
+from sandbox.payments import service as payments
+from sandbox.web import page, texts
+
+router = APIRouter(include_in_schema=False)
+
+_templates = Environment(
+    loader=PackageLoader("sandbox.web"),
+    autoescape=select_autoescape(),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_MEDIA = {"pay.css": "text/css; charset=utf-8", "pay.js": "text/javascript; charset=utf-8"}
+_ASSETS = {name: (resources.files("sandbox.web") / "assets" / name).read_bytes() for name in _MEDIA}
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self';"
+        " img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+Lang = Annotated[str | None, Query(max_length=10)]
+
+
+@router.get("/pay/assets/{name}")
+async def asset(name: str) -> Response:
+    """The style sheet and the script of the page."""
+    if name not in _ASSETS:
+        raise NotFound("asset", name)
+    headers = {"Cache-Control": "max-age=300", "X-Content-Type-Options": "nosniff"}
+    return Response(_ASSETS[name], media_type=_MEDIA[name], headers=headers)
+
+
+@router.get("/pay/{session_id}/state")
+async def state(session_id: str, request: Request, db: SessionDep, lang: Lang = None) -> Response:
+    """What the page polls: nothing here that a passer-by may not know."""
+    language = texts.preferred(lang, request.headers.get("accept-language"))
+    session, paid = await payments.session_with_payments(db, session_id)
+    now = await clock.now(db)
+    key = page.state_of(session, paid, now)
+    return JSONResponse(
+        {
+            "status": session.status,
+            "reason": session.reason,
+            "state": key,
+            "message": texts.MESSAGES[key][language],
+            "expires_at": clock.iso(session.expires_at),
+            "seconds_left": page.seconds_left(session, now) if key in page.OPEN_STATES else 0,
+            "left": format_tenge(page.left_tiyn(session, paid)),
+            "pending": _pending(session.status, key, paid),
+        },
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+@router.get("/pay/{session_id}/{chain}.svg")
+async def qr(session_id: str, chain: str, request: Request, db: SessionDep) -> Response:
+    """The QR code of one way to pay, for print and for tills."""
+    session, paid = await payments.session_with_payments(db, session_id)
+    for way in page.ways(session, paid, _decimals(request), "", texts.DEFAULT):
+        if way.chain == chain:
+            svg = way.svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+            return Response(svg, media_type="image/svg+xml", headers=HEADERS)
+    raise NotFound("option", chain)
+
+
+@router.get("/pay/{session_id}")
+async def pay(session_id: str, request: Request, db: SessionDep, lang: Lang = None) -> HTMLResponse:
+    """The payment page in Kazakh, Russian or English."""
+    language = texts.preferred(lang, request.headers.get("accept-language"))
+    shown: dict[str, Any] = {
+        "language": language,
+        "languages": texts.NAMES,
+        "words": texts.words(language),
+    }
+    try:
+        session, paid = await payments.session_with_payments(db, session_id)
+    except NotFound:
+        message = texts.MESSAGES["not_found"][language]
+        return _html("missing.html", shown | {"message": message}, 404)
+    merchant = (await parties.merchant(db, session.merchant)).name
+    now = await clock.now(db)
+    key = page.state_of(session, paid, now)
+    left, seconds = page.left_tiyn(session, paid), page.seconds_left(session, now)
+    payable = key in ("waiting", "partial", "reverted")
+    shown |= {
+        "session": session,
+        "merchant": merchant,
+        "state": key,
+        "message": texts.MESSAGES[key][language],
+        "amount": format_tenge(session.amount_tiyn),
+        "left": format_tenge(left),
+        "received": format_tenge(session.amount_tiyn - left),
+        "running": _pending(session.status, key, paid),
+        "payable": payable,
+        "ways": page.ways(session, paid, _decimals(request), merchant, language) if payable else [],
+        "expires_at": clock.iso(session.expires_at),
+        "seconds": seconds,
+        "countdown": page.clock_face(seconds),
+        "until": texts.WORDS["until"][language].format(time=page.in_almaty(session.expires_at)),
+        "transactions": [p.tx for p in paid if p.chain_state != "reverted"][:10],
+    }
+    return _html("pay.html", shown, 200)
+
+
+def _pending(status: str, key: str, paid: list[Any]) -> bool:
+    """Whether the page may still change by itself."""
+    return key in page.OPEN_STATES or any(p.chain_state == "confirmed" for p in paid)
+
+
+def _decimals(request: Request) -> dict[str, int]:
+    return {name: chain.decimals for name, chain in request.app.state.chains.items()}
+
+
+def _html(template: str, values: dict[str, Any], status: int) -> HTMLResponse:
+    html = _templates.get_template(template).render(values)
+    headers = HEADERS | {"Content-Language": values["language"], "Vary": "Accept-Language"}
+    return HTMLResponse(html, status, headers)

@@ -53,6 +53,12 @@ def test_too_little_is_underpaid_and_leaves_the_session_open() -> None:
     assert verdict.shares["pay_a"].counted_units == 4_000
 
 
+def test_less_than_a_tiyn_is_underpaid_too() -> None:
+    speck = paid("pay_a", 0, 5, decimals=6, amount_units=1)
+    verdict = judge(TERMS, [speck])
+    assert (verdict.reason, verdict.excess_units) == ("underpaid", 1)
+
+
 def test_partial_then_full_completes_by_the_payment_that_made_it_whole() -> None:
     verdict = judge(TERMS, [paid("pay_b", 4_000, 9), paid("pay_a", 6_000, 5)])
     assert (verdict.status, verdict.reasons, verdict.completed_by) == ("complete", (), "pay_b")

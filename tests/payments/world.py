@@ -92,7 +92,7 @@ class World:
                 self.merchants[name] = merchant.id
                 self.keys[name] = (await parties.create_key(db, "merchant", merchant.id))[1]
             for role in ("issuer", "operator", "regulator"):
-                self.keys[role] = (await parties.create_key(db, role, role))[1]  # type: ignore[arg-type]
+                self.keys[role] = (await parties.create_key(db, role, role))[1]
         await self.follow()
 
     async def end(self) -> None:

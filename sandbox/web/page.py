@@ -1,0 +1,121 @@
+"""What a buyer sees of a session: a state, a message, how to pay. Pure."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import segno
+
+from sandbox.core.money import format_tenge, format_units, tiyn_from_units, units_from_tiyn
+from sandbox.payments.models import CheckoutSession, Payment
+from sandbox.web.texts import WORDS, Language
+
+ALMATY = ZoneInfo("Asia/Almaty")
+NETWORKS = {"solana": "Solana", "evm": "EVM"}
+DETAILS = ("recipient", "address", "memo", "reference", "mint", "token")
+OPEN_STATES = frozenset({"waiting", "confirming", "partial", "reverted"})
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to pay: its link, its QR code as SVG, its details to send by hand."""
+
+    chain: str
+    network: str
+    url: str
+    svg: str
+    alternative: str
+    amount: str
+    details: list[tuple[str, str]]
+
+
+def state_of(session: CheckoutSession, payments: Sequence[Payment], now: datetime) -> str:
+    """The key of the message for a buyer (`texts.MESSAGES`)."""
+    status, reasons = session.status, session.reasons
+    if status == "complete":
+        return next((r for r in ("duplicate", "overpaid") if r in reasons), "paid")
+    if status == "canceled":
+        return "canceled_paid" if session.received_units else "canceled"
+    if status == "expired" or now > session.expires_at:
+        if "late" in reasons:
+            return "late"
+        return "short" if "underpaid" in reasons else "expired"
+    if "reverted" in reasons:
+        return "reverted"
+    if "underpaid" in reasons:
+        return "partial"
+    return "confirming" if session.received_units else "waiting"
+
+
+def left_tiyn(session: CheckoutSession, payments: Sequence[Payment]) -> int:
+    """What is still to be paid."""
+    counted = sum(tiyn_from_units(p.counted_units, p.decimals)[0] for p in payments)
+    return max(0, session.amount_tiyn - counted)
+
+
+def seconds_left(session: CheckoutSession, now: datetime) -> int:
+    """Whole seconds until the session expires, 0 when it has."""
+    return max(0, (session.expires_at - now) // timedelta(seconds=1))
+
+
+def clock_face(seconds: int) -> str:
+    """`14:59`, or `1:02:03` from an hour on."""
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+def in_almaty(moment: datetime) -> str:
+    """The time of day in Almaty, `15:04`."""
+    return moment.astimezone(ALMATY).strftime("%H:%M")
+
+
+def with_amount(url: str, units: int, decimals: int) -> str:
+    """A payment URL for another amount: what is left after a part was paid.
+
+    Solana Pay counts in user units (`amount`), ERC-681 in base units (`uint256`).
+    """
+    url = re.sub(r"(?<=[?&]amount=)[0-9.]+", format_units(units, decimals), url)
+    return re.sub(r"(?<=[?&]uint256=)[0-9.e]+", str(units), url)
+
+
+def qr_svg(url: str) -> str:
+    """A QR code black on white with its quiet zone, in dark mode too (USERS 1, row 21)."""
+    code = segno.make(url, error="m", micro=False)
+    return code.svg_inline(scale=4, border=4, dark="#000", light="#fff", omitsize=True)
+
+
+def ways(
+    session: CheckoutSession,
+    payments: Sequence[Payment],
+    decimals: Mapping[str, int],
+    merchant: str,
+    language: Language,
+) -> list[Way]:
+    """Every option of the session for what is left to pay; chains not running are left out."""
+    left = left_tiyn(session, payments)
+    return [
+        _way(option, left, decimals[option["chain"]], merchant, language)
+        for option in session.options
+        if option["chain"] in decimals
+    ]
+
+
+def _way(
+    option: Mapping[str, Any], left: int, decimals: int, merchant: str, language: Language
+) -> Way:
+    chain = option["chain"]
+    network = NETWORKS.get(chain, chain.capitalize())
+    url = with_amount(option["url"], units_from_tiyn(left, decimals), decimals)
+    alternative = WORDS["qr"][language].format(
+        amount=format_tenge(left), merchant=merchant, network=network
+    )
+    details = [
+        (WORDS["address" if name == "recipient" else name][language], str(option[name]))
+        for name in DETAILS
+        if name in option
+    ]
+    return Way(chain, network, url, qr_svg(url), alternative, format_tenge(left), details)

@@ -1,0 +1,163 @@
+"""Every text a buyer may read, in Kazakh, Russian and English: no code, no internals, no blame."""
+
+from typing import Literal, get_args
+
+Language = Literal["kk", "ru", "en"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+DEFAULT: Language = "kk"
+
+NAMES: dict[Language, str] = {"kk": "Қазақша", "ru": "Русский", "en": "English"}
+
+MESSAGES: dict[str, dict[Language, str]] = {
+    "waiting": {
+        "kk": "Төлемді күтіп тұрмыз.",
+        "ru": "Ждём оплату.",
+        "en": "Waiting for your payment.",
+    },
+    "confirming": {
+        "kk": "Төлем келді, желі оны растап жатыр. Қайта төлемеңіз.",
+        "ru": "Платёж получен, сеть его подтверждает. Не платите второй раз.",
+        "en": "Your payment arrived and the network is confirming it. Do not pay again.",
+    },
+    "partial": {
+        "kk": "Соманың бір бөлігі келді. Қалғанын төлеңіз.",
+        "ru": "Пришла часть суммы. Доплатите остаток.",
+        "en": "Part of the amount arrived. Please pay the rest.",
+    },
+    "reverted": {
+        "kk": "Желі төлемді кері қайтарды. Ол қайта келуі мүмкін: бір минут күтіңіз.",
+        "ru": "Сеть отменила платёж. Он может вернуться: подождите минуту.",
+        "en": "The network took the payment back. It may return: please wait a minute.",
+    },
+    "paid": {
+        "kk": "Төленді. Рақмет!",
+        "ru": "Оплачено. Спасибо!",
+        "en": "Paid. Thank you!",
+    },
+    "overpaid": {
+        "kk": "Төленді. Артық келген сома сақталды: қайтару үшін сатушыға хабарласыңыз.",
+        "ru": "Оплачено. Лишняя сумма сохранена: для возврата обратитесь к продавцу.",
+        "en": "Paid. The extra amount is safe: ask the seller to return it.",
+    },
+    "duplicate": {
+        "kk": "Төленді. Екінші төлем сақталды: қайтару үшін сатушыға хабарласыңыз.",
+        "ru": "Оплачено. Второй платёж сохранён: для возврата обратитесь к продавцу.",
+        "en": "Paid. Your second payment is safe: ask the seller to return it.",
+    },
+    "expired": {
+        "kk": "Төлем уақыты бітті. Ақша жібермеңіз, сатушыдан жаңа шот сұраңыз.",
+        "ru": "Время оплаты истекло. Не отправляйте деньги, попросите у продавца новый счёт.",
+        "en": "The time to pay is over. Do not send money; ask the seller for a new bill.",
+    },
+    "late": {
+        "kk": "Төлем кеш келді. Ақша сақталды: сатушы оны қабылдайды немесе қайтарады.",
+        "ru": "Платёж пришёл поздно. Деньги сохранены: продавец примет или вернёт их.",
+        "en": "The payment came late. The money is safe: the seller will accept or return it.",
+    },
+    "short": {
+        "kk": "Уақыт бітті, соманың бір бөлігі ғана келді. Ақша сақталды: сатушыға хабарласыңыз.",
+        "ru": "Время истекло, пришла только часть суммы. Деньги сохранены: обратитесь к продавцу.",
+        "en": "Time is over and only part arrived. The money is safe: contact the seller.",
+    },
+    "canceled": {
+        "kk": "Сатушы шотты тоқтатты. Ақша жібермеңіз.",
+        "ru": "Продавец отменил счёт. Не отправляйте деньги.",
+        "en": "The seller canceled this bill. Do not send money.",
+    },
+    "canceled_paid": {
+        "kk": "Сатушы шотты тоқтатқан. Ақша сақталды: қайтару үшін сатушыға хабарласыңыз.",
+        "ru": "Продавец отменил счёт. Деньги сохранены: для возврата обратитесь к продавцу.",
+        "en": "The seller had canceled this bill. The money is safe: ask the seller to return it.",
+    },
+    "not_found": {
+        "kk": "Мұндай шот жоқ. Сілтемені тексеріңіз.",
+        "ru": "Такого счёта нет. Проверьте ссылку.",
+        "en": "There is no such bill. Please check the link.",
+    },
+}
+
+WORDS: dict[str, dict[Language, str]] = {
+    "title": {"kk": "Төлем", "ru": "Оплата", "en": "Payment"},
+    "to": {"kk": "Сатушы", "ru": "Продавец", "en": "Seller"},
+    "amount": {"kk": "Төлейтін сома", "ru": "К оплате", "en": "To pay"},
+    "total": {"kk": "Шот сомасы", "ru": "Сумма счёта", "en": "Bill"},
+    "left": {"kk": "Қалғаны", "ru": "Осталось оплатить", "en": "Left to pay"},
+    "received": {"kk": "Келіп түсті", "ru": "Получено", "en": "Received"},
+    "how": {"kk": "Қалай төлеу керек", "ru": "Как оплатить", "en": "How to pay"},
+    "network": {"kk": "Желі", "ru": "Сеть", "en": "Network"},
+    "address": {"kk": "Алушы мекенжайы", "ru": "Адрес получателя", "en": "Recipient address"},
+    "memo": {"kk": "Түсініктеме (memo)", "ru": "Комментарий (memo)", "en": "Memo"},
+    "reference": {
+        "kk": "Төлем белгісі (reference)",
+        "ru": "Метка платежа (reference)",
+        "en": "Reference",
+    },
+    "mint": {"kk": "Токен (mint)", "ru": "Токен (mint)", "en": "Token (mint)"},
+    "token": {"kk": "Токен келісімшарты", "ru": "Контракт токена", "en": "Token contract"},
+    "open": {"kk": "Әмиянда ашу", "ru": "Открыть в кошельке", "en": "Open in wallet"},
+    "scan": {
+        "kk": "Әмиянмен сканерлеңіз",
+        "ru": "Отсканируйте кошельком",
+        "en": "Scan with your wallet",
+    },
+    "by_hand": {
+        "kk": "Немесе қолмен жіберіңіз",
+        "ru": "Или отправьте вручную",
+        "en": "Or send it by hand",
+    },
+    "exactly": {
+        "kk": "Дәл осы соманы осы желіде жіберіңіз және memo мәтінін қосыңыз, "
+        "әйтпесе төлем танылмайды.",
+        "ru": "Отправьте ровно эту сумму в этой сети и укажите memo, "
+        "иначе платёж не удастся узнать.",
+        "en": "Send exactly this amount on this network and include the memo, "
+        "or the payment cannot be recognised.",
+    },
+    "qr": {
+        "kk": "QR-код: {merchant} сатушысына {amount}, {network} желісі",
+        "ru": "QR-код: {amount} продавцу {merchant}, сеть {network}",
+        "en": "QR code: {amount} to {merchant} on {network}",
+    },
+    "time_left": {"kk": "Қалған уақыт", "ru": "Осталось времени", "en": "Time left"},
+    "until": {
+        "kk": "{time} дейін (Алматы уақыты)",
+        "ru": "до {time} (время Алматы)",
+        "en": "until {time} (Almaty time)",
+    },
+    "copy": {"kk": "Көшіру", "ru": "Копировать", "en": "Copy"},
+    "copied": {"kk": "Көшірілді", "ru": "Скопировано", "en": "Copied"},
+    "language": {"kk": "Тіл", "ru": "Язык", "en": "Language"},
+    "sandbox": {
+        "kk": "Сынақ ортасы: мұнда нағыз ақша жоқ.",
+        "ru": "Тестовая среда: настоящих денег здесь нет.",
+        "en": "A sandbox: no real money is here.",
+    },
+    "transaction": {"kk": "Транзакция", "ru": "Транзакция", "en": "Transaction"},
+}
+
+
+def words(language: Language) -> dict[str, str]:
+    """The words of one language."""
+    return {key: text[language] for key, text in WORDS.items()}
+
+
+def preferred(asked: str | None, accept_language: str | None) -> Language:
+    """`?lang=` if it is one of ours, else the best of `Accept-Language` (RFC 9110, 12.5.4)."""
+    for language in LANGUAGES:
+        if asked == language:
+            return language
+    wanted: list[tuple[float, int, Language]] = []
+    for place, part in enumerate((accept_language or "").split(",")[:20]):
+        tag, _, rest = part.partition(";")
+        name = tag.strip().lower().split("-")[0]
+        quality = _quality(rest)
+        wanted += [(-quality, place, one) for one in LANGUAGES if one == name and quality > 0]
+    return min(wanted)[2] if wanted else DEFAULT
+
+
+def _quality(parameter: str) -> float:
+    name, _, value = parameter.strip().partition("=")
+    try:
+        return float(value) if name == "q" else 1.0
+    except ValueError:
+        return 0.0

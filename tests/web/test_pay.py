@@ -1,0 +1,180 @@
+"""The payment page: every state has words for a buyer, and nothing else leaves."""
+
+import re
+
+import httpx2
+import pytest
+
+from sandbox.payments.jobs import expire
+from sandbox.web.texts import LANGUAGES, MESSAGES, WORDS
+from tests.payments.world import Json, World
+
+
+async def page(world: World, session: Json, **query: str) -> httpx2.Response:
+    return await world.http.get(f"/pay/{session['id']}", params=query)
+
+
+async def state(world: World, session: Json) -> Json:
+    answer: Json = (await world.http.get(f"/pay/{session['id']}/state?lang=en")).json()
+    return answer
+
+
+async def test_an_unknown_session_is_a_page_too_in_the_buyers_language(world: World) -> None:
+    answer = await world.http.get("/pay/cs_nothing?lang=ru")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+    assert MESSAGES["not_found"]["ru"] in answer.text
+
+
+async def test_the_state_of_an_unknown_session_is_a_problem(world: World) -> None:
+    answer = await world.http.get("/pay/cs_nothing/state")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_only_the_pages_own_files_are_served(world: World) -> None:
+    for name in ("pay.css", "pay.js"):
+        assert (await world.http.get(f"/pay/assets/{name}")).status_code == 200
+    for name in ("texts.py", "..%2ftexts.py", "base.html"):
+        assert (await world.http.get(f"/pay/assets/{name}")).status_code == 404
+
+
+async def test_what_a_merchant_writes_is_text_never_markup(world: World) -> None:
+    session = await world.session(description="<script>alert(1)</script>")
+    html = (await page(world, session)).text
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert(1)" in html
+
+
+async def test_no_script_or_style_stands_in_the_page_and_the_policy_forbids_it(
+    world: World,
+) -> None:
+    answer = await page(world, await world.session())
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert re.findall(r"<script(?![^>]*\ssrc=)[^>]*>", answer.text) == []
+    assert re.findall(r"\sstyle=|<style|\son\w+=", answer.text) == []
+
+
+async def test_the_page_says_how_to_pay_without_any_script(world: World) -> None:
+    session = await world.session(250_050, description="Two coffees")
+    [option] = session["options"]
+    html = (await page(world, session, lang="en")).text
+    assert "2\u00a0500,50\u00a0₸" in html
+    assert "Дүкен shop" in html
+    for text in (option["recipient"], option["memo"], option["reference"], "Two coffees"):
+        assert text in html
+    assert 'http-equiv="refresh"' in html
+    assert "<noscript>" in html
+    assert "Time left:" in html
+    assert re.search(r'id="countdown"[^>]*>15:00<', html)
+
+
+async def test_the_qr_code_has_a_text_alternative_and_the_state_is_announced(
+    world: World,
+) -> None:
+    session = await world.session(10_000)
+    html = (await page(world, session, lang="en")).text
+    assert 'role="img" aria-label="QR code: 100\u00a0₸ to Дүкен shop on Memory"' in html
+    assert re.search(r'role="status" aria-live="polite">Waiting for your payment\.', html)
+    assert "<svg" in html
+
+
+async def test_the_qr_code_is_served_alone(world: World) -> None:
+    session = await world.session()
+    answer = await world.http.get(f"/pay/{session['id']}/memory.svg")
+    assert answer.headers["content-type"] == "image/svg+xml"
+    assert answer.text.startswith('<svg xmlns="http://www.w3.org/2000/svg"')
+    assert (await world.http.get(f"/pay/{session['id']}/evm.svg")).status_code == 404
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_the_page_speaks_the_language_asked_for(world: World, language: str) -> None:
+    session = await world.session()
+    for answer in (
+        await page(world, session, lang=language),
+        await world.http.get(
+            f"/pay/{session['id']}", headers={"Accept-Language": f"fr;q=0.9, {language}-KZ;q=0.8"}
+        ),
+    ):
+        assert f'<html lang="{language}">' in answer.text
+        assert MESSAGES["waiting"][language] in answer.text  # type: ignore[index]
+        assert answer.headers["content-language"] == language
+
+
+def test_every_text_stands_in_every_language() -> None:
+    for texts in (*MESSAGES.values(), *WORDS.values()):
+        assert set(texts) == set(LANGUAGES)
+        assert all(text.strip() for text in texts.values())
+
+
+async def test_the_state_holds_no_private_field(world: World) -> None:
+    session = await world.session(description="Secret", client_reference_id="order-1")
+    await world.pay(session, 1)
+    told = await state(world, session)
+    assert set(told) == {
+        "status", "reason", "state", "message", "expires_at", "seconds_left", "left", "pending",
+    }  # fmt: skip
+    assert "order-1" not in (await page(world, session)).text
+
+
+async def test_a_part_paid_asks_for_the_rest_only(world: World) -> None:
+    session = await world.session(10_000)
+    await world.pay(session, 4_000)
+    told = await state(world, session)
+    assert (told["state"], told["left"], told["pending"]) == ("partial", "60\u00a0₸", True)
+    html = (await page(world, session, lang="en")).text
+    assert "amount=60&amp;" in html
+    assert "amount=100&amp;" not in html
+
+
+async def test_paid_at_once_and_quiet_when_final(world: World) -> None:
+    session = await world.session()
+    await world.pay(session, 10_000)
+    told = await state(world, session)
+    assert (told["status"], told["state"], told["pending"]) == ("complete", "paid", True)
+    html = (await page(world, session, lang="en")).text
+    assert "Paid. Thank you!" in html
+    assert "<svg" not in html
+    await world.finalize()
+    assert (await state(world, session))["pending"] is False
+    assert "http-equiv" not in (await page(world, session)).text
+
+
+async def test_every_other_end_has_its_own_words(world: World) -> None:
+    seen = {}
+    over = await world.session()
+    await world.pay(over, 12_000)
+    seen["overpaid"] = over
+    double = await world.session()
+    for _ in range(2):
+        await world.pay(double, 10_000)
+    seen["duplicate"] = double
+    seen["canceled"] = await world.session()
+    await world.post(f"/v1/checkout/sessions/{seen['canceled']['id']}/cancel")
+    seen["canceled_paid"] = await world.session()
+    await world.post(f"/v1/checkout/sessions/{seen['canceled_paid']['id']}/cancel")
+    await world.pay(seen["canceled_paid"], 10_000)
+    careful = await world.session(role="careful")
+    await world.pay(careful, 10_000)
+    seen["confirming"] = careful
+    seen["reverted"] = await world.session()
+    await world.pay(seen["reverted"], 10_000)
+    world.chain.reorg(1, what="drop")
+    world.chain.mine(2)
+    await world.follow()
+    seen["short"] = await world.session(expires_in_s=50)
+    await world.pay(seen["short"], 10)
+    seen["expired"] = await world.session(expires_in_s=30)
+    seen["late"] = await world.session(expires_in_s=30)
+    for key in ("overpaid", "duplicate", "canceled", "canceled_paid", "confirming", "reverted"):
+        assert (await state(world, seen[key]))["state"] == key
+    await world.wait(100)
+    # The page does not wait for the job.
+    assert (await state(world, seen["expired"]))["state"] == "expired"
+    await expire(world.database)
+    await world.pay(seen["late"], 10_000)
+    for key in ("short", "expired", "late"):
+        told = await state(world, seen[key])
+        assert (told["state"], told["message"]) == (key, MESSAGES[key]["en"])
+        assert "<svg" not in (await page(world, seen[key])).text
