@@ -15,7 +15,7 @@ from sandbox.reserve import checks
 from tests.lab.conftest import make_world
 from tests.reserve.world import World
 
-STEPS = 60
+STEPS = 150
 ALLOWED = {"deposit_exhausted", "float_refilling", "bank_reference_conflict", "invalid_request"}
 
 
@@ -29,7 +29,8 @@ class History:
 
     async def step(self) -> None:
         happenings: list[Callable[[], Awaitable[None]]] = [
-            self.deposit, self.issue, self.issue, self.grant, self.refill, self.send, self.send,
+            self.deposit, self.issue, self.issue, self.issue, self.grant, self.grant,
+            self.refill, self.refill, self.send, self.send, self.send,
             self.mine, self.mine, self.burn, self.reorg, self.lose,
         ]  # fmt: skip
         await self.random.choice(happenings)()
@@ -37,7 +38,7 @@ class History:
     async def deposit(self) -> None:
         # Few references, so that some come twice, with the same content or another.
         number = self.random.randrange(6)
-        amount = self.random.choice([1000 * (number + 1), 777])
+        amount = self.random.choice([10_000 * (number + 1), 777])
         body = {"amount_tiyn": amount, "bank_reference": f"R{number}"}
         made = await self._post("/v1/reserve/deposits", body)
         if made is not None and made not in self.deposits:
