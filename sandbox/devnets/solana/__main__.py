@@ -18,7 +18,7 @@ import uvicorn
 import uvloop
 
 from sandbox.devnets.solana import server
-from sandbox.devnets.solana.archive import ArchiveVersion
+from sandbox.devnets.solana.archive import ArchiveUnusable
 from sandbox.devnets.solana.bank import Bank, Depths
 from sandbox.devnets.solana.encode import key_text
 from sandbox.devnets.solana.journal import JournalCorrupt
@@ -92,7 +92,7 @@ def start(options: argparse.Namespace) -> tuple[Bank, tuple[socket.socket, socke
     depths = Depths(confirmed=options.confirmed_depth, finality=options.finality)
     try:
         bank = Bank.open(options.data_dir, depths, max_memory_records=options.max_memory_records)
-    except (JournalCorrupt, ArchiveVersion) as error:
+    except (JournalCorrupt, ArchiveUnusable) as error:
         remedy = f"restore {options.data_dir} from a snapshot, or choose an empty --data-dir"
         raise Refused(EXIT_DATA, f"{error}: {remedy}") from None
     return bank, sockets
@@ -153,8 +153,12 @@ def main(argv: list[str] | None = None) -> int:
     except Refused as error:
         sys.stderr.write(f"{error}\n")
         return error.code
-    with contextlib.suppress(BrokenPipeError):
+    try:
         uvloop.run(serve(options, bank, sockets))
+    except OSError as error:
+        # A slot that cannot be written must not be shown: there is nothing to go on with.
+        sys.stderr.write(f"the chain in {options.data_dir} cannot be written: {error}\n")
+        return EXIT_DATA
     return 0
 
 

@@ -36,26 +36,32 @@ create table mention (address integer, position integer, primary key (address, p
 """
 
 
-class ArchiveVersion(Exception):
-    """The file was written by another layout of this devnet."""
+class ArchiveUnusable(Exception):
+    """The file is damaged, or was written by another layout of this devnet."""
 
 
 class Archive:
     """Blocking calls, made from the event loop: each reads a few pages or writes one batch."""
 
     def __init__(self, path: Path) -> None:
-        self.is_new = not path.exists()
         self._db = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._prepare(path)
+        except sqlite3.DatabaseError as error:
+            raise ArchiveUnusable(f"{path}: {error}") from None
+
+    def _prepare(self, path: Path) -> None:
         self._db.execute("pragma synchronous = full")
         self._db.execute("pragma cache_size = -4000")
-        if self.is_new:
-            self._db.execute("begin")
+        (found,) = self._db.execute("pragma user_version").fetchone()
+        if found == 0:  # new, or a crash came before the first commit
+            self._db.execute("begin immediate")
             for statement in _SCHEMA.split(";"):
                 self._db.execute(statement)
-            self._db.execute("insert into fact values ('version', ?)", (VERSION,))
+            self._db.execute(f"pragma user_version = {VERSION}")
             self._db.execute("commit")
-        elif (found := self.fact("version")) != VERSION:
-            raise ArchiveVersion(f"{path}: layout {found!r}, this program reads {VERSION}")
+        elif found != VERSION:
+            raise ArchiveUnusable(f"{path}: layout {found}, this program reads {VERSION}")
 
     def fact(self, name: str) -> int | bytes | None:
         row = self._db.execute("select value from fact where name = ?", (name,)).fetchone()
@@ -78,40 +84,39 @@ class Archive:
                 else:
                     image = encode_account(key, account)
                     db.execute("insert or replace into account values (?, ?)", (key, image))
-            for block in blocks:
-                self._write_block(block)
+            self._write_blocks(list(blocks))
             db.execute("commit")
         except BaseException:
             db.execute("rollback")
             raise
 
-    def _write_block(self, block: Block) -> None:
+    def _write_blocks(self, blocks: list[Block]) -> None:
         db = self._db
-        db.execute(
+        db.executemany(
             "insert or replace into block values (?, ?, ?, ?, ?, ?, ?)",
-            (
-                block.slot,
-                block.parent,
-                block.height,
-                block.time,
-                block.hash,
-                block.previous,
-                block.tx_total,
-            ),
+            [(b.slot, b.parent, b.height, b.time, b.hash, b.previous, b.tx_total) for b in blocks],
         )
-        for record in block.records or ():
-            position = record.position
-            db.execute("insert or replace into record values (?, ?)", (position, record.encode()))
-            db.execute(
-                "insert or ignore into signature values (?, ?)",
-                (_prefix(record.signature), position),
-            )
+        records = [record for block in blocks for record in block.records or ()]
+        db.executemany(
+            "insert or replace into record values (?, ?)",
+            [(record.position, record.encode()) for record in records],
+        )
+        db.executemany(
+            "insert or ignore into signature values (?, ?)",
+            [(_prefix(record.signature), record.position) for record in records],
+        )
+        positions: dict[bytes, list[int]] = {}
+        for record in records:
             for key in dict.fromkeys(record.all_keys()):
-                db.execute("insert or ignore into address (key) values (?)", (key,))
-                db.execute(
-                    "insert or ignore into mention select id, ? from address where key = ?",
-                    (position, key),
-                )
+                positions.setdefault(key, []).append(record.position)
+        db.executemany(
+            "insert or ignore into address (key) values (?)", [(key,) for key in positions]
+        )
+        for key, named in positions.items():
+            (number,) = db.execute("select id from address where key = ?", (key,)).fetchone()
+            db.executemany(
+                "insert or ignore into mention values (?, ?)", [(number, p) for p in named]
+            )
 
     def accounts(self) -> Iterator[tuple[bytes, Account | None]]:
         for (image,) in self._db.execute("select image from account"):

@@ -78,7 +78,7 @@ class Bank:
     def open(
         cls, data_dir: Path, depths: Depths = Depths(), *, max_memory_records: int = 2_000
     ) -> Bank:
-        """The chain of `data_dir`, new or continued. Raises JournalCorrupt, ArchiveVersion."""
+        """The chain of `data_dir`, new or continued. Raises JournalCorrupt, ArchiveUnusable."""
         bank = cls(data_dir, depths, max_memory_records)
         if bank._archive.fact("genesis_hash") is None:
             bank._found()
@@ -155,14 +155,19 @@ class Bank:
 
     # --- slots -------------------------------------------------------------------------------
 
-    def seal(self) -> Block:
+    def advance(self, slots: int) -> None:
+        """Seal `slots` slots with one sync: nobody can look before this returns."""
+        for left in range(slots, 0, -1):
+            self.seal(sync=left == 1)
+
+    def seal(self, *, sync: bool = True) -> Block:
         """Close the open slot: journal it, sync, then show it, and open the next."""
         records, parent = self.history.open_records, self.tip
         block = self._block(self.open_slot, parent, self.open_time, records)
         images = [
             (key, self.accounts.current(key)) for key in self.accounts.keys_of(self.open_slot)
         ]
-        block.frame = self._journal.append(journal.encode_slot(block, images))
+        block.frame = self._journal.append(journal.encode_slot(block, images), sync=sync)
         self.history.open_records = []
         self._append(block)
         self._open(block.slot + 1)

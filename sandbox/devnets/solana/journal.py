@@ -110,7 +110,7 @@ def decode(payload: bytes) -> Frame:
 
 
 class Journal:
-    """The file. Every `append` is on disk when it returns."""
+    """The file. What `append` wrote is on disk when it returns, with all that came before."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -150,14 +150,15 @@ class Journal:
         os.fsync(self._fd)
         self._end = at
 
-    def append(self, payload: bytes) -> tuple[int, int]:
-        """Write one frame and sync it; gives its offset and length."""
+    def append(self, payload: bytes, *, sync: bool = True) -> tuple[int, int]:
+        """Write one frame; gives its offset and length. Synced unless the caller goes on to."""
         frame = _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
         place = (self._end, len(frame))
         written = 0
         while written < len(frame):
             written += os.pwrite(self._fd, frame[written:], self._end + written)
-        os.fdatasync(self._fd)
+        if sync:
+            os.fdatasync(self._fd)
         self._end += len(frame)
         return place
 

@@ -25,7 +25,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
-MAX_WAITING = 10_000  # notifications to a client that does not read
+MAX_WAITING_BYTES = 16 * 1024 * 1024  # notifications to a client that does not read
 _BATCH_TURN = 50  # requests of a batch between two looks at other connections
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _POLICY_VIOLATION, _TOO_SLOW = 1008, 1013
@@ -146,22 +146,31 @@ async def _reply(
 
 
 class Connection:
-    """One WebSocket: answers and notifications leave in the order they were made."""
+    """One WebSocket: answers and notifications leave in the order they were made.
 
-    def __init__(self) -> None:
+    A client that does not read is given up: its subscriptions end, and it is told when it reads.
+    """
+
+    def __init__(self, give_up: Callable[[Connection], None]) -> None:
+        self._give_up = give_up
         self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
         self._deferred: list[dict[str, Any]] = []
         self._wake = asyncio.Event()
-        self.is_too_slow = False
+        self._is_too_slow = False
 
     def push(self, message: dict[str, Any]) -> None:
         self.push_bytes(orjson.dumps(message))
 
     def push_bytes(self, message: bytes) -> None:
-        if len(self._waiting) >= MAX_WAITING:
-            self.is_too_slow = True
-        else:
-            self._waiting.append(message)
+        if self._is_too_slow:
+            return
+        self._waiting.append(message)
+        self._waiting_bytes += len(message)
+        if self._waiting_bytes > MAX_WAITING_BYTES:
+            self._is_too_slow = True
+            self._waiting.clear()
+            self._give_up(self)
         self._wake.set()
 
     def defer(self, message: dict[str, Any]) -> None:
@@ -174,12 +183,13 @@ class Connection:
             self.push(message)
 
     async def write(self, send: Send) -> None:
-        while not self.is_too_slow:
+        while not self._is_too_slow:
             while self._waiting:
-                text = self._waiting.popleft().decode()
-                await send({"type": "websocket.send", "text": text})
-            self._wake.clear()
-            if not self._waiting and not self.is_too_slow:
+                message = self._waiting.popleft()
+                self._waiting_bytes -= len(message)
+                await send({"type": "websocket.send", "text": message.decode()})
+            if not self._is_too_slow:
+                self._wake.clear()
                 await self._wake.wait()
         await send({"type": "websocket.close", "code": _TOO_SLOW, "reason": "reads too slowly"})
 
@@ -192,7 +202,7 @@ async def _websocket(
         await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
         return
     await send({"type": "websocket.accept"})
-    connection = Connection()
+    connection = Connection(hub.drop_sink)
     extra = methods_for(hub, node, connection)
     writer = asyncio.create_task(connection.write(send))
     try:

@@ -9,6 +9,7 @@ import pytest
 from solders.keypair import Keypair
 from solders.transaction import VersionedTransaction
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosedError
 
 from tests.devnets.solana import tokens
 from tests.devnets.solana.chain import SOL, Chain, move
@@ -268,13 +269,24 @@ async def test_after_a_reorg_new_slots_are_told_and_nothing_is_taken_back(
     assert [(t["slot"], t["parent"]) for t in told] == [(7, 3), (8, 7)]
 
 
-async def test_a_client_that_does_not_read_is_cut_off_and_others_are_not(chain: Chain) -> None:
-    async with connect(chain.ws, max_queue=1) as deaf, connect(chain.ws) as other:
-        for _ in range(50):
+async def test_a_client_that_does_not_read_is_given_up_and_others_are_not(chain: Chain) -> None:
+    async with connect(chain.ws, max_queue=1, compression=None) as deaf, connect(chain.ws) as other:
+        for _ in range(100):
             await deaf.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "slotSubscribe"}))
         listener = Listener(other)
-        await listener.subscribe("rootSubscribe")
+        slots = await listener.subscribe("slotSubscribe")
+        seen = 0
         for _ in range(4):
             await chain.advance(1_000)
-            await listener.drain()
-        assert (await listener.ask("getHealth"))["result"] == "ok"
+            seen += len(await listener.results(slots))
+        assert seen == 4_000
+        with pytest.raises(ConnectionClosedError) as closed:
+            await read_to_the_end(deaf)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1013
+
+
+async def read_to_the_end(ws: ClientConnection) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            await ws.recv()
