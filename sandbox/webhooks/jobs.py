@@ -8,6 +8,8 @@ import asyncio
 import re
 import secrets
 from collections import Counter
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -24,10 +26,23 @@ from sandbox.webhooks.sending import Attempt
 
 LEASE_S = 20
 SLOTS = 64
-PER_ENDPOINT = 8
+PER_ENDPOINT = 16
 _ENDPOINT_ID = re.compile(r"we_[0-9a-z]{26}")
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What one attempt makes of its delivery."""
+
+    delivery: str
+    endpoint: str
+    owner: str
+    status: str
+    attempts: int
+    wait_ms: int | None
+    attempt: Attempt
 
 
 class Courier:
@@ -45,6 +60,8 @@ class Courier:
         self._allow_loopback = allow_loopback
         self._http = http or sending.client()
         self._under_way: set[asyncio.Task[None]] = set()
+        self._outcomes: list[_Outcome] = []
+        self._writing = False
         self._per_endpoint: Counter[str] = Counter()
 
     async def step(self) -> int:
@@ -68,11 +85,7 @@ class Courier:
             parcels = await _parcels(db, [row.id for row in rows])
         for parcel in parcels:
             self._per_endpoint[parcel.endpoint] += 1
-            task = asyncio.create_task(
-                self._carry(parcel, owner), name=f"webhook {parcel.delivery}"
-            )
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            self._start(self._carry(parcel, owner))
         return len(parcels)
 
     async def drain(self) -> None:
@@ -86,6 +99,11 @@ class Courier:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
         await self._http.aclose()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     def _due(self) -> str:
         full = sorted(id_ for id_, count in self._per_endpoint.items() if count >= PER_ENDPOINT)
@@ -103,15 +121,31 @@ class Courier:
                 body_of(parcel),
                 allow_loopback=self._allow_loopback,
             )
-            async with self._database.transaction() as db:
-                await _write(db, parcel, owner, attempt)
         except Exception:
-            # The lease runs out and the row is claimed again.
-            log.exception("webhook_outcome_not_written", delivery=parcel.delivery)
+            # A bug of ours, not of the receiver: the row stays due and its lease runs out.
+            log.exception("webhook_attempt_broke", delivery=parcel.delivery)
+            return
         finally:
             self._per_endpoint[parcel.endpoint] -= 1
             if not self._per_endpoint[parcel.endpoint]:
                 del self._per_endpoint[parcel.endpoint]
+        self._outcomes.append(_outcome(parcel, owner, attempt))
+        if not self._writing:
+            self._writing = True
+            self._start(self._write())
+
+    async def _write(self) -> None:
+        """Write what came in, and what comes in meanwhile, in as few transactions as may be."""
+        try:
+            while self._outcomes:
+                outcomes, self._outcomes = self._outcomes, []
+                async with self._database.transaction() as db:
+                    await _write(db, outcomes)
+        except Exception:
+            # The leases run out and the rows are claimed again.
+            log.exception("webhook_outcomes_not_written")
+        finally:
+            self._writing = False
 
 
 def body_of(row: Any) -> bytes:
@@ -137,8 +171,7 @@ async def _parcels(db: AsyncSession, delivery_ids: list[str]) -> list[Any]:
     return list(found.all())
 
 
-async def _write(db: AsyncSession, parcel: Any, owner: str, attempt: Attempt) -> None:
-    """Write an outcome, unless the lease was lost or the delivery was canceled meanwhile."""
+def _outcome(parcel: Any, owner: str, attempt: Attempt) -> _Outcome:
     attempts = parcel.attempts + 1
     wait_ms = None
     if attempt.delivered:
@@ -148,35 +181,52 @@ async def _write(db: AsyncSession, parcel: Any, owner: str, attempt: Attempt) ->
     else:
         wait_ms = delay_ms(attempts, attempt.retry_after_s, secrets.randbelow)
         status = "exhausted" if wait_ms is None else "pending"
-    written = await db.scalar(
-        text(
-            "UPDATE webhook_delivery SET status = :status, attempts = :attempts,"
-            " last_attempt_at = sandbox_now(), last_status = :last_status,"
-            " last_error = :last_error, response_head = :head,"
-            " next_attempt_at = sandbox_now()"
-            " + CAST(:wait_ms AS bigint) * interval '1 millisecond',"
-            " lease_owner = NULL, lease_until = NULL"
-            " WHERE id = :id AND lease_owner = :owner AND status = 'pending' RETURNING endpoint"
-        ),
+    return _Outcome(parcel.delivery, parcel.endpoint, owner, status, attempts, wait_ms, attempt)
+
+
+_WRITE = text(
+    """
+    UPDATE webhook_delivery d SET status = g.status, attempts = g.attempts,
+        last_attempt_at = sandbox_now(), last_status = g.last_status, last_error = g.last_error,
+        response_head = g.head, lease_owner = NULL, lease_until = NULL,
+        next_attempt_at = sandbox_now() + g.wait_ms * interval '1 millisecond'
+    FROM unnest(
+        CAST(:ids AS text[]), CAST(:owners AS text[]), CAST(:statuses AS text[]),
+        CAST(:attempts AS int[]), CAST(:waits AS bigint[]), CAST(:answers AS int[]),
+        CAST(:errors AS text[]), CAST(:heads AS text[])
+    ) AS g (id, owner, status, attempts, wait_ms, last_status, last_error, head)
+    WHERE d.id = g.id AND d.lease_owner = g.owner AND d.status = 'pending'
+    RETURNING d.id
+    """
+)
+
+
+async def _write(db: AsyncSession, outcomes: Sequence[_Outcome]) -> None:
+    """Write outcomes, but for those whose lease was lost or that were canceled meanwhile."""
+    found = await db.execute(
+        _WRITE,
         {
-            "status": status,
-            "attempts": attempts,
-            "last_status": attempt.status,
-            "last_error": attempt.error,
-            "head": attempt.head,
-            "wait_ms": wait_ms,
-            "id": parcel.delivery,
-            "owner": owner,
+            "ids": [one.delivery for one in outcomes],
+            "owners": [one.owner for one in outcomes],
+            "statuses": [one.status for one in outcomes],
+            "attempts": [one.attempts for one in outcomes],
+            "waits": [one.wait_ms for one in outcomes],
+            "answers": [one.attempt.status for one in outcomes],
+            "errors": [one.attempt.error for one in outcomes],
+            "heads": [one.attempt.head for one in outcomes],
         },
     )
-    if written is None:
-        log.warning("webhook_lease_lost", delivery=parcel.delivery)
-    elif attempt.gone:
+    written = {row.id for row in found}
+    for one in outcomes:
+        if one.delivery not in written:
+            log.warning("webhook_lease_lost", delivery=one.delivery)
+    gone = {one.endpoint for one in outcomes if one.attempt.gone and one.delivery in written}
+    for endpoint in sorted(gone):
         await db.execute(
             text(
                 "UPDATE webhook_endpoint SET status = 'disabled', status_reason = 'gone'"
                 " WHERE id = :id AND status = 'active'"
             ),
-            {"id": parcel.endpoint},
+            {"id": endpoint},
         )
-        await service.cancel_pending(db, parcel.endpoint)
+        await service.cancel_pending(db, endpoint)
