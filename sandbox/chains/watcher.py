@@ -25,6 +25,8 @@ from sandbox.eventlog.types import NewEvent
 
 BATCH = 64
 FAILURES_TO_HALT = 3
+# A leaf has at most 65,535 bytes; `chain_inclusion` has them all.
+MAX_DROPPED_NAMED = 500
 # PostgreSQL, appendix A: serialization_failure, deadlock_detected, lock_not_available.
 _TRY_AGAIN = frozenset({"40001", "40P01", "55P03"})
 
@@ -231,12 +233,14 @@ class Watcher:
             await self._stored.mark(db, [row.hash for row in removed], "reverted")
             await self._stored.forget(db, removed[0].height, removed[-1].height)
             await self._stored.move_cursor(db, CONFIRMED, fork)
+            txs = list(dict.fromkeys(reversed(dropped)))
             event = await self._event(
                 db,
                 "chain.reorged",
                 from_height=removed[-1].height,
                 to_height=fork.height,
-                dropped_txs=list(dict.fromkeys(reversed(dropped))),
+                dropped=len(txs),
+                dropped_txs=txs[:MAX_DROPPED_NAMED],
             )
             await self._write(db, answers, [event])
         log.warning("reorg", chain=self._chain.name, to=fork.height, blocks=len(removed))

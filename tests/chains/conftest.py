@@ -1,27 +1,22 @@
 """Chains with their watcher and runner, over a real database; a real devnet for Solana."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Generic, TypeVar
 
 import pytest
-from solders.pubkey import Pubkey
 
-from contracts import token
-from sandbox.chains import solana_tx as tx
 from sandbox.chains.jobs import IntentRunner
 from sandbox.chains.memory import MemoryChain
 from sandbox.chains.port import Chain
-from sandbox.chains.solana import SolanaChain
-from sandbox.chains.solana_deploy import deploy
 from sandbox.chains.watcher import Watcher
 from sandbox.core.db import Database, Leader
-from tests.chains import solana_node
 from tests.chains.slices import Listener
-from tests.chains.suite.worlds import SolanaWorld
+from tests.chains.solana_fixtures import solana_rpc, solana_world
+
+__all__ = ["solana_rpc", "solana_world"]
 
 KINDS = ("issuance", "faucet", "refund", "burn")
 
@@ -111,23 +106,3 @@ def pay(chain: MemoryChain) -> Payer:
     """A customer with plenty of units who pays the treasury."""
     chain.endow("customer", 1_000_000)
     return lambda units: chain.pay("customer", chain.treasury, units, ("memo:cs_1",))
-
-
-@pytest.fixture(scope="session")
-def solana_rpc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One devnet for the whole run."""
-    with solana_node.running(tmp_path_factory.mktemp("solana")) as rpc:
-        yield rpc
-
-
-@pytest.fixture
-async def solana_world(
-    solana_rpc: str, database: Database, tmp_path: Path
-) -> AsyncIterator[SolanaWorld]:
-    deployment, keys = await deploy(database, solana_rpc, tmp_path / "keys", token.load())
-    chain = SolanaChain(solana_rpc, deployment, keys)
-    mint = Pubkey.from_string(deployment.config["mint"])
-    world = SolanaWorld(solana_rpc, chain, tx.Token(mint, chain.decimals))
-    yield world
-    await world.aclose()
-    await chain.aclose()

@@ -191,6 +191,7 @@ async def test_a_reorg_takes_back_newest_first_and_a_returning_payment_is_includ
         "chain": chain.name,
         "from_height": 2,
         "to_height": 0,
+        "dropped": 2,
         "dropped_txs": [first, second],
     }
     chain.mine_final()

@@ -120,6 +120,9 @@ class SolanaWorld:
             await wallet.aclose()
         await self._rpc.aclose()
 
+    def key(self, holder: str) -> Keypair:
+        return self._keys[holder]
+
     async def holder(self) -> str:
         key = Keypair()
         wallet = SolanaWallet(self._url, key)
