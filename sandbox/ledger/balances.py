@@ -102,12 +102,7 @@ ON CONFLICT DO NOTHING
 
 _CREATE_BALANCES = """
 INSERT INTO balance (account_id, posted, pending_debit, pending_credit)
-SELECT a.id, 0, 0, 0
-FROM unnest(CAST(:books AS text[]), CAST(:assets AS text[]), CAST(:codes AS text[]))
-    AS w(book, asset, code)
-JOIN account a USING (book, asset, code)
-ORDER BY a.id
-ON CONFLICT DO NOTHING
+SELECT id, 0, 0, 0 FROM unnest(CAST(:ids AS bigint[])) AS w(id) ON CONFLICT DO NOTHING
 """
 
 _LOCK = """
@@ -137,13 +132,15 @@ async def _ids(db: AsyncSession, accounts: Collection[Account]) -> dict[Account,
     return {Account(row.book, row.asset, row.code): row.id for row in result}
 
 
-async def _create(db: AsyncSession, accounts: Collection[Account]) -> None:
+async def _create(db: AsyncSession, accounts: Collection[Account]) -> dict[Account, int]:
     names: dict[str, Any] = dict(_names(accounts))
     rules = [rule_of(Account(*name)) for name in zip(*names.values(), strict=True)]
     names |= {"normals": [rule.normal for rule in rules], "floors": [rule.floor for rule in rules]}
     # Everyone inserts in the order of names; the loser of a race waits, then finds the row.
     await db.execute(text(_CREATE_ACCOUNTS), names)
-    await db.execute(text(_CREATE_BALANCES), _names(accounts))
+    ids = await _ids(db, accounts)
+    await db.execute(text(_CREATE_BALANCES), {"ids": sorted(ids.values())})
+    return ids
 
 
 async def lock(db: AsyncSession, accounts: Collection[Account]) -> dict[Account, Locked]:
@@ -157,8 +154,7 @@ async def lock(db: AsyncSession, accounts: Collection[Account]) -> dict[Account,
     ids = await _ids(db, accounts)
     missing = set(accounts) - ids.keys()
     if missing:
-        await _create(db, missing)
-        ids |= await _ids(db, missing)
+        ids |= await _create(db, missing)
     result = await db.execute(text(_LOCK), {"ids": sorted(ids.values())})
     found = {row.account_id: tuple(row)[1:] for row in result}
     return {account: Locked(id_, _balance(account, *found[id_])) for account, id_ in ids.items()}

@@ -7,7 +7,10 @@ revision = "0003_ledger"
 down_revision = "0002_eventlog"
 
 _LEGS_OBEY = """
-CREATE FUNCTION leg_rules() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION leg_rules() RETURNS trigger LANGUAGE plpgsql
+    -- The plan is kept: one made while the tables were small would read them whole ever after.
+    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
 DECLARE
     broken record;
 BEGIN
@@ -51,7 +54,9 @@ $$
 """
 
 _RESOLUTIONS_OBEY = """
-CREATE FUNCTION resolution_rules() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION resolution_rules() RETURNS trigger LANGUAGE plpgsql
+    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
 DECLARE
     broken record;
 BEGIN
