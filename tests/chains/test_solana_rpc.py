@@ -1,0 +1,95 @@
+"""The node as it should not be: silent, slow, or talking nonsense."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from sandbox.chains.port import ChainUnavailable
+from sandbox.chains.solana_rpc import Rpc, RpcRefused
+
+Serve = Callable[[bytes | None], Awaitable[str]]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """A server that answers every request with the same bytes, or with nothing at all."""
+    servers: list[asyncio.Server] = []
+    waiting: list[asyncio.Event] = []
+
+    async def start(answer: bytes | None) -> str:
+        handled = asyncio.Event()
+        waiting.append(handled)
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            if answer is not None:
+                writer.write(answer)
+                await writer.drain()
+            else:
+                await reader.read()  # until the client gives up
+            writer.close()
+            handled.set()
+
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        servers.append(server)
+        return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+    yield start
+    async with asyncio.timeout(5):
+        for handled in waiting:
+            await handled.wait()
+    for server in servers:
+        server.close()
+        await server.wait_closed()
+
+
+def http(body: bytes, status: bytes = b"200 OK") -> bytes:
+    head = b"HTTP/1.1 " + status + b"\r\nConnection: close\r\nContent-Length: "
+    return head + str(len(body)).encode() + b"\r\n\r\n" + body
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"not HTTP at all\r\n\r\n",
+        http(b"", b"502 Bad Gateway"),
+        http(b'{"jsonrpc":"2.0","id":0,"result":1}', b"429 Too Many Requests"),
+        http(b"<html>"),
+        http(b'"a string"'),
+        http(b"[]"),
+        http(b'{"jsonrpc":"2.0","id":0}'),
+        http(b'{"jsonrpc":"2.0","id":0,"error":{"code":-32005,"message":"behind"}}'),
+        http(b'{"jsonrpc":"2.0","id":0,"error":{"code":-32007,"message":"skipped"}}'),
+    ],
+)
+async def test_no_sensible_answer_means_unavailable(serve: Serve, answer: bytes) -> None:
+    rpc = Rpc(await serve(answer))
+    with pytest.raises(ChainUnavailable):
+        await rpc.call("getSlot")
+    await rpc.aclose()
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b'[{"result":1}]', b'[{"result":1},{}]'])
+async def test_a_batch_that_is_answered_in_part_is_unavailable(serve: Serve, body: bytes) -> None:
+    rpc = Rpc(await serve(http(body)))
+    with pytest.raises(ChainUnavailable):
+        await rpc.batch([("getSlot", []), ("getSlot", [])])
+    await rpc.aclose()
+
+
+async def test_silence_ends_with_the_timeout(serve: Serve) -> None:
+    rpc = Rpc(await serve(None), timeout_s=0.1)
+    with pytest.raises(ChainUnavailable):
+        await rpc.call("getSlot")
+    await rpc.aclose()
+
+
+async def test_what_the_node_understood_and_refused_is_our_mistake(serve: Serve) -> None:
+    body = b'{"jsonrpc":"2.0","id":0,"error":{"code":-32602,"message":"bad"}}'
+    rpc = Rpc(await serve(http(body)))
+    with pytest.raises(RpcRefused) as refused:
+        await rpc.call("getSlot")
+    assert refused.value.code == -32602
+    await rpc.aclose()
