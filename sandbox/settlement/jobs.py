@@ -81,6 +81,7 @@ async def cut_off(database: Database, chains: Mapping[str, Chain]) -> int:
     made = 0
     for merchant_id in waiting:
         async with database.transaction() as db:
+            await service.lock(db, merchant_id)
             again = await db.scalar(
                 text("SELECT id FROM settlement WHERE merchant = :merchant AND cut_off = :day"),
                 {"merchant": merchant_id, "day": day},

@@ -46,6 +46,14 @@ class _Sums:
         return self.gross - self.refunds
 
 
+async def lock(db: AsyncSession, merchant_id: str) -> None:
+    """Be the only one who makes a batch of this merchant, until the commit."""
+    await db.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended('settle:' || :merchant, 0))"),
+        {"merchant": merchant_id},
+    )
+
+
 async def settle(
     db: AsyncSession,
     merchant_id: str,
@@ -56,15 +64,12 @@ async def settle(
 ) -> dict[str, Any]:
     """Make a batch of everything captured and unsettled, and ask for its burns.
 
-    `retry_payout` lifts the hold of a payout that came back; without it such money is carried.
+    Of two calls at once the second waits, and then finds nothing. `retry_payout` lifts the hold
+    of a payout that came back; without it such money is carried.
     `cut_off` is the day of the cut-off that asks. The answer is the API object. Raises
     `NothingToSettle`, `PaymentCodeMissing`, `NotFound`.
     """
-    # Two calls at once: the second waits, and then finds nothing.
-    await db.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended('settle:' || :merchant, 0))"),
-        {"merchant": merchant_id},
-    )
+    await lock(db, merchant_id)
     merchant = await parties.merchant(db, merchant_id)
     _check_codes(merchant)
     at = await clock.now(db)

@@ -89,7 +89,7 @@ class Play:
         await self.random.choice(steps)()
 
 
-@pytest.mark.parametrize("seed", (1, 3, 9))
+@pytest.mark.parametrize("seed", [1, 3, 9])
 async def test_after_every_step_every_tiyn_is_explained(town: Town, seed: int) -> None:
     await jobs.cut_off(town.database, town.world.chains)
     play = Play(town, seed)
