@@ -21,7 +21,10 @@ OPEN_STATES = frozenset({"waiting", "confirming", "partial", "reverted"})
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to pay: its link, its QR code as SVG, its details to send by hand."""
+    """One way to pay: its link, its QR code as SVG, its details to send by hand.
+
+    `amount` is written as wallets want it typed.
+    """
 
     chain: str
     network: str
@@ -109,7 +112,8 @@ def _way(
 ) -> Way:
     chain = option["chain"]
     network = NETWORKS.get(chain, chain.capitalize())
-    url = with_amount(option["url"], units_from_tiyn(left, decimals), decimals)
+    units = units_from_tiyn(left, decimals)
+    url = with_amount(option["url"], units, decimals)
     alternative = WORDS["qr"][language].format(
         amount=format_tenge(left), merchant=merchant, network=network
     )
@@ -118,4 +122,12 @@ def _way(
         for name in DETAILS
         if name in option
     ]
-    return Way(chain, network, url, qr_svg(url), alternative, format_tenge(left), details)
+    return Way(
+        chain,
+        network,
+        url,
+        qr_svg(url),
+        alternative,
+        f"{format_units(units, decimals)} KZTE",
+        details,
+    )

@@ -124,7 +124,7 @@ WORDS: dict[str, dict[Language, str]] = {
         "ru": "до {time} (время Алматы)",
         "en": "until {time} (Almaty time)",
     },
-    "copy": {"kk": "Көшіру", "ru": "Копировать", "en": "Copy"},
+    "copy_it": {"kk": "Көшіру", "ru": "Копировать", "en": "Copy"},
     "copied": {"kk": "Көшірілді", "ru": "Скопировано", "en": "Copied"},
     "language": {"kk": "Тіл", "ru": "Язык", "en": "Language"},
     "sandbox": {

@@ -1,5 +1,6 @@
 """`/v1/refunds`: what is refused, what is reserved, how it ends."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -149,3 +150,11 @@ async def test_a_repeated_request_refunds_once(world: World) -> None:
     ]
     assert answers[0].json() == answers[1].json()
     assert len((await world.get(PATH)).json()["data"]) == 1
+
+
+async def test_refunds_asked_for_at_once_never_exceed_the_payment(world: World) -> None:
+    payment = await captured(world)
+    answers = await asyncio.gather(*(world.post(PATH, ask(payment, 2_000)) for _ in range(6)))
+    assert sorted(answer.status_code for answer in answers) == [201] * 3 + [409] * 3
+    await world.carry_out()
+    assert await world.posted(accounts.merchant("memory", "mch_shop")) == 0

@@ -68,6 +68,8 @@ async def test_the_page_says_how_to_pay_without_any_script(world: World) -> None
     assert "<noscript>" in html
     assert "Time left:" in html
     assert re.search(r'id="countdown"[^>]*>15:00<', html)
+    assert "<code>2500.5 KZTE</code>" in html
+    assert 'data-copy="Copy" data-copied="Copied"' in html
 
 
 async def test_the_qr_code_has_a_text_alternative_and_the_state_is_announced(
