@@ -1,6 +1,7 @@
 """Background work: reading the bank's messages, and the daily cut-off."""
 
 from collections.abc import Mapping
+from datetime import date
 
 import structlog
 from sqlalchemy import text
@@ -72,28 +73,24 @@ async def cut_off(database: Database, chains: Mapping[str, Chain]) -> int:
     """Settle every merchant with something to settle once for the newest cut-off; how many.
 
     When the clock jumped over several cut-offs, the newest takes all. A new sandbox begins with
-    the one before its start as done. May be called at any time, by any number of workers.
+    the one before its start as done. May be called at any time, by any number of workers. What
+    fails for one merchant is raised when all the others are through, and tried again then.
     """
     async with database.transaction() as db:
         day = calendar.last_cut_off(await clock.now(db))
         last = await db.scalar(text("SELECT max(day) FROM settlement_cut_off"))
         waiting = await _waiting(db) if last is not None and last < day else []
     made = 0
+    failure: Exception | None = None
     for merchant_id in waiting:
-        async with database.transaction() as db:
-            await service.lock(db, merchant_id)
-            again = await db.scalar(
-                text("SELECT id FROM settlement WHERE merchant = :merchant AND cut_off = :day"),
-                {"merchant": merchant_id, "day": day},
-            )
-            if again is not None:
-                continue
-            try:
-                async with db.begin_nested():
-                    await service.settle(db, merchant_id, chains, retry_payout=False, cut_off=day)
-                made += 1
-            except (NothingToSettle, PaymentCodeMissing) as refusal:
-                log.warning("no batch at the cut-off", merchant=merchant_id, code=refusal.code)
+        try:
+            made += await _settle_once(database, merchant_id, chains, day)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
     if last is None or last < day:
         async with database.transaction() as db:
             await db.execute(
@@ -104,3 +101,23 @@ async def cut_off(database: Database, chains: Mapping[str, Chain]) -> int:
                 {"day": day},
             )
     return made
+
+
+async def _settle_once(
+    database: Database, merchant_id: str, chains: Mapping[str, Chain], day: date
+) -> bool:
+    """The merchant's batch for the cut-off of `day`; false when there is none, or one already."""
+    async with database.transaction() as db:
+        await service.lock(db, merchant_id)
+        known = select(Settlement.id).where(
+            col(Settlement.merchant) == merchant_id, col(Settlement.cut_off) == day
+        )
+        if (await db.exec(known)).one_or_none() is not None:
+            return False
+        try:
+            async with db.begin_nested():
+                await service.settle(db, merchant_id, chains, retry_payout=False, cut_off=day)
+        except (NothingToSettle, PaymentCodeMissing) as refusal:
+            log.warning("no batch at the cut-off", merchant=merchant_id, code=refusal.code)
+            return False
+        return True

@@ -2,7 +2,9 @@
 
 import asyncio
 
+import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from sandbox.settlement import jobs
 from sandbox.settlement.objects import LINES_IN_AN_EVENT
@@ -219,3 +221,20 @@ class TestCutOff:
         (made,) = (await town.get("/v1/settlements", "other"))["data"]
         assert made["merchant"] == other
         assert await jobs.cut_off(town.database, town.world.chains) == 0
+
+    async def test_an_error_with_one_merchant_is_raised_after_the_others_are_settled(
+        self, town: Town
+    ) -> None:
+        await jobs.cut_off(town.database, town.world.chains)
+        await town.merchant("other", OTHER_IBAN)
+        broken = await town.pay(6000)
+        await town.pay(4000, "other")
+        await town.as_owner(f"UPDATE payment SET fee_tiyn = 7000 WHERE id = '{broken}'")
+        await town.set_clock("2026-11-19T18:00")
+        for _ in range(2):
+            with pytest.raises(IntegrityError, match="ck_settlement_line_amounts"):
+                await jobs.cut_off(town.database, town.world.chains)
+        assert len((await town.get("/v1/settlements", "other"))["data"]) == 1
+        await town.as_owner(f"UPDATE payment SET fee_tiyn = 60 WHERE id = '{broken}'")
+        assert await jobs.cut_off(town.database, town.world.chains) == 1
+        assert len((await town.get("/v1/settlements"))["data"]) == 1
