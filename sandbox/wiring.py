@@ -14,6 +14,7 @@ from fastapi import APIRouter
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts import token
+from sandbox.audit import routes as audit_routes
 from sandbox.bank import routes as bank_routes
 from sandbox.bank import service as bank
 from sandbox.bank import simulator
@@ -24,31 +25,47 @@ from sandbox.chains.port import Chain
 from sandbox.chains.solana import SolanaChain
 from sandbox.chains.watcher import Watcher
 from sandbox.chains.watching import BlockHandler, IntentHandler
+from sandbox.core.checks import Check, CheckFunction
 from sandbox.core.db import Database
 from sandbox.core.errors import SandboxError
 from sandbox.core.settings import Settings
+from sandbox.eventlog import checks as log_checks
 from sandbox.eventlog import keys as log_keys
 from sandbox.eventlog import routes as log_routes
 from sandbox.eventlog import sequencer
+from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.feed import Feed
 from sandbox.eventlog.keys import LogKey
 from sandbox.eventlog.types import NewEvent
+from sandbox.lab import faucet, floats
+from sandbox.lab import jobs as lab_jobs
+from sandbox.lab import routes as lab_routes
+from sandbox.lab import timers as lab_timers
+from sandbox.ledger import checks as ledger_checks
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
 from sandbox.parties import routes as parties_routes
 from sandbox.parties import seed as parties_seed
 from sandbox.parties import service as parties
+from sandbox.payments import checks as payments_checks
 from sandbox.payments import jobs as payments_jobs
 from sandbox.payments import routes as payments_routes
 from sandbox.payments import service as payments
 from sandbox.payments.handlers import PaymentsHandler
+from sandbox.reserve import checks as reserve_checks
 from sandbox.reserve import jobs as reserve_jobs
 from sandbox.reserve import routes as reserve_routes
 from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
+from sandbox.settlement import checks as settlement_checks
 from sandbox.settlement import jobs as settlement_jobs
 from sandbox.settlement import routes as settlement_routes
 from sandbox.settlement import service as settlement
 from sandbox.settlement.burns import Burns
+from sandbox.web import routes as web_routes
+from sandbox.webhooks import fanout
+from sandbox.webhooks import routes as webhooks_routes
+from sandbox.webhooks import service as webhooks
+from sandbox.webhooks.jobs import Courier
 
 ROUTERS: Sequence[APIRouter] = (
     payments_routes.router,
@@ -57,9 +74,11 @@ ROUTERS: Sequence[APIRouter] = (
     bank_routes.router,
     parties_routes.router,
     log_routes.router,
+    webhooks_routes.router,
+    lab_routes.router,
+    audit_routes.router,
+    web_routes.router,
 )
-
-Probe = Callable[[AsyncSession], Awaitable[list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +97,9 @@ class World:
     settings: Settings
     database: Database
     chains: Mapping[str, Chain]
-    log_key: LogKey
+    log_vkey: str
+    log_key: LogKey | None
+    courier: Courier
     owner: str
 
 
@@ -89,9 +110,12 @@ async def open_world(settings: Settings, *, signing: bool) -> AsyncIterator[Worl
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.dispose)
         opened = await _open_chains(settings, database, stack, signing=signing)
-        log_key = log_keys.load_or_create(settings.keys_dir, settings.log_origin)
+        log_key = log_keys.load(settings.keys_dir, settings.log_origin) if signing else None
+        log_vkey = log_keys.load_vkey(settings.keys_dir, settings.log_origin)
         owner = f"{os.getpid()}-{secrets.token_hex(4)}"
-        yield World(settings, database, opened, log_key, owner)
+        courier = Courier(database, owner, allow_loopback=settings.webhook_allow_loopback)
+        stack.push_async_callback(courier.close)
+        yield World(settings, database, opened, log_vkey, log_key, courier, owner)
 
 
 async def _open_chains(
@@ -150,16 +174,23 @@ def loops(world: World) -> list[Loop]:
         "issuance": IssuanceHandler(),
         "refund": payments_handler,
         "burn": Burns(),
+        "faucet": faucet.FaucetHandler(),
     }
     runner = IntentRunner(database, opened, intent_handlers, record, world.owner)
+    sequencing = database.leader("sequence", world.owner)
+    assert world.log_key is not None, "only a world opened for signing has loops"
     made = [
         Loop("intents", runner.step, 0.1),
-        Loop("sequence", _sequence(world), 0.05),
+        Loop("sequence", _counted(sequencer.turn, database, sequencing, world.log_key), 0.05),
         Loop("expire", _counted(payments_jobs.expire, database), 1.0),
         Loop("bank", _counted(simulator.step, database), 0.2),
         Loop("bank-messages", _counted(settlement_jobs.step, database), 0.2),
         Loop("cut-off", _counted(settlement_jobs.cut_off, database, opened), 1.0),
         Loop("reserve", _counted(reserve_jobs.halt_if_short, database), 1.0),
+        Loop("float", _counted(lab_jobs.refill_float, database, opened), 0.2),
+        Loop("clocks", _counted(lab_jobs.sync_clocks, database, opened, {}), 0.5),
+        Loop("webhooks", _counted(fanout.step, database), 0.1),
+        Loop("deliveries", _counted(world.courier.step), 0.1),
     ]
     for name, chain in opened.items():
         leader = database.leader(f"watch:{name}", world.owner)
@@ -171,17 +202,6 @@ def loops(world: World) -> list[Loop]:
 def _counted(job: Callable[..., Awaitable[int]], *arguments: Any) -> Callable[[], Awaitable[bool]]:
     async def step() -> bool:
         return bool(await job(*arguments))
-
-    return step
-
-
-def _sequence(world: World) -> Callable[[], Awaitable[bool]]:
-    leader = world.database.leader("sequence", world.owner)
-
-    async def step() -> bool:
-        if not await leader.acquire():
-            return False
-        return bool(await sequencer.step(world.database, leader, world.log_key))
 
     return step
 
@@ -199,27 +219,58 @@ def app_state(world: World) -> dict[str, Any]:
         "key_lookup": parties.find_key,
         "iban_lookup": iban_of,
         "feed": Feed(world.database),
-        "busy_probes": busy_probes(world),
+        "webhook_allow_loopback": world.settings.webhook_allow_loopback,
+        "busy_probes": [payments.busy, settlement.busy, bank.busy, eventlog.busy, webhooks.busy],
+        "timers": lab_timers.ALL,
+        "audit_checks": audit_checks(world),
         "readiness": lambda: not_ready(world),
     }
 
 
-def busy_probes(world: World) -> list[Probe]:
-    """What `quiesce` asks: each says in words what it still waits for."""
+def audit_checks(world: World) -> list[CheckFunction]:
+    """Every invariant of DESIGN 5, each checked in a transaction of its own."""
+    database, opened = world.database, world.chains
 
-    async def on_chain(db: AsyncSession) -> list[str]:
-        heads = {name: await chain.heads() for name, chain in world.chains.items()}
-        return await chains.busy(db, heads)
+    def alone(check: Callable[..., Awaitable[list[Check]]], *arguments: Any) -> CheckFunction:
+        async def run() -> list[Check]:
+            async with database.transaction() as db:
+                return await check(db, *arguments)
 
-    return [on_chain, payments.busy, settlement.busy, bank.busy]
+        run.__name__ = check.__name__
+        return run
+
+    async def supply_matches() -> list[Check]:
+        return await reserve_checks.supply_matches(database, opened)
+
+    async def places_match() -> list[Check]:
+        return await payments_checks.places_match(database, opened)
+
+    return [
+        supply_matches,
+        places_match,
+        alone(reserve_checks.reserve_covers),
+        alone(ledger_checks.entries_balance),
+        alone(ledger_checks.balances_are_sums),
+        alone(reserve_checks.statements_match),
+        alone(settlement_checks.batches_add_up),
+        alone(log_checks.i8_log, world.log_vkey),
+        alone(ledger_checks.entries_are_told),
+        alone(ledger_checks.funds_stay_apart),
+    ]
 
 
 async def not_ready(world: World) -> list[str]:
-    """The names of the parts that do not answer yet."""
+    """The names of the parts that do not answer yet; the float comes last in a new world."""
     missing = []
     for name, chain in world.chains.items():
         try:
             await chain.heads()
         except SandboxError:
             missing.append(name)
+    try:
+        async with world.database.transaction() as db:
+            if not await floats.are_ready(db, world.chains):
+                missing.append("float")
+    except SandboxError:
+        missing.append("database")
     return missing

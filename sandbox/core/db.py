@@ -43,6 +43,8 @@ class Database:
             max_overflow=pool_size,
             json_serializer=_dumps,
             json_deserializer=orjson.loads,
+            # Parameters hold secrets, and an error's text ends up in the log.
+            hide_parameters=True,
         )
         self._leaders: list[Leader] = []
 

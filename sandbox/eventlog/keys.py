@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sandbox.eventlog.note import Signer
 
 FILE_NAME = "log.ed25519"
+PUBLIC_FILE_NAME = "log.vkey"
+FIRST_EPOCH = 1
 _SEED_SIZE = 32
 
 
@@ -38,11 +40,37 @@ class LogKey:
 def load_or_create(keys_dir: Path, origin: str) -> LogKey:
     """Read the key from `keys_dir`, or make one there (0600, in a folder of 0700).
 
-    Raises `BadKeyFile`; never replaces a file that is there.
+    Its public half is written beside it, for processes that verify but never sign. Raises
+    `BadKeyFile`; never replaces a file that is there.
     """
+    if not (keys_dir / FILE_NAME).exists():
+        _create(keys_dir / FILE_NAME)
+    key = load(keys_dir, origin)
+    (keys_dir / PUBLIC_FILE_NAME).write_text(key.vkey(FIRST_EPOCH) + "\n")
+    (keys_dir / PUBLIC_FILE_NAME).chmod(0o600)
+    return key
+
+
+def load_vkey(keys_dir: Path, origin: str) -> str:
+    """The verifier key of the first epoch; later ones differ in their name only.
+
+    Raises `BadKeyFile`.
+    """
+    path = keys_dir / PUBLIC_FILE_NAME
+    try:
+        vkey = path.read_text().strip()
+    except FileNotFoundError:
+        raise BadKeyFile(f"{path} is missing: start the sandbox once to make it") from None
+    if not vkey.startswith(f"{origin}/e{FIRST_EPOCH}+"):
+        raise BadKeyFile(f"{path} is not a key of the log {origin}")
+    return vkey
+
+
+def load(keys_dir: Path, origin: str) -> LogKey:
+    """Read the key from `keys_dir`. Raises `BadKeyFile`."""
     path = keys_dir / FILE_NAME
     if not path.exists():
-        _create(path)
+        raise BadKeyFile(f"{path} is missing: start the sandbox once to make it")
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
         raise BadKeyFile(f"{path} is readable by others ({mode:o}); run: chmod 600 {path}")

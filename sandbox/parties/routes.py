@@ -2,13 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 from sqlmodel import col, select
 
 from sandbox.core.db import SessionDep
 from sandbox.core.errors import NotFound
-from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing
+from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing, show_once
 from sandbox.core.http.roles import Role
 from sandbox.core.money import BPS_PER_WHOLE
 from sandbox.parties import service
@@ -88,8 +88,11 @@ async def get_merchant(merchant_id: str, db: SessionDep, caller: PrincipalDep) -
 
 
 @router.post("/v1/api_keys", status_code=201)
-async def create_key(body: ApiKeyIn, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+async def create_key(
+    body: ApiKeyIn, request: Request, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
     """A new key. The answer is the only place where its text (`key`) ever stands."""
+    show_once(request, "key")
     if body.role not in _GRANTS.get(caller.role, ()):
         raise RoleNotGrantable(body.role)
     party = await _party(body, db, caller.merchant)

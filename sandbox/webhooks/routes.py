@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlmodel import col, select
 
 from sandbox.core.db import SessionDep
-from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing
+from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing, show_once
 from sandbox.webhooks import service
 from sandbox.webhooks.egress import MAX_URL_LENGTH
 from sandbox.webhooks.models import WebhookEndpoint
@@ -34,6 +34,7 @@ async def create_endpoint(
     body: EndpointIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
     """A new endpoint. Its `secret` is shown here and never again."""
+    show_once(request, "secret")
     row = await service.create_endpoint(
         db,
         caller.party,

@@ -1,7 +1,7 @@
 """The HTTP kit: who may call what, idempotency, lists, problem details, request ids."""
 
 from sandbox.core.http.auth import KeyLookup, KeyRecord, Principal, PrincipalDep
-from sandbox.core.http.idempotency import IdempotentRoute
+from sandbox.core.http.idempotency import IdempotentRoute, show_once
 from sandbox.core.http.paging import Page, PageDep, listing
 from sandbox.core.http.problems import install, problem
 from sandbox.core.http.request_id import RequestIdMiddleware
@@ -18,4 +18,5 @@ __all__ = [
     "install",
     "listing",
     "problem",
+    "show_once",
 ]

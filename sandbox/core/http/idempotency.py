@@ -117,6 +117,18 @@ async def _stored(db: AsyncSession, tenant: str, path: str, key: str) -> Any:
     return row
 
 
+def show_once(request: Request, *fields: str) -> None:
+    """Keep these members of the answer out of the stored copy: a repeat shows null instead."""
+    request.state.shown_once = fields
+
+
+def _without_secrets(request: Request, body: bytes) -> bytes:
+    fields: tuple[str, ...] = getattr(request.state, "shown_once", ())
+    if not fields:
+        return body
+    return orjson.dumps({**orjson.loads(body), **dict.fromkeys(fields)})
+
+
 class IdempotentRoute(APIRoute):
     """A route whose POST answers once per key. Use as `route_class` of a slice's router."""
 
@@ -174,7 +186,7 @@ class IdempotentRoute(APIRoute):
                 "key": key,
                 "fingerprint": print_,
                 "status": response.status_code,
-                "body": bytes(response.body),
+                "body": _without_secrets(request, bytes(response.body)),
                 "request_id": getattr(request.state, "request_id", ""),
             },
         )
