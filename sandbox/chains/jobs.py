@@ -161,13 +161,12 @@ class IntentRunner:
         open_ = await self._open_attempts([intent.id for intent in intents])
         again: dict[str, Signed] = {}
         expired: list[_Claimed] = []
-        for intent in intents:
-            attempt = open_.get(intent.id)
-            if attempt is None:
-                continue  # resolved since it was claimed
-            outcome = await chain.outcome(attempt)
+        # Those that were resolved since they were claimed have no open attempt.
+        intents = [intent for intent in intents if intent.id in open_]
+        outcomes = await asyncio.gather(*(chain.outcome(open_[i.id]) for i in intents))
+        for intent, outcome in zip(intents, outcomes, strict=True):
             if outcome is Outcome.unknown:
-                again[intent.id] = attempt
+                again[intent.id] = open_[intent.id]
             elif outcome is Outcome.not_done:
                 expired.append(intent)
         if expired:

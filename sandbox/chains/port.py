@@ -70,7 +70,7 @@ class Transfer:
 
     mint: `source` is empty. burn: `destination` is empty. `ordinal` counts the token movements
     of its transaction from 0. `keys` are what a payer may have put in to be recognised, best
-    first: `ref:<reference>`, `memo:<text>`, `addr:<deposit address>`.
+    first: `ref:<reference>`, `memo:<text>` (never with NUL), `addr:<deposit address>`.
     """
 
     tx: str

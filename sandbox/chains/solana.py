@@ -29,13 +29,21 @@ from sandbox.chains.port import (
 from sandbox.chains.service import Deployment
 from sandbox.chains.solana_blocks import Watched, block_id, parse_block
 from sandbox.chains.solana_keys import SolanaKeys
-from sandbox.chains.solana_rpc import INVALID_PARAMS, METHOD_NOT_FOUND, Rpc, RpcRefused
+from sandbox.chains.solana_rpc import (
+    INVALID_PARAMS,
+    MAX_BATCH,
+    METHOD_NOT_FOUND,
+    Call,
+    Rpc,
+    RpcRefused,
+)
 from sandbox.chains.solana_state import is_account_frozen, is_mint_paused, token_amount
 from sandbox.core.money import format_units
 
 GAS_LAMPORTS = tx.LAMPORTS_PER_SOL
 # Many intents that are due at once share a blockhash; an old one would shorten their life.
 BLOCKHASH_REUSE_S = 0.2
+FULL_BLOCKS_PER_REQUEST = 16
 _CONFIRMED: dict[str, Any] = {"commitment": "confirmed"}
 _FINAL: dict[str, Any] = {"commitment": "finalized"}
 
@@ -209,7 +217,10 @@ class SolanaChain:
             "rewards": False,
             "maxSupportedTransactionVersion": 0,
         }
-        bodies = await self._rpc.batch([("getBlock", [slot, options]) for slot in slots])
+        # Full blocks of a busy chain are megabytes.
+        size = MAX_BATCH if details == "none" else FULL_BLOCKS_PER_REQUEST
+        calls: list[Call] = [("getBlock", [slot, options]) for slot in slots]
+        bodies = await self._rpc.batch(calls, size=size)
         return slots, bodies
 
     async def _figure(self, method: str, params: list[Any], read: Callable[[Any], int]) -> AtHeight:

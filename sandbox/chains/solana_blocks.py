@@ -104,8 +104,9 @@ class _Transaction:
         return self.opened.get(account, ("", ""))[0]
 
     def memos(self) -> tuple[str, ...]:
-        texts = [i.data.decode(errors="replace") for i in self.outer if i.program in _MEMOS]
-        return tuple(f"memo:{text}" for text in dict.fromkeys(texts))
+        """As text that can be stored: PostgreSQL takes no NUL, and anybody may send one."""
+        found = [i.data.decode(errors="replace") for i in self.outer if i.program in _MEMOS]
+        return tuple(f"memo:{text}" for text in dict.fromkeys(_without_nul(t) for t in found))
 
 
 def parse_block(slot: int, body: Mapping[str, Any], watched: Watched) -> Block:
@@ -148,6 +149,10 @@ def base58_decode(text: str) -> bytes:
         value = value * 58 + _DIGIT[char]
     zeros = len(text) - len(text.lstrip("1"))
     return bytes(zeros) + value.to_bytes((value.bit_length() + 7) // 8, "big")
+
+
+def _without_nul(text: str) -> str:
+    return text.replace("\0", "\ufffd")
 
 
 def _programs(signed: VersionedTransaction) -> list[str]:

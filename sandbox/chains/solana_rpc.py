@@ -46,11 +46,11 @@ class Rpc:
         answer = await self._post(_request(0, method, params))
         return self._result(method, answer)
 
-    async def batch(self, calls: Sequence[Call]) -> list[Any]:
-        """Many calls in few requests; the results in the order of `calls`."""
+    async def batch(self, calls: Sequence[Call], *, size: int = MAX_BATCH) -> list[Any]:
+        """Many calls in requests of `size`; the results in the order of `calls`."""
         results: list[Any] = []
-        for first in range(0, len(calls), MAX_BATCH):
-            part = calls[first : first + MAX_BATCH]
+        for first in range(0, len(calls), size):
+            part = calls[first : first + size]
             body = [_request(n, method, params) for n, (method, params) in enumerate(part)]
             answers = await self._post(body)
             if not isinstance(answers, list) or len(answers) != len(part):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionInTime
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.chains.models import ChainBlock, ChainDeployment
@@ -27,8 +28,9 @@ BATCH = 64
 FAILURES_TO_HALT = 3
 # A leaf has at most 65,535 bytes; `chain_inclusion` has them all.
 MAX_DROPPED_NAMED = 500
-# PostgreSQL, appendix A: serialization_failure, deadlock_detected, lock_not_available.
-_TRY_AGAIN = frozenset({"40001", "40P01", "55P03"})
+# PostgreSQL, appendix A: serialization_failure, deadlock_detected, lock_not_available,
+# query_canceled; classes 08 (connection) and 53 (resources), 57P0x (shutdown, starting up).
+_TRY_AGAIN = ("40001", "40P01", "55P03", "57014", "08", "53", "57P0")
 
 log = structlog.get_logger(__name__)
 _B = TypeVar("_B")
@@ -300,10 +302,12 @@ class Watcher:
 
 def is_passing(error: BaseException) -> bool:
     """Whether the same step may simply be tried again: nothing of our own went wrong."""
-    if isinstance(error, DBAPIError):
-        return getattr(error.orig, "sqlstate", None) in _TRY_AGAIN or is_disconnect(error)
+    # Connecting raises the driver's own errors, everything later SQLAlchemy's.
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if (getattr(cause, "sqlstate", None) or "").startswith(_TRY_AGAIN) or is_disconnect(error):
+        return True
     return isinstance(
-        error, ChainUnavailable | DatabaseUnavailable | LostLead | ConnectionError | TimeoutError
+        error, ChainUnavailable | DatabaseUnavailable | LostLead | NoConnectionInTime | OSError
     )
 
 

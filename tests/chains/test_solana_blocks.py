@@ -122,14 +122,14 @@ def test_references_come_first_then_memos_of_both_versions_whole() -> None:
     )
 
 
-def test_a_memo_that_is_no_text_does_not_stop_the_watcher() -> None:
+def test_a_memo_that_cannot_be_stored_does_not_stop_the_watcher() -> None:
     tx = Tx(
         KEYS,
-        [(MEMO_V1, [], b"\xff\xfe"), transfer(HOLDERS[0], TREASURY, 5)],
+        [(MEMO_V1, [], b"\xff\xfe\0"), transfer(HOLDERS[0], TREASURY, 5)],
         tokens=[held(HOLDERS[0], 9, 4), held(TREASURY, 0, 5)],
     )
     [found] = parsed(tx)
-    assert found.keys == ("memo:\ufffd\ufffd",)
+    assert found.keys == ("memo:\ufffd\ufffd\ufffd",)
 
 
 def test_two_payments_in_one_transaction_have_their_own_references_and_ordinals() -> None:

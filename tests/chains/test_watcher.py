@@ -92,6 +92,28 @@ async def test_a_node_that_does_not_answer_is_asked_again_without_count(
     assert len(follower.listener.transfers("block")) == 1
 
 
+async def test_a_database_that_drops_its_connections_halts_nothing(
+    follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer, owner_url: str
+) -> None:
+    await follower.follow()
+    tx = pay(100)
+    chain.mine()
+    owner = Database(owner_url)
+    for _ in range(4):
+        async with owner.transaction() as db:
+            await db.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+        await follower.watcher.step()
+    await owner.dispose()
+    await follower.follow()
+    assert follower.listener.events == []
+    assert follower.listener.transfers("block") == [(tx, 1, 100)]
+
+
 async def test_a_final_block_that_leaves_the_chain_halts_it(
     follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer
 ) -> None:
