@@ -51,7 +51,12 @@ class Running:
 
     def __init__(self, endpoints: JsonObject) -> None:
         self.endpoints = endpoints
-        self._http = httpx2.Client(base_url=endpoints["api"], timeout=60)
+        # Longer than the audit's patience with a chain that does not answer.
+        self._http = httpx2.Client(base_url=endpoints["api"], timeout=90)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
 
     @classmethod
     def of(cls, data_dir: Path) -> Self:

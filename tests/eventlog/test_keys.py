@@ -28,7 +28,9 @@ def test_the_key_is_made_once_private_and_read_again(tmp_path: Path) -> None:
     assert first.vkey(1) == again.vkey(1)
     path = tmp_path / "keys" / keys.FILE_NAME
     assert path.stat().st_mode & 0o777 == 0o600
-    assert [file.name for file in path.parent.iterdir()] == [keys.FILE_NAME]
+    names = {file.name for file in path.parent.iterdir()}
+    assert names == {keys.FILE_NAME, keys.PUBLIC_FILE_NAME}
+    assert keys.load_vkey(tmp_path / "keys", "log.example") == first.vkey(1)
 
 
 def test_every_epoch_signs_under_its_own_name_with_the_same_key(tmp_path: Path) -> None:

@@ -24,23 +24,28 @@ class Stack:
 
     def up(self) -> Running:
         """Start it and wait until it is ready."""
-        self.process = subprocess.Popen(
-            [
-                *(*SANDBOX, "up", "--json", "--data-dir", str(self.data_dir)),
-                *("--port", "0", "--solana-port", "0", "--slot-ms", str(self.slot_ms)),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=(self.data_dir.parent / "up.log").open("a"),
-            text=True,
-        )
+        said = self.data_dir.parent / "up.log"
+        with said.open("a") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(*SANDBOX, "up", "--json", "--data-dir", str(self.data_dir)),
+                    *("--port", "0", "--solana-port", "0", "--slot-ms", str(self.slot_ms)),
+                ],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, (self.data_dir.parent / "up.log").read_text()[-4000:]
+        with self.process.stdout as answers:
+            line = answers.readline()
+        assert line, said.read_text()[-4000:]
         self.running = Running(json.loads(line))
         return self.running
 
     def down(self) -> None:
         """Ctrl-C."""
+        if self.running is not None:
+            self.running.close()
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             assert self.process.wait(30) == 0
