@@ -170,7 +170,7 @@ async def batches_add_up(db: AsyncSession) -> list[Check]:
             faults.append(f"{row.merchant}: 2040 holds {row.held}, batches explain {row.expected}")
     left = sum(row.opening + row.gross - row.fees - row.refunds for row in batches)
     right = sum(row.paid + row.carried for row in batches)
-    detail = f"{len(batches)} batches: opening + gross - fees - refunds = paid + carried"
+    detail = f"opening + gross - fees - refunds = paid + carried, batches: {len(batches)}"
     if faults:
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         detail = "; ".join(faults[:SHOWN]) + more
