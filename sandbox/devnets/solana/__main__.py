@@ -137,8 +137,9 @@ async def serve(
     serving = asyncio.create_task(web.serve(sockets=list(sockets)))
     while not web.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event
         await asyncio.sleep(0.001)
-    sys.stdout.write(json.dumps(ready) + "\n")
-    sys.stdout.flush()
+    if web.started:
+        sys.stdout.write(json.dumps(ready) + "\n")
+        sys.stdout.flush()
     await serving
     making.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -157,6 +157,7 @@ class Bank:
 
     def advance(self, slots: int) -> None:
         """Seal `slots` slots with one sync: nobody can look before this returns."""
+        self.refresh_time()
         for left in range(slots, 0, -1):
             self.seal(sync=left == 1)
 

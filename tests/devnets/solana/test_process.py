@@ -67,7 +67,7 @@ async def test_slots_come_at_their_rate_also_when_empty(tmp_path: Path) -> None:
         await asyncio.sleep(1)
         made = await chain.call("getSlot", processed) - first
         most = (time.monotonic() - at) / 0.05 + 1
-        assert most / 2 < made <= most
+        assert most / 4 < made <= most
         # As fast as it can, then back to a pace.
         await chain.call("sandbox_setSlotMs", {"slotMs": 0})
         await asyncio.sleep(0.5)

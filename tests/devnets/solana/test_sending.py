@@ -5,7 +5,7 @@ import base64
 import pytest
 from solders.hash import Hash
 from solders.keypair import Keypair
-from solders.message import Message, MessageV0
+from solders.message import Message, MessageV0, MessageV1
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
@@ -88,6 +88,17 @@ async def test_what_is_no_transaction_is_refused(chain: Chain, text: str) -> Non
     with pytest.raises(Refused) as refused:
         await chain.call("sendTransaction", text, {"encoding": "base64"})
     assert refused.value.code == -32602
+
+
+async def test_a_version_1_transaction_is_refused(chain: Chain) -> None:
+    payer = await chain.wallet()
+    message = MessageV1.try_compile(
+        payer.pubkey(), [move(payer, Keypair().pubkey(), SOL)], await chain.blockhash()
+    )
+    with pytest.raises(Refused) as refused:
+        await chain.send(bytes(VersionedTransaction(message, [payer])))
+    assert refused.value.code == -32602
+    assert "version" in refused.value.message
 
 
 async def test_a_transaction_above_1232_bytes_is_refused(chain: Chain) -> None:

@@ -157,6 +157,8 @@ async def test_a_signature_is_told_once_at_its_commitment(listener: Listener, ch
     assert await told() == [(early, "receivedSignature"), (levels["processed"], {"err": None})]
     await chain.advance(1)
     assert await told() == [(levels["confirmed"], {"err": None})]
+    for level in ("processed", "confirmed"):  # told, so forgotten
+        assert "error" in await listener.ask("signatureUnsubscribe", levels[level])
     await chain.advance(30)
     assert await told() == []
     await chain.advance(1)
