@@ -33,6 +33,8 @@ def capture_due(step: Step, session_ids: list[str]) -> None:
             continue
         session.captured_at = step.now
         for payment in counted:
+            if payment.captured_at is not None:
+                continue  # accepted by hand while the session seemed over
             payment.captured_at = step.now
             if payment.counted_units:
                 take(step, payment, payment.counted_units, f"{payment.id}:capture")

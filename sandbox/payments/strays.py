@@ -95,11 +95,12 @@ async def _accept(step: Step, stray: StrayTransfer) -> None:
         raise StrayNotAcceptable(stray.id, "it is less than a tiyn")
     stray.status, stray.resolution, stray.resolved_at = "resolved", "accepted", step.now
     if payment.captured_at is None:
-        payment.captured_at, payment.counted_units, ref = step.now, units, f"{payment.id}:capture"
+        payment.captured_at, ref = step.now, f"{payment.id}:capture"
+        payment.counted_units, payment.excess_units = units, payment.amount_units - units
     else:
-        payment.counted_units += units
         ref = f"{stray.id}:capture"
-    payment.excess_units = payment.amount_units - payment.counted_units
+        payment.counted_units += units
+        payment.excess_units -= units
     payment.resolution = "accept"
     take(step, payment, units, ref, event="resolved")
     step.tell_stray("stray.resolved", stray)

@@ -16,6 +16,7 @@ from sandbox.web.texts import WORDS, Language
 ALMATY = ZoneInfo("Asia/Almaty")
 NETWORKS = {"solana": "Solana", "evm": "EVM"}
 DETAILS = ("recipient", "address", "memo", "reference", "mint", "token")
+GRACE = timedelta(minutes=2)
 OPEN_STATES = frozenset({"waiting", "confirming", "partial", "reverted"})
 
 
@@ -42,6 +43,8 @@ def state_of(session: CheckoutSession, payments: Sequence[Payment], now: datetim
         return next((r for r in ("duplicate", "overpaid") if r in reasons), "paid")
     if status == "canceled":
         return "canceled_paid" if session.received_units else "canceled"
+    if session.received_units and left_tiyn(session, payments) == 0 and "late" not in reasons:
+        return "confirming"
     if status == "expired" or now > session.expires_at:
         if "late" in reasons:
             return "late"
@@ -50,7 +53,19 @@ def state_of(session: CheckoutSession, payments: Sequence[Payment], now: datetim
         return "reverted"
     if "underpaid" in reasons:
         return "partial"
-    return "confirming" if session.received_units else "waiting"
+    return "waiting"
+
+
+def may_change(
+    session: CheckoutSession, payments: Sequence[Payment], key: str, now: datetime
+) -> bool:
+    """Whether the page may still change by itself.
+
+    Money sent in time is seen a little later, so the page watches on for a while after the end.
+    """
+    if key in OPEN_STATES or any(payment.chain_state == "confirmed" for payment in payments):
+        return True
+    return session.status in ("open", "expired") and now < session.expires_at + GRACE
 
 
 def left_tiyn(session: CheckoutSession, payments: Sequence[Payment]) -> int:

@@ -64,7 +64,7 @@ async def state(session_id: str, request: Request, db: SessionDep, lang: Lang = 
             "expires_at": clock.iso(session.expires_at),
             "seconds_left": page.seconds_left(session, now) if key in page.OPEN_STATES else 0,
             "left": format_tenge(page.left_tiyn(session, paid)),
-            "pending": _pending(session.status, key, paid),
+            "pending": page.may_change(session, paid, key, now),
         },
         headers={"Cache-Control": "no-store"},
     )
@@ -108,7 +108,7 @@ async def pay(session_id: str, request: Request, db: SessionDep, lang: Lang = No
         "amount": format_tenge(session.amount_tiyn),
         "left": format_tenge(left),
         "received": format_tenge(session.amount_tiyn - left),
-        "running": _pending(session.status, key, paid),
+        "running": page.may_change(session, paid, key, now),
         "payable": payable,
         "ways": page.ways(session, paid, _decimals(request), merchant, language) if payable else [],
         "expires_at": clock.iso(session.expires_at),
@@ -118,11 +118,6 @@ async def pay(session_id: str, request: Request, db: SessionDep, lang: Lang = No
         "transactions": [p.tx for p in paid if p.chain_state != "reverted"][:10],
     }
     return _html("pay.html", shown, 200)
-
-
-def _pending(status: str, key: str, paid: list[Any]) -> bool:
-    """Whether the page may still change by itself."""
-    return key in page.OPEN_STATES or any(p.chain_state == "confirmed" for p in paid)
 
 
 def _decimals(request: Request) -> dict[str, int]:

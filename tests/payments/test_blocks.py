@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from sandbox.chains.memory import MemoryChain
 from sandbox.chains.watching import SeenBlock
 from sandbox.core.db import Database
+from sandbox.eventlog.tiles import MAX_ENTRY_BYTES
 from sandbox.payments.handlers import PaymentsHandler
 from tests.payments.world import World
 
@@ -68,6 +69,9 @@ async def test_forty_specks_of_dust_do_not_stop_the_log(world: World) -> None:
     assert len(read["payments"]) == 60
     [*_, (_, told)] = await world.events("checkout.session.underpaid")
     assert (len(told["payments"]), told["payments_left_out"]) == (40, 20)
+    async with world.database.transaction() as db:
+        longest = await db.scalar(text("SELECT max(length(leaf)) FROM event"))
+    assert longest < MAX_ENTRY_BYTES * 3 // 4
 
 
 async def test_an_empty_block_costs_nothing(database: Database, chain: MemoryChain) -> None:

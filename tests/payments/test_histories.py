@@ -114,9 +114,10 @@ class History:
         self.world.chain.losing = False
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(8))
 async def test_no_history_loses_a_unit(world: World, seed: int) -> None:
     history = History(world, seed)
+    await world.finalize()
     for _ in range(STEPS):
         await history.step()
         await agree(world)

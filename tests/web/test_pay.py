@@ -4,6 +4,7 @@ import re
 
 import httpx2
 import pytest
+from sqlalchemy import text
 
 from sandbox.payments.jobs import expire
 from sandbox.web.texts import LANGUAGES, MESSAGES, WORDS
@@ -172,11 +173,28 @@ async def test_every_other_end_has_its_own_words(world: World) -> None:
     for key in ("overpaid", "duplicate", "canceled", "canceled_paid", "confirming", "reverted"):
         assert (await state(world, seen[key]))["state"] == key
     await world.wait(100)
-    # The page does not wait for the job.
-    assert (await state(world, seen["expired"]))["state"] == "expired"
+    # The page does not wait for the job, and watches on for what was sent in the last second.
+    told = await state(world, seen["expired"])
+    assert (told["state"], told["pending"]) == ("expired", True)
     await expire(world.database)
     await world.pay(seen["late"], 10_000)
     for key in ("short", "expired", "late"):
         told = await state(world, seen[key])
         assert (told["state"], told["message"]) == (key, MESSAGES[key]["en"])
         assert "<svg" not in (await page(world, seen[key])).text
+    await world.wait(200)
+    assert (await state(world, seen["expired"]))["pending"] is False
+
+
+async def test_money_that_waits_for_finality_is_not_told_to_be_late(world: World) -> None:
+    session = await world.session(role="careful", expires_in_s=30)
+    await world.pay(session, 10_000)
+    world.chain.offset_ms += 60_000
+    await world.sync()
+    async with world.database.transaction() as db:
+        await db.execute(text("UPDATE clock SET frozen_at = frozen_at + interval '1 minute'"))
+    await expire(world.database)
+    told = await state(world, session)
+    assert (told["status"], told["state"]) == ("expired", "confirming")
+    await world.finalize()
+    assert (await state(world, session))["state"] == "paid"
