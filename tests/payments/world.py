@@ -25,6 +25,7 @@ from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Account, Changes
 from sandbox.parties import service as parties
 from sandbox.parties.models import Merchant
+from sandbox.payments import checks as payment_checks
 from sandbox.payments.handlers import PaymentsHandler
 from sandbox.payments.routes import router
 from sandbox.web.routes import router as pages
@@ -216,4 +217,13 @@ class World:
             ]
             halted = await db.scalar(text("SELECT reason FROM chain_halt"))
         assert halted is None, halted
+        assert [check for check in found if not check.ok] == []
+
+    async def agrees(self) -> None:
+        """Books, suspense, refunds and the units at our own addresses tell the same story."""
+        await self.books_hold()
+        async with self.database.transaction() as db:
+            found = await payment_checks.suspense_is_explained(db)
+            found += await payment_checks.refunds_within_payments(db)
+        found += await payment_checks.places_match(self.database, self.chains, wait_s=0)
         assert [check for check in found if not check.ok] == []

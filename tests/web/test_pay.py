@@ -63,8 +63,8 @@ async def test_the_page_says_how_to_pay_without_any_script(world: World) -> None
     html = (await page(world, session, lang="en")).text
     assert "2\u00a0500,50\u00a0₸" in html
     assert "Дүкен shop" in html
-    for text in (option["recipient"], option["memo"], option["reference"], "Two coffees"):
-        assert text in html
+    for shown in (option["recipient"], option["memo"], option["reference"], "Two coffees"):
+        assert shown in html
     assert 'http-equiv="refresh"' in html
     assert "<noscript>" in html
     assert "Time left:" in html
