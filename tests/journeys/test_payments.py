@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -51,21 +52,15 @@ def test_an_unmodified_client_pays_a_session(
     secret = tmp_path / "wallet.json"
     secret.write_text(json.dumps(list(bytes(wallet))))
     session = shop.create_session(250_000)
-    runner = ["node"] if client.endswith(".mjs") else [str(ROOT / ".venv/bin/python")]
-    paid = subprocess.run(
-        [
-            *runner,
-            str(ROOT / "tests/clients" / client),
-            sandbox.endpoints["solana_rpc"],
-            sandbox.endpoints["solana_ws"],
-            str(secret),
-            session["options"][0]["url"],
+    rpc, ws = sandbox.endpoints["solana_rpc"], sandbox.endpoints["solana_ws"]
+    url = session["options"][0]["url"]
+    command = {
+        "kit_pay.mjs": ["node", "tests/clients/kit_pay.mjs", rpc, ws, str(secret), url],
+        "solana_py_pay.py": [
+            sys.executable, "tests/clients/solana_py_pay.py", rpc, str(secret), url,
         ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=ROOT,
-    )
+    }[client]  # fmt: skip
+    paid = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert paid.returncode == 0, paid.stderr
     signature = paid.stdout.strip().splitlines()[-1]
     final = captured(shop, session["id"])
@@ -92,7 +87,10 @@ class Receiver:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            request_queue_size = 64  # with the default of 5, the kernel resets bursts
+
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
         Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -144,6 +142,9 @@ def test_twenty_sessions_paid_at_once_each_count_exactly_once(
     for session_id, payment_id in ids.items():
         assert completed[session_id] == final[payment_id] == capture[payment_id] == 1
 
+    deliveries = shop.get("/v1/webhook_deliveries", limit=100, endpoint=endpoint["id"])["data"]
+    late = [d for d in deliveries if d["status"] != "delivered"]
+    assert not late, late[0]["last_error"]
     hooks: dict[str, set[str]] = {}
     for headers, body in receiver.got:
         event = verify_webhook(endpoint["secret"], headers, body)
