@@ -115,6 +115,7 @@ class MemoryChain:
         self._genesis = sha256(secrets.token_bytes(16)).hexdigest()
         zero = Block(BlockId(0, self._genesis, ""), _START)
         self._mined = [_Mined(zero, (), _State())]
+        self._final_index = 0
         self._mempool: dict[str, _Tx] = {}
         self._next_height = 1
         self.broadcasts: deque[str] = deque(maxlen=1000)
@@ -258,15 +259,22 @@ class MemoryChain:
     def reorg(self, depth: int, *, what: Literal["drop", "return"] = "return") -> None:
         """Take back the newest `depth` blocks, final ones too if asked to go that deep.
 
-        Their transactions go back to the waiting room, or are lost. Mine to go on.
+        Their transactions go back to the waiting room, or are lost. Mine to go on: what was final
+        stays so meanwhile.
         """
         assert 0 < depth < len(self._mined)
         removed, self._mined = self._mined[-depth:], self._mined[:-depth]
+        self._final_index = min(self._final_index, len(self._mined) - 1)
         if what == "return":
             returned = {tx.id: tx for mined in removed for tx in mined.txs}
             self._mempool = returned | self._mempool
         if self.heights_repeat:
             self._next_height = self._mined[-1].block.id.height + 1
+
+    @property
+    def reversible(self) -> int:
+        """How many of the newest blocks are not final."""
+        return len(self._mined) - 1 - self._final_index
 
     def gas(self, address: str) -> int:
         """How often the address was given gas."""
@@ -276,7 +284,7 @@ class MemoryChain:
 
     @property
     def _final(self) -> _Mined:
-        return self._mined[max(0, len(self._mined) - 1 - self._finality)]
+        return self._mined[self._final_index]
 
     def _answer(self) -> None:
         if self.down:
@@ -327,6 +335,7 @@ class MemoryChain:
             tuple(foreign),
         )
         self._mined.append(_Mined(block, txs, state))
+        self._final_index = max(self._final_index, len(self._mined) - 1 - self._finality)
 
 
 def new_address() -> str:

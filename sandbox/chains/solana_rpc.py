@@ -12,6 +12,8 @@ import orjson
 from sandbox.chains.port import ChainUnavailable
 
 TIMEOUT_S = 10.0
+# Below what servers grant an idle connection (uvicorn: 5 s), so that ours is never the stale one.
+KEEPALIVE_S = 4.0
 MAX_BATCH = 64
 METHOD_NOT_FOUND, INVALID_PARAMS = -32601, -32602
 # Node unhealthy or behind, block not (yet) there, context slot ahead, internal error: ask again.
@@ -38,7 +40,7 @@ class Rpc:
             trust_env=False,  # a proxy for the outside has no business with a node of ours
             verify=url.startswith("https:"),
             headers={"Content-Type": "application/json"},
-            limits=httpx2.Limits(max_connections=16, keepalive_expiry=60),
+            limits=httpx2.Limits(max_connections=16, keepalive_expiry=KEEPALIVE_S),
         )
 
     async def call(self, method: str, *params: Any) -> Any:
