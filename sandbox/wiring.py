@@ -252,6 +252,8 @@ def audit_checks(world: World) -> list[CheckFunction]:
         alone(ledger_checks.entries_balance),
         alone(ledger_checks.balances_are_sums),
         alone(reserve_checks.statements_match),
+        alone(payments_checks.suspense_is_explained),
+        alone(payments_checks.refunds_within_payments),
         alone(settlement_checks.batches_add_up),
         alone(log_checks.i8_log, world.log_vkey),
         alone(ledger_checks.entries_are_told),

@@ -1,13 +1,11 @@
 """I5 (units at our own addresses = places = claims) and I7's part per payment, from raw rows."""
 
-import asyncio
-import time
 from collections.abc import Mapping
 
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.chains import service as chains
+from sandbox.chains.checks import WatcherBehind, await_final_cursor, final_holdings
 from sandbox.chains.port import Chain
 from sandbox.core.checks import Check
 from sandbox.core.db import Database
@@ -15,7 +13,6 @@ from sandbox.ledger import accounts
 
 WAIT_S = 30.0
 SHOWN = 5
-_LOOK_AGAIN_S = 0.05
 
 # Posted legs, debits less credits.
 _SUM = "sum(CASE l.side WHEN 'D' THEN l.amount ELSE -l.amount END)"
@@ -29,8 +26,9 @@ _PLACE = text(
     " AND a.asset = :asset AND a.code = :code AND r.height <= :height"
 )
 _PLACES_AND_CLAIMS = text(
-    f"SELECT {_SUM} FILTER (WHERE a.book = 'token') AS places,"
-    f" -({_SUM} FILTER (WHERE a.book = 'claims')) AS claims {_POSTED} AND a.asset = :asset"
+    f"SELECT coalesce({_SUM} FILTER (WHERE a.book = 'token'), 0)::bigint AS places,"
+    f" coalesce(-({_SUM} FILTER (WHERE a.book = 'claims')), 0)::bigint AS claims"
+    f" {_POSTED} AND a.asset = :asset"
     " AND (a.book = 'claims' AND a.code <> 'custody' OR a.book = 'token'"
     " AND a.code !~ '^(supply|external):')"
 )
@@ -46,37 +44,26 @@ async def places_match(
     """
     found = []
     for chain in configured.values():
-        own = chain.own_addresses()
-        for place in sorted(set(own.values())):
-            addresses = sorted(address for address, name in own.items() if name == place)
-            for address in addresses:
-                # One address per place today: the balances of several would have several heights.
-                assert len(addresses) == 1, f"{place} of {chain.name} has several addresses"
-                found.append(await _place(database, chain, place, address, wait_s))
+        held = await final_holdings(chain)
+        for place, units in sorted(held.by_place.items()):
+            found.append(await _place(database, chain.name, place, units, held.height, wait_s))
         async with database.transaction() as db:
             found.append(await _claims(db, chain.name))
     return found
 
 
 async def _place(
-    database: Database, chain: Chain, place: str, address: str, wait_s: float
+    database: Database, chain: str, place: str, units: int, height: int, wait_s: float
 ) -> Check:
-    there = await chain.balance(address)
-    reached = await _reach(database, chain.name, there.height, wait_s)
-    if reached < there.height:
-        late = f"{chain.name}: final cursor at {reached}, {place} read at {there.height}"
-        return Check("I5", False, there.units, None, late)
+    try:
+        await await_final_cursor(database, chain, height, wait_s)
+    except WatcherBehind as behind:
+        return Check("I5", False, units, None, behind.detail)
+    values = {"asset": accounts.asset(chain), "code": f"{place}:{chain}", "height": height}
     async with database.transaction() as db:
-        posted: int = await db.scalar(
-            _PLACE,
-            {
-                "asset": accounts.asset(chain.name),
-                "code": f"{place}:{chain.name}",
-                "height": there.height,
-            },
-        )
-    detail = f"{chain.name} at {there.height}: {place} on chain = {place} in the ledger"
-    return Check("I5", there.units == posted, there.units, posted, detail)
+        posted: int = await db.scalar(_PLACE, values)
+    detail = f"{chain} at {height}: {place} on chain = {place} in the ledger"
+    return Check("I5", units == posted, units, posted, detail)
 
 
 async def _claims(db: AsyncSession, chain: str) -> Check:
@@ -86,22 +73,10 @@ async def _claims(db: AsyncSession, chain: str) -> Check:
     )
 
 
-async def _reach(database: Database, chain: str, height: int, wait_s: float) -> int:
-    """How far the final cursor is once it is at `height`, or after `wait_s`."""
-    deadline = time.monotonic() + wait_s
-    while True:
-        async with database.transaction() as db:
-            cursor = await chains.cursor(db, chain, chains.FINAL)
-        at = -1 if cursor is None else cursor.height
-        if at >= height or time.monotonic() >= deadline:
-            return at
-        await asyncio.sleep(_LOOK_AGAIN_S)
-
-
 _SUSPENSE = text(
     f"""
     WITH held AS (
-        SELECT a.asset, substr(a.code, length('suspense:') + 1) AS owner, -{_SUM} AS units
+        SELECT a.asset, substr(a.code, length('suspense:') + 1) AS owner, (-{_SUM})::bigint AS units
         {_POSTED} AND a.book = 'claims' AND starts_with(a.code, 'suspense:')
         GROUP BY a.asset, a.code
     ), told AS (
@@ -119,7 +94,7 @@ _SUSPENSE = text(
         ) parts GROUP BY chain, owner
     )
     SELECT coalesce(held.owner, told.owner) AS owner, coalesce(held.units, 0)::bigint AS held,
-        coalesce(told.units, 0) AS told
+        coalesce(told.units, 0)::bigint AS told
     FROM held FULL JOIN told ON held.owner = told.owner AND held.asset = 'KZTE.' || told.chain
     """  # noqa: S608 - fragments of our own
 )

@@ -1,7 +1,5 @@
 """I1, I2 and I6 (DESIGN 5), recomputed from raw rows, the chains and the bank's own lines."""
 
-import asyncio
-import time
 from collections.abc import Mapping
 
 from sqlalchemy import text
@@ -10,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.bank import service as bank
 from sandbox.bank.accounts import OPERATING_IBAN, RESERVE_IBAN
 from sandbox.bank.models import Kind
-from sandbox.chains import service as chains
+from sandbox.chains.checks import WatcherBehind, await_final_cursor
 from sandbox.chains.port import Chain
 from sandbox.core.checks import Check
 from sandbox.core.db import Database
@@ -19,7 +17,6 @@ from sandbox.ledger.journal import Account
 from sandbox.reserve import backing
 
 WAIT_S = 30.0
-_LOOK_AGAIN_S = 0.05
 
 
 async def supply_matches(
@@ -35,10 +32,10 @@ async def supply_matches(
 
 async def _supply_of(database: Database, chain: Chain, wait_s: float) -> Check:
     there = await chain.supply()
-    reached = await _reach(database, chain.name, there.height, wait_s)
-    if reached < there.height:
-        late = f"{chain.name}: final cursor at {reached}, supply read at {there.height}"
-        return Check("I1", False, there.units, None, late)
+    try:
+        await await_final_cursor(database, chain.name, there.height, wait_s)
+    except WatcherBehind as behind:
+        return Check("I1", False, there.units, None, behind.detail)
     async with database.transaction() as db:
         posted: int = await db.scalar(
             text(
@@ -56,18 +53,6 @@ async def _supply_of(database: Database, chain: Chain, wait_s: float) -> Check:
         )
     detail = f"{chain.name} at {there.height}: supply on chain = supply posted"
     return Check("I1", there.units == posted, there.units, posted, detail)
-
-
-async def _reach(database: Database, chain: str, height: int, wait_s: float) -> int:
-    """How far the final cursor is once it is at `height`, or after `wait_s`."""
-    deadline = time.monotonic() + wait_s
-    while True:
-        async with database.transaction() as db:
-            cursor = await chains.cursor(db, chain, chains.FINAL)
-        at = -1 if cursor is None else cursor.height
-        if at >= height or time.monotonic() >= deadline:
-            return at
-        await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 async def reserve_covers(db: AsyncSession) -> list[Check]:

@@ -9,10 +9,13 @@ from sandbox.core.db import Database, DatabaseUnavailable, Leader, LostLead
 
 
 async def test_what_raises_inside_a_transaction_leaves_nothing(database: Database) -> None:
-    with pytest.raises(RuntimeError):
+    async def fail() -> None:
         async with database.transaction() as db:
             await db.execute(text("UPDATE clock SET offset_ms = 5"))
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
     async with database.transaction() as db:
         assert await db.scalar(text("SELECT offset_ms FROM clock")) == 0
 
