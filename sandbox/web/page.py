@@ -143,6 +143,6 @@ def _way(
         url,
         qr_svg(url),
         alternative,
-        f"{format_units(units, decimals)} KZTE",
+        format_units(units, decimals),
         details,
     )
