@@ -111,7 +111,7 @@ class SolanaWorld:
 
     def __init__(self, rpc_url: str, chain: SolanaChain, token: tx.Token) -> None:
         self.chain: Chain = chain
-        self._url, self._token, self._rpc = rpc_url, token, Rpc(rpc_url)
+        self._url, self.token, self._rpc = rpc_url, token, Rpc(rpc_url)
         self._wallets: dict[str, SolanaWallet] = {}
         self._keys: dict[str, Keypair] = {}
 
@@ -144,21 +144,21 @@ class SolanaWorld:
         return await wallet.pay(str(option.fields["url"]), amount_units=amount_units)
 
     async def burn(self, holder: str, amount_units: int) -> str:
-        act = tx.burn(self._token, Pubkey.from_string(holder), amount_units)
+        act = tx.burn(self.token, Pubkey.from_string(holder), amount_units)
         return await self._wallets[holder].send([act])
 
     async def send_unchecked(self, holder: str, recipient: str, amount_units: int) -> str:
         source, to = Pubkey.from_string(holder), Pubkey.from_string(recipient)
         acts = [
-            tx.create_token_account(source, to, self._token),
-            tx.transfer_units(self._token, source, to, amount_units),
+            tx.create_token_account(source, to, self.token),
+            tx.transfer_units(self.token, source, to, amount_units),
         ]
         return await self.send(holder, acts)
 
-    async def send(self, holder: str, acts: list[Instruction]) -> str:
+    async def send(self, holder: str, acts: list[Instruction], *more: Keypair) -> str:
         """Any transaction of a holder, without preflight, so that failures reach the chain."""
         blockhash, valid_until = await self.chain._recent_blockhash()  # type: ignore[attr-defined]
-        signed = tx.sign(acts, [self._keys[holder]], blockhash, valid_until)
+        signed = tx.sign(acts, [self._keys[holder], *more], blockhash, valid_until)
         await self.chain.broadcast(signed)
         return signed.tx_id
 
