@@ -1,7 +1,7 @@
 """Checkout sessions: making one (the hot path), canceling, expiring."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -225,8 +225,3 @@ async def expire_some(db: AsyncSession, limit: int = EXPIRE_BATCH) -> int:
     await step.write()
     await ledger.record(db, step.changes)
     return len(ids)
-
-
-def past(session: CheckoutSession, now: datetime) -> bool:
-    """Whether an open session's time is over though no job has said so yet."""
-    return session.status == "open" and now > session.expires_at
