@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 
 from sandbox import wiring
 from sandbox.core import log as logging
-from sandbox.core.http import RequestIdMiddleware, install
+from sandbox.core.http import RequestIdMiddleware, install, openapi
 from sandbox.core.http.roles import RULES
 from sandbox.core.settings import Settings
 
@@ -67,6 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(RequestIdMiddleware)
     install(app)
+    openapi.install(app)
     for router in wiring.ROUTERS:
         app.include_router(router)
     _add_health(app)

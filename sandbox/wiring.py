@@ -69,12 +69,12 @@ from sandbox.webhooks.jobs import Courier
 
 ROUTERS: Sequence[APIRouter] = (
     payments_routes.router,
-    reserve_routes.router,
     settlement_routes.router,
-    bank_routes.router,
-    parties_routes.router,
     log_routes.router,
     webhooks_routes.router,
+    reserve_routes.router,
+    bank_routes.router,
+    parties_routes.router,
     lab_routes.router,
     audit_routes.router,
     web_routes.router,

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from sandbox.audit import service
 from sandbox.core.http import PrincipalDep
 
-router = APIRouter()
+router = APIRouter(tags=["sandbox"])
 
 
 @router.get("/v1/sandbox/audit")

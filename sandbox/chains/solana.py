@@ -168,7 +168,11 @@ class SolanaChain:
         )
         status = statuses["value"][0]
         if status is None:
-            return Outcome.not_done if height > signed.valid_until_height else Outcome.unknown
+            if height <= signed.valid_until_height:
+                return Outcome.unknown
+            # Devnets can make 150 blocks in an instant: the next attempt needs a newer blockhash.
+            self._blockhash = None
+            return Outcome.not_done
         if status["confirmationStatus"] != "finalized":
             return Outcome.unknown
         return Outcome.done if status["err"] is None else Outcome.not_done

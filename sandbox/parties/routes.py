@@ -15,7 +15,7 @@ from sandbox.parties import service
 from sandbox.parties.errors import PartyMissing, RoleNotGrantable
 from sandbox.parties.models import ApiKey, Merchant
 
-router = APIRouter(route_class=IdempotentRoute)
+router = APIRouter(route_class=IdempotentRoute, tags=["parties"])
 
 _GRANTS: dict[Role, tuple[Role, ...]] = {
     "merchant": ("merchant",),

@@ -23,7 +23,7 @@ from sandbox.payments.objects import (
     stray_object,
 )
 
-router = APIRouter(route_class=IdempotentRoute)
+router = APIRouter(route_class=IdempotentRoute, tags=["checkout"])
 
 DEFAULT_EXPIRES_IN_S = 900
 MAX_EXPIRES_IN_S = 86_400

@@ -21,9 +21,11 @@ from tests.chains.suite.worlds import SolanaWorld
 @pytest.fixture
 async def following(database: Database, solana_world: SolanaWorld):  # type: ignore[no-untyped-def]
     follower: Follower[Chain] = Follower(database, solana_world.chain)
-    async with follower.at_work():
-        yield follower
-    await follower.leader.release()
+    try:
+        async with follower.at_work():
+            yield follower
+    finally:
+        await follower.leader.release()
 
 
 async def busy(database: Database, heads: Heads) -> list[str]:
@@ -147,9 +149,11 @@ async def test_an_expired_mint_is_signed_anew_and_happens_once(
     await rpc.call("sandbox_expireBlockhashes")
     await rpc.call("sandbox_advanceSlots", {"slots": 20})
     await rpc.aclose()
-    async with follower.at_work():
-        found = await until_resolved(database, "iss_1")
-    await follower.leader.release()
+    try:
+        async with follower.at_work():
+            found = await until_resolved(database, "iss_1")
+    finally:
+        await follower.leader.release()
     assert (found.state, found.attempts) == ("done", 2)
     assert (await solana_world.chain.supply()).units == 700
 

@@ -102,5 +102,4 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("POST", "/v1/sandbox/clock"): _SANDBOX,
     ("POST", "/v1/sandbox/quiesce"): _SANDBOX,
     ("GET", "/v1/sandbox/audit"): _AUDIT,
-    ("GET", "/metrics"): {"operator": "yes"},
 }  # fmt: skip

@@ -1,0 +1,95 @@
+"""What the OpenAPI document says beyond the routes' own types: keys, roles, refusals, examples."""
+
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from fastapi import FastAPI
+
+from sandbox.core.http.idempotency import EXEMPT, MAX_KEY_LENGTH
+from sandbox.core.http.roles import RULES
+
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
+    "properties": {
+        "type": {"type": "string", "examples": ["urn:kzte-sandbox:problem:payment_not_final"]},
+        "title": {"type": "string", "examples": ["Conflict"]},
+        "status": {"type": "integer", "examples": [409]},
+        "detail": {"type": "string"},
+        "instance": {"type": "string", "examples": ["/v1/refunds"]},
+        "code": {"type": "string", "description": "stable; decide by this member"},
+        "request_id": {"type": "string", "examples": ["req_4f2c9d1e8b7a605f3c2d1e0f"]},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"param": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+    "description": "Problem details (RFC 9457); more members explain single refusals.",
+}
+_REFUSED = {
+    "description": "Refused by name",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "A new one for each new intention; a repeat gets the first answer.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
+    "example": "order-1001",
+}
+
+
+def install(app: FastAPI) -> None:
+    """Let `app.openapi()` describe the whole contract; made once, then kept."""
+    plain = app.openapi
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _describe(plain())
+        return app.openapi_schema
+
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend
+
+
+def examples() -> Mapping[str, Any]:
+    """`METHOD /path` → an answer as a running sandbox gave it; a test keeps them true."""
+    text = (files("sandbox.core.http") / "examples.json").read_text("utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def _describe(document: dict[str, Any]) -> dict[str, Any]:
+    components = document.setdefault("components", {})
+    components.setdefault("schemas", {})["Problem"] = _PROBLEM
+    components["securitySchemes"] = {
+        "key": {"type": "http", "scheme": "bearer", "bearerFormat": "sk_sbx_<id>_<secret>"}
+    }
+    shown = examples()
+    for (method, template), rule in RULES.items():
+        path = template.replace(":path", "")
+        operation = document["paths"].get(path, {}).get(method.lower())
+        if operation is None:
+            continue
+        if "public" not in rule:
+            operation["security"] = [{"key": []}]
+        operation["x-roles"] = {role: access for role, access in rule.items() if role != "public"}
+        responses = operation["responses"]
+        responses.pop("422", None)
+        if path.startswith("/v1/"):
+            responses["default"] = _REFUSED
+        if method == "POST" and path.startswith("/v1/") and path not in EXEMPT:
+            operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+        example = shown.get(f"{method} {path}")
+        if example is not None:
+            success = next(code for code in responses if code.startswith("2"))
+            content = responses[success].setdefault("content", {})
+            content.setdefault("application/json", {})["example"] = example
+    for name in ("HTTPValidationError", "ValidationError"):
+        components["schemas"].pop(name, None)
+    return document

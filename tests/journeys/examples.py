@@ -1,0 +1,165 @@
+"""Answers of a running sandbox for the OpenAPI document; run as a module it writes them anew:
+
+python -m tests.journeys.examples
+"""
+
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import sandbox.core.http
+from merchants.client import MerchantClient
+from sandbox.cli import pay
+from sandbox.cli.endpoints import JsonObject, Running, wait_for
+from tests.journeys.stack import Stack
+
+FILE = Path(sandbox.core.http.__file__).parent / "examples.json"
+# What differs from run to run and must not look like a secret or an address of this machine.
+_KEY = re.compile(r"sk_sbx_[0-9a-z]+_[0-9a-z]+")
+_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]+")
+_HOST = re.compile(r"http://127\.0\.0\.1:\d+")
+
+
+def answers(running: Running, folder: Path) -> JsonObject:
+    """One answer for each route of a merchant's day, as the sandbox gives it."""
+    found: JsonObject = {}
+    merchant_id = running.endpoints["keys"]["merchant_id"]
+
+    def get(template: str, path: str, role: Any = "merchant", **query: Any) -> Any:
+        answer = running.get(path, role, **query)
+        if "data" in answer and "has_more" in answer:
+            answer = answer | {"data": answer["data"][:1]}
+        found[f"GET {template}"] = answer
+        return answer
+
+    def post(template: str, path: str, body: JsonObject, role: Any = "merchant") -> Any:
+        found[f"POST {template}"] = answer = running.post(path, body, role)
+        return answer
+
+    deposit = post(
+        "/v1/reserve/deposits",
+        "/v1/reserve/deposits",
+        {"amount_tiyn": 1_000_000, "bank_reference": "FT26325-0001"},
+        "issuer",
+    )
+    asked = {
+        "deposit": deposit["id"],
+        "chain": "solana",
+        "amount_tiyn": 1_000_000,
+        "recipient": running.endpoints["kzte"]["solana_treasury"],
+    }
+    issuance = post("/v1/reserve/issuances", "/v1/reserve/issuances", asked, "issuer")
+    wallet = pay.wallet_key(folder, "resident")
+    grant = post(
+        "/v1/sandbox/faucet",
+        "/v1/sandbox/faucet",
+        {"chain": "solana", "address": str(wallet.pubkey()), "amount_tiyn": 1_000_000},
+    )
+    post(
+        "/v1/webhook_endpoints",
+        "/v1/webhook_endpoints",
+        {"url": "http://127.0.0.1:9/hooks", "types": ["checkout.session.*"]},
+    )
+    session = post(
+        "/v1/checkout/sessions",
+        "/v1/checkout/sessions",
+        {"amount_tiyn": 250_000, "description": "Two coffees", "client_reference_id": "1001"},
+    )
+    with MerchantClient(running.endpoints["api"], running.key("merchant")) as shop:
+        canceled = shop.create_session(1_000)
+        running.quiesce()
+        pay.pay(running, folder, session["id"], "solana", "resident", None)
+        running.quiesce()
+        session_path = f"/v1/checkout/sessions/{session['id']}"
+        paid = get("/v1/checkout/sessions/{session_id}", session_path)
+        payment = paid["payment"]["id"]
+        refund = post(
+            "/v1/refunds", "/v1/refunds", {"payment": payment, "amount_tiyn": 50_000, "reason": ""}
+        )
+        running.quiesce()
+        settled = post("/v1/settlements", "/v1/settlements", {"merchant_id": merchant_id})
+        payout = wait_for(
+            "the burn",
+            lambda: shop.get(f"/v1/settlements/{settled['id']}"),
+            lambda s: s["status"] == "settled",
+        )["payout"]
+    running.quiesce()
+    post(
+        "/v1/checkout/sessions/{session_id}/cancel",
+        f"/v1/checkout/sessions/{canceled['id']}/cancel",
+        {},
+    )
+    post("/v1/api_keys", "/v1/api_keys", {"role": "developer"})
+    running.quiesce()
+    event = get("/v1/events", "/v1/events", type="checkout.session.completed")["data"][0]["id"]
+    get("/v1/events/{event_id}", f"/v1/events/{event}")
+    get("/v1/events/{event_id}/proof", f"/v1/events/{event}/proof")
+    get("/v1/checkout/sessions", "/v1/checkout/sessions", limit=1)
+    get("/v1/payments", "/v1/payments")
+    get("/v1/payments/{payment_id}", f"/v1/payments/{payment}")
+    get("/v1/refunds", "/v1/refunds")
+    get("/v1/refunds/{refund_id}", f"/v1/refunds/{refund['id']}")
+    get("/v1/settlements", "/v1/settlements")
+    get("/v1/settlements/{settlement_id}", f"/v1/settlements/{settled['id']}")
+    get("/v1/payouts", "/v1/payouts")
+    get("/v1/payouts/{payout_id}", f"/v1/payouts/{payout['id']}")
+    get("/v1/stray_transfers", "/v1/stray_transfers")
+    get("/v1/bank/statements", "/v1/bank/statements", "operator", account="KZ639480000000000001")
+    get("/v1/reserve", "/v1/reserve", "issuer")
+    get("/v1/reserve/deposits/{deposit_id}", f"/v1/reserve/deposits/{deposit['id']}", "issuer")
+    get("/v1/reserve/deposits", "/v1/reserve/deposits", "issuer")
+    get(
+        "/v1/reserve/issuances/{issuance_id}", f"/v1/reserve/issuances/{issuance['id']}", "issuer"
+    )
+    get("/v1/reserve/issuances", "/v1/reserve/issuances", "issuer")
+    get("/v1/merchants", "/v1/merchants")
+    get("/v1/merchants/{merchant_id}", f"/v1/merchants/{merchant_id}")
+    get("/v1/api_keys", "/v1/api_keys")
+    get("/v1/webhook_endpoints", "/v1/webhook_endpoints")
+    get("/v1/webhook_deliveries", "/v1/webhook_deliveries")
+    get("/v1/sandbox/faucet/{grant_id}", f"/v1/sandbox/faucet/{grant['id']}")
+    get("/v1/sandbox/clock", "/v1/sandbox/clock")
+    post("/v1/sandbox/clock", "/v1/sandbox/clock", {"advance_s": 60}, "operator")
+    post("/v1/sandbox/quiesce", "/v1/sandbox/quiesce", {"timeout_s": 30}, "operator")
+    get("/v1/sandbox/audit", "/v1/sandbox/audit")
+    return found
+
+
+def shape(value: Any) -> Any:
+    """What a reader can rely on: members and kinds of value. null fits everything."""
+    if isinstance(value, dict):
+        return {name: shape(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return "null" if value is None else type(value).__name__
+
+
+def fits(example: Any, answer: Any) -> bool:
+    """Whether an answer has the shape of its example; empty lists and null say nothing."""
+    if "null" in (example, answer):
+        return True
+    if isinstance(example, dict) and isinstance(answer, dict):
+        return set(example) == set(answer) and all(fits(example[k], answer[k]) for k in example)
+    if isinstance(example, list) and isinstance(answer, list):
+        return not (example and answer) or fits(example[0], answer[0])
+    return bool(example == answer)
+
+
+def _write() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        stack = Stack(Path(folder) / "sandbox")
+        running = stack.up()
+        try:
+            text = json.dumps(answers(running, stack.data_dir), ensure_ascii=False, indent=1)
+        finally:
+            stack.down()
+    text = _KEY.sub("sk_sbx_01m7xz4v3q8n2k6j5h9g0f1d2s_shown-once", text)
+    text = _SECRET.sub("whsec_shown-once", text)
+    text = _HOST.sub("http://127.0.0.1:8000", text)
+    FILE.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _write()
