@@ -91,7 +91,7 @@ def answers(running: Running, folder: Path) -> JsonObject:
         f"/v1/checkout/sessions/{canceled['id']}/cancel",
         {},
     )
-    post("/v1/api_keys", "/v1/api_keys", {"role": "developer"})
+    post("/v1/api_keys", "/v1/api_keys", {"role": "merchant"})
     running.quiesce()
     event = get("/v1/events", "/v1/events", type="checkout.session.completed")["data"][0]["id"]
     get("/v1/events/{event_id}", f"/v1/events/{event}")
@@ -110,9 +110,7 @@ def answers(running: Running, folder: Path) -> JsonObject:
     get("/v1/reserve", "/v1/reserve", "issuer")
     get("/v1/reserve/deposits/{deposit_id}", f"/v1/reserve/deposits/{deposit['id']}", "issuer")
     get("/v1/reserve/deposits", "/v1/reserve/deposits", "issuer")
-    get(
-        "/v1/reserve/issuances/{issuance_id}", f"/v1/reserve/issuances/{issuance['id']}", "issuer"
-    )
+    get("/v1/reserve/issuances/{issuance_id}", f"/v1/reserve/issuances/{issuance['id']}", "issuer")
     get("/v1/reserve/issuances", "/v1/reserve/issuances", "issuer")
     get("/v1/merchants", "/v1/merchants")
     get("/v1/merchants/{merchant_id}", f"/v1/merchants/{merchant_id}")
