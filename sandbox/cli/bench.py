@@ -66,6 +66,8 @@ def run(payments: int, as_json: bool) -> int:
             _memory(figures, process.pid, "PSS of all processes, idle")
             asyncio.run(_load(figures, running, folder, payments))
             _memory(figures, process.pid, "PSS of all processes, after the load")
+            for name, pids in _processes(folder).items():
+                figures.add(f"PSS of {name}, after the load", measure.pss_bytes(pids) / 1e6, "MB")
         finally:
             process.terminate()
             process.wait(30)

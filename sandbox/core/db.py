@@ -35,7 +35,7 @@ def async_url(url: str) -> str:
 class Database:
     """The engine of one process. Services never commit; `transaction` does, on leaving."""
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, pool_size: int = 5) -> None:
         self.url = url
         self.engine: AsyncEngine = create_async_engine(
             async_url(url),

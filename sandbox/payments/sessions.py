@@ -1,11 +1,12 @@
 """Checkout sessions: making one (the hot path), canceling, expiring."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import text
+from sqlalchemy import func, text
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.chains.port import Chain
@@ -16,7 +17,7 @@ from sandbox.core.money import units_from_tiyn
 from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.types import NewEvent
 from sandbox.ledger import service as ledger
-from sandbox.parties import service as parties
+from sandbox.parties.models import Merchant
 from sandbox.payments import rows
 from sandbox.payments.errors import ReferenceInUse, SessionNotOpen
 from sandbox.payments.models import CheckoutSession, Payment
@@ -60,8 +61,7 @@ async def create(
     expires_in_s: int,
 ) -> CheckoutSession:
     """A new open session, payable on every configured chain. Raises `NotFound` (merchant)."""
-    label = (await parties.merchant(db, merchant)).name
-    now = await clock.now(db)
+    now, label = await _now_and_name(db, merchant)
     id_ = new_id("cs", now)
     options, keys = _options(chains, id_, amount_tiyn, label)
     session = CheckoutSession(
@@ -107,6 +107,15 @@ async def create(
     )
     await eventlog.append_many(db, [event], {})
     return session
+
+
+async def _now_and_name(db: AsyncSession, merchant: str) -> tuple[datetime, str]:
+    """Sandbox time and the merchant's name in one statement: this is the busiest route."""
+    asked = select(func.sandbox_now(), Merchant.name).where(col(Merchant.id) == merchant)
+    row = (await db.execute(asked)).one_or_none()
+    if row is None:
+        raise NotFound("merchant", merchant)
+    return row[0].astimezone(UTC), row[1]
 
 
 def _options(
