@@ -139,7 +139,8 @@ class MemoryChain:
 
     async def heads(self) -> Heads:
         self._answer()
-        return Heads(self._mined[-1].block.id.height, self._final.block.id.height)
+        confirmed = self._mined[-1].block.id.height
+        return Heads(confirmed, self._final.block.id.height, confirmed)
 
     async def block_ids(self, first: int, last: int) -> list[BlockId]:
         return [block.id for block in await self.blocks(first, last)]

@@ -118,10 +118,15 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """The newest confirmed and the newest final height, in the units of `BlockId.height`."""
+    """The newest confirmed and the newest final height, in the units of `BlockId.height`.
+
+    `newest` is the height that whatever was sent before now is in, if it is in any: who wants to
+    know of it waits until that is confirmed.
+    """
 
     confirmed: int
     final: int
+    newest: int
 
 
 @dataclass(frozen=True, slots=True)

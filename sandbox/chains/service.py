@@ -130,7 +130,8 @@ async def resume(db: AsyncSession, chain: str) -> NewEvent:
 async def busy(db: AsyncSession, heads: Mapping[str, Heads]) -> list[str]:
     """What is not at rest, in words (CONTRACT 6, Quiesce): intents, cursors, transfers not final.
 
-    `heads` are the chains' heads, read before this transaction was opened.
+    `heads` are the chains' heads, read before this transaction was opened: what was sent before
+    that moment counts, also when no block that is confirmed has it yet.
     """
     left = [
         f"intent {row.id}: {row.state}"
@@ -144,7 +145,7 @@ async def busy(db: AsyncSession, heads: Mapping[str, Heads]) -> list[str]:
     for chain, reason in (await halts(db)).items():
         left.append(f"{chain}: halted: {reason}")
     for chain, head in heads.items():
-        for view, height in ((CONFIRMED, head.confirmed), (FINAL, head.final)):
+        for view, height in ((CONFIRMED, head.newest), (FINAL, head.final)):
             seen = await cursor(db, chain, view)
             if seen is None or seen.height < height:
                 at = "nowhere" if seen is None else seen.height

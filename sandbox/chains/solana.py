@@ -98,8 +98,9 @@ class SolanaChain:
         return str(await self._rpc.call("getGenesisHash"))
 
     async def heads(self) -> Heads:
-        confirmed, final = await self._rpc.batch([("getSlot", [_CONFIRMED]), ("getSlot", [_FINAL])])
-        return Heads(max(confirmed, final), final)
+        views = (_FINAL, _CONFIRMED, {"commitment": "processed"})
+        final, confirmed, newest = await self._rpc.batch([("getSlot", [view]) for view in views])
+        return Heads(max(confirmed, final), final, newest)
 
     async def block_ids(self, first: int, last: int) -> list[BlockId]:
         slots, bodies = await self._get_blocks(first, last, "none")

@@ -318,7 +318,7 @@ async def test_busy_names_what_is_left(
     async with follower.database.transaction() as db:
         command = Command("mint", "iss_1", "someone", 5)
         await service.request(db, [service.Intent("iss_1", "issuance", chain.name, command)])
-        left = await service.busy(db, {chain.name: Heads(3, 1)})
+        left = await service.busy(db, {chain.name: Heads(3, 1, 3)})
     assert left == [
         "intent iss_1: due",
         f"{chain.name}: confirmed cursor at 2, head at 3",

@@ -163,3 +163,19 @@ def all_events(sandbox: Running) -> list[JsonObject]:
         events += page["data"]
         if not page["has_more"]:
             return events
+
+
+def test_quiesce_waits_for_what_was_sent_a_moment_before(
+    sandbox: Running, shop: MerchantClient
+) -> None:
+    wallet = funded_wallet(sandbox, 100_000)
+    session = shop.create_session(20_000)
+
+    async def send() -> None:
+        customer = solana_wallet.SolanaWallet(sandbox.endpoints["solana_rpc"], wallet)
+        await customer.pay(session["options"][0]["url"], wait=False)
+        await customer.aclose()
+
+    asyncio.run(send())
+    sandbox.quiesce()
+    assert shop.session(session["id"])["payment"]["settlement_state"] == "unsettled"
