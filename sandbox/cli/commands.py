@@ -18,11 +18,18 @@ app = typer.Typer(
     help="A whole stablecoin payment system of a pilot city on this machine. A simulation.",
 )
 clock_app = typer.Typer(no_args_is_help=True, help="Move or stop the sandbox clock.")
-log_app = typer.Typer(no_args_is_help=True, help="Verify or export the settlement log.")
+log_app = typer.Typer(
+    no_args_is_help=True, help="Verify or export the settlement log, whole or one event."
+)
 app.add_typer(clock_app, name="clock")
 app.add_typer(log_app, name="log")
 
-DataDir = Annotated[Path, typer.Option("--data-dir", help="Where the sandbox keeps its state.")]
+DataDir = Annotated[
+    Path,
+    typer.Option(
+        "--data-dir", envvar="SANDBOX_DATA_DIR", help="Where the sandbox keeps its state."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")]
 Port = Annotated[int, typer.Option(help="0 = any free port.", min=0, max=65535)]
 HOME = Path(".sandbox")
@@ -30,6 +37,23 @@ HOME = Path(".sandbox")
 
 def _say(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False), flush=True)  # noqa: T201 - the command's answer
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"sandbox {version('kzte-sandbox')}")  # noqa: T201 - the command's answer
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="The version.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -75,7 +99,10 @@ def demo(
 
 @app.command()
 def pay(
-    session: Annotated[str, typer.Argument(help="The id of a checkout session, cs_…")],
+    session: Annotated[
+        str | None,
+        typer.Argument(help="A checkout session, cs_…; default: the newest open one."),
+    ] = None,
     data_dir: DataDir = HOME,
     chain: Annotated[str, typer.Option(help="Which option of the session to use.")] = "solana",
     wallet: Annotated[str, typer.Option(help="The name of a test wallet.")] = "resident",
@@ -88,14 +115,15 @@ def pay(
     from sandbox.cli import pay as command
     from sandbox.cli.endpoints import Running
 
-    paid = command.pay(Running.of(data_dir), data_dir, session, chain, wallet, amount_tiyn)
+    running = Running.of(data_dir)
+    session = session or command.newest_open(running)
+    paid = command.pay(running, data_dir, session, chain, wallet, amount_tiyn)
     if as_json:
         _say(paid)
     else:
         from sandbox.cli import show
 
-        show.out.print(f"[green]✓[/] {paid['amount']} paid on {chain}, session is {paid['status']}")
-        show.out.print(f"  transaction {paid['tx']}")
+        show.paid(paid)
 
 
 @app.command()
@@ -117,45 +145,61 @@ def audit(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
 def clock_advance(
     by: Annotated[str, typer.Argument(help="How far: 90s, 15m, 2h, 1d.")],
     data_dir: DataDir = HOME,
+    as_json: AsJson = False,
 ) -> None:
-    """Move sandbox time forward; both business timers and the chain follow."""
+    """Move sandbox time forward; business timers and the chain follow."""
     from sandbox.cli.duration import seconds
     from sandbox.cli.endpoints import Running
 
-    _say(Running.of(data_dir).advance(seconds(by)))
+    _say_clock(Running.of(data_dir).advance(seconds(by)), as_json)
 
 
 @clock_app.command("freeze")
-def clock_freeze(data_dir: DataDir = HOME) -> None:
+def clock_freeze(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     """Stop sandbox time."""
     from sandbox.cli.endpoints import Running
 
-    _say(Running.of(data_dir).post("/v1/sandbox/clock", {"freeze": True}))
+    moved = Running.of(data_dir).post("/v1/sandbox/clock", {"freeze": True})
+    _say_clock(moved | {"frozen": True}, as_json)
 
 
 @clock_app.command("release")
-def clock_release(data_dir: DataDir = HOME) -> None:
+def clock_release(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     """Let a stopped clock go on from where it stood."""
     from sandbox.cli.endpoints import Running
 
-    _say(Running.of(data_dir).post("/v1/sandbox/clock", {"freeze": False}))
+    _say_clock(Running.of(data_dir).post("/v1/sandbox/clock", {"freeze": False}), as_json)
 
 
 @clock_app.command("show")
-def clock_show(data_dir: DataDir = HOME) -> None:
+def clock_show(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     """The sandbox time now."""
     from sandbox.cli.endpoints import Running
 
-    _say(Running.of(data_dir).get("/v1/sandbox/clock"))
+    _say_clock(Running.of(data_dir).get("/v1/sandbox/clock"), as_json)
+
+
+def _say_clock(answer: dict[str, Any], as_json: bool) -> None:
+    from sandbox.cli import show
+
+    if as_json:
+        _say(answer)
+    else:
+        show.clock(answer["now"], answer.get("frozen", False), answer.get("fired", ()))
 
 
 @log_app.command("verify")
 def log_verify(
     source: Annotated[
         str | None,
-        typer.Argument(help="A sandbox's URL or an exported folder; default: the running one."),
+        typer.Argument(
+            help="An exported folder, a receipt's file, or a sandbox's URL; default: the running"
+            " sandbox."
+        ),
     ] = None,
-    vkey: Annotated[str | None, typer.Option(help="The log's public key.")] = None,
+    vkey: Annotated[
+        str | None, typer.Option(help="The log's public key, as its owner told it to you.")
+    ] = None,
     since: Annotated[
         Path | None, typer.Option(help="An older checkpoint that the log must still contain.")
     ] = None,
@@ -171,7 +215,9 @@ def log_verify(
 
 @log_app.command("export")
 def log_export(
-    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Where to; an older export is brought up to date.")
+    ],
     data_dir: DataDir = HOME,
     as_json: AsJson = False,
 ) -> None:
@@ -179,6 +225,19 @@ def log_export(
     from sandbox.cli import log
 
     raise typer.Exit(log.export(folder, data_dir, as_json))
+
+
+@log_app.command("receipt")
+def log_receipt(
+    event: Annotated[str, typer.Argument(help="An event, evt_…")],
+    file: Annotated[Path, typer.Argument(help="Where to.")],
+    data_dir: DataDir = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Write the proof that one event stands in the log, for anyone to verify offline."""
+    from sandbox.cli import log
+
+    raise typer.Exit(log.receipt(event, file, data_dir, as_json))
 
 
 @app.command()

@@ -8,7 +8,6 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from merchants.client import MerchantClient
 from sandbox.cli import pay, show, up
@@ -25,7 +24,6 @@ DEPOSIT_TIYN = 1_000_000_000
 RESIDENT_TIYN = 5_000_000
 PRICE_TIYN = 250_000
 BOOKED_BY_HOUR = 10
-ALMATY = ZoneInfo("Asia/Almaty")
 
 
 class StepFailed(SandboxError):
@@ -74,7 +72,7 @@ def _play(running: Running, folder: Path, steps: show.Steps) -> dict[str, Any]:
     audit = running.get("/v1/sandbox/audit")
     if not audit["ok"]:
         raise StepFailed("audit", [check for check in audit["checks"] if not check["ok"]])
-    steps.done("Audit", **{c["id"]: f"{c['left']} ↔ {c['right']}" for c in audit["checks"]})
+    steps.audit(audit)
     return {
         "payments": {"solana": session["status"]},
         "settlement": settlement,
@@ -116,8 +114,8 @@ def _issue(running: Running, steps: show.Steps) -> None:
         "KZTE are minted against them",
         issuance=issued["id"],
         transaction=issued["tx"],
-        outstanding=reserve["outstanding_units"],
-        ratio=reserve["ratio"],
+        outstanding=format_tenge(reserve["debts"]["outstanding_tiyn"]),
+        reserve_to_owed=reserve["ratio"],
     )
 
 
@@ -168,15 +166,19 @@ def _settle(
         sum=f"{format_tenge(check['gross_tiyn'])} − fee {format_tenge(check['fees_tiyn'])}"
         f" = {format_tenge(check['paid_tiyn'])}",
         burned=settled["burns"][0]["tx"],
-        unexplained=check["unexplained_tiyn"],
+        unexplained=format_tenge(check["unexplained_tiyn"]),
     )
     payout = settled["payout"]
     clock = running.get("/v1/sandbox/clock")
-    due = datetime.fromisoformat(payout["value_date"]).replace(hour=BOOKED_BY_HOUR, tzinfo=ALMATY)
+    due = datetime.fromisoformat(payout["value_date"]).replace(
+        hour=BOOKED_BY_HOUR, tzinfo=show.ALMATY
+    )
     ahead = max(0, int((due - datetime.fromisoformat(clock["now"])).total_seconds()) + 1)
     moved = running.advance(ahead)
     steps.done(
-        "The clock moves to the value date", now=moved["now"], value_date=payout["value_date"]
+        "The clock moves to the value date",
+        now=show.moment(moved["now"]),
+        value_date=payout["value_date"],
     )
     done = wait_for(
         "the payout to be booked",
@@ -219,7 +221,7 @@ def _prove(running: Running, folder: Path, session_id: str, steps: show.Steps) -
         raise StepFailed("log", report.as_json())
     steps.done(
         "The log proves it",
-        entry=f"{position} of {report.size}: {leaf['type']}",
+        entry=f"{position + 1} of {report.size}: {leaf['type']}",
         root=report.root,
         verified="every entry, tile and signature",
     )

@@ -37,6 +37,15 @@ class ApiError(SandboxError):
         self.status = int(problem.get("status", 500))
 
 
+class NoAnswer(SandboxError):
+    """`endpoints.json` is there but nobody listens: the sandbox was killed, or still starts."""
+
+    code = "no_answer"
+
+    def __init__(self, url: str) -> None:
+        super().__init__(f"the sandbox does not answer at {url}: start it with `sandbox up`")
+
+
 class GaveUp(SandboxError):
     """What was waited for did not happen in time."""
 
@@ -72,11 +81,11 @@ class Running:
         return found
 
     def get(self, path: str, role: Role = "operator", **query: str | int) -> Any:
-        """What the API answers to GET. Raises `ApiError`, `NotRunning`."""
+        """What the API answers to GET. Raises `ApiError`, `NoAnswer`, `GaveUp`."""
         return self._call("GET", path, role, params=query)
 
     def post(self, path: str, body: JsonObject, role: Role = "operator") -> Any:
-        """What the API answers to POST. Raises `ApiError`, `NotRunning`."""
+        """What the API answers to POST. Raises `ApiError`, `NoAnswer`, `GaveUp`."""
         return self._call("POST", path, role, json=body)
 
     def _call(self, method: str, path: str, role: Role, **options: Any) -> Any:
@@ -86,6 +95,8 @@ class Running:
         }
         try:
             answer = self._http.request(method, path, headers=headers, **options)
+        except httpx2.ConnectError:
+            raise NoAnswer(self.endpoints["api"]) from None
         except httpx2.TransportError as error:
             raise GaveUp(f"{self.endpoints['api']} ({error})", 0) from None
         if answer.is_error:

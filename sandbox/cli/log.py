@@ -1,5 +1,6 @@
-"""`sandbox log verify` and `sandbox log export`."""
+"""`sandbox log verify`, `sandbox log export` and `sandbox log receipt`."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from sandbox.cli.endpoints import Running
 from sandbox.core.errors import SandboxError
 from sandbox.eventlog import export as exports
 from sandbox.eventlog import verify as verifier
+from sandbox.eventlog.errors import BadReceipt
+from sandbox.eventlog.proofs import verify_receipt
+from sandbox.eventlog.sources import Unreadable
 
 
 class VkeyNeeded(SandboxError):
@@ -16,7 +20,16 @@ class VkeyNeeded(SandboxError):
     code = "vkey_needed"
 
     def __init__(self) -> None:
-        super().__init__("give the log's public key with --vkey (endpoints.json: log_vkey)")
+        super().__init__(
+            "give the log's public key with --vkey: `sandbox up` shows it, endpoints.json has it as"
+            " log_vkey"
+        )
+
+
+class LogUnreadable(SandboxError):
+    """The log could not be read to its end."""
+
+    code = "log_unreadable"
 
 
 def verify(
@@ -35,6 +48,8 @@ def verify(
         key = key or running.key("regulator")
     if vkey is None:
         raise VkeyNeeded
+    if Path(source).is_file():
+        return _verify_receipt(Path(source), vkey, as_json)
     if source.startswith(("http://", "https://")):
         report = verifier.verify_url(source, vkey, key, since)
     else:
@@ -47,20 +62,55 @@ def verify(
     if report.more_findings:
         show.out.print(f"  and {report.more_findings} more")
     if report.ok:
-        since_text = f", still contains the first {report.since_size}" if since else ""
-        show.out.print(
-            f"[green]✓[/] {report.entries} of {report.size} entries read, root {report.root}"
-            f"{since_text}"
-        )
-        if report.entries < report.size:
-            show.out.print("  hash tiles only: entries need a regulator's key (--key)")
+        _show(report)
     return 0 if report.ok else 1
+
+
+def _show(report: verifier.Report) -> None:
+    read = "every entry, hash and signature is right"
+    if report.entries < report.size:
+        read = "every hash and signature is right; entries need a regulator's key (--key)"
+    show.out.print(f"[green]✓[/] {report.size} entries: {read}")
+    if report.since_size is not None:
+        show.out.print(f"  still begins with the {report.since_size} of the older checkpoint")
+    show.out.print(f"  root {report.root}")
+
+
+def _verify_receipt(file: Path, vkey: str, as_json: bool) -> int:
+    try:
+        receipt = json.loads(file.read_text())
+    except ValueError as error:
+        raise BadReceipt(f"{file} is not JSON") from error
+    position = verify_receipt(receipt, vkey)
+    leaf = json.loads(base64.b64decode(receipt["leaf"]))
+    if as_json:
+        print(json.dumps({"ok": True, "position": position, "leaf": leaf}))  # noqa: T201
+        return 0
+    show.out.print(f"[green]✓[/] {leaf['id']} stands in the signed log at position {position}")
+    show.out.print(f"  {leaf['type']}, {show.moment(leaf['created'])}")
+    return 0
+
+
+def receipt(event: str, file: Path, data_dir: Path, as_json: bool) -> int:
+    """Write the proof of one event under the newest checkpoint."""
+    running = Running.of(data_dir)
+    proof = running.get(f"/v1/events/{event}/proof", "regulator")
+    file.write_text(json.dumps(proof, indent=1) + "\n")
+    if as_json:
+        print(json.dumps({"file": str(file), "position": proof["position"]}))  # noqa: T201
+        return 0
+    show.out.print(f"[green]✓[/] receipt of {event} in {file}")
+    show.out.print(f"  sandbox log verify {file} --vkey '{running.endpoints['log_vkey']}'")
+    return 0
 
 
 def export(folder: Path, data_dir: Path, as_json: bool) -> int:
     """Write the log of the running sandbox as static files."""
     running = Running.of(data_dir)
-    checkpoint = exports.export_url(running.endpoints["api"], running.key("regulator"), folder)
+    try:
+        checkpoint = exports.export_url(running.endpoints["api"], running.key("regulator"), folder)
+    except Unreadable as error:
+        raise LogUnreadable(str(error)) from None
     if as_json:
         print(  # noqa: T201 - the command's answer
             json.dumps({"folder": str(folder), "size": checkpoint.size}), flush=True

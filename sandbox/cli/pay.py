@@ -24,6 +24,24 @@ class NoSuchOption(SandboxError):
         super().__init__(f"{session} has no option on {chain}")
 
 
+class NothingToPay(SandboxError):
+    """No session is open."""
+
+    code = "nothing_to_pay"
+
+    def __init__(self) -> None:
+        super().__init__("no session is open: create one with POST /v1/checkout/sessions")
+
+
+def newest_open(running: Running) -> str:
+    """The id of the newest open session among the last hundred. Raises `NothingToPay`."""
+    sessions = running.get("/v1/checkout/sessions", limit=100)["data"]
+    found: str | None = next((s["id"] for s in sessions if s["status"] == "open"), None)
+    if found is None:
+        raise NothingToPay
+    return found
+
+
 def wallet_key(data_dir: Path, name: str) -> Keypair:
     """The test wallet `name`, made on first use (mode 0600)."""
     path = data_dir / "wallets" / f"{name}.json"
@@ -81,6 +99,7 @@ def pay(
         "tx": tx,
         "wallet": str(key.pubkey()),
         "amount": format_tenge(amount_tiyn or session["amount_tiyn"]),
+        "status_before": session["status"],
         "status": seen["status"],
         "reason": seen["reason"],
     }

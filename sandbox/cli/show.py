@@ -1,13 +1,31 @@
-"""What a person sees: progress while the stack starts, a table of addresses, steps of a demo."""
+"""What a person sees: progress while the stack starts, addresses, steps of a demo, the audit."""
 
 import sys
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from rich.console import Console
-from rich.table import Table
 
 from sandbox.devnets.supervisor import Progress
+
+ALMATY = ZoneInfo("Asia/Almaty")
+HOME = Path(".sandbox")
+INVARIANTS = {
+    "I1": "supply",
+    "I2": "backing",
+    "I3": "entries",
+    "I4": "balances",
+    "I5": "holdings",
+    "I6": "bank",
+    "I7": "settlement",
+    "I8": "log",
+    "I9": "separation",
+}
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -35,11 +53,8 @@ def failure(message: str, remedy: str = "") -> None:
     )
 
 
-def addresses(endpoints: dict[str, Any]) -> None:
-    """Where everything is, and the keys to try it with."""
-    table = Table(
-        title="KZTE Sandbox", title_justify="left", show_header=False, box=None, padding=(0, 2)
-    )
+def addresses(endpoints: Mapping[str, Any], data_dir: Path) -> None:
+    """Where everything is, the keys to try it with, and what to try next."""
     keys = endpoints["keys"]
     rows = [
         ("API", endpoints["api"]),
@@ -51,10 +66,19 @@ def addresses(endpoints: dict[str, Any]) -> None:
         ("merchant", keys["merchant_id"]),
         *((f"{role} key", keys[role]) for role in ("merchant", "issuer", "operator", "regulator")),
     ]
+    out.print("\n[bold]KZTE Sandbox[/] [dim]a simulation; the keys work on this machine only[/]")
     for name, value in rows:
-        table.add_row(f"[bold]{name}[/]", value)
-    out.print(table)
-    out.print("[dim]A simulation. The keys work on this machine only.[/]")
+        out.print(f"  [bold]{name:<16}[/]  {value}")
+    out.print(f"  [dim]all of this is in {data_dir / 'endpoints.json'}[/]")
+    where = "" if data_dir == HOME else f" --data-dir {data_dir}"
+    out.print("\n[bold]Try in another shell[/]")
+    for command, what in (
+        ("pay", "pay the newest open session as a test wallet"),
+        ("audit", "recompute every invariant"),
+        ("log verify", "check every byte of the log"),
+    ):
+        out.print(f"  sandbox {command}{where}  [dim]{what}[/]")
+    out.print("  [dim]docs/first-payment.md goes through a merchant's day[/]\n")
 
 
 class Steps:
@@ -73,16 +97,68 @@ class Steps:
             self._console.print(f"    {name.replace('_', ' '):<18} {value}")
         sys.stdout.flush()
 
+    def audit(self, report: Mapping[str, Any]) -> None:
+        """The last step: every check in a line."""
+        self.done("Every invariant is recomputed")
+        audit(report, self._console)
+
     @property
     def seconds(self) -> float:
         """Since the first step began."""
         return round(time.monotonic() - self._began, 1)
 
 
-def audit(report: dict[str, Any]) -> None:
-    """One line per invariant with the two figures that were compared."""
+def audit(report: Mapping[str, Any], console: Console = out) -> None:
+    """One line per check with the two figures that were compared."""
     for check in report["checks"]:
         mark = "[green]✓[/]" if check["ok"] else "[red]✗[/]"
-        figures = f"{check['left']} ↔ {check['right']}"
-        out.print(f"{mark} [bold]{check['id']:<4}[/] {figures:<36} [dim]{check['detail']}[/]")
-    out.print("[green]audit: ok[/]" if report["ok"] else "[red]audit: BREACH[/]")
+        name = f"{check['id']} {INVARIANTS.get(check['id'], '')}"
+        console.print(f"{mark} [bold]{name:<13}[/] {_figures(check):<33} [dim]{check['detail']}[/]")
+    console.print(
+        "[green]audit: every invariant holds[/]"
+        if report["ok"]
+        else "[red]audit: BREACH[/] → docs/operations.md says what a red line means"
+    )
+
+
+def _figures(check: Mapping[str, Any]) -> str:
+    left, right = check["left"], check["right"]
+    sign = "=" if left == right else "≠"
+    if check["ok"] and left != right:
+        sign = "≥" if left > right else "≤"
+    return f"{_figure(left)} {sign} {_figure(right)}"
+
+
+def _figure(value: int | str | None) -> str:
+    if value is None:
+        return "unknown"
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u00a0")
+    return value if len(value) <= 16 else value[:11] + "…"
+
+
+def moment(iso: str) -> str:
+    """A moment of the API for people: in UTC, and in Almaty where business days are counted."""
+    at = datetime.fromisoformat(iso)
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC ({at.astimezone(ALMATY):%a %H:%M} in Almaty)"
+
+
+def clock(now: str, frozen: bool, fired: Sequence[Mapping[str, Any]]) -> None:
+    """The sandbox time, and which timers a move of the clock made due."""
+    stopped = ", standing still" if frozen else ""
+    out.print(f"[green]✓[/] sandbox time is {moment(now)}{stopped}")
+    for kind, count in Counter(timer["type"] for timer in fired).items():
+        out.print(f"  due: {kind.replace('_', ' ')}{f' ({count})' if count > 1 else ''}")
+
+
+def paid(answer: Mapping[str, Any]) -> None:
+    """What a test wallet paid, and what came of it."""
+    out.print(f"[green]✓[/] {answer['amount']} paid on {answer['chain']}")
+    out.print(f"  transaction {answer['tx']}")
+    why = "" if answer["reason"] == "none" else f" ({answer['reason']})"
+    out.print(f"  session     {answer['session']} is {answer['status']}{why}")
+    if answer["status_before"] != "open":
+        out.print(
+            f"  [yellow]it was {answer['status_before']} already:[/] this transfer waits in"
+            " /v1/stray_transfers for a decision"
+        )

@@ -25,7 +25,7 @@ def up(plan: Plan, as_json: bool) -> int:
         if as_json:
             print(json.dumps(json.loads(text)), flush=True)  # noqa: T201 - the command's answer
         else:
-            show.addresses(json.loads(text))
+            show.addresses(json.loads(text), plan.data_dir)
             show.err.print(
                 "[dim]Ctrl-C stops everything; the next `sandbox up` goes on from here.[/]"
             )
