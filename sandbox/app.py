@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 
 from sandbox import wiring
 from sandbox.core import log as logging
-from sandbox.core.http import RequestIdMiddleware, install, openapi
+from sandbox.core.http import LimitsMiddleware, RequestIdMiddleware, install, openapi
 from sandbox.core.http.roles import RULES
 from sandbox.core.settings import Settings
 
@@ -65,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
+    app.add_middleware(LimitsMiddleware)
     app.add_middleware(RequestIdMiddleware)
     install(app)
     openapi.install(app)

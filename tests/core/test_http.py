@@ -16,11 +16,13 @@ from sandbox.core.errors import SandboxError, Unavailable
 from sandbox.core.http import (
     IdempotentRoute,
     KeyRecord,
+    LimitsMiddleware,
     PrincipalDep,
     RequestIdMiddleware,
     install,
 )
 from sandbox.core.http.auth import secret_hash
+from sandbox.core.http.limits import MAX_BODY_BYTES
 from sandbox.core.money import SessionTiyn
 
 KEYS = {
@@ -77,6 +79,7 @@ async def http(database: Database, owner_url: str) -> AsyncIterator[httpx2.Async
     app = FastAPI()
     app.state.database, app.state.key_lookup = database, lookup
     app.include_router(router)
+    app.add_middleware(LimitsMiddleware)
     app.add_middleware(RequestIdMiddleware)
     install(app)
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
@@ -139,6 +142,57 @@ async def test_a_malformed_body_is_not_remembered(http: httpx2.AsyncClient) -> N
     bad = await http.post("/v1/checkout/sessions", content=b"{", headers=head())
     assert bad.status_code == 422
     assert (await pay(http)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"amount_tiyn": 5, "note": "\\ud800"}',
+        b'{"amount_tiyn": 5, "note": "\\u0000"}',
+        b'{"amount_tiyn": 5, "note": "\\\\\\u0000"}',
+        b'{"\\ud800": 5}',
+        b'{"amount_tiyn": NaN}',
+        b"[" * 5_000 + b"]" * 5_000,
+        b'{"amount_tiyn": 5, "note": "\xff"}',
+        "{}".encode("utf-16"),
+    ],
+)
+async def test_json_that_nobody_can_store_is_refused_before_a_handler_sees_it(
+    http: httpx2.AsyncClient, database: Database, body: bytes
+) -> None:
+    headers = head() | {"Content-Type": "application/json"}
+    answer = await http.post("/v1/checkout/sessions", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert answer.json()["errors"][0]["param"] == "/body"
+    assert await rows(database) == 0
+    assert (await pay(http)).status_code == 201, "and it is not remembered"
+
+
+async def test_text_about_an_escape_is_no_escape(http: httpx2.AsyncClient) -> None:
+    body = b'{"amount_tiyn": 5, "note": "\\\\u0000"}'
+    headers = head() | {"Content-Type": "application/json"}
+    answer = await http.post("/v1/checkout/sessions", content=body, headers=headers)
+    assert answer.status_code == 201
+
+
+@pytest.mark.parametrize("address", ["/v1/events?after=%00", "/v1/events/%00", "/%00"])
+async def test_an_address_with_a_nul_is_refused(http: httpx2.AsyncClient, address: str) -> None:
+    answer = await http.get(address, headers=head(idem=None))
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert answer.headers["request-id"] == answer.json()["request_id"]
+
+
+async def test_a_body_that_is_too_large_is_refused_with_and_without_a_length(
+    http: httpx2.AsyncClient, database: Database
+) -> None:
+    async def in_parts() -> AsyncIterator[bytes]:
+        for _ in range(MAX_BODY_BYTES // 1024 + 1):
+            yield b" " * 1024
+
+    for body in (b" " * (MAX_BODY_BYTES + 1), in_parts()):
+        answer = await http.post("/v1/checkout/sessions", content=body, headers=head())
+        assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    assert await rows(database) == 0
 
 
 async def test_the_same_key_and_body_get_the_first_answer_and_act_once(

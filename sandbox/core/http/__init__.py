@@ -2,6 +2,7 @@
 
 from sandbox.core.http.auth import KeyLookup, KeyRecord, Principal, PrincipalDep
 from sandbox.core.http.idempotency import IdempotentRoute, show_once
+from sandbox.core.http.limits import LimitsMiddleware
 from sandbox.core.http.paging import Page, PageDep, listing
 from sandbox.core.http.problems import install, problem
 from sandbox.core.http.request_id import RequestIdMiddleware
@@ -10,6 +11,7 @@ __all__ = [
     "IdempotentRoute",
     "KeyLookup",
     "KeyRecord",
+    "LimitsMiddleware",
     "Page",
     "PageDep",
     "Principal",

@@ -19,6 +19,7 @@ from sandbox.core.canonical import canonical
 from sandbox.core.db import Database
 from sandbox.core.errors import SandboxError
 from sandbox.core.http.auth import authorize
+from sandbox.core.http.limits import check_json
 from sandbox.core.http.problems import refusal
 
 EXEMPT = frozenset({"/v1/sandbox/clock", "/v1/sandbox/quiesce", "/v1/sandbox/faults"})
@@ -83,7 +84,7 @@ def key_of(request: Request) -> str:
 
 def fingerprint(method: str, path: str, body: bytes) -> str:
     """SHA-256 over method, concrete path and the RFC 8785 form of the body."""
-    # What is malformed, or holds numbers that RFC 8785 cannot, is identified by its own bytes.
+    # What holds numbers that RFC 8785 cannot is identified by its own bytes.
     with suppress(ValueError):
         body = canonical(orjson.loads(body)) if body else b""
     return hashlib.sha256(b"\n".join((method.encode(), path.encode(), body))).hexdigest()
@@ -136,7 +137,10 @@ class IdempotentRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def once(request: Request) -> Response:
-            if request.method != "POST" or request.url.path in EXEMPT:
+            if request.method != "POST":
+                return await handle(request)
+            if request.url.path in EXEMPT:
+                check_json(await request.body())
                 return await handle(request)
             database: Database = request.app.state.database
             async with database.transaction() as db:
@@ -154,7 +158,9 @@ class IdempotentRoute(APIRoute):
         principal = request.state.principal = await authorize(request, db)
         key, path = key_of(request), request.url.path
         tenant = principal.party or principal.role
-        print_ = fingerprint(request.method, path, await request.body())
+        body = await request.body()
+        check_json(body)
+        print_ = fingerprint(request.method, path, body)
         first = await _stored(db, tenant, path, key)
         if first is not None:
             if first.fingerprint != print_:
