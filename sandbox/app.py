@@ -63,6 +63,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=version("kzte-sandbox"),
         description=DESCRIPTION,
         lifespan=lifespan,
+        # /docs is our own page: theirs loads its parts from the internet.
+        docs_url=None,
         redoc_url=None,
     )
     app.add_middleware(LimitsMiddleware)

@@ -61,6 +61,7 @@ from sandbox.settlement import jobs as settlement_jobs
 from sandbox.settlement import routes as settlement_routes
 from sandbox.settlement import service as settlement
 from sandbox.settlement.burns import Burns
+from sandbox.web import reference
 from sandbox.web import routes as web_routes
 from sandbox.webhooks import fanout
 from sandbox.webhooks import routes as webhooks_routes
@@ -78,6 +79,7 @@ ROUTERS: Sequence[APIRouter] = (
     lab_routes.router,
     audit_routes.router,
     web_routes.router,
+    reference.router,
 )
 
 

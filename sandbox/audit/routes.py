@@ -10,7 +10,7 @@ from sandbox.core.http import PrincipalDep
 router = APIRouter(tags=["sandbox"])
 
 
-@router.get("/v1/sandbox/audit")
+@router.get("/v1/sandbox/audit", summary="Recompute every invariant")
 async def audit(request: Request, _: PrincipalDep) -> dict[str, Any]:
     """Recompute every invariant now; a breach is `"ok": false`, not an error of this call."""
     report = await service.run(request.app.state.audit_checks)

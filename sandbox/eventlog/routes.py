@@ -21,33 +21,50 @@ Types = Annotated[list[str] | None, Query(alias="type", max_length=50)]
 After = Annotated[str | None, Query(max_length=40)]
 
 
-@router.get("/log/checkpoint", response_class=PlainTextResponse, tags=["log"])
+@router.get(
+    "/log/checkpoint",
+    response_class=PlainTextResponse,
+    tags=["log"],
+    summary="The newest signed checkpoint",
+)
 async def checkpoint(db: SessionDep) -> PlainTextResponse:
     """The newest signed checkpoint: origin, size and root of everything that happened."""
     return PlainTextResponse(await publication.newest_checkpoint(db), headers=_NEVER)
 
 
-@router.get("/log/vkey", response_class=PlainTextResponse, tags=["log"])
+@router.get(
+    "/log/vkey", response_class=PlainTextResponse, tags=["log"], summary="The log's public key"
+)
 async def vkey(db: SessionDep) -> PlainTextResponse:
     """The verifier key of the log. Who verifies for real takes it from elsewhere."""
     return PlainTextResponse(f"{await publication.verifier_key(db)}\n", headers=_NEVER)
 
 
-@router.get("/log/tile/entries/{path:path}", response_class=Response, tags=["log"])
+@router.get(
+    "/log/tile/entries/{path:path}",
+    response_class=Response,
+    tags=["log"],
+    summary="A bundle of entries",
+)
 async def entries(path: str, db: SessionDep, caller: PrincipalDep) -> Response:
     """An entry bundle: up to 256 leaves, each behind its length (for the regulator)."""
     bundle = await publication.entry_bundle(db, publication.tile_at("0", path))
     return Response(bundle, media_type=_BYTES, headers=_NEVER)
 
 
-@router.get("/log/tile/{level}/{path:path}", response_class=Response, tags=["log"])
+@router.get(
+    "/log/tile/{level}/{path:path}",
+    response_class=Response,
+    tags=["log"],
+    summary="A tile of hashes",
+)
 async def tile(level: str, path: str, db: SessionDep) -> Response:
     """A hash tile: up to 256 hashes of one level of the tree."""
     hashes = await publication.hash_tile(db, publication.tile_at(level, path))
     return Response(hashes, media_type=_BYTES, headers=_BRIEFLY)
 
 
-@router.get("/v1/events", tags=["events"])
+@router.get("/v1/events", tags=["events"], summary="List events")
 async def events(
     db: SessionDep,
     caller: PrincipalDep,
@@ -67,7 +84,9 @@ async def events(
     }
 
 
-@router.get("/v1/events/stream", response_class=Response, tags=["events"])
+@router.get(
+    "/v1/events/stream", response_class=Response, tags=["events"], summary="Follow events live"
+)
 async def stream(
     request: Request,
     caller: PrincipalDep,
@@ -94,14 +113,14 @@ async def stream(
     return EventStream(feed, start, caller.merchant, patterns)
 
 
-@router.get("/v1/events/{event_id}", tags=["events"])
+@router.get("/v1/events/{event_id}", tags=["events"], summary="Read an event")
 async def event(event_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """One event; another merchant's answers 404."""
     row = await service.one(db, event_id, caller.merchant)
     return service.api_event(row, viewer=caller.merchant)
 
 
-@router.get("/v1/events/{event_id}/proof", tags=["events"])
+@router.get("/v1/events/{event_id}/proof", tags=["events"], summary="The proof of an event")
 async def proof(event_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """The event's leaf, its inclusion proof and the checkpoint: verifies offline."""
     found = await proofs.inclusion(db, event_id, caller.merchant)

@@ -21,7 +21,18 @@ DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S = 30, 300
 class FaucetIn(BaseModel):
     """Who gets how much, on which chain."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "chain": "solana",
+                    "address": "EFbVm5QVEWBCaKD2ot4dfHaKd2r5624GxDGN2SQkRgnU",
+                    "amount_tiyn": 5000000,
+                }
+            ]
+        },
+    )
 
     chain: Annotated[str, Field(max_length=32)]
     address: Annotated[str, Field(max_length=128)]
@@ -31,7 +42,9 @@ class FaucetIn(BaseModel):
 class ClockIn(BaseModel):
     """Either how far time moves, or whether it stands still."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"advance_s": 86400}]}
+    )
 
     advance_s: Annotated[StrictInt, Field(ge=0, le=MAX_ADVANCE_S)] | None = None
     freeze: StrictBool | None = None
@@ -46,7 +59,7 @@ class ClockIn(BaseModel):
 class QuiesceIn(BaseModel):
     """How long to wait for rest."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"timeout_s": 30}]})
 
     timeout_s: Annotated[StrictInt, Field(ge=0, le=MAX_TIMEOUT_S)] = DEFAULT_TIMEOUT_S
 

@@ -28,7 +28,14 @@ _GRANTS: dict[Role, tuple[Role, ...]] = {
 class MerchantIn(BaseModel):
     """Who the merchant is, where its tenge goes, and its fee."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"name": "Book shop", "bin": "260340001239", "iban": "KZ88601A000000000042"}
+            ]
+        },
+    )
 
     name: Annotated[str, Field(min_length=1, max_length=140)]
     bin: Annotated[str, Field(description="BIN, or the IIN of a sole proprietor")]
@@ -42,13 +49,15 @@ class MerchantIn(BaseModel):
 class ApiKeyIn(BaseModel):
     """Which rights the new key has, and whose it is."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"role": "merchant"}]}
+    )
 
     role: Role
     merchant_id: str | None = None
 
 
-@router.post("/v1/merchants", status_code=201)
+@router.post("/v1/merchants", status_code=201, summary="Create a merchant")
 async def create_merchant(body: MerchantIn, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """A new merchant; its keys come from `POST /v1/api_keys`."""
     row = await service.create_merchant(
@@ -64,7 +73,7 @@ async def create_merchant(body: MerchantIn, db: SessionDep, caller: PrincipalDep
     return service.merchant_object(row)
 
 
-@router.get("/v1/merchants")
+@router.get("/v1/merchants", summary="List merchants")
 async def merchants(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Merchants, newest first; a merchant sees itself."""
     found = select(Merchant).limit(page.limit + 1)
@@ -79,7 +88,7 @@ async def merchants(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict
     return listing(page, [service.merchant_object(row) for row in await db.exec(found)])
 
 
-@router.get("/v1/merchants/{merchant_id}")
+@router.get("/v1/merchants/{merchant_id}", summary="Read a merchant")
 async def get_merchant(merchant_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """One merchant; somebody else's is not found."""
     if caller.merchant not in (None, merchant_id):
@@ -87,7 +96,7 @@ async def get_merchant(merchant_id: str, db: SessionDep, caller: PrincipalDep) -
     return service.merchant_object(await service.merchant(db, merchant_id))
 
 
-@router.post("/v1/api_keys", status_code=201)
+@router.post("/v1/api_keys", status_code=201, summary="Create an API key")
 async def create_key(
     body: ApiKeyIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -111,7 +120,7 @@ async def _party(body: ApiKeyIn, db: SessionDep, own: str | None) -> str:
     return (await service.merchant(db, merchant_id)).id
 
 
-@router.get("/v1/api_keys")
+@router.get("/v1/api_keys", summary="List API keys")
 async def keys(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Keys, newest first, revoked ones too; a merchant sees its own."""
     found = select(ApiKey).limit(page.limit + 1)
@@ -126,7 +135,7 @@ async def keys(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str,
     return listing(page, [service.key_object(row) for row in await db.exec(found)])
 
 
-@router.delete("/v1/api_keys/{key_id}")
+@router.delete("/v1/api_keys/{key_id}", summary="Revoke an API key")
 async def revoke_key(key_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """End a key at once; nothing is deleted, so that the log keeps its meaning."""
     return service.key_object(await service.revoke_key(db, key_id, owner=caller.merchant))

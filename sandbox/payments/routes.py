@@ -47,7 +47,14 @@ Pairs = dict[
 class SessionIn(BaseModel):
     """What a customer shall pay. Limits: CONTRACT 2."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"amount_tiyn": 250000, "description": "Two coffees", "client_reference_id": "1001"}
+            ]
+        },
+    )
 
     amount_tiyn: SessionTiyn
     currency: Literal["KZT"] = "KZT"
@@ -65,7 +72,12 @@ class SessionIn(BaseModel):
 class RefundIn(BaseModel):
     """How much of which payment goes back to the address it came from."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"payment": "pay_01m7y0v187b2meycwd50kt9pf3", "amount_tiyn": 50000}]
+        },
+    )
 
     payment: Annotated[Text, StringConstraints(max_length=64)]
     amount_tiyn: SessionTiyn
@@ -75,7 +87,9 @@ class RefundIn(BaseModel):
 class ResolutionIn(BaseModel):
     """Send the money back, or take it for the session it names."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"action": "refund"}]}
+    )
 
     action: strays.Action
 
@@ -92,7 +106,7 @@ def _shown(
     return for_viewer(session_object(row, payments, url=url), owner=caller.merchant is not None)
 
 
-@router.post("/v1/checkout/sessions", status_code=201)
+@router.post("/v1/checkout/sessions", status_code=201, summary="Create a checkout session")
 async def create_session(
     body: SessionIn, request: Request, response: Response, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -119,7 +133,7 @@ async def create_session(
     return _shown(request, caller, row, [])
 
 
-@router.get("/v1/checkout/sessions")
+@router.get("/v1/checkout/sessions", summary="List sessions")
 async def list_sessions(
     page: PageDep, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -129,7 +143,7 @@ async def list_sessions(
     return listing(page, [_shown(request, caller, row, payments[row.id]) for row in found])
 
 
-@router.get("/v1/checkout/sessions/{session_id}")
+@router.get("/v1/checkout/sessions/{session_id}", summary="Read a session")
 async def get_session(
     session_id: str, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -138,7 +152,7 @@ async def get_session(
     return _shown(request, caller, row, payments)
 
 
-@router.post("/v1/checkout/sessions/{session_id}/cancel")
+@router.post("/v1/checkout/sessions/{session_id}/cancel", summary="Cancel a session")
 async def cancel_session(
     session_id: str, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -147,20 +161,20 @@ async def cancel_session(
     return _shown(request, caller, row, payments)
 
 
-@router.get("/v1/payments")
+@router.get("/v1/payments", summary="List payments")
 async def list_payments(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Payments, newest first."""
     found = await _page(db, Payment, page, caller.merchant)
     return listing(page, [payment_object(row) for row in found])
 
 
-@router.get("/v1/payments/{payment_id}")
+@router.get("/v1/payments/{payment_id}", summary="Read a payment")
 async def get_payment(payment_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """One payment; somebody else's is not found."""
     return payment_object(await _one(db, Payment, "payment", payment_id, caller.merchant))
 
 
-@router.post("/v1/refunds", status_code=201)
+@router.post("/v1/refunds", status_code=201, summary="Refund a payment")
 async def create_refund(body: RefundIn, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Refund part or all of a captured payment that is in no settlement yet."""
     row = await refunding.refund_payment(
@@ -173,34 +187,34 @@ async def create_refund(body: RefundIn, db: SessionDep, caller: PrincipalDep) ->
     return refund_object(row)
 
 
-@router.get("/v1/refunds")
+@router.get("/v1/refunds", summary="List refunds")
 async def list_refunds(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Refunds, newest first."""
     found = await _page(db, Refund, page, caller.merchant)
     return listing(page, [refund_object(row) for row in found])
 
 
-@router.get("/v1/refunds/{refund_id}")
+@router.get("/v1/refunds/{refund_id}", summary="Read a refund")
 async def get_refund(refund_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """One refund; somebody else's is not found."""
     return refund_object(await _one(db, Refund, "refund", refund_id, caller.merchant))
 
 
-@router.get("/v1/stray_transfers")
+@router.get("/v1/stray_transfers", summary="List stray transfers")
 async def list_strays(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Stray transfers, newest first; a merchant sees those of its own sessions."""
     found = await _page(db, StrayTransfer, page, caller.merchant)
     return listing(page, [stray_object(row) for row in found])
 
 
-@router.get("/v1/stray_transfers/{stray_id}")
+@router.get("/v1/stray_transfers/{stray_id}", summary="Read a stray transfer")
 async def get_stray(stray_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """One stray transfer; somebody else's is not found."""
     row = await _one(db, StrayTransfer, "stray_transfer", stray_id, caller.merchant)
     return stray_object(row)
 
 
-@router.post("/v1/stray_transfers/{stray_id}/resolve")
+@router.post("/v1/stray_transfers/{stray_id}/resolve", summary="Decide a stray transfer")
 async def resolve_stray(
     stray_id: str, body: ResolutionIn, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:

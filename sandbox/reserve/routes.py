@@ -21,7 +21,12 @@ router = APIRouter(prefix="/v1/reserve", route_class=IdempotentRoute, tags=["res
 class DepositIn(BaseModel):
     """Tenge that a customer pays into the segregated reserve account."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"amount_tiyn": 100000000, "bank_reference": "FT26325-0001"}]
+        },
+    )
 
     amount_tiyn: DepositTiyn
     bank_reference: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[ -~]+$")]
@@ -31,7 +36,19 @@ class DepositIn(BaseModel):
 class IssuanceIn(BaseModel):
     """How much of a deposit becomes tokens, on which chain, and whose."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "deposit": "dep_01m7y00hv9k628q7exztj32a1q",
+                    "chain": "solana",
+                    "amount_tiyn": 100000000,
+                    "recipient": "8ahSXy9xvDXycp9ER9dJGYScQafMEchQ3fUrjNUPHVBs",
+                }
+            ]
+        },
+    )
 
     deposit: Annotated[str, Field(max_length=64)]
     chain: Annotated[str, Field(max_length=32)]

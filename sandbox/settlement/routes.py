@@ -21,9 +21,9 @@ MerchantFilter = Annotated[str | None, Query(alias="merchant_id", max_length=64)
 class SettleIn(BaseModel):
     """Whose payments to settle. A merchant may leave its own id out."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{}]})
 
-    merchant_id: str | None = Field(None, max_length=64, examples=["mch_01…"])
+    merchant_id: str | None = Field(None, max_length=64)
     retry_payout: StrictBool = Field(
         True, description="pay out again what the bank rejected or returned; false: carry it on"
     )

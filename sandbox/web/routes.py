@@ -17,7 +17,7 @@ from sandbox.web import page, texts
 
 router = APIRouter(include_in_schema=False)
 
-_templates = Environment(
+templates = Environment(
     loader=PackageLoader("sandbox.web"),
     autoescape=select_autoescape(),
     undefined=StrictUndefined,
@@ -125,6 +125,6 @@ def _decimals(request: Request) -> dict[str, int]:
 
 
 def _html(template: str, values: dict[str, Any], status: int) -> HTMLResponse:
-    html = _templates.get_template(template).render(values)
+    html = templates.get_template(template).render(values)
     headers = HEADERS | {"Content-Language": values["language"], "Vary": "Accept-Language"}
     return HTMLResponse(html, status, headers)

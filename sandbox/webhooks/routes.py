@@ -21,7 +21,17 @@ MAX_TYPES = 50
 class EndpointIn(BaseModel):
     """Where events go, and which: in full (`payment.final`), as a group (`payment.*`), or `*`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "url": "http://127.0.0.1:9000/hooks",
+                    "types": ["checkout.session.*", "payment.final"],
+                }
+            ]
+        },
+    )
 
     url: Annotated[str, Field(min_length=1, max_length=MAX_URL_LENGTH)]
     types: Annotated[
@@ -29,7 +39,7 @@ class EndpointIn(BaseModel):
     ] = ["*"]
 
 
-@router.post("/v1/webhook_endpoints", status_code=201)
+@router.post("/v1/webhook_endpoints", status_code=201, summary="Register a webhook endpoint")
 async def create_endpoint(
     body: EndpointIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -45,7 +55,7 @@ async def create_endpoint(
     return service.endpoint_object(row, row.secret)
 
 
-@router.get("/v1/webhook_endpoints")
+@router.get("/v1/webhook_endpoints", summary="List endpoints")
 async def endpoints(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Endpoints, newest first, without their secrets."""
     found = (
@@ -65,20 +75,20 @@ async def endpoints(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict
     return listing(page, [service.endpoint_object(row) for row in await db.exec(found)])
 
 
-@router.get("/v1/webhook_endpoints/{endpoint_id}")
+@router.get("/v1/webhook_endpoints/{endpoint_id}", summary="Read an endpoint")
 async def endpoint(endpoint_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """One endpoint, without its secret."""
     return service.endpoint_object(await service.endpoint(db, endpoint_id, caller.merchant))
 
 
-@router.delete("/v1/webhook_endpoints/{endpoint_id}")
+@router.delete("/v1/webhook_endpoints/{endpoint_id}", summary="Delete an endpoint")
 async def delete_endpoint(endpoint_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Send nothing there any more."""
     await service.delete_endpoint(db, endpoint_id, caller.merchant)
     return {"object": "webhook_endpoint", "id": endpoint_id, "deleted": True}
 
 
-@router.get("/v1/webhook_deliveries")
+@router.get("/v1/webhook_deliveries", summary="List deliveries")
 async def deliveries(
     page: PageDep,
     db: SessionDep,

@@ -44,6 +44,7 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("GET", "/readyz"): _PUBLIC,
     ("GET", "/openapi.json"): _PUBLIC,
     ("GET", "/docs"): _PUBLIC,
+    ("GET", "/"): _PUBLIC,
     ("GET", "/pay/assets/{name}"): _PUBLIC,
     ("GET", "/pay/{session_id}"): _PUBLIC,
     ("GET", "/pay/{session_id}/{chain}.svg"): _PUBLIC,

@@ -1,0 +1,150 @@
+"""`/docs`: the OpenAPI document as one page, without scripts and without a network.
+
+Swagger's page is fetched from a content network, which a sandbox may not need.
+"""
+
+import json
+import re
+import shlex
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+from markupsafe import Markup, escape
+
+from sandbox.web.routes import templates
+
+router = APIRouter(include_in_schema=False)
+
+METHODS = ("post", "get", "delete")
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
+        " frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_CODE, _STRONG = re.compile(r"`([^`]+)`"), re.compile(r"\*\*([^*]+)\*\*")
+
+
+@router.get("/")
+async def root() -> RedirectResponse:
+    """Who opens the address in a browser looks for this page."""
+    return RedirectResponse("/docs")
+
+
+@router.get("/docs")
+async def reference(request: Request) -> HTMLResponse:
+    """The whole API on one page."""
+    document = request.app.openapi()
+    html = templates.get_template("reference.html").render(
+        info=document["info"],
+        intro=prose(document["info"]["description"]),
+        groups=groups(document, str(request.base_url).rstrip("/")),
+    )
+    return HTMLResponse(html, headers=_HEADERS)
+
+
+def groups(document: dict[str, Any], base_url: str) -> dict[str, list[dict[str, Any]]]:
+    """What the page shows of each operation, by tag, in the order of the document."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path, operations in document["paths"].items():
+        for method in METHODS:
+            if method in operations:
+                operation = operations[method]
+                shown = _operation(document, base_url, method, path, operation)
+                found.setdefault(operation["tags"][0], []).append(shown)
+    return found
+
+
+def _operation(
+    document: dict[str, Any], base_url: str, method: str, path: str, operation: dict[str, Any]
+) -> dict[str, Any]:
+    body = _body(document, operation)
+    code, success = next((c, r) for c, r in operation["responses"].items() if c.startswith("2"))
+    answer = success.get("content", {}).get("application/json", {}).get("example")
+    return {
+        "id": f"{method}-{path.strip('/')}",
+        "method": method.upper(),
+        "path": path,
+        "summary": operation["summary"],
+        "text": prose(operation.get("description", "")),
+        "roles": operation.get("x-roles", {}),
+        "is_public": "security" not in operation,
+        "parameters": [_field(p, p["schema"], p["in"]) for p in operation.get("parameters", [])],
+        "fields": [
+            _field({"name": name, "required": name in body.get("required", ())}, schema, "body")
+            for name, schema in body.get("properties", {}).items()
+        ],
+        "curl": _curl(base_url, method, path, operation, body),
+        "status": code,
+        "answer": json.dumps(answer, ensure_ascii=False, indent=2) if answer else None,
+    }
+
+
+def _body(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
+    content = operation.get("requestBody", {}).get("content", {})
+    schema = content.get("application/json", {}).get("schema", {})
+    reference = schema.get("$ref") or next(
+        (part["$ref"] for part in schema.get("anyOf", ()) if "$ref" in part), None
+    )
+    if reference is None:
+        return {}
+    found: dict[str, Any] = document["components"]["schemas"][reference.rpartition("/")[2]]
+    return found
+
+
+def _field(told: dict[str, Any], schema: dict[str, Any], where: str) -> dict[str, Any]:
+    kinds = [part for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
+    kind = kinds[0]
+    limits = {
+        "at least {}": kind.get("minimum"),
+        "at most {}": kind.get("maximum"),
+        "at most {} characters": kind.get("maxLength"),
+        "default {}": schema.get("default"),
+    }
+    said = [words.format(_plain(value)) for words, value in limits.items() if value is not None]
+    if "enum" in kind:
+        said.append(" | ".join(map(str, kind["enum"])))
+    text = told.get("description") or schema.get("description")
+    return {
+        "name": told["name"],
+        "where": where,
+        "type": kind.get("type", ""),
+        "required": told.get("required", False),
+        "text": ", ".join([*([text.rstrip(".")] if text else []), *said]),
+    }
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _curl(
+    base_url: str, method: str, path: str, operation: dict[str, Any], body: dict[str, Any]
+) -> str:
+    parts = [f"curl -s {base_url}{path}" if "{" not in path else f'curl -s "{base_url}{path}"']
+    if method == "delete":
+        parts[0] += " -X DELETE"
+    if "security" in operation:
+        parts.append('-H "Authorization: Bearer $KEY"')
+    if method == "post":
+        if any(p["name"] == "Idempotency-Key" for p in operation.get("parameters", ())):
+            parts.append("-H 'Idempotency-Key: order-1001'")
+        sent = json.dumps(body["examples"][0] if body.get("examples") else {}, ensure_ascii=False)
+        parts += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(sent)}"]
+    return " \\\n     ".join(parts)
+
+
+def prose(text: str) -> Markup:
+    """Paragraphs, `code` and **strong** of a docstring as HTML."""
+    paragraphs = (str(escape(part)) for part in text.strip().split("\n\n") if part)
+    marked = (
+        _STRONG.sub(r"<strong>\1</strong>", _CODE.sub(r"<code>\1</code>", part))
+        for part in paragraphs
+    )
+    # Safe: every part was escaped before its marks became tags.
+    return Markup("".join(f"<p>{part}</p>" for part in marked))  # noqa: S704

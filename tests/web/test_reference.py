@@ -1,0 +1,74 @@
+"""`/docs` as a browser without a network gets it, and the request examples that it shows."""
+
+import re
+from typing import get_args
+
+import httpx2
+import pytest
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+
+from sandbox import wiring
+from sandbox.app import create_app
+from sandbox.core.http.paging import Page
+from sandbox.web import reference
+
+
+def bodies() -> list[type[BaseModel]]:
+    """The model of every request body that a slice takes."""
+    routes = (r for router in wiring.ROUTERS for r in router.routes if isinstance(r, APIRoute))
+    kinds = (
+        kind
+        for route in routes
+        for value in route.endpoint.__annotations__.values()
+        for kind in get_args(value) or (value,)
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and kind is not Page
+    )
+    return sorted(set(kinds), key=lambda kind: kind.__name__)
+
+
+@pytest.fixture
+async def page() -> str:
+    transport = httpx2.ASGITransport(create_app())
+    async with httpx2.AsyncClient(transport=transport, base_url="http://shop.test") as client:
+        assert (await client.get("/")).headers["location"] == "/docs"
+        answer = await client.get("/docs")
+    assert answer.status_code == 200
+    assert "script-src" not in answer.headers["content-security-policy"]
+    return answer.text
+
+
+async def test_the_page_loads_nothing_from_anywhere(page: str) -> None:
+    assert not re.findall(r"<(?:script|link|img|iframe)\b", page)
+    assert re.findall(r'(?:src|href)="(?![#/])', page) == []
+
+
+async def test_the_page_shows_every_operation_of_the_document_once(page: str) -> None:
+    document = create_app().openapi()
+    wanted = {
+        f"{method}-{path.strip('/')}"
+        for path, operations in document["paths"].items()
+        for method in operations
+    }
+    assert len(wanted) > 45
+    shown = re.findall(r'<section id="([^"]+)"', page)
+    assert sorted(shown) == sorted(wanted)
+
+
+def test_text_from_docstrings_cannot_become_markup() -> None:
+    assert reference.prose("a <b> `<i>`\n\n**c**") == (
+        "<p>a &lt;b&gt; <code>&lt;i&gt;</code></p><p><strong>c</strong></p>"
+    )
+
+
+@pytest.mark.parametrize("kind", bodies(), ids=lambda kind: kind.__name__)
+def test_every_request_body_has_an_example_that_it_accepts(kind: type[BaseModel]) -> None:
+    shown = kind.model_json_schema()["examples"]
+    assert shown
+    for example in shown:
+        assert kind.model_validate(example)
+
+
+def test_the_bodies_are_all_found() -> None:
+    schemas = create_app().openapi()["components"]["schemas"]
+    assert {kind.__name__ for kind in bodies()} == {n for n in schemas if n.endswith("In")}
