@@ -13,8 +13,9 @@ setup: .venv/.installed node_modules/.installed
 demo: setup
 	$(BIN)/sandbox demo
 
+# Two at a time; the tests of one file stay together, and share what they start.
 test: setup
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

@@ -163,8 +163,9 @@ async def test_the_watcher_comes_to_rest_and_says_so(
 ) -> None:
     holder = await solana_world.holder()
     await mint(following, "iss_1", holder, 5)
-    async with slots_by_hand(solana_rpc):
+    async with slots_by_hand(solana_rpc) as rpc:
         heads = await solana_world.chain.heads()
+        await rpc.call("sandbox_advanceSlots", {"slots": 1})
         await await_final_cursor(following.database, "solana", heads.final)
         async with asyncio.timeout(20):
             while await busy(following.database, heads):
