@@ -1,6 +1,5 @@
 """A running sandbox as commands see it: `endpoints.json`, and its API with the right key."""
 
-import json
 import secrets
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Any, Literal, Self, TypeVar
 import httpx2
 
 from sandbox.core.errors import SandboxError
+from sandbox.devnets import datadir
 
 JsonObject = dict[str, Any]
 Role = Literal["operator", "issuer", "regulator", "merchant"]
@@ -43,7 +43,7 @@ class NoAnswer(SandboxError):
     code = "no_answer"
 
     def __init__(self, url: str) -> None:
-        super().__init__(f"the sandbox does not answer at {url}: start it with `sandbox up`")
+        super().__init__(f"the sandbox does not answer at {url}: try again in a moment")
 
 
 class GaveUp(SandboxError):
@@ -69,11 +69,17 @@ class Running:
 
     @classmethod
     def of(cls, data_dir: Path) -> Self:
-        """The sandbox of this data directory. Raises `NotRunning`."""
+        """The sandbox of this data directory. Raises `NotRunning`.
+
+        A killed supervisor leaves its file behind, with ports that may be anybody's by now.
+        """
         try:
-            return cls(json.loads((data_dir / "endpoints.json").read_text()))
-        except FileNotFoundError:
+            endpoints = datadir.read_endpoints(data_dir)
+            if endpoints is None or datadir.holder(data_dir) is None:
+                raise NotRunning(data_dir)
+        except OSError:
             raise NotRunning(data_dir) from None
+        return cls(endpoints)
 
     def key(self, role: Role) -> str:
         """The seeded key of a role."""

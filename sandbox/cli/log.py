@@ -32,6 +32,15 @@ class LogUnreadable(SandboxError):
     code = "log_unreadable"
 
 
+class NotWritable(SandboxError):
+    """The place named for an export or a receipt cannot be written to."""
+
+    code = "not_writable"
+
+    def __init__(self, path: Path, why: OSError) -> None:
+        super().__init__(f"cannot write to {path}: {why}")
+
+
 def verify(
     source: str | None,
     vkey: str | None,
@@ -95,7 +104,10 @@ def receipt(event: str, file: Path, data_dir: Path, as_json: bool) -> int:
     """Write the proof of one event under the newest checkpoint."""
     running = Running.of(data_dir)
     proof = running.get(f"/v1/events/{event}/proof", "regulator")
-    file.write_text(json.dumps(proof, indent=1) + "\n")
+    try:
+        file.write_text(json.dumps(proof, indent=1) + "\n")
+    except OSError as error:
+        raise NotWritable(file, error) from None
     if as_json:
         print(json.dumps({"file": str(file), "position": proof["position"]}))  # noqa: T201
         return 0
@@ -111,6 +123,8 @@ def export(folder: Path, data_dir: Path, as_json: bool) -> int:
         checkpoint = exports.export_url(running.endpoints["api"], running.key("regulator"), folder)
     except Unreadable as error:
         raise LogUnreadable(str(error)) from None
+    except OSError as error:
+        raise NotWritable(folder, error) from None
     if as_json:
         print(  # noqa: T201 - the command's answer
             json.dumps({"folder": str(folder), "size": checkpoint.size}), flush=True

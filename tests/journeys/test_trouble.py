@@ -155,6 +155,39 @@ def test_commands_without_a_sandbox_say_how_to_start_one(tmp_path: Path) -> None
     assert "Traceback" not in asked.stderr
 
 
+def test_what_a_killed_supervisor_left_is_no_running_sandbox(own: Stack) -> None:
+    assert own.process is not None
+    own.process.kill()
+    own.process.wait()
+    assert (own.data_dir / "endpoints.json").exists()
+    asked = command("audit", "--data-dir", str(own.data_dir))
+    assert asked.returncode == 1
+    assert "no sandbox runs" in asked.stderr
+    own.up()
+    assert command("audit", "--data-dir", str(own.data_dir)).returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [("audit",), ("clock", "show"), ("log", "export", "x")])
+def test_a_data_directory_that_is_a_file_has_no_sandbox(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").touch()
+    asked = command(*arguments, "--data-dir", str(tmp_path / "file"))
+    assert asked.returncode == 1
+    assert "no sandbox runs" in asked.stderr
+    assert "Traceback" not in asked.stderr
+
+
+def test_an_export_to_where_nothing_can_be_written_is_refused_in_one_line(
+    stack: Stack, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    asked = command("log", "export", str(tmp_path / "file"), "--data-dir", str(stack.data_dir))
+    assert asked.returncode == 1
+    assert str(tmp_path / "file") in asked.stderr
+    assert "Traceback" not in asked.stderr
+
+
 def test_the_secret_files_are_for_their_owner_only(stack: Stack) -> None:
     endpoints = stack.data_dir / "endpoints.json"
     assert endpoints.stat().st_mode & 0o777 == 0o600
