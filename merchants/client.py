@@ -56,6 +56,10 @@ class MerchantClient:
         headers = {"Idempotency-Key": key or secrets.token_urlsafe(24)}
         return self._call("POST", path, json=dict(body), headers=headers)
 
+    def delete(self, path: str) -> JsonObject:
+        """Delete the object at `path`. Raises `ApiRefusal`, `NoAnswer`."""
+        return self._call("DELETE", path)
+
     def _call(self, method: str, path: str, **options: Any) -> JsonObject:
         for attempt in range(self._tries):
             if attempt:
@@ -77,7 +81,7 @@ class MerchantClient:
     def create_session(
         self, amount_tiyn: int, *, key: str | None = None, **fields: Any
     ) -> JsonObject:
-        """A checkout session of `amount_tiyn` tenge cents (tiyn)."""
+        """A checkout session of `amount_tiyn` tiyn (1 ₸ = 100 tiyn)."""
         body = {"amount_tiyn": amount_tiyn, "currency": "KZT", **fields}
         return self.post("/v1/checkout/sessions", body, key=key)
 

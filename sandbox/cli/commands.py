@@ -127,6 +127,34 @@ def pay(
 
 
 @app.command()
+def env(data_dir: DataDir = HOME) -> None:
+    """Addresses and keys as shell variables: eval "$(sandbox env)"."""
+    from sandbox.cli import show
+    from sandbox.cli.endpoints import Running
+
+    show.environment(Running.of(data_dir).endpoints)
+
+
+@app.command()
+def quiesce(
+    data_dir: DataDir = HOME,
+    timeout_s: Annotated[int, typer.Option(help="How long to wait.", min=0, max=60)] = 60,
+    as_json: AsJson = False,
+) -> None:
+    """Wait until nothing is left to do: payments final, webhooks delivered, log signed."""
+    from sandbox.cli import show
+    from sandbox.cli.endpoints import Running
+
+    quiet = Running.of(data_dir).quiesce(timeout_s)
+    if as_json:
+        _say(quiet)
+    else:
+        show.out.print(
+            f"[green]✓[/] nothing is left to do, after {quiet['waited_ms'] / 1000:.1f} s"
+        )
+
+
+@app.command()
 def audit(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     """Recompute every invariant from raw rows and chains; exit 1 on any breach."""
     from sandbox.cli.endpoints import Running

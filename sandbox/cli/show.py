@@ -1,5 +1,6 @@
 """What a person sees: progress while the stack starts, addresses, steps of a demo, the audit."""
 
+import shlex
 import sys
 import time
 from collections import Counter
@@ -79,6 +80,24 @@ def addresses(endpoints: Mapping[str, Any], data_dir: Path) -> None:
     ):
         out.print(f"  sandbox {command}{where}  [dim]{what}[/]")
     out.print("  [dim]docs/first-payment.md goes through a merchant's day[/]\n")
+
+
+def environment(endpoints: Mapping[str, Any]) -> None:
+    """Assignments for a shell; `KEY` is the merchant's."""
+    keys = endpoints["keys"]
+    values = {
+        "API": endpoints["api"],
+        "KEY": keys["merchant"],
+        "ISSUER_KEY": keys["issuer"],
+        "OPERATOR_KEY": keys["operator"],
+        "REGULATOR_KEY": keys["regulator"],
+        "MERCHANT": keys["merchant_id"],
+        "SOLANA_RPC": endpoints["solana_rpc"],
+        "KZTE_MINT": endpoints["kzte"]["solana_mint"],
+        "LOG_VKEY": endpoints["log_vkey"],
+    }
+    for name, value in values.items():
+        out.print(f"export {name}={shlex.quote(value)}", markup=False)
 
 
 class Steps:
