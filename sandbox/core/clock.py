@@ -65,11 +65,6 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def from_iso(value: str) -> datetime:
-    """The reverse of `iso`."""
-    return datetime.fromisoformat(value)
-
-
 def milliseconds(moment: datetime) -> int:
     """Unix milliseconds of an aware datetime."""
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)

@@ -20,12 +20,9 @@ class Settings(BaseSettings):
     port: int = 8000
     public_url: str = Field("", description="what payment pages and links begin with")
     solana_rpc: str = "http://127.0.0.1:8899"
-    chain_control: bool = Field(True, description="the devnets answer control methods")
     log_origin: str = "kzte-sandbox.local/log"
-    confirm_policy: str = "confirmed"
     webhook_allow_loopback: bool = True
     log_level: str = "info"
-    cors_origins: str = Field("", description="comma-separated, beside loopback")
 
     @property
     def keys_dir(self) -> Path:

@@ -51,7 +51,7 @@ class PostgresMissing(DevnetError):
     def __init__(self, looked_in: str) -> None:
         super().__init__(
             f"no PostgreSQL binaries found in {looked_in}",
-            "run `make setup`, or point SANDBOX_DATABASE_URL at a PostgreSQL server",
+            "run `make setup`",
         )
 
 
@@ -63,7 +63,7 @@ class PostgresRefusesRoot(DevnetError):
             f"PostgreSQL does not run as root, and no other identity works here: {reasons}",
             "run as an ordinary user, or allow user namespaces (user.max_user_namespaces, "
             "a container profile with unshare), or let uid 65534 reach the installation and "
-            f"{data_dir}, or point SANDBOX_DATABASE_URL at a PostgreSQL server",
+            f"{data_dir}",
         )
 
 

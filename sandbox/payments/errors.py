@@ -31,7 +31,7 @@ class PaymentNotFinal(SandboxError):
 
     def __init__(self, payment: str, chain_state: str) -> None:
         super().__init__(
-            "the payment is not captured yet; nothing can be refunded or resolved before it is",
+            "the payment is not captured yet; refund or resolve it after its payment.captured",
             payment=payment,
             chain_state=chain_state,
             retryable=chain_state == "confirmed",

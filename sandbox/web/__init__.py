@@ -1,1 +1,1 @@
-"""Pages for people: the payment page of a session."""
+"""Pages for people: the payment page of a session, the API reference."""

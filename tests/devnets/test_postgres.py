@@ -243,6 +243,5 @@ def test_root_is_told_the_remedy_where_no_identity_works(
     data_dir = tmp_path / "data"  # its parents are closed to uid 65534
     with pytest.raises(postgres_cluster.PostgresRefusesRoot) as refused:
         postgres.start(data_dir, settings=FAST)
-    assert "SANDBOX_DATABASE_URL" in refused.value.remedy
     assert "user namespaces" in refused.value.remedy
     assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700

@@ -7,7 +7,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.chains.memory import MemoryChain
 from sandbox.chains.port import ChainUnavailable
 from sandbox.core import clock
-from sandbox.core.clock import from_iso, iso
+from sandbox.core.clock import iso
 from sandbox.lab import jobs
 from tests.reserve.world import World
 
@@ -88,12 +88,12 @@ async def test_time_does_not_move_while_a_chain_does_not_answer(world: World) ->
 
 
 async def test_time_moves_here_on_the_chain_and_in_the_log(world: World) -> None:
-    before = from_iso((await world.get("/v1/sandbox/clock")).json()["now"])
+    before = datetime.fromisoformat((await world.get("/v1/sandbox/clock")).json()["now"])
     answer = await world.post("/v1/sandbox/clock", {"advance_s": 86_400}, "seeded")
     assert answer.status_code == 200
     moved = answer.json()
     assert moved["fired"] == []
-    ahead = from_iso(moved["now"]) - before
+    ahead = datetime.fromisoformat(moved["now"]) - before
     assert timedelta(days=1) <= ahead < timedelta(days=1, minutes=1)
     assert world.chain.offset_ms == 86_400_000
     assert await world.event_types() == ["clock.moved"]
@@ -110,10 +110,10 @@ async def test_a_move_needs_no_idempotency_key_and_counts_each_time(world: World
 async def test_frozen_time_stands_moves_when_told_and_goes_on_from_there(world: World) -> None:
     chain = _noting(world)
     frozen = (await world.post("/v1/sandbox/clock", {"freeze": True})).json()["now"]
-    assert chain.given[-1] == (0, clock.milliseconds(from_iso(frozen)))
+    assert chain.given[-1] == (0, clock.milliseconds(datetime.fromisoformat(frozen)))
     assert (await world.get("/v1/sandbox/clock")).json()["now"] == frozen
     later = (await world.post("/v1/sandbox/clock", {"advance_s": 60})).json()["now"]
-    assert from_iso(later) - from_iso(frozen) == timedelta(seconds=60)
+    assert datetime.fromisoformat(later) - datetime.fromisoformat(frozen) == timedelta(seconds=60)
     assert (await world.get("/v1/sandbox/clock")).json() | {"offset_ms": 0} == {
         "object": "clock",
         "now": later,
@@ -122,13 +122,14 @@ async def test_frozen_time_stands_moves_when_told_and_goes_on_from_there(world: 
         "epoch": 1,
     }
     freed = (await world.post("/v1/sandbox/clock", {"freeze": False})).json()["now"]
-    assert from_iso(freed) >= from_iso(later)
-    assert from_iso(freed) - from_iso(later) < timedelta(seconds=5)
+    assert datetime.fromisoformat(freed) >= datetime.fromisoformat(later)
+    assert datetime.fromisoformat(freed) - datetime.fromisoformat(later) < timedelta(seconds=5)
     assert chain.given[-1][1] is None
 
 
 async def test_what_a_move_makes_due_is_told_in_order_of_due_time(world: World) -> None:
-    base = from_iso((await world.post("/v1/sandbox/clock", {"freeze": True})).json()["now"])
+    frozen = (await world.post("/v1/sandbox/clock", {"freeze": True})).json()
+    base = datetime.fromisoformat(frozen["now"])
 
     def timer(type_: str, *seconds: int) -> Any:
         async def due(db: AsyncSession, before: datetime, after: datetime) -> list[dict[str, Any]]:
