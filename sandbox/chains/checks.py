@@ -5,9 +5,10 @@ Checks above this slice compare them with the ledger at the same height (invaria
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sandbox.chains.port import AtHeight, Chain, ChainUnavailable
+from sandbox.chains.port import UNSWEPT, AtHeight, Chain, ChainUnavailable
 from sandbox.chains.service import FINAL, cursor
 from sandbox.core.db import Database
 from sandbox.core.errors import SandboxError
@@ -42,8 +43,10 @@ async def final_supply(chain: Chain) -> AtHeight:
     return await chain.supply()
 
 
-async def final_holdings(chain: Chain, *, attempts: int = 20) -> Holdings:
-    """What the sandbox's own addresses hold, at one final height.
+async def final_holdings(
+    chain: Chain, deposit_keys: Sequence[str] = (), *, attempts: int = 20
+) -> Holdings:
+    """What the sandbox's own addresses hold, and those behind `deposit_keys`, at one final height.
 
     Reads again while blocks become final between two addresses; after `attempts` rounds it is
     `ChainUnavailable`: a mixture of heights would show a difference that is none.
@@ -53,6 +56,8 @@ async def final_holdings(chain: Chain, *, attempts: int = 20) -> Holdings:
             (place, await chain.balance(address))
             for address, place in chain.own_addresses().items()
         ]
+        if deposit_keys:
+            read.append((UNSWEPT, await chain.unswept(deposit_keys)))
         heights = {at.height for _, at in read}
         if len(heights) == 1:
             by_place: dict[str, int] = {}

@@ -8,9 +8,9 @@ class WrongChain(SandboxError):
 
     status, code = 409, "wrong_chain"
 
-    def __init__(self, chain: str, expected: str, found: str) -> None:
+    def __init__(self, chain: str, expected: str, found: str, what: str = "genesis") -> None:
         super().__init__(
-            f"{chain}: this world lives on the chain with genesis {expected}, the node has {found}",
+            f"{chain}: this world lives on the chain with {what} {expected}, the node has {found}",
             chain=chain,
             expected=expected,
             found=found,
@@ -35,6 +35,15 @@ class NoKeys(SandboxError):
         super().__init__(f"this process cannot sign for {chain}", chain=chain)
 
 
+class NothingToSweep(SandboxError):
+    """Sessions are paid at the treasury itself here, or the keys name no deposit address."""
+
+    status, code = 422, "nothing_to_sweep"
+
+    def __init__(self, chain: str) -> None:
+        super().__init__(f"{chain}: these keys name nothing that can be swept", chain=chain)
+
+
 class ChainNotHalted(SandboxError):
     """There is no halt to lift."""
 
@@ -42,3 +51,15 @@ class ChainNotHalted(SandboxError):
 
     def __init__(self, chain: str) -> None:
         super().__init__(f"{chain} is not halted", chain=chain)
+
+
+class BadPaymentUrl(SandboxError):
+    """Not a payment URL that the chain's test wallet can pay."""
+
+    status, code = 422, "bad_payment_url"
+
+
+class PaymentRefused(SandboxError):
+    """The test wallet's payment was refused, or failed on chain; no tokens moved."""
+
+    status, code = 409, "payment_refused"

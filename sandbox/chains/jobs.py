@@ -7,6 +7,7 @@ watcher's: a runner only finds out that a transaction can never happen any more.
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import structlog
@@ -16,7 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.chains.errors import NoKeys
 from sandbox.chains.models import ChainAttempt
 from sandbox.chains.port import Chain, ChainUnavailable, Command, Outcome, Signed
-from sandbox.chains.resolving import expire_attempts, give_up
+from sandbox.chains.resolving import expire_attempts, give_up, taken_slots
 from sandbox.chains.sightings import final_height
 from sandbox.chains.watching import IntentFailed, IntentHandler, Record
 from sandbox.core import clock
@@ -104,23 +105,50 @@ class IntentRunner:
     # Due: sign, commit, send.
 
     async def _send_due(self, chain: Chain, intents: Sequence[_Claimed]) -> None:
+        if not intents:
+            return
+        # Read before the chain is asked: what ends in between has moved the chain's own count.
+        taken = await self._taken(chain)
         signed: dict[str, Signed] = {}
         for intent in intents:
             try:
-                signed[intent.id] = await chain.prepare(intent.command)
+                one = signed[intent.id] = await chain.prepare(intent.command, taken)
+                taken.update(one.slots)
             except (Unavailable, NoKeys):
                 raise
             except SandboxError as refused:
                 await self._refuse(chain, intent, refused.code)
         if not signed:
             return
-        held = await self._store(signed)
+        held = await self._store(chain, signed)
         await self._broadcast(chain, {id_: signed[id_] for id_ in held})
 
-    async def _store(self, signed: Mapping[str, Signed]) -> list[str]:
-        """Commit the attempts of the intents that are still ours; returns which those are."""
+    async def _taken(self, chain: Chain) -> set[str]:
         async with self._database.transaction() as db:
+            return await taken_slots(db, chain.name)
+
+    async def _store(self, chain: Chain, signed: Mapping[str, Signed]) -> list[str]:
+        """Commit the attempts of the intents that are still ours; returns which those are.
+
+        Where transactions are numbered, what another runner took first is left for the next
+        step, and so is all that would stand behind a gap.
+        """
+        is_ordered = any(one.slots for one in signed.values())
+        async with self._database.transaction() as db:
+            if is_ordered:
+                await db.execute(
+                    text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"),
+                    {"name": f"sign\n{chain.name}"},
+                )
             held = await self._held(db, signed, "due")
+            if is_ordered:
+                mine, taken = set(held), await taken_slots(db, chain.name)
+                held = list(
+                    takewhile(
+                        lambda id_: id_ in mine and taken.isdisjoint(signed[id_].slots), signed
+                    )
+                )
+                await self._hold_off(db, mine.difference(held), 0)
             if not held:
                 return []
             moved = await db.execute(
@@ -139,6 +167,7 @@ class IntentRunner:
                     "tx_id": signed[id_].tx_id,
                     "raw": signed[id_].raw,
                     "valid_until_height": signed[id_].valid_until_height,
+                    "slots": list(signed[id_].slots),
                     "state": "signed",
                     "signed_at": at,
                 }
@@ -178,13 +207,14 @@ class IntentRunner:
         async with self._database.transaction() as db:
             rows = await db.execute(
                 text(
-                    "SELECT intent_id, tx_id, raw, valid_until_height FROM chain_attempt"
+                    "SELECT intent_id, tx_id, raw, valid_until_height, slots FROM chain_attempt"
                     " WHERE intent_id = ANY(:ids) AND state = 'signed'"
                 ),
                 {"ids": list(ids)},
             )
             return {
-                row.intent_id: Signed(row.tx_id, row.raw, row.valid_until_height) for row in rows
+                row.intent_id: Signed(row.tx_id, row.raw, row.valid_until_height, tuple(row.slots))
+                for row in rows
             }
 
     async def _expire(

@@ -7,7 +7,7 @@ pass too. Nothing happens on it by itself: `mine` makes blocks.
 import json
 import secrets
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -129,9 +129,13 @@ class MemoryChain:
     def own_addresses(self) -> Mapping[str, str]:
         return {self.treasury: "treasury"}
 
-    def check_recipient(self, address: str) -> None:
+    def deposit_key(self, address: str) -> str:
+        return ""
+
+    def check_recipient(self, address: str) -> str:
         if not address.startswith(_PREFIX) or len(address) != len(new_address()):
             raise UnknownRecipient(self.name, address)
+        return address
 
     async def genesis(self) -> str:
         self._answer()
@@ -166,8 +170,9 @@ class MemoryChain:
         self._answer()
         return self._mined[-1].after.paused
 
-    async def prepare(self, command: Command) -> Signed:
+    async def prepare(self, command: Command, taken: Collection[str] = ()) -> Signed:
         self._answer()
+        assert command.action != "sweep", "nothing was asked to be swept"
         if command.action not in ("burn", "pause", "resume"):
             self.check_recipient(command.recipient)
         keys = (f"memo:{command.reference}",)
@@ -211,6 +216,10 @@ class MemoryChain:
 
     async def collect(self, keys: Sequence[str]) -> list[Command]:
         return []
+
+    async def unswept(self, keys: Sequence[str]) -> AtHeight:
+        self._answer()
+        return AtHeight(0, self._final.block.id.height)
 
     async def set_clock(self, offset_ms: int, frozen_at_ms: int | None) -> bool:
         self._answer()

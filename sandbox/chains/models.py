@@ -150,6 +150,10 @@ class ChainAttempt(SQLModel, table=True):
     tx_id: str
     raw: bytes = Field(sa_type=LargeBinary)
     valid_until_height: int = Field(sa_type=BigInteger)
+    slots: list[str] = Field(
+        default_factory=list,
+        sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    )
     state: str = Field(default="signed")
     reason: str | None = Field(default=None)
     signed_at: datetime = Field(sa_column=timestamp())

@@ -3,7 +3,7 @@
 Everything above this file is the same for every chain. Amounts are base units of the token.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -27,6 +27,10 @@ class UnknownRecipient(SandboxError):
         super().__init__(f"not an address of {chain}: {address}", chain=chain, address=address)
 
 
+TREASURY, UNSWEPT = "treasury", "unswept"
+"""The places of the sandbox's own units: the treasury, and the sessions' deposit addresses."""
+
+
 class Outcome(StrEnum):
     """What is known of an action on a chain (DESIGN 2). `unknown` is never tried again blindly."""
 
@@ -40,15 +44,17 @@ class Command:
     """What the sandbox wants a chain to do. `reference` (the intent's id) goes on chain.
 
     mint: new units to `recipient`. burn: units of the treasury. transfer: units of the treasury
-    to `recipient`, with the chain's gas for it when `gas` is set. freeze, thaw: the holder
+    to `recipient`, with the chain's gas for it when `gas` is set. sweep: what lies at the deposit
+    addresses behind `keys` goes to the treasury, as `collect` asked. freeze, thaw: the holder
     `recipient`. pause, resume: the whole token.
     """
 
-    action: Literal["mint", "burn", "transfer", "freeze", "thaw", "pause", "resume"]
+    action: Literal["mint", "burn", "transfer", "sweep", "freeze", "thaw", "pause", "resume"]
     reference: str
     recipient: str = ""
     amount_units: int = 0
     gas: bool = False
+    keys: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +62,15 @@ class Signed:
     """A signed transaction, its id known before it is sent.
 
     `valid_until_height` is the last block height (Solana) that may include it, or the nonce
-    (EVM). Broadcasting the same bytes again is harmless.
+    (EVM). Broadcasting the same bytes again is harmless. `slots` are the places that it takes in
+    its signer's order, where the chain has one (EVM: `<signer>:<nonce>`): of two transactions
+    with a slot in common only one can ever happen.
     """
 
     tx_id: str
     raw: bytes
     valid_until_height: int
+    slots: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +93,10 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class ForeignTransfer:
-    """Another token, or native coin, that reached one of the sandbox's own addresses."""
+    """Another token, or native coin, that reached one of the sandbox's own addresses.
+
+    Or may have: where sessions have deposit addresses, the watcher drops what went elsewhere.
+    """
 
     tx: str
     ordinal: int
@@ -157,11 +169,18 @@ class Chain(Protocol):
         ...
 
     def own_addresses(self) -> Mapping[str, str]:
-        """The sandbox's own token-holding addresses: address → ledger place (`treasury`)."""
+        """The sandbox's own lasting addresses that hold units: address → place (`treasury`)."""
         ...
 
-    def check_recipient(self, address: str) -> None:
-        """Raise `UnknownRecipient` for what this chain cannot pay. No network."""
+    def deposit_key(self, address: str) -> str:
+        """The session key that `address` is, if it is a session's; empty where none can be."""
+        ...
+
+    def check_recipient(self, address: str) -> str:
+        """The address in the one form that this chain's transfers show it in. No network.
+
+        Raises `UnknownRecipient` for what this chain cannot pay.
+        """
         ...
 
     async def genesis(self) -> str: ...
@@ -188,8 +207,11 @@ class Chain(Protocol):
 
     async def is_paused(self) -> bool: ...
 
-    async def prepare(self, command: Command) -> Signed:
-        """Build and sign; asks the chain only for what it needs to sign. Nothing is sent."""
+    async def prepare(self, command: Command, taken: Collection[str] = ()) -> Signed:
+        """Build and sign; asks the chain only for what it needs to sign. Nothing is sent.
+
+        `taken` are the slots of everything that was signed and is not resolved.
+        """
         ...
 
     async def broadcast(self, signed: Signed) -> None:
@@ -205,7 +227,14 @@ class Chain(Protocol):
         ...
 
     async def collect(self, keys: Sequence[str]) -> list[Command]:
-        """What must be swept before the units behind `keys` can be burned; empty if nothing."""
+        """What must be swept before the units behind `keys` can be burned; empty if nothing.
+
+        Only what is final. `amount_units` is what lies there now; the caller gives a `reference`.
+        """
+        ...
+
+    async def unswept(self, keys: Sequence[str]) -> AtHeight:
+        """Units at the deposit addresses behind `keys`, all read at one final height."""
         ...
 
     async def set_clock(self, offset_ms: int, frozen_at_ms: int | None) -> bool:

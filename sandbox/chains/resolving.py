@@ -83,6 +83,19 @@ async def expire_attempts(db: AsyncSession, intent_id: str) -> None:
     )
 
 
+async def taken_slots(db: AsyncSession, chain: str) -> set[str]:
+    """The slots of every attempt on `chain` that is not resolved (`Signed.slots`)."""
+    rows = await db.scalars(
+        text(
+            "SELECT DISTINCT unnest(a.slots) FROM chain_attempt a"
+            " JOIN chain_intent i ON i.id = a.intent_id"
+            " WHERE i.chain = :chain AND i.state IN ('due', 'signed') AND a.state = 'signed'"
+        ),
+        {"chain": chain},
+    )
+    return set(rows)
+
+
 async def _end_attempt(db: AsyncSession, tx: str, error: str | None) -> None:
     await db.execute(
         text("UPDATE chain_attempt SET state = :state, reason = :reason WHERE tx_id = :tx"),

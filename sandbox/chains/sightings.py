@@ -13,32 +13,36 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.chains.models import ChainBlock, ChainCursor, ChainInclusion, ChainTransfer
-from sandbox.chains.port import Block, ForeignTransfer, Transfer
+from sandbox.chains.port import UNSWEPT, Block, Chain, ForeignTransfer, Transfer
 from sandbox.chains.service import FINAL, Cursor
-from sandbox.chains.watching import Seen, SeenBlock
+from sandbox.chains.watching import KnownKeys, Seen, SeenBlock
 from sandbox.core.ids import new_id
 
 
 class Sightings:
-    """The stored view of one chain."""
+    """The stored view of one chain. `known_keys` says which deposit keys are sessions'."""
 
-    def __init__(self, chain: str, decimals: int, own: Mapping[str, str]) -> None:
-        self.chain, self.decimals, self._own = chain, decimals, own
+    def __init__(self, chain: Chain, known_keys: KnownKeys) -> None:
+        self.chain, self.decimals = chain.name, chain.decimals
+        self._own, self._deposit_key = chain.own_addresses(), chain.deposit_key
+        self._known_keys = known_keys
 
     async def store(self, db: AsyncSession, block: Block, at: datetime) -> SeenBlock | None:
         """Store a block seen at confirmed; None when nothing in it concerns the sandbox."""
         intents = await _intents_of(db, block.txs)
-        seen = await self._include(db, block, intents, at)
-        is_empty = not (seen or block.foreign or intents)
+        places = await self._places(db, block.transfers, block.foreign)
+        foreign = tuple(one for one in block.foreign if one.destination in places)
+        seen = await self._include(db, block, intents, places, at)
+        is_empty = not (seen or foreign or intents)
         attempts = [[tx, block.tx_errors.get(tx)] for tx in block.txs if tx in intents]
-        await self._insert_rows(db, [_row(self.chain, block, is_empty, attempts)])
+        await self._insert_rows(db, [_row(self.chain, block, is_empty, attempts, foreign)])
         if is_empty:
             return None
-        return self._block(block.id.height, block.id.hash, block.time, seen, block.foreign)
+        return self._block(block.id.height, block.id.hash, block.time, seen, foreign)
 
     async def store_empty(self, db: AsyncSession, blocks: Sequence[Block]) -> None:
         """Store blocks without transactions."""
-        await self._insert_rows(db, [_row(self.chain, block, True, []) for block in blocks])
+        await self._insert_rows(db, [_row(self.chain, block, True, [], ()) for block in blocks])
 
     async def load(self, db: AsyncSession, row: ChainBlock) -> SeenBlock:
         """The stored block `row` with the inclusions that name it."""
@@ -50,9 +54,10 @@ class Sightings:
             .where(col(ChainInclusion.height) == row.height)
             .order_by(col(ChainInclusion.position))
         )
+        rows = [(stored, _transfer(stored), n) for stored, n in (await db.exec(found)).all()]
+        places = await self._places(db, [transfer for _, transfer, _ in rows])
         seen = [
-            self._seen(stored.id, _transfer(stored), n, stored.intent)
-            for stored, n in (await db.exec(found)).all()
+            _seen(stored.id, transfer, n, stored.intent, places) for stored, transfer, n in rows
         ]
         foreign = [foreign_from_json(item) for item in row.foreign_transfers]
         return self._block(row.height, row.hash, row.time, seen, foreign)
@@ -100,8 +105,29 @@ class Sightings:
             )
         )
 
+    async def _places(
+        self,
+        db: AsyncSession,
+        transfers: Sequence[Transfer],
+        foreign: Sequence[ForeignTransfer] = (),
+    ) -> dict[str, str]:
+        """Which of the addresses in these are the sandbox's own: address → place."""
+        addresses = {one.source for one in transfers} | {one.destination for one in transfers}
+        addresses |= {one.destination for one in foreign}
+        places = {a: self._own[a] for a in addresses if a in self._own}
+        keys = {a: key for a in addresses if a not in places and (key := self._deposit_key(a))}
+        if keys:
+            known = await self._known_keys(db, self.chain, sorted(keys.values()))
+            places |= {address: UNSWEPT for address, key in keys.items() if key in known}
+        return places
+
     async def _include(
-        self, db: AsyncSession, block: Block, intents: Mapping[str, str], at: datetime
+        self,
+        db: AsyncSession,
+        block: Block,
+        intents: Mapping[str, str],
+        places: Mapping[str, str],
+        at: datetime,
     ) -> list[Seen]:
         if not block.transfers:
             return []
@@ -124,7 +150,7 @@ class Sightings:
                     "state": "confirmed",
                 }
             )
-            seen.append(self._seen(id_, transfer, n + 1, intent))
+            seen.append(_seen(id_, transfer, n + 1, intent, places))
         if fresh:
             await db.execute(insert(ChainTransfer), fresh)
         await db.execute(insert(ChainInclusion), inclusions)
@@ -150,10 +176,6 @@ class Sightings:
     async def _insert_rows(self, db: AsyncSession, rows: list[dict[str, Any]]) -> None:
         if rows:
             await db.execute(insert(ChainBlock), rows)
-
-    def _seen(self, id_: str, transfer: Transfer, n: int, intent: str | None) -> Seen:
-        incoming = self._own.get(transfer.destination, "")
-        return Seen(id_, transfer, n, intent, incoming, self._own.get(transfer.source, ""))
 
     def _block(
         self,
@@ -212,7 +234,20 @@ async def _intents_of(db: AsyncSession, txs: Sequence[str]) -> dict[str, str]:
     return {row.tx_id: row.intent_id for row in rows}
 
 
-def _row(chain: str, block: Block, is_empty: bool, attempts: list[Any]) -> dict[str, Any]:
+def _seen(
+    id_: str, transfer: Transfer, n: int, intent: str | None, places: Mapping[str, str]
+) -> Seen:
+    incoming, outgoing = places.get(transfer.destination, ""), places.get(transfer.source, "")
+    return Seen(id_, transfer, n, intent, incoming, outgoing)
+
+
+def _row(
+    chain: str,
+    block: Block,
+    is_empty: bool,
+    attempts: list[Any],
+    foreign: Sequence[ForeignTransfer],
+) -> dict[str, Any]:
     return {
         "chain": chain,
         "height": block.id.height,
@@ -221,7 +256,7 @@ def _row(chain: str, block: Block, is_empty: bool, attempts: list[Any]) -> dict[
         "time": block.time,
         "is_empty": is_empty,
         "attempts": attempts,
-        "foreign_transfers": [foreign_to_json(transfer) for transfer in block.foreign],
+        "foreign_transfers": [foreign_to_json(transfer) for transfer in foreign],
     }
 
 

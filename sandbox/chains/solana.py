@@ -4,7 +4,7 @@ import asyncio
 import base64
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from solders.hash import Hash
@@ -14,7 +14,7 @@ from solders.pubkey import Pubkey
 
 from contracts.solana_mint import SYSTEM
 from sandbox.chains import solana_tx as tx
-from sandbox.chains.errors import NoKeys
+from sandbox.chains.errors import NoKeys, NothingToSweep
 from sandbox.chains.port import (
     AtHeight,
     Block,
@@ -79,7 +79,11 @@ class SolanaChain:
     def own_addresses(self) -> Mapping[str, str]:
         return {self._treasury: "treasury"}
 
-    def check_recipient(self, address: str) -> None:
+    def deposit_key(self, address: str) -> str:
+        """Sessions are paid at the treasury."""
+        return ""
+
+    def check_recipient(self, address: str) -> str:
         """An owner's address: 32 bytes in base58, and not the mint or the system program."""
         try:
             key = Pubkey.from_string(address)
@@ -87,6 +91,7 @@ class SolanaChain:
             raise UnknownRecipient(self.name, address) from error
         if str(key) != address or key in (self._token.mint, SYSTEM):
             raise UnknownRecipient(self.name, address)
+        return address
 
     async def aclose(self) -> None:
         """Close the connections to the node."""
@@ -139,12 +144,14 @@ class SolanaChain:
 
     # Writing.
 
-    async def prepare(self, command: Command) -> Signed:
+    async def prepare(self, command: Command, taken: Collection[str] = ()) -> Signed:
         """Raises `NoKeys` in a process that only reads, `UnknownRecipient` for a bad address."""
         if self._keys is None:
             raise NoKeys(self.name)
         if command.action not in ("burn", "pause", "resume"):
             self.check_recipient(command.recipient)
+        if command.action == "sweep":
+            raise NothingToSweep(self.name)
         instructions, signer = self._instructions(command, self._keys)
         blockhash, valid_until = await self._recent_blockhash()
         signers = [self._keys.fee_payer, signer]
@@ -198,6 +205,9 @@ class SolanaChain:
     async def collect(self, keys: Sequence[str]) -> list[Command]:
         """Payments reach the treasury itself: nothing to sweep."""
         return []
+
+    async def unswept(self, keys: Sequence[str]) -> AtHeight:
+        return AtHeight(0, await self._rpc.call("getSlot", _FINAL))
 
     async def set_clock(self, offset_ms: int, frozen_at_ms: int | None) -> bool:
         to = {"offsetMs": offset_ms, "frozenAtMs": frozen_at_ms}

@@ -15,26 +15,14 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from sandbox.chains import solana_tx as tx
+from sandbox.chains.errors import BadPaymentUrl, PaymentRefused
 from sandbox.chains.port import ChainUnavailable
 from sandbox.chains.solana_rpc import Rpc, RpcRefused
 from sandbox.chains.solana_state import token_amount
-from sandbox.core.errors import SandboxError
 
 WAIT_S = 60
 _POLL_S = 0.05
 _CONFIRMED: dict[str, Any] = {"commitment": "confirmed"}
-
-
-class BadPaymentUrl(SandboxError):
-    """Not a Solana Pay transfer request that this wallet can pay."""
-
-    status, code = 422, "bad_payment_url"
-
-
-class PaymentRefused(SandboxError):
-    """The node refused the payment before it was sent; nothing happened."""
-
-    status, code = 409, "payment_refused"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,14 @@ from sandbox.chains.port import Block, Chain, ChainUnavailable, Heads
 from sandbox.chains.resolving import Landed, settle
 from sandbox.chains.service import CONFIRMED, FINAL, Cursor
 from sandbox.chains.sightings import Sightings, stored_cursors
-from sandbox.chains.watching import BlockHandler, HaltHandler, IntentHandler, Record
+from sandbox.chains.watching import (
+    BlockHandler,
+    HaltHandler,
+    IntentHandler,
+    KnownKeys,
+    Record,
+    no_keys,
+)
 from sandbox.core import clock
 from sandbox.core.db import Database, DatabaseUnavailable, Leader, LostLead, is_disconnect
 from sandbox.core.ids import new_id
@@ -48,7 +55,8 @@ class Watcher:
     """Follows one chain as its single leader.
 
     `handlers` hear of every block with something in it, `intent_handlers` (by kind) of the end of
-    the intents they gave; `record` writes all their answers of a block in one call.
+    the intents they gave; `record` writes all their answers of a block in one call. `known_keys`
+    tells the deposit addresses of sessions from other people's.
     """
 
     def __init__(
@@ -60,11 +68,12 @@ class Watcher:
         record: Record,
         leader: Leader,
         *,
+        known_keys: KnownKeys = no_keys,
         batch: int = BATCH,
     ) -> None:
         self._database, self._chain, self._leader = database, chain, leader
         self._handlers, self._intent_handlers, self._record = handlers, intent_handlers, record
-        self._stored = Sightings(chain.name, chain.decimals, chain.own_addresses())
+        self._stored = Sightings(chain, known_keys)
         self._batch = batch
         self._at = ("", -1)
         self._failures: dict[tuple[str, int], int] = {}

@@ -4,7 +4,7 @@ Handlers run inside the watcher's transaction, never touch the network, and retu
 recorded; the watcher records the answers of all handlers of a block in one call.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -21,7 +21,8 @@ class Seen:
 
     `inclusion` counts from 1; a transaction that comes back after a reorg gets the next number.
     `intent` is the id of the intent that caused it, if the sandbox sent it.
-    `place` names the sandbox's own address it reached or left (`treasury`), else empty.
+    `incoming_place` and `outgoing_place` name the sandbox's own place that it reached or left
+    (`treasury`, `unswept`), else empty.
     """
 
     id: str
@@ -94,6 +95,15 @@ class HaltHandler(Protocol[C_co]):
     """What a `BlockHandler` may have besides: the chain stopped being followed (DESIGN 4.2)."""
 
     async def on_halted(self, db: AsyncSession, chain: str, reason: str) -> C_co: ...
+
+
+KnownKeys = Callable[[AsyncSession, str, list[str]], Awaitable[Collection[str]]]
+"""Which of these match keys of a chain belong to sessions; bound by wiring."""
+
+
+async def no_keys(db: AsyncSession, chain: str, keys: list[str]) -> Collection[str]:
+    """Where nobody gives out deposit addresses."""
+    return ()
 
 
 Record = Callable[[AsyncSession, list[Any], list[NewEvent]], Awaitable[None]]
