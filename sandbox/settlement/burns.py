@@ -24,7 +24,7 @@ from sandbox.settlement.objects import settlement_event
 
 KIND: Final = "burn"
 MAX_ATTEMPTS: Final = 3
-"""Burns of one batch and chain that may fail before it waits for a person."""
+"""Burns of one batch and chain that may fail in a row; then it waits for the next settlement."""
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +68,31 @@ async def request(db: AsyncSession, settlement: Settlement, burn: SettlementBurn
         cause=settlement.id,
         legs=_legs(settlement, burn),
     )
+
+
+async def _ask_again(db: AsyncSession, settlement: Settlement, burn: SettlementBurn) -> NewEntry:
+    burn.status, burn.attempt = "pending", burn.attempt + 1
+    db.add(burn)
+    return await request(db, settlement, burn)
+
+
+async def retry(db: AsyncSession, merchant: str) -> tuple[list[str], list[NewEntry]]:
+    """Ask again for the merchant's burns that stand still: their batches, the pending entries.
+
+    What stopped them (a pause, a frozen treasury) may last longer than a few attempts do.
+    """
+    found = (
+        select(SettlementBurn)
+        .join(Settlement, col(Settlement.id) == col(SettlementBurn.settlement))
+        .where(col(SettlementBurn.status) == "stuck", col(Settlement.merchant) == merchant)
+        .order_by(col(SettlementBurn.settlement), col(SettlementBurn.chain))
+    )
+    batches, entries = [], []
+    for burn in (await db.exec(found)).all():
+        settlement = await payouts.locked(db, burn.settlement)
+        entries.append(await _ask_again(db, settlement, burn))
+        batches.append(settlement.id)
+    return batches, entries
 
 
 async def settled(db: AsyncSession, settlement: Settlement) -> Changes:
@@ -135,9 +160,8 @@ class Burns:
         at = await clock.now(db)
         burn.tx, burn.reason = failed.tx, failed.reason
         entries: list[NewEntry] = []
-        if burn.attempt < MAX_ATTEMPTS:
-            burn.attempt += 1
-            entries.append(await request(db, settlement, burn))
+        if burn.attempt % MAX_ATTEMPTS:
+            entries.append(await _ask_again(db, settlement, burn))
         else:
             burn.status = "stuck"
             log.error("a burn is stuck", settlement=settlement.id, chain=burn.chain)

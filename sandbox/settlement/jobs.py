@@ -17,7 +17,7 @@ from sandbox.ledger import service as ledger
 from sandbox.payments.models import Payment
 from sandbox.settlement import payouts, service
 from sandbox.settlement.errors import NothingToSettle, PaymentCodeMissing
-from sandbox.settlement.models import Payout, Settlement
+from sandbox.settlement.models import Payout, Settlement, SettlementBurn
 
 BATCH = 50
 
@@ -65,7 +65,12 @@ async def _waiting(db: AsyncSession) -> list[str]:
     came_back = select(Payout.merchant).where(
         col(Payout.status).in_(("rejected", "returned")), col(Payout.carried_into).is_(None)
     )
-    found = [await db.scalars(one.distinct()) for one in (captured, carried, came_back)]
+    stuck = (
+        select(Settlement.merchant)
+        .join(SettlementBurn, col(SettlementBurn.settlement) == col(Settlement.id))
+        .where(col(SettlementBurn.status) == "stuck")
+    )
+    found = [await db.scalars(one.distinct()) for one in (captured, carried, came_back, stuck)]
     return sorted({merchant for rows in found for merchant in rows})
 
 

@@ -71,8 +71,9 @@ class SettlementLine(SQLModel, table=True):
 
 
 class SettlementBurn(SQLModel, table=True):
-    """The units of one chain that a batch burns. `attempt` counts intents; `stuck` needs a person.
+    """The units of one chain that a batch burns. `attempt` counts intents.
 
+    A `stuck` one is asked for again by the merchant's next settlement.
     `amount_tiyn` = net + fee; `vat_tiyn` is contained in the fee, by the rate stored with it.
     """
 

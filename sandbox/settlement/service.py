@@ -65,7 +65,8 @@ async def settle(
     """Make a batch of everything captured and unsettled, and ask for its burns.
 
     Of two calls at once the second waits, and then finds nothing. `retry_payout` lifts the hold
-    of a payout that came back; without it such money is carried.
+    of a payout that came back; without it such money is carried. Burns of older batches that
+    stand still are asked for again; with nothing else to settle, the answer is such a batch.
     `cut_off` is the day of the cut-off that asks. The answer is the API object. Raises
     `NothingToSettle`, `PaymentCodeMissing`, `NotFound`.
     """
@@ -76,6 +77,7 @@ async def settle(
     if retry_payout:
         await _lift_hold(db, merchant_id)
     held = await _is_held(db, merchant)
+    older, again = await burns.retry(db, merchant_id)
     settlement = Settlement(
         id=new_id("stl", at),
         merchant=merchant_id,
@@ -92,7 +94,10 @@ async def settle(
     lines = await _lines(db, settlement)
     settlement.opening_tiyn = await _carried(db, merchant_id)
     if not lines and (settlement.opening_tiyn == 0 or held):
-        raise NothingToSettle(merchant_id)
+        if not older:
+            raise NothingToSettle(merchant_id)
+        await ledger.record(db, Changes(entries=again))
+        return await settlement_object(db, older[-1])
     sums = _sums(lines)
     owed = settlement.opening_tiyn + sum(one.burned - one.fees for one in sums.values())
     settlement.paid_tiyn, settlement.carried_tiyn = (0, owed) if held else (owed, 0)
@@ -105,6 +110,7 @@ async def settle(
         db.add(_payout(settlement, merchant))
     await payments.mark_in_batch(db, [line.payment for line in lines], settlement.id)
     changes = await _changes(db, settlement, sums, chains)
+    changes.entries += again
     await ledger.record(db, changes)
     return await settlement_object(db, settlement.id)
 

@@ -1,7 +1,7 @@
 """Burns that fail, burns that come late, and batches that burn on two chains."""
 
 from sandbox.chains.memory import MemoryChain
-from sandbox.settlement import burns
+from sandbox.settlement import burns, jobs
 from tests.reserve.world import World
 from tests.settlement.conftest import Town
 
@@ -34,6 +34,63 @@ async def test_a_burn_that_keeps_failing_stands_still_where_it_can_be_seen(town:
     assert (figures["custody"], figures["2040"]) == (76_000, 0)
     assert await town.world.count("bank_message WHERE direction = 'out'") == 0
     await town.audit()
+
+
+async def stuck(town: Town) -> str:
+    """A batch whose burn failed as often as it may: the token was paused, the treasury frozen."""
+    await town.pay(6000)
+    made = await town.settle()
+    await town.lose_everything_until("settlement.burn_failed", burns.MAX_ATTEMPTS)
+    return str(made["id"])
+
+
+async def is_burned_once(town: Town, settlement_id: str, attempt: int) -> None:
+    await town.world.carry_out()
+    done = await town.settlement(settlement_id)
+    (burn,) = done["burns"]
+    assert (done["status"], burn["status"], burn["attempt"]) == ("settled", "burned", attempt)
+    assert (await town.chain.supply()).units == 94_000
+    assert await town.world.count("bank_message WHERE direction = 'out'") == 2
+    await town.audit()
+
+
+async def test_settling_again_asks_again_for_a_burn_that_stands_still(town: Town) -> None:
+    batch = await stuck(town)
+    assert (await town.settle())["id"] == batch
+    await is_burned_once(town, batch, burns.MAX_ATTEMPTS + 1)
+
+
+async def test_the_next_cut_off_asks_again_for_a_burn_that_stands_still(town: Town) -> None:
+    await town.set_clock("2026-11-19T17:00:00")
+    await jobs.cut_off(town.database, town.world.chains)
+    batch = await stuck(town)
+    assert await jobs.cut_off(town.database, town.world.chains) == 0
+    await town.set_clock("2026-11-19T18:00:01")
+    assert await jobs.cut_off(town.database, town.world.chains) == 1
+    assert await jobs.cut_off(town.database, town.world.chains) == 0
+    await is_burned_once(town, batch, burns.MAX_ATTEMPTS + 1)
+
+
+async def test_a_new_batch_takes_an_older_burn_along(town: Town) -> None:
+    batch = await stuck(town)
+    await town.pay(1000)
+    newer = await town.settle()
+    assert newer["id"] != batch
+    await town.world.carry_out()
+    for id_ in (batch, newer["id"]):
+        assert (await town.settlement(id_))["status"] == "settled"
+    assert (await town.chain.supply()).units == 93_000
+    await town.audit()
+
+
+async def test_a_burn_that_fails_again_stands_still_again(town: Town) -> None:
+    batch = await stuck(town)
+    await town.settle()
+    await town.lose_everything_until("settlement.burn_failed", burns.MAX_ATTEMPTS)
+    (burn,) = (await town.settlement(batch))["burns"]
+    assert (burn["status"], burn["attempt"]) == ("stuck", 2 * burns.MAX_ATTEMPTS)
+    await town.settle()
+    await is_burned_once(town, batch, 2 * burns.MAX_ATTEMPTS + 1)
 
 
 async def test_a_batch_on_two_chains_is_settled_with_the_last_burn(town: Town) -> None:
