@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --qui
 
 .PHONY: setup demo test check bench
 
-setup: .venv/.installed node_modules/.installed
+setup: .venv/.installed node_modules/.installed contracts/artifacts/.built
 
 demo: setup
 	$(BIN)/sandbox demo
@@ -46,4 +46,9 @@ node_modules/.installed: package.json package-lock.json .npmrc
 	@node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' || { \
 		echo 'Node 20 or newer with npm is needed: install it and run make again'; exit 1; }
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+contracts/artifacts/.built: $(wildcard contracts/*.vy) contracts/evm.py contracts/evm_build.py \
+		| .venv/.installed
+	$(BIN)/python -m contracts.evm_build >/dev/null
 	touch $@

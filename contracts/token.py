@@ -9,6 +9,7 @@ from typing import Any
 
 MIN_DECIMALS, MAX_DECIMALS = 2, 9
 _KEY_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 class BadTokenSpec(ValueError):
@@ -29,14 +30,39 @@ class Roles:
 
 
 @dataclass(frozen=True, slots=True)
+class EvmRoles:
+    """Role → name of the key that holds it on an EVM chain; each another key."""
+
+    admin: str
+    master_minter: str
+    pauser: str
+    freezer: str
+    confiscator: str
+    rescuer: str
+    minter: str
+    treasury: str
+    relayer: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvmSpec:
+    """`version` is that of the EIP-712 domain."""
+
+    version: str
+    roles: EvmRoles
+
+
+@dataclass(frozen=True, slots=True)
 class TokenSpec:
     """What is deployed on every chain. `decimals` ≥ 2: a tiyn is a whole number of units."""
 
     name: str
     symbol: str
+    currency: str
     decimals: int
     uri: str
     roles: Roles
+    evm: EvmSpec
 
 
 def load(path: Path | None = None) -> TokenSpec:
@@ -53,29 +79,55 @@ def load(path: Path | None = None) -> TokenSpec:
 
 def parse(found: dict[str, Any]) -> TokenSpec:
     """Check the parsed file. Unknown fields are refused: a typing error must not pass silently."""
-    _only(found, {"name", "symbol", "decimals", "uri", "roles"}, "token.toml")
+    _only(found, {"name", "symbol", "currency", "decimals", "uri", "roles", "evm"}, "token.toml")
     decimals = found.get("decimals")
     if type(decimals) is not int or not MIN_DECIMALS <= decimals <= MAX_DECIMALS:
         raise BadTokenSpec(f"decimals must be a whole number {MIN_DECIMALS}..{MAX_DECIMALS}")
-    roles = found.get("roles")
-    if not isinstance(roles, dict):
-        raise BadTokenSpec("roles must be a table")
-    names = {field.name for field in fields(Roles)}
-    _only(roles, names, "roles")
-    for role in sorted(names):
-        key = roles.get(role)
-        if not isinstance(key, str) or not _KEY_NAME.fullmatch(key):
-            raise BadTokenSpec(f"roles.{role} must name a key: lower case, digits, hyphens")
+    roles = _keys(found, "roles", {field.name for field in fields(Roles)})
     if roles["treasury"] == roles["fee_payer"]:
         # Fees would look like native coin leaving and reaching an own address.
         raise BadTokenSpec("roles.treasury and roles.fee_payer must be different keys")
     return TokenSpec(
         _text(found, "name", 64),
         _text(found, "symbol", 10),
+        _currency(found),
         decimals,
         _text(found, "uri", 200),
         Roles(**roles),
+        _evm(found),
     )
+
+
+def _evm(found: dict[str, Any]) -> EvmSpec:
+    evm = found.get("evm")
+    if not isinstance(evm, dict):
+        raise BadTokenSpec("evm must be a table")
+    _only(evm, {"version", "roles"}, "evm")
+    roles = _keys(evm, "roles", {field.name for field in fields(EvmRoles)}, "evm.")
+    holders: dict[str, str] = {}
+    for role, key in roles.items():
+        if (other := holders.setdefault(key, role)) != role:
+            raise BadTokenSpec(f"evm.roles.{other} and evm.roles.{role} must be different keys")
+    return EvmSpec(_text(evm, "version", 8), EvmRoles(**roles))
+
+
+def _keys(found: dict[str, Any], field: str, names: set[str], prefix: str = "") -> dict[str, str]:
+    where, roles = prefix + field, found.get(field)
+    if not isinstance(roles, dict):
+        raise BadTokenSpec(f"{where} must be a table")
+    _only(roles, names, where)
+    for role in sorted(names):
+        key = roles.get(role)
+        if not isinstance(key, str) or not _KEY_NAME.fullmatch(key):
+            raise BadTokenSpec(f"{where}.{role} must name a key: lower case, digits, hyphens")
+    return {role: roles[role] for role in sorted(names)}
+
+
+def _currency(found: dict[str, Any]) -> str:
+    currency = found.get("currency")
+    if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
+        raise BadTokenSpec("currency must be three upper-case letters (ISO 4217)")
+    return currency
 
 
 def _text(found: dict[str, Any], field: str, most_bytes: int) -> str:

@@ -10,6 +10,7 @@ from contracts import token
 GOOD: dict[str, Any] = {
     "name": "Test",
     "symbol": "T",
+    "currency": "KZT",
     "decimals": 2,
     "uri": "https://t.invalid",
     "roles": {
@@ -20,6 +21,20 @@ GOOD: dict[str, Any] = {
         "pause_authority": "c",
         "treasury": "t",
         "fee_payer": "f",
+    },
+    "evm": {
+        "version": "1",
+        "roles": {
+            "admin": "a",
+            "master_minter": "b",
+            "pauser": "c",
+            "freezer": "d",
+            "confiscator": "e",
+            "rescuer": "g",
+            "minter": "h",
+            "treasury": "t",
+            "relayer": "f",
+        },
     },
 }
 
@@ -39,6 +54,14 @@ GOOD: dict[str, Any] = {
         ({"roles": {**GOOD["roles"], "treasury": "../x"}}, "roles.treasury"),
         ({"roles": {**GOOD["roles"], "owner": "x"}}, "owner"),
         ({"decimal": 2}, "decimal"),
+        ({"currency": "kzt"}, "currency"),
+        ({"evm": None}, "evm must be a table"),
+        ({"evm": {**GOOD["evm"], "version": "123456789"}}, "version"),
+        ({"evm": {**GOOD["evm"], "roles": None}}, "evm.roles must be a table"),
+        (
+            {"evm": {"version": "1", "roles": {**GOOD["evm"]["roles"], "freezer": "e"}}},
+            "evm.roles.confiscator and evm.roles.freezer must be different keys",
+        ),
     ],
 )
 def test_a_bad_field_is_refused_by_name(change: dict[str, Any], field: str) -> None:
