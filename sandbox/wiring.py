@@ -85,11 +85,15 @@ ROUTERS: Sequence[APIRouter] = (
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """A background loop: `step` says whether it did something; if not, it rests `idle_s`."""
+    """A background loop: `step` says whether it did something; if not, it rests `idle_s`.
+
+    One that `follows` a chain has something to do with every block, also with empty ones.
+    """
 
     name: str
     step: Callable[[], Awaitable[bool]]
     idle_s: float
+    follows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +201,7 @@ def loops(world: World) -> list[Loop]:
     for name, chain in opened.items():
         leader = database.leader(f"watch:{name}", world.owner)
         watcher = Watcher(database, chain, block_handlers, intent_handlers, record, leader)
-        made.append(Loop(f"watch:{name}", watcher.step, 0.1))
+        made.append(Loop(f"watch:{name}", watcher.step, 0.1, follows=True))
     return made
 
 

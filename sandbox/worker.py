@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Sequence
 
 import structlog
@@ -23,9 +24,30 @@ log = structlog.get_logger()
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
+QUIET_AFTER_S = 5.0
+QUIET_FACTOR = 5
+QUIET_IDLE_S = 0.5
 
 
-async def drive(loop: wiring.Loop, stop: asyncio.Event) -> None:
+class Pace:
+    """How long loops rest: a sandbox that nobody uses should cost a laptop next to nothing."""
+
+    def __init__(self) -> None:
+        self._worked = time.monotonic()
+
+    def worked(self, loop: wiring.Loop) -> None:
+        """A loop found something to do; a chain's empty blocks are no sign of use."""
+        if not loop.follows:
+            self._worked = time.monotonic()
+
+    def rest_s(self, loop: wiring.Loop) -> float:
+        """Seconds until an idle loop looks again."""
+        if time.monotonic() - self._worked < QUIET_AFTER_S:
+            return loop.idle_s
+        return max(loop.idle_s, min(loop.idle_s * QUIET_FACTOR, QUIET_IDLE_S))
+
+
+async def drive(loop: wiring.Loop, stop: asyncio.Event, pace: Pace) -> None:
     """Repeat one loop until `stop`: at once while there is work, with a pause after a failure.
 
     Nothing a step does may end the loop: what failed is said and tried again from its rows.
@@ -33,7 +55,10 @@ async def drive(loop: wiring.Loop, stop: asyncio.Event) -> None:
     pause = FIRST_PAUSE_S
     while not stop.is_set():
         try:
-            wait = 0.0 if await loop.step() else loop.idle_s
+            worked = await loop.step()
+            if worked:
+                pace.worked(loop)
+            wait = 0.0 if worked else pace.rest_s(loop)
             pause = FIRST_PAUSE_S
         except LostLead:
             log.warning("lead lost", loop=loop.name)
@@ -56,10 +81,11 @@ async def run(settings: Settings, only: Sequence[str] = ()) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with wiring.open_world(settings, signing=True) as world:
         loops = [loop for loop in wiring.loops(world) if not only or loop.name in only]
+        pace = Pace()
         log.info("worker runs", pid=os.getpid(), loops=[loop.name for loop in loops])
         async with asyncio.TaskGroup() as group:
             for loop in loops:
-                group.create_task(drive(loop, stop), name=loop.name)
+                group.create_task(drive(loop, stop, pace), name=loop.name)
 
 
 def main() -> None:
