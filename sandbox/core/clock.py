@@ -8,6 +8,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.core.errors import SandboxError
 
 MAX_ADVANCE_S = 400 * 24 * 3600
+# Devnets keep time up to the year 2100; a clock that stands, or goes on a while, stays below it.
+END = datetime(2099, 1, 1, tzinfo=UTC)
 
 
 class ClockMovesForward(SandboxError):
@@ -17,6 +19,15 @@ class ClockMovesForward(SandboxError):
 
     def __init__(self, advance_s: int) -> None:
         super().__init__("the sandbox clock moves forward only", advance_s=advance_s)
+
+
+class ClockAtItsEnd(SandboxError):
+    """The chains could not follow; nothing has moved."""
+
+    status, code = 409, "clock_at_its_end"
+
+    def __init__(self) -> None:
+        super().__init__(f"sandbox time ends with {iso(END)}", end=iso(END))
 
 
 async def now(db: AsyncSession) -> datetime:
@@ -32,9 +43,14 @@ async def state(db: AsyncSession) -> tuple[int, datetime | None, int]:
 
 
 async def advance(db: AsyncSession, seconds: int) -> datetime:
-    """Move the clock forward by `seconds`; a frozen clock stays frozen at the later instant."""
+    """Move the clock forward by `seconds`; a frozen clock stays frozen at the later instant.
+
+    Raises `ClockMovesForward`, `ClockAtItsEnd`.
+    """
     if not 0 <= seconds <= MAX_ADVANCE_S:
         raise ClockMovesForward(seconds)
+    if await now(db) + timedelta(seconds=seconds) > END:
+        raise ClockAtItsEnd
     await db.execute(
         text(
             "UPDATE clock SET offset_ms = offset_ms + :ms,"

@@ -43,7 +43,8 @@ async def advance(
 ) -> dict[str, Any]:
     """Move time forward; answers `now` and what the move made due, in order of due time.
 
-    Raises `ClockNotMovable`, `ClockMovesForward`, `ChainUnavailable`; then nothing has moved.
+    Raises `ClockNotMovable`, `ClockMovesForward`, `ClockAtItsEnd`, `ChainUnavailable`; then nothing
+    has moved.
     """
     await _check_movable(database, chains)
     async with database.transaction() as db:

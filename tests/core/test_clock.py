@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from sandbox.core import clock
 from sandbox.core.db import Database
@@ -13,6 +14,17 @@ async def test_the_clock_refuses_to_go_back(database: Database) -> None:
     with pytest.raises(clock.ClockMovesForward):
         async with database.transaction() as db:
             await clock.advance(db, -1)
+
+
+async def test_the_clock_refuses_to_go_where_no_chain_could_follow(database: Database) -> None:
+    async with database.transaction() as db:
+        await db.execute(text("UPDATE clock SET frozen_at = '2098-12-31 12:00Z'"))
+        assert await clock.advance(db, 43_200) == clock.END
+    with pytest.raises(clock.ClockAtItsEnd):
+        async with database.transaction() as db:
+            await clock.advance(db, 1)
+    async with database.transaction() as db:
+        assert await clock.now(db) == clock.END
 
 
 async def test_a_new_clock_shows_wall_time_in_whole_milliseconds(database: Database) -> None:
