@@ -65,6 +65,18 @@ def fund(running: Running, chain: str, address: str, amount_tiyn: int) -> JsonOb
     return sent
 
 
+def _units_per_tiyn(session: JsonObject) -> dict[str, int]:
+    return {o["chain"]: o["amount_units"] // session["amount_tiyn"] for o in session["options"]}
+
+
+def _left_tiyn(session: JsonObject) -> int:
+    """What the payment page asks for; the whole amount when nothing is left to pay."""
+    per_tiyn = _units_per_tiyn(session)
+    counted = sum(p["counted_units"] // per_tiyn[p["chain"]] for p in session["payments"])
+    left: int = session["amount_tiyn"] - counted
+    return left if session["status"] == "open" and left > 0 else session["amount_tiyn"]
+
+
 def pay(
     running: Running,
     data_dir: Path,
@@ -73,19 +85,16 @@ def pay(
     wallet: str,
     amount_tiyn: int | None,
 ) -> JsonObject:
-    """Pay, and wait until the session knows of it."""
+    """Pay what is left, or `amount_tiyn`, and wait until the session knows of it."""
     session = running.get(f"/v1/checkout/sessions/{session_id}")
     option = next((o for o in session["options"] if o["chain"] == chain), None)
     if option is None:
         raise NoSuchOption(session_id, chain)
     key = wallet_key(data_dir, wallet)
-    asked_units = option["amount_units"]
-    units = (
-        asked_units if amount_tiyn is None else amount_tiyn * asked_units // session["amount_tiyn"]
-    )
+    price = amount_tiyn or _left_tiyn(session)
+    units = price * _units_per_tiyn(session)[chain]
     rpc = running.endpoints["solana_rpc"]
     if asyncio.run(solana_wallet.balance(rpc, str(key.pubkey()), option["mint"])) < units:
-        price = amount_tiyn or session["amount_tiyn"]
         fund(running, chain, str(key.pubkey()), max(price, MIN_GRANT_TIYN))
     tx = asyncio.run(solana_wallet.pay(rpc, key, option["url"], amount_units=units))
     seen = wait_for(
@@ -98,7 +107,7 @@ def pay(
         "chain": chain,
         "tx": tx,
         "wallet": str(key.pubkey()),
-        "amount": format_tenge(amount_tiyn or session["amount_tiyn"]),
+        "amount": format_tenge(price),
         "status_before": session["status"],
         "status": seen["status"],
         "reason": seen["reason"],

@@ -1,6 +1,7 @@
 """What a person sees: progress while the stack starts, addresses, steps of a demo, the audit."""
 
 import shlex
+import shutil
 import sys
 import time
 from collections import Counter
@@ -71,6 +72,7 @@ def addresses(endpoints: Mapping[str, Any], data_dir: Path) -> None:
     for name, value in rows:
         out.print(f"  [bold]{name:<16}[/]  {value}")
     out.print(f"  [dim]all of this is in {data_dir / 'endpoints.json'}[/]")
+    sandbox = "sandbox" if shutil.which("sandbox") else sys.argv[0]
     where = "" if data_dir == HOME else f" --data-dir {data_dir}"
     out.print("\n[bold]Try in another shell[/]")
     for command, what in (
@@ -78,7 +80,7 @@ def addresses(endpoints: Mapping[str, Any], data_dir: Path) -> None:
         ("audit", "recompute every invariant"),
         ("log verify", "check every byte of the log"),
     ):
-        out.print(f"  sandbox {command}{where}  [dim]{what}[/]")
+        out.print(f"  {sandbox} {command + where:<12}  [dim]{what}[/]")
     out.print("  [dim]docs/first-payment.md goes through a merchant's day[/]\n")
 
 

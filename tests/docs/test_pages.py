@@ -51,7 +51,7 @@ def test_what_a_page_tells_to_type_works_in_order(page: str, stack: Stack, tmp_p
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         env=os.environ | {"SANDBOX_DATA_DIR": str(stack.data_dir)},
     )
     assert typed.returncode == 0, f"{page}\n{typed.stdout[-3000:]}\n{typed.stderr[-3000:]}"
