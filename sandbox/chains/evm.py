@@ -1,0 +1,385 @@
+"""The `Chain` port over the JSON-RPC of an EVM node, for the KZTE token of one deployment."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from itertools import count, islice, pairwise
+from typing import Any
+
+import structlog
+from eth_account.signers.local import LocalAccount
+from eth_utils.address import is_checksum_address, to_checksum_address
+
+from contracts.evm_addresses import DepositAddresses, deposit_salt
+from sandbox.chains import evm_calls as calls
+from sandbox.chains import evm_tx as tx
+from sandbox.chains.errors import NoKeys, NothingToSweep
+from sandbox.chains.evm_blocks import TRANSFER, Watched, block_id, parse_block, undecided
+from sandbox.chains.evm_errors import reason, revert_text
+from sandbox.chains.evm_keys import EvmKeys
+from sandbox.chains.evm_rpc import EXECUTION_REVERTED, METHOD_NOT_FOUND, Call, Node, NodeRefused
+from sandbox.chains.port import (
+    TREASURY,
+    AtHeight,
+    Block,
+    BlockId,
+    ChainUnavailable,
+    Command,
+    Heads,
+    Outcome,
+    ReceiveOption,
+    Signed,
+    UnknownRecipient,
+)
+from sandbox.chains.service import Deployment
+
+GAS_COINS_WEI = 10 * tx.WEI_PER_COIN
+SWEEP_BATCH = 100
+FULL_BLOCKS_PER_REQUEST = 16
+# A base fee may rise by an eighth per block: this lasts for about twenty full ones.
+FEE_FACTOR, TIP_WEI = 10, 10**9
+_ADDRESS_LENGTH, _HEX = 42, frozenset("0123456789abcdefABCDEF")
+# What a node says of bytes that it has already, or that were mined: nothing to tell anyone.
+_HARMLESS = ("already", "nonce too low")
+_LATEST, _FINAL, _PENDING = "latest", "finalized", "pending"
+_ADDR, _SALT = "addr:", "salt:"
+
+log = structlog.get_logger(__name__)
+
+
+class EvmChain:
+    """Reads with public facts only; signs when it was given keys.
+
+    Raises `ChainUnavailable` when the node does not answer.
+    """
+
+    def __init__(
+        self,
+        rpc_url: str,
+        deployment: Deployment,
+        keys: EvmKeys | None = None,
+        *,
+        name: str = "evm",
+    ) -> None:
+        config = deployment.config
+        self.name, self.decimals = name, int(config["decimals"])
+        self._chain_id = int(config["chain_id"])
+        self._token, self._treasury = config["token"], config["treasury"]
+        self._deposits = config["deposits"]
+        self._addresses = DepositAddresses(self._deposits, config["implementation"])
+        self._shown_token = to_checksum_address(self._token)
+        self.operators: Mapping[str, str] = config["operators"]
+        contracts = frozenset({self._token, self._deposits, config["implementation"]})
+        own, operators = frozenset({self._treasury}), frozenset(self.operators.values())
+        self._watched = Watched(self._token, contracts, own, operators, self.deposit_key)
+        self._keys = keys
+        self._node = Node(rpc_url, name)
+        # What the node said last of transactions that it would not take: slot → its words.
+        self.refused: dict[str, str] = {}
+
+    @property
+    def asset(self) -> str:
+        return f"KZTE.{self.name}"
+
+    def own_addresses(self) -> Mapping[str, str]:
+        return {self._treasury: TREASURY}
+
+    def deposit_key(self, address: str) -> str:
+        return _ADDR + address.lower() if address else ""
+
+    def check_recipient(self, address: str) -> str:
+        """A 20-byte hex address, its checksum right if it has one; not one of our contracts."""
+        lower = address.lower()
+        is_address = len(address) == _ADDRESS_LENGTH and address[:2] == "0x"
+        is_address = is_address and _HEX.issuperset(address[2:])
+        if not is_address or lower in self._watched.contracts or lower == tx.ZERO:
+            raise UnknownRecipient(self.name, address)
+        if address[2:] not in (lower[2:], address[2:].upper()) and not is_checksum_address(address):
+            raise UnknownRecipient(self.name, address)
+        return lower
+
+    async def aclose(self) -> None:
+        """Close the connections to the node."""
+        await self._node.aclose()
+
+    # Reading.
+
+    async def genesis(self) -> str:
+        return str((await self._node.call("eth_getBlockByNumber", "0x0", False))["hash"])
+
+    async def heads(self) -> Heads:
+        final, confirmed, waiting = await self._node.batch(
+            [
+                ("eth_getBlockByNumber", [_FINAL, False]),
+                ("eth_getBlockByNumber", [_LATEST, False]),
+                ("eth_getBlockTransactionCountByNumber", [_PENDING]),
+            ]
+        )
+        height = int(confirmed["number"], 16)
+        newest = height + 1 if int(waiting, 16) else height
+        return Heads(height, min(height, int(final["number"], 16)), newest)
+
+    async def block_ids(self, first: int, last: int) -> list[BlockId]:
+        return [block_id(body) for body in await self._bodies(first, last, full=False)]
+
+    async def blocks(self, first: int, last: int) -> list[Block]:
+        """Logs are asked for by block hash: a block that left the chain meanwhile is no empty one.
+
+        Asking again is then the answer, so that is `ChainUnavailable`.
+        """
+        bodies = await self._bodies(first, last, full=True)
+        busy = [body for body in bodies if body["transactions"]]
+        asked: list[Call] = [
+            ("eth_getLogs", [{"blockHash": body["hash"], "topics": [TRANSFER]}]) for body in busy
+        ]
+        try:
+            answers = await self._node.batch(asked, size=FULL_BLOCKS_PER_REQUEST)
+        except NodeRefused as gone:
+            raise ChainUnavailable(self.name) from gone
+        logs = {body["hash"]: found for body, found in zip(busy, answers, strict=True)}
+        failed = await self._failed(busy, logs)
+        return [
+            parse_block(
+                body, logs.get(body["hash"], ()), failed.get(body["hash"], {}), self._watched
+            )
+            for body in bodies
+        ]
+
+    async def supply(self) -> AtHeight:
+        height = await self._final_height()
+        return AtHeight(await self._figure(calls.TOTAL_SUPPLY, height=height), height)
+
+    async def balance(self, address: str, *, final: bool = True) -> AtHeight:
+        height = await self._height(_FINAL if final else _LATEST)
+        units = await self._figure(calls.BALANCE_OF, address, height=height)
+        return AtHeight(units, height)
+
+    async def is_frozen(self, address: str) -> bool:
+        return bool(await self._figure(calls.IS_FROZEN, address))
+
+    async def is_paused(self) -> bool:
+        return bool(await self._figure(calls.IS_PAUSED))
+
+    # Writing.
+
+    async def prepare(self, command: Command, taken: Collection[str] = ()) -> Signed:
+        """Takes the lowest nonces that are free on the chain and not in `taken`: no gap stays.
+
+        With `gas`, native coin goes ahead in a transaction of its own; the id is the second's.
+        Raises `NoKeys` in a process that only reads, `UnknownRecipient`, `NothingToSweep`.
+        """
+        if self._keys is None:
+            raise NoKeys(self.name)
+        key, acts = self._acts(command, self._keys)
+        signer = key.address.lower()
+        waiting, head = await self._node.batch(
+            [
+                ("eth_getTransactionCount", [signer, _PENDING]),
+                ("eth_getBlockByNumber", [_LATEST, False]),
+            ]
+        )
+        free = (n for n in count(int(waiting, 16)) if f"{signer}:{n}" not in taken)
+        nonces = list(islice(free, len(acts)))
+        fees = tx.Fees(int(head["baseFeePerGas"], 16) * FEE_FACTOR + TIP_WEI, TIP_WEI)
+        signed = [
+            tx.sign(key, self._chain_id, nonce, act, fees)
+            for nonce, act in zip(nonces, acts, strict=True)
+        ]
+        slots = tuple(f"{signer}:{nonce}" for nonce in nonces)
+        return Signed(signed[-1][0], tx.pack([raw for _, raw in signed]), nonces[-1], slots)
+
+    async def broadcast(self, signed: Signed) -> None:
+        """A refusal by the node says nothing of the outcome: its pool may have it, or a block.
+
+        It stands in `refused` until the node takes the bytes.
+        """
+        raws = tx.unpack(signed.raw)
+        answers = await self._node.attempt(
+            [("eth_sendRawTransaction", ["0x" + raw.hex()]) for raw in raws]
+        )
+        for slot, answer in zip(signed.slots, answers, strict=True):
+            if answer is None or any(word in answer.message.lower() for word in _HARMLESS):
+                self.refused.pop(slot, None)
+                continue
+            if self.refused.get(slot) != answer.message:
+                log.warning("the node refuses a transaction", chain=self.name, slot=slot,
+                            tx=signed.tx_id, why=answer.message)  # fmt: skip
+            self.refused[slot] = answer.message
+
+    async def outcome(self, signed: Signed) -> Outcome:
+        # The count first: a nonce that was used by then, and not by this, is never free again.
+        signer, _, nonce = signed.slots[-1].rpartition(":")
+        used, final = await self._node.batch(
+            [
+                ("eth_getTransactionCount", [signer, _FINAL]),
+                ("eth_getBlockByNumber", [_FINAL, False]),
+            ]
+        )
+        receipt = await self._node.call("eth_getTransactionReceipt", signed.tx_id)
+        if receipt is None:
+            return Outcome.not_done if int(used, 16) > int(nonce) else Outcome.unknown
+        if int(receipt["blockNumber"], 16) > int(final["number"], 16):
+            return Outcome.unknown
+        return Outcome.done if int(receipt["status"], 16) == 1 else Outcome.not_done
+
+    # Deposit addresses.
+
+    def receive_option(self, session_id: str, amount_units: int, label: str) -> ReceiveOption:
+        """A transfer to a deposit address of this session (ERC-681, exact form)."""
+        salt = deposit_salt(session_id)
+        shown = self._addresses.of_salt(salt)
+        url = (
+            f"ethereum:{self._shown_token}@{self._chain_id}/transfer"
+            f"?address={shown}&uint256={amount_units}"
+        )
+        fields: dict[str, str | int] = {
+            "url": url,
+            "token": self._shown_token,
+            "address": shown,
+            "amount_units": amount_units,
+        }
+        return ReceiveOption(fields, (self.deposit_key(shown), f"{_SALT}0x{salt.hex()}"))
+
+    async def collect(self, keys: Sequence[str]) -> list[Command]:
+        salts = list(dict.fromkeys(key for key in keys if key.startswith(_SALT)))
+        addresses = [self._addresses.of_salt(_salt(key)) for key in salts]
+        units = await self._balances(addresses, await self._final_height())
+        full = [(salt, held) for salt, held in zip(salts, units, strict=True) if held]
+        return [
+            Command(
+                "sweep",
+                "",
+                self._treasury,
+                sum(held for _, held in part),
+                keys=tuple(salt for salt, _ in part),
+            )
+            for part in (full[n : n + SWEEP_BATCH] for n in range(0, len(full), SWEEP_BATCH))
+        ]
+
+    async def unswept(self, keys: Sequence[str]) -> AtHeight:
+        addresses = {key.removeprefix(_ADDR) for key in keys if key.startswith(_ADDR)}
+        height = await self._final_height()
+        return AtHeight(sum(await self._balances(sorted(addresses), height)), height)
+
+    async def set_clock(self, offset_ms: int, frozen_at_ms: int | None) -> bool:
+        to = {"offsetMs": offset_ms, "frozenAtMs": frozen_at_ms}
+        try:
+            await self._node.call("sandbox_setClock", to)
+        except NodeRefused as refused:
+            if refused.code == METHOD_NOT_FOUND:
+                return False
+            raise
+        return True
+
+    async def operator_state(self) -> list[calls.OperatorState]:
+        """Every key that signs for us: its nonces at final, in blocks and in the pool, its coin."""
+        asked: list[Call] = []
+        for address in self.operators.values():
+            asked += [("eth_getTransactionCount", [address, at]) for at in calls.NONCE_VIEWS]
+            asked.append(("eth_getBalance", [address, _LATEST]))
+        answers = iter([int(answer, 16) for answer in await self._node.batch(asked)])
+        return [
+            calls.OperatorState(role, address, *islice(answers, 4))
+            for role, address in self.operators.items()
+        ]
+
+    # Inside.
+
+    async def _bodies(self, first: int, last: int, *, full: bool) -> list[Mapping[str, Any]]:
+        """The blocks of the range as far as there are any, each following the one before it."""
+        asked: list[Call] = [
+            ("eth_getBlockByNumber", [hex(height), full]) for height in range(first, last + 1)
+        ]
+        size = FULL_BLOCKS_PER_REQUEST if full else len(asked)
+        answers = await self._node.batch(asked, size=min(size, 256) or 1)
+        bodies = answers[: answers.index(None)] if None in answers else answers
+        for before, after in pairwise(bodies):
+            if after["parentHash"] != before["hash"]:
+                raise ChainUnavailable(self.name)
+        return bodies
+
+    async def _failed(
+        self, bodies: Sequence[Mapping[str, Any]], logs: Mapping[str, Sequence[Mapping[str, Any]]]
+    ) -> dict[str, dict[str, str]]:
+        """Block hash → the transactions that failed in it, as far as anyone asks, and why."""
+        asked = [
+            (body, id_)
+            for body in bodies
+            for id_ in undecided(body, logs[body["hash"]], self._watched)
+        ]
+        receipts = await self._node.batch(
+            [("eth_getTransactionReceipt", [id_]) for _, id_ in asked]
+        )
+        failed: dict[str, dict[str, str]] = {}
+        for (body, id_), receipt in zip(asked, receipts, strict=True):
+            if receipt is None or receipt["blockHash"] != body["hash"]:
+                raise ChainUnavailable(self.name)
+            if int(receipt["status"], 16) == 0:
+                failed.setdefault(body["hash"], {})[id_] = ""
+        for body in bodies:
+            mine = failed.get(body["hash"], {})
+            found = [sent for sent in body["transactions"] if sent["hash"] in mine]
+            reasons = await asyncio.gather(*(self._why(body, sent) for sent in found))
+            mine.update({sent["hash"]: why for sent, why in zip(found, reasons, strict=True)})
+        return failed
+
+    async def _why(self, body: Mapping[str, Any], sent: Mapping[str, Any]) -> str:
+        """The words of a failed transaction, by doing it once more as a call before its block."""
+        call = {"from": sent["from"], "to": sent["to"], "data": sent["input"],
+                "value": sent["value"], "gas": sent["gas"]}  # fmt: skip
+        height = int(body["number"], 16)
+        for at in (height - 1, height):
+            try:
+                await self._node.call("eth_call", call, hex(at))
+            except NodeRefused as refused:
+                return reason(revert_text(refused.data) or refused.message)
+        return reason("")
+
+    async def _height(self, tag: str) -> int:
+        return int((await self._node.call("eth_getBlockByNumber", tag, False))["number"], 16)
+
+    async def _final_height(self) -> int:
+        return await self._height(_FINAL)
+
+    async def _figure(self, signature: str, *arguments: Any, height: int | None = None) -> int:
+        """The one word that a view answers; 0 where there is no contract yet."""
+        data = "0x" + tx.call_data(signature, *arguments).hex()
+        at = _LATEST if height is None else hex(height)
+        try:
+            answer: str = await self._node.call("eth_call", {"to": self._token, "data": data}, at)
+        except NodeRefused as refused:
+            if refused.code == EXECUTION_REVERTED:
+                raise
+            # The block is gone, or its state is.
+            raise ChainUnavailable(self.name) from refused
+        return int(answer, 16) if len(answer) > 2 else 0
+
+    async def _balances(self, addresses: Sequence[str], height: int) -> list[int]:
+        head = "0x" + tx.selector(calls.BALANCE_OF).hex()
+        asked: list[Call] = [
+            ("eth_call", [{"to": self._token, "data": head + tx.word(address)}, hex(height)])
+            for address in addresses
+        ]
+        try:
+            answers = await self._node.batch(asked)
+        except NodeRefused as refused:
+            raise ChainUnavailable(self.name) from refused
+        return [int(answer, 16) if len(answer) > 2 else 0 for answer in answers]
+
+    def _acts(self, command: Command, keys: EvmKeys) -> tuple[LocalAccount, list[tx.Act]]:
+        """What carries the command out, the acting transaction last; and who signs."""
+        to = ""
+        if command.action in ("mint", "transfer", "freeze", "thaw"):
+            to = self.check_recipient(command.recipient)
+        salts = [_salt(key) for key in command.keys if key.startswith(_SALT)]
+        if command.action == "sweep" and not salts:
+            raise NothingToSweep(self.name)
+        key, data, gas = calls.of(command, keys, to, salts)
+        contract = self._deposits if command.action == "sweep" else self._token
+        act = tx.Act(contract, tx.with_reference(data, command.reference), gas)
+        if not command.gas:
+            return key, [act]
+        return key, [tx.Act(to, b"", calls.GIVE_GAS, GAS_COINS_WEI), act]
+
+
+def _salt(key: str) -> bytes:
+    return bytes.fromhex(key.removeprefix(_SALT)[2:])
