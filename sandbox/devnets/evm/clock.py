@@ -1,0 +1,27 @@
+"""Chain time: wall clock plus an offset, or frozen. It knows no database and no other clock."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class ChainClock:
+    """Milliseconds since 1970; the control method moves it, the journal keeps it."""
+
+    offset_ms: int = 0
+    frozen_at_ms: int | None = None
+
+    def now_ms(self) -> int:
+        """Chain time now, in Unix milliseconds."""
+        if self.frozen_at_ms is not None:
+            return self.frozen_at_ms
+        return time.time_ns() // 1_000_000 + self.offset_ms
+
+    def stamp_after(self, parent_s: int) -> int:
+        """The timestamp of a block on `parent_s`: the clock, or the parent's while it is behind.
+
+        Equal stamps are legal, so a chain that is ahead waits instead of running further ahead.
+        """
+        return max(parent_s, self.now_ms() // 1000)

@@ -1,0 +1,147 @@
+"""Methods that no EVM node has: clock, block production, reorgs. Only there with `--control`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from sandbox.devnets.evm.errors import invalid_params
+from sandbox.devnets.evm.node import Node
+from sandbox.devnets.evm.producer import Producer
+
+_MAX_MS: Final = 4_102_444_800_000  # the year 2100
+_MAX_BLOCKS: Final = 10_000
+Method = Callable[["Control", list[Any]], Awaitable[Any]]
+
+
+class Control:
+    """What the methods work on."""
+
+    def __init__(self, node: Node, producer: Producer, history: int) -> None:
+        self.node, self.producer = node, producer
+        self.max_reorg = history - 2  # anvil keeps the states of so many blocks
+
+
+def _object(params: list[Any]) -> dict[str, Any]:
+    if len(params) != 1 or not isinstance(params[0], dict):
+        raise invalid_params("one object is expected")
+    return params[0]
+
+
+def _whole(found: Any, name: str, least: int, most: int) -> int:
+    if not isinstance(found, int) or isinstance(found, bool) or not least <= found <= most:
+        raise invalid_params(f"{name} must be a whole number {least}..{most}")
+    return found
+
+
+def _clock(control: Control) -> dict[str, Any]:
+    clock, head = control.node.clock, control.node.head
+    now_ms = clock.now_ms()
+    return {
+        "unixTime": now_ms // 1000,
+        "unixTimeMs": now_ms,
+        "offsetMs": clock.offset_ms,
+        "frozenAtMs": clock.frozen_at_ms,
+        "blockTime": head.timestamp,
+        "blockNumber": head.number,
+    }
+
+
+async def _set_clock(control: Control, params: list[Any]) -> Any:
+    asked = _object(params)
+    offset = _whole(asked.get("offsetMs"), "offsetMs", -_MAX_MS, _MAX_MS)
+    frozen = asked.get("frozenAtMs")
+    if frozen is not None:
+        frozen = _whole(frozen, "frozenAtMs", 0, _MAX_MS)
+    if (offset, frozen) != (control.node.clock.offset_ms, control.node.clock.frozen_at_ms):
+        await control.node.set_clock(offset, frozen)
+    return _clock(control)
+
+
+async def _get_clock(control: Control, _params: list[Any]) -> Any:
+    return _clock(control)
+
+
+async def _mine(control: Control, params: list[Any]) -> Any:
+    blocks = _whole(_object(params).get("blocks"), "blocks", 1, _MAX_BLOCKS)
+    await control.producer.mine(blocks)
+    return {"blockNumber": hex(control.node.head.number)}
+
+
+async def _mine_as_anvil(control: Control, params: list[Any]) -> Any:
+    """`anvil_mine(n)`: an interval would be a clock of its own."""
+    if len(params) > 1:
+        raise invalid_params("no interval: time comes from the sandbox clock, use sandbox_setClock")
+    found = params[0] if params else 1
+    if isinstance(found, str):
+        try:
+            found = int(found, 0)
+        except ValueError:
+            found = None
+    await control.producer.mine(_whole(found, "blocks", 1, _MAX_BLOCKS))
+    return None
+
+
+async def _evm_mine(control: Control, params: list[Any]) -> Any:
+    if params:
+        raise invalid_params("no options: time comes from the sandbox clock, use sandbox_setClock")
+    await control.producer.mine(1)
+    return "0x0"
+
+
+async def _pause(control: Control, _params: list[Any]) -> Any:
+    control.producer.pause()
+    return {"blockNumber": hex(control.node.head.number), "paused": True}
+
+
+async def _resume(control: Control, _params: list[Any]) -> Any:
+    control.producer.resume()
+    return {"blockNumber": hex(control.node.head.number), "paused": False}
+
+
+async def _hold_finality(control: Control, params: list[Any]) -> Any:
+    hold = _object(params).get("hold")
+    if not isinstance(hold, bool):
+        raise invalid_params("hold must be true or false")
+    control.producer.hold_finality(hold=hold)
+    return {"held": hold, "finalized": hex(control.node.final_number)}
+
+
+async def _reorg(control: Control, params: list[Any]) -> Any:
+    asked, node = _object(params), control.node
+    mode = asked.get("mode", "drop")
+    if mode not in ("drop", "reinclude"):
+        raise invalid_params("mode must be drop or reinclude")
+    most = node.head.number - node.final_number
+    if asked.get("belowFinal") is True:
+        most = min(node.head.number, control.max_reorg)
+    if most < 1:
+        raise invalid_params("there is no block to replace: every block is final")
+    depth = _whole(asked.get("blocks"), "blocks", 1, min(most, control.max_reorg))
+    return await node.reorg(depth, reinclude=mode == "reinclude")
+
+
+async def _drop(control: Control, params: list[Any]) -> Any:
+    tx = _object(params).get("tx")
+    if not isinstance(tx, str) or len(tx) != 66 or not tx.startswith("0x"):
+        raise invalid_params("tx must be a transaction hash")
+    try:
+        bytes.fromhex(tx[2:])
+    except ValueError:
+        raise invalid_params("tx must be a transaction hash") from None
+    return {"dropped": await control.node.drop(tx)}
+
+
+METHODS: Final[dict[str, Method]] = {
+    "sandbox_setClock": _set_clock,
+    "sandbox_getClock": _get_clock,
+    "sandbox_mine": _mine,
+    "anvil_mine": _mine_as_anvil,
+    "hardhat_mine": _mine_as_anvil,
+    "evm_mine": _evm_mine,
+    "sandbox_pause": _pause,
+    "sandbox_resume": _resume,
+    "sandbox_holdFinality": _hold_finality,
+    "sandbox_reorg": _reorg,
+    "sandbox_drop": _drop,
+}

@@ -1,0 +1,426 @@
+"""The chain: one anvil, its journal, and every change of it, one after the other.
+
+What anvil says while a change is not yet on disk is held back, so nobody sees what a kill undoes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from typing import Any, Final, Protocol, TypeVar
+
+from sandbox.devnets.evm import opening
+from sandbox.devnets.evm.anvil import Anvil
+from sandbox.devnets.evm.clock import ChainClock
+from sandbox.devnets.evm.errors import AnvilGone, RpcError, Unavailable
+from sandbox.devnets.evm.journal import (
+    Block,
+    Call,
+    Clock,
+    Drop,
+    Genesis,
+    Journal,
+    Record,
+    Reorg,
+    Tx,
+    Unsigned,
+)
+from sandbox.devnets.evm.opening import Options
+from sandbox.devnets.evm.pool import Pool, signed
+from sandbox.devnets.evm.replay import JournalMismatch
+
+FINAL_DEPTH: Final = 2  # anvil's `finalized` with one slot in an epoch
+FUNDS_WEI: Final = 10**24
+_MINED_AT_ONCE: Final = 50
+_FILLED: Final = (
+    *("from", "to", "value", "gas", "gasPrice", "maxFeePerGas", "maxPriorityFeePerGas"),
+    *("nonce", "input", "accessList", "type"),
+)
+T = TypeVar("T")
+
+
+class Observer(Protocol):
+    """Who wants to know what can be seen now."""
+
+    async def on_block(self, block: dict[str, Any]) -> None: ...
+    async def on_pending(self, tx_hash: str) -> None: ...
+
+
+class Node:
+    """`open` makes it usable; `anvil_ended` and `restart` keep it alive; `close` ends it."""
+
+    def __init__(self, options: Options, journal: Journal) -> None:
+        self._options, self._journal = options, journal
+        self._genesis: Genesis | None = None
+        self._anvil: Anvil | None = None
+        self._turn = asyncio.Lock()
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self._failed = asyncio.Event()
+        self.pool = Pool()
+        self.clock = ChainClock()
+        self.head = Block(0, 0, b"", ())
+        self.replay_seconds = 0.0
+        self.held_final: int | None = None
+        self.observer: Observer | None = None
+        self.work = asyncio.Event()  # something came since the youngest block
+        self.left_over = 0  # transactions that are ready, but not in the youngest block
+        self.unwritable: asyncio.Future[OSError] = asyncio.get_running_loop().create_future()
+
+    # -- life
+
+    @property
+    def genesis(self) -> Genesis:
+        assert self._genesis is not None
+        return self._genesis
+
+    async def open(self) -> None:
+        """Make the chain, or grow it from its journal.
+
+        Raises ChainDiffers, JournalMismatch, JournalCorrupt, AnvilGone and OSError.
+        """
+        first = next(self._journal.read(), None)
+        if first is None:
+            self._genesis, self._anvil = await opening.create(self._options, self._journal)
+            genesis_hash = bytes.fromhex(self.genesis.hash[2:])
+            self.head = Block(0, self.genesis.timestamp, genesis_hash, ())
+        elif isinstance(first, Genesis):
+            opening.check(self._options, first)
+            self._genesis = first
+            await self._grow()
+        else:
+            raise JournalMismatch("the journal does not begin with a genesis")
+        await self._fund()
+
+    async def _grow(self) -> None:
+        started = time.monotonic()
+        anvil, grown = await opening.grow(self._options, self.genesis, self._journal)
+        self.head, self.left_over = grown.head, len(grown.pool)
+        self.pool.reset(grown.pool)
+        self.clock.offset_ms = grown.clock.offset_ms
+        self.clock.frozen_at_ms = grown.clock.frozen_at_ms
+        self._failed.clear()
+        self._anvil = anvil
+        self.replay_seconds = time.monotonic() - started
+
+    async def _fund(self) -> None:
+        """Native coin for the given addresses, once in the life of the chain."""
+        done = {
+            str(record.params[0]).lower()
+            for record in self._journal.read()
+            if isinstance(record, Call) and record.method == "anvil_setBalance"
+        }
+        for address in self._options.fund:
+            if address.lower() not in done:
+                await self.change("anvil_setBalance", [address, hex(FUNDS_WEI)])
+
+    async def anvil_ended(self) -> None:
+        """Wait until anvil must be replaced."""
+        if (anvil := self._anvil) is None:
+            return
+        ends = [asyncio.create_task(anvil.ended()), asyncio.create_task(self._failed.wait())]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in ends:
+                task.cancel()
+
+    async def restart(self) -> None:
+        """Replace anvil by a fresh one with the same chain and pool. Raises as `open` does."""
+        async with self._turn:
+            await self._discard()
+            await self._grow()
+        self.work.set()
+
+    async def _discard(self) -> None:
+        anvil, self._anvil = self._anvil, None
+        if anvil is not None:
+            await anvil.stop()
+
+    async def close(self) -> None:
+        async with self._turn:
+            await self._discard()
+            self._journal.close()
+
+    # -- reading
+
+    @property
+    def up(self) -> bool:
+        return self._anvil is not None and not self._failed.is_set()
+
+    @property
+    def anvil_pid(self) -> int | None:
+        return self._anvil.pid if self._anvil is not None else None
+
+    @property
+    def resident_mb(self) -> int:
+        return self._anvil.resident_mb() if self._anvil is not None else 0
+
+    @property
+    def final_number(self) -> int:
+        number = max(0, self.head.number - FINAL_DEPTH)
+        return number if self.held_final is None else min(number, self.held_final)
+
+    async def read(self, body: bytes) -> bytes:
+        """Pass a JSON-RPC body to anvil; the answer holds nothing that is not on disk."""
+        anvil = self._ready()
+        try:
+            answer = await anvil.post(body)
+        except AnvilGone:
+            self._gone(anvil)
+            raise Unavailable from None
+        while not self._settled.is_set():
+            await self._settled.wait()
+        if self._anvil is not anvil or self._failed.is_set():
+            raise Unavailable
+        return answer
+
+    async def has_payable(self) -> bool:
+        """Whether anvil's pool holds a transaction that the next block's base fee admits."""
+        try:
+            anvil = self._ready()
+            pending = (await anvil.call("txpool_content"))["pending"]
+            base = (await anvil.call("eth_getBlockByNumber", "pending", False))["baseFeePerGas"]
+        except (RpcError, AnvilGone):
+            return False
+        offers = [tx for by_nonce in pending.values() for tx in by_nonce.values()]
+        return any(
+            int(tx.get("maxFeePerGas") or tx.get("gasPrice") or "0x0", 16) >= int(base, 16)
+            for tx in offers
+        )
+
+    def _ready(self) -> Anvil:
+        if self._anvil is None or self._failed.is_set():
+            raise Unavailable
+        return self._anvil
+
+    def _gone(self, anvil: Anvil) -> None:
+        if self._anvil is anvil:
+            self._failed.set()
+
+    # -- sending
+
+    async def send(self, raws: list[bytes]) -> list[str | RpcError]:
+        """Give signed transactions to the pool; each gets its hash or its refusal.
+
+        What was taken is in the journal when its hash is answered, and comes back after a kill.
+        """
+        anvil = self._ready()
+        answers: list[str | RpcError] = []
+        fresh: dict[int, Tx] = {}
+        for at, raw in enumerate(raws):
+            try:
+                fresh[at] = self.pool.arrive(raw)
+                answers.append("0x" + fresh[at].hash.hex())
+            except RpcError as error:
+                answers.append(error)
+        refused: list[RpcError | None] = []
+        try:
+            refused = await anvil.try_many(_sends(fresh.values()))
+        except AnvilGone:
+            self._gone(anvil)
+            raise Unavailable from None
+        finally:
+            unwritten = {at for at, tx in fresh.items() if self.pool.arrived(tx)}
+        errors = {at: error for at, error in zip(fresh, refused, strict=True) if error is not None}
+        taken = [fresh[at] for at in fresh if at in unwritten and at not in errors]
+        if taken:
+            if self._anvil is not anvil:
+                raise Unavailable
+            self._write(taken, sync=False)
+            for tx in taken:
+                self.pool.take(tx)
+        if len(errors) < len(fresh):
+            self.work.set()
+            if self.observer is not None:
+                for at in fresh.keys() - errors.keys():
+                    await self.observer.on_pending(str(answers[at]))
+        return [errors.get(at, answer) for at, answer in enumerate(answers)]
+
+    async def send_request(self, request: Any) -> str:
+        """`eth_sendTransaction`: of a dev account (anvil signs) or of an impersonated one."""
+        async with self._changing() as anvil:
+            tx_hash: str = await anvil.call("eth_sendTransaction", request)
+            raw = bytes.fromhex((await anvil.call("eth_getRawTransactionByHash", tx_hash))[2:])
+            tx: Tx | Unsigned = signed(raw)
+            if "0x" + signed(raw).hash.hex() != tx_hash:
+                filled = await anvil.call("eth_getTransactionByHash", tx_hash)
+                given = {name: filled[name] for name in _FILLED if filled.get(name) is not None}
+                if "maxFeePerGas" in given:
+                    given.pop("gasPrice", None)
+                tx = Unsigned(tx_hash, given)
+            self._write([tx])
+            self.pool.take(tx)
+        self.work.set()
+        if self.observer is not None:
+            await self.observer.on_pending(tx_hash)
+        return tx_hash
+
+    # -- changing
+
+    @contextlib.asynccontextmanager
+    async def _changing(self) -> AsyncIterator[Anvil]:
+        """A turn: others wait, and what anvil answers meanwhile is shown only after it.
+
+        A refusal by anvil (RpcError) must mean that nothing was changed. Whatever else ends a turn
+        half-way leaves anvil with what is not in the journal, so it is replaced.
+        """
+        async with self._turn:
+            anvil = self._ready()
+            self._settled.clear()
+            try:
+                yield anvil
+            except AnvilGone:
+                self._gone(anvil)
+                raise Unavailable from None
+            except RpcError:
+                raise
+            except BaseException:
+                self._gone(anvil)
+                raise
+            finally:
+                self._settled.set()
+
+    def _write(self, records: Iterable[Record], *, sync: bool = True) -> None:
+        """What cannot be written must not be shown; there is nothing to go on with."""
+        try:
+            self._journal.append(records, sync=sync)
+        except OSError as error:
+            if not self.unwritable.done():
+                self.unwritable.set_result(error)
+            raise AnvilGone(f"the journal cannot be written: {error}") from None
+
+    async def change(self, method: str, params: list[Any]) -> Any:
+        """A control method of anvil, journalled; what it answered survives a kill."""
+        async with self._changing() as anvil:
+            result = await anvil.call(method, *params)
+            self._write([Call(method, params)])
+            return result
+
+    async def set_clock(self, offset_ms: int, frozen_at_ms: int | None) -> None:
+        async with self._changing():
+            self._write([Clock(offset_ms, frozen_at_ms)])
+            self.clock.offset_ms, self.clock.frozen_at_ms = offset_ms, frozen_at_ms
+        self.work.set()  # a block shows the new time
+
+    async def drop(self, tx_hash: str) -> bool:
+        """Take a transaction out of the pool, as if no node had ever seen it."""
+        async with self._changing() as anvil:
+            found = await anvil.call("anvil_dropTransaction", tx_hash)
+            if found is not None:
+                self._write([Drop(tx_hash)])
+                self.pool.drop(bytes.fromhex(tx_hash[2:]))
+            return found is not None
+
+    async def mine(self, count: int = 1) -> int:
+        """Make `count` blocks on the clock; gives how many transactions they hold."""
+        mined = 0
+        while count > 0:
+            async with self._changing() as anvil:
+                self.work.clear()
+                shown = await self._mine(anvil, min(count, _MINED_AT_ONCE))
+            count -= len(shown)
+            mined += sum(len(block["transactions"]) for block in shown)
+            await self._show(shown)
+        return mined
+
+    async def _mine(
+        self, anvil: Anvil, count: int, before: Iterable[Record] = ()
+    ) -> list[dict[str, Any]]:
+        """Mine inside a turn, write it down, and give the blocks."""
+        parent, records = self.head, list(before)
+        stamp = self.clock.stamp_after(parent.timestamp)
+        await _done(anvil.call_many([("evm_mine", ({"timestamp": stamp},))] * count))
+        numbers = range(parent.number + 1, parent.number + count + 1)
+        found = await _done(
+            anvil.call_many([("eth_getBlockByNumber", (hex(n), False)) for n in numbers])
+        )
+        for block in found:
+            if block is None or block["parentHash"] != "0x" + parent.hash.hex():
+                raise AnvilGone("anvil lost a block that it had made")
+            parent = _block(block)
+            early = [tx for each in parent.txs if (tx := self.pool.mined(each)) is not None]
+            records += [*early, parent]
+        settled = self.pool.hashes()
+        status = await _done(anvil.call("txpool_status"))
+        self._write(records)
+        self.head, self.left_over = parent, int(status["pending"], 16)
+        if not self.left_over and not int(status["queued"], 16):
+            # Replaced or no longer payable: anvil forgot them, so nothing waits for them.
+            for tx_hash in settled:
+                self.pool.drop(tx_hash)
+        return found
+
+    async def _show(self, blocks: list[dict[str, Any]]) -> None:
+        if self.observer is not None:
+            for block in blocks:
+                await self.observer.on_block(block)
+
+    async def reorg(self, depth: int, *, reinclude: bool) -> dict[str, Any]:
+        """Replace the `depth` youngest blocks by as many others, whose hashes differ.
+
+        Their transactions are lost, or mined again in the first new block (those of impersonated
+        accounts are always lost: nobody signed them).
+        """
+        async with self._changing() as anvil:
+            first = self.head.number - depth + 1
+            old = await anvil.call_many(
+                [("eth_getBlockByNumber", (hex(first + n), False)) for n in range(-1, depth)]
+            )
+            hashes = [tx for block in old[1:] for tx in block["transactions"]]
+            raws = await anvil.call_many([("eth_getRawTransactionByHash", (tx,)) for tx in hashes])
+            lost = [signed(bytes.fromhex(raw[2:])) for raw in raws]
+            await anvil.call("anvil_rollback", depth)
+            # Two empty blocks with one stamp and one parent would have one hash, so the new ones
+            # pay their fees elsewhere.
+            fees_to = "0x" + secrets.token_hex(20)
+            await _done(anvil.call("anvil_setCoinbase", fees_to))
+            self.head = _block(old[0])
+            before: list[Record] = [Reorg(depth, fees_to)]
+            if reinclude:
+                lost = [tx for tx, was in zip(lost, hashes, strict=True) if was == _hex(tx.hash)]
+                refused = await anvil.try_many(_sends(lost))
+                again = [tx for tx, error in zip(lost, refused, strict=True) if error is None]
+                before += again
+                for tx in again:
+                    self.pool.take(tx)
+            found = await self._mine(anvil, depth, before)
+        await self._show(found)
+        return {
+            "droppedBlocks": depth,
+            "droppedTransactions": len(hashes),
+            "minedTransactions": sum(len(block["transactions"]) for block in found),
+            "blockNumber": hex(self.head.number),
+            "blockHash": _hex(self.head.hash),
+            "parentHash": old[0]["hash"],
+        }
+
+
+def _hex(value: bytes) -> str:
+    return "0x" + value.hex()
+
+
+def _sends(txs: Iterable[Tx]) -> list[tuple[str, tuple[Any, ...]]]:
+    return [("eth_sendRawTransaction", (_hex(tx.raw),)) for tx in txs]
+
+
+def _block(found: dict[str, Any]) -> Block:
+    return Block(
+        int(found["number"], 16),
+        int(found["timestamp"], 16),
+        bytes.fromhex(found["hash"][2:]),
+        tuple(bytes.fromhex(tx[2:]) for tx in found["transactions"]),
+    )
+
+
+async def _done(answer: Awaitable[T]) -> T:
+    """In the middle of a change a refusal is a broken anvil, not the caller's mistake."""
+    try:
+        return await answer
+    except RpcError as error:
+        sys.stderr.write(f"anvil refused in the middle of a change: {error.message}\n")
+        raise AnvilGone(error.message) from None

@@ -1,0 +1,112 @@
+"""How a chain begins: made new, or grown again from its journal."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sandbox.devnets.evm.anvil import Anvil
+from sandbox.devnets.evm.errors import RpcError
+from sandbox.devnets.evm.journal import Call, Genesis, Journal
+from sandbox.devnets.evm.replay import Grown, JournalMismatch, Replay
+
+HARDFORK: Final = "prague"
+
+# EIP-2935 keeps 8,191 block hashes in the state, which anvil copies for each block: 12 ms a block
+# instead of 0.2. BLOCKHASH does not read it, so its code is taken out (ADR 11).
+_HISTORY_CONTRACT: Final = "0x0000F90827F1C53a10cb7A02335B175320002935"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the process was asked for; the first four matter when the chain is made only."""
+
+    chain_id: int
+    gas_limit: int
+    dev_accounts: bool
+    first_stamp: int
+    program: Path
+    data_dir: Path
+    history: int
+    fund: tuple[str, ...] = ()
+
+
+class ChainDiffers(Exception):
+    """The chain in the data directory was made with other flags; the text says which."""
+
+
+async def create(options: Options, journal: Journal) -> tuple[Genesis, Anvil]:
+    """A chain of its own: the genesis hash is a new one each time. Raises AnvilGone."""
+    wanted = Genesis(
+        chain_id=options.chain_id,
+        hardfork=HARDFORK,
+        gas_limit=options.gas_limit,
+        timestamp=options.first_stamp,
+        fees_to="0x" + secrets.token_hex(20),
+        dev_accounts=options.dev_accounts,
+        anvil="",
+        hash="",
+    )
+    anvil = await Anvil.start(options.program, options.data_dir, wanted, options.history)
+    try:
+        found = await anvil.call("eth_getBlockByNumber", "0x0", False)
+        version = await anvil.call("web3_clientVersion")
+        without_history = Call("anvil_setCode", [_HISTORY_CONTRACT, "0x"])
+        await anvil.call(without_history.method, *without_history.params)
+        genesis = dataclasses.replace(wanted, hash=found["hash"], anvil=version)
+        journal.append([genesis, without_history])
+    except BaseException:
+        await anvil.stop()
+        raise
+    return genesis, anvil
+
+
+def check(options: Options, genesis: Genesis) -> None:
+    """Raises ChainDiffers when the flags ask for another chain than there is."""
+    for flag, asked, made in (
+        ("--chain-id", options.chain_id, genesis.chain_id),
+        ("--gas-limit", options.gas_limit, genesis.gas_limit),
+        ("--dev-accounts", options.dev_accounts, genesis.dev_accounts),
+    ):
+        if asked != made:
+            raise ChainDiffers(
+                f"{options.data_dir} holds a chain made with {flag} {made}, not {asked}:"
+                " start it as it was made, or choose an empty --data-dir"
+            )
+
+
+async def grow(options: Options, genesis: Genesis, journal: Journal) -> tuple[Anvil, Grown]:
+    """A fresh anvil with the whole journal in it; the careful way if the quick one differs.
+
+    Raises JournalMismatch, JournalCorrupt and AnvilGone.
+    """
+    try:
+        return await _grow(options, genesis, journal, careful=False)
+    except (JournalMismatch, RpcError):
+        pass
+    try:
+        return await _grow(options, genesis, journal, careful=True)
+    except (JournalMismatch, RpcError) as error:
+        raise JournalMismatch(
+            f"the journal of {options.data_dir}, written with {genesis.anvil},"
+            f" does not give the same chain again: {error}"
+        ) from None
+
+
+async def _grow(
+    options: Options, genesis: Genesis, journal: Journal, *, careful: bool
+) -> tuple[Anvil, Grown]:
+    anvil = await Anvil.start(options.program, options.data_dir, genesis, options.history)
+    try:
+        found = await anvil.call("eth_getBlockByNumber", "0x0", False)
+        if found["hash"] != genesis.hash:
+            raise JournalMismatch(f"genesis {genesis.hash} became {found['hash']}")
+        records = journal.read()
+        next(records)
+        return anvil, await Replay(anvil, genesis, careful=careful).run(records)
+    except BaseException:
+        await anvil.stop()
+        raise

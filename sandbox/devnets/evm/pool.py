@@ -1,0 +1,61 @@
+"""Transactions on their way: sent to anvil, taken into its pool, not yet in a block."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from eth_utils.crypto import keccak
+
+from sandbox.devnets.evm.errors import INVALID_PARAMS, TRANSACTION_REJECTED, RpcError
+from sandbox.devnets.evm.journal import Tx, Unsigned
+
+_BLOB_TRANSACTION: Final = 3
+
+
+def signed(raw: bytes) -> Tx:
+    return Tx(keccak(raw), raw)
+
+
+class Pool:
+    """What anvil's pool should hold, so that a fresh anvil can be given the same."""
+
+    def __init__(self) -> None:
+        self._taken: dict[bytes, Tx | Unsigned] = {}
+        self._arriving: dict[bytes, Tx] = {}
+
+    def __len__(self) -> int:
+        return len(self._taken) + len(self._arriving)
+
+    def reset(self, taken: dict[bytes, Tx | Unsigned]) -> None:
+        self._taken, self._arriving = taken, {}
+
+    def arrive(self, raw: bytes) -> Tx:
+        """Note a transaction before anvil sees it: the next block may hold it before anvil answers.
+
+        Raises RpcError for what need not be sent.
+        """
+        if not raw or raw[0] == _BLOB_TRANSACTION:
+            raise RpcError(INVALID_PARAMS, "empty and blob transactions are not supported here")
+        tx = signed(raw)
+        if tx.hash in self._taken or tx.hash in self._arriving:
+            raise RpcError(TRANSACTION_REJECTED, "transaction already imported")
+        self._arriving[tx.hash] = tx
+        return tx
+
+    def arrived(self, tx: Tx) -> bool:
+        """Whether it is still to be written down; False when a block has it already."""
+        return self._arriving.pop(tx.hash, None) is not None
+
+    def take(self, tx: Tx | Unsigned) -> None:
+        self._taken[tx.hash if isinstance(tx, Tx) else bytes.fromhex(tx.hash[2:])] = tx
+
+    def mined(self, tx_hash: bytes) -> Tx | None:
+        """It is in a block; gives it when it was not written down yet."""
+        self._taken.pop(tx_hash, None)
+        return self._arriving.pop(tx_hash, None)
+
+    def drop(self, tx_hash: bytes) -> None:
+        self._taken.pop(tx_hash, None)
+
+    def hashes(self) -> set[bytes]:
+        return set(self._taken)

@@ -1,0 +1,224 @@
+"""When blocks are made, and who looks after anvil meanwhile.
+
+Never by anvil itself: its automine stalls and loses transactions under bursts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from sandbox.devnets.evm.errors import AnvilGone, Unavailable
+from sandbox.devnets.evm.node import FINAL_DEPTH, Node
+
+_GATHER_SECONDS: Final = 0.02  # transactions sent together go into one block
+_STUCK_SECONDS: Final = 30
+_LOOK_SECONDS: Final = 2
+_STARTS_AT_ONCE: Final = 5  # within `_STARTS_SECONDS`, after which it is given up
+_STARTS_SECONDS: Final = 60
+_GROWTH: Final = 1.5
+
+
+class AnvilKeepsEnding(Exception):
+    """anvil was started again and again and does not stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Milliseconds: after a transaction, until it is made final, and between idle blocks."""
+
+    block_ms: int = 200
+    final_delay_ms: int = 1_000
+    heartbeat_ms: int = 12_000
+
+
+class Producer:
+    """The ticker. A transaction is mined at most `block_ms` after it came, alone almost at once;
+    two more blocks make it final after `final_delay_ms`; an idle chain has a heartbeat.
+    """
+
+    def __init__(self, node: Node, pace: Pace) -> None:
+        self._node, self.pace = node, pace
+        self._paused = False
+        self._wake = asyncio.Event()
+        self._last = time.monotonic()
+        self._followers = FINAL_DEPTH  # a kill may have come before them
+        self._stuck_since: float | None = None
+        self._was_cured = False
+        self._most_mb = 0
+        if node.clock.stamp_after(0) - node.head.timestamp >= pace.heartbeat_ms / 1000:
+            self._last = 0.0
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+        self._wake.set()
+
+    def hold_finality(self, *, hold: bool) -> None:
+        """Keep `finalized` where it is, whatever is mined; or let it follow again."""
+        node = self._node
+        if hold and node.held_final is None:
+            node.held_final = node.final_number
+        elif not hold:
+            node.held_final = None
+        self._wake.set()
+
+    @property
+    def waiting_seconds(self) -> float:
+        """How long transactions that are ready have been left out of blocks."""
+        return 0.0 if self._stuck_since is None else time.monotonic() - self._stuck_since
+
+    async def run(self) -> None:
+        """Until cancelled. A block that fails because anvil is gone is made after its return."""
+        while True:
+            if not self._node.up:
+                await asyncio.sleep(0.01)
+                continue
+            await self._wait_for_a_reason()
+            with contextlib.suppress(Unavailable):
+                await self._act()
+
+    async def mine(self, count: int) -> None:
+        """Blocks that somebody asked for."""
+        mined = await self._node.mine(count)
+        self._note(mined, count)
+
+    @property
+    def _busy(self) -> bool:
+        return self._node.work.is_set() or bool(self._node.left_over and self._stuck_since is None)
+
+    def _due(self) -> float:
+        """When the next block is to be made, on the monotonic clock; never is infinity."""
+        node, pace = self._node, self.pace
+        if self._paused:
+            return float("inf")
+        if self._busy:
+            return self._last + pace.block_ms / 1000
+        if node.held_final is not None:
+            return float("inf")
+        heartbeat = self._last + pace.heartbeat_ms / 1000
+        if self._followers:
+            return min(heartbeat, self._last + pace.final_delay_ms / 1000)
+        return heartbeat
+
+    async def _wait_for_a_reason(self) -> None:
+        while self._node.up:
+            left = self._due() - time.monotonic()
+            if left <= 0:
+                if self._node.work.is_set():
+                    await asyncio.sleep(min(_GATHER_SECONDS, self.pace.block_ms / 1000))
+                if self._due() <= time.monotonic():
+                    return
+                continue
+            self._wake.clear()
+            waits = [asyncio.create_task(self._wake.wait())]
+            if not self._node.work.is_set():
+                waits.append(asyncio.create_task(self._node.work.wait()))
+            try:
+                await asyncio.wait(
+                    waits,
+                    timeout=min(left, _LOOK_SECONDS),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+            finally:
+                for task in waits:
+                    task.cancel()
+
+    async def _act(self) -> None:
+        node = self._node
+        is_asked = node.work.is_set()
+        count = 1 if self._busy or node.held_final is not None else max(1, self._followers)
+        mined = await node.mine(count)
+        self._note(mined or is_asked, count)
+
+    def _note(self, mined: int, count: int) -> None:
+        self._last = time.monotonic()
+        if mined:
+            self._followers = FINAL_DEPTH
+            self._was_cured = False
+        else:
+            self._followers = max(0, self._followers - count)
+        if not self._node.left_over or mined:
+            self._stuck_since = None
+        elif self._stuck_since is None:
+            # Ready and left out of a block with room: its fee is too low, or anvil has lost it.
+            self._stuck_since = self._last
+
+    # -- looking after anvil
+
+    async def keep_alive(self, memory_mb: int) -> None:
+        """Replace anvil when it ends, does not answer, grows over `memory_mb`, or leaves payable
+        transactions out. Raises AnvilKeepsEnding, and what `Node.restart` raises.
+        """
+        starts: list[float] = []
+        self._most_mb = memory_mb
+        watch = asyncio.create_task(self._watch())
+        try:
+            while True:
+                ended = asyncio.create_task(self._node.anvil_ended())
+                await asyncio.wait({ended, watch}, return_when=asyncio.FIRST_COMPLETED)
+                if watch.done():
+                    why = watch.result()
+                    watch = asyncio.create_task(self._watch())
+                else:
+                    why = "anvil ended"
+                ended.cancel()
+                await self._restart(why, starts)
+                # What is large by right must not be replaced for ever.
+                self._most_mb = max(memory_mb, int(self._node.resident_mb * _GROWTH))
+        finally:
+            watch.cancel()
+
+    async def _restart(self, why: str, starts: list[float]) -> None:
+        while True:
+            now = time.monotonic()
+            starts[:] = [at for at in starts if now - at < _STARTS_SECONDS] + [now]
+            if len(starts) > _STARTS_AT_ONCE:
+                raise AnvilKeepsEnding(
+                    f"anvil was started {_STARTS_AT_ONCE} times within {_STARTS_SECONDS} s"
+                    f" and does not stay ({why})"
+                )
+            try:
+                await self._node.restart()
+            except AnvilGone as error:
+                why = str(error)
+                await asyncio.sleep(0.2 * len(starts))
+            else:
+                self._followers = FINAL_DEPTH
+                self._stuck_since = None
+                sys.stderr.write(
+                    f"{why}: started it again and replayed {self._node.head.number} blocks"
+                    f" in {self._node.replay_seconds:.2f} s\n"
+                )
+                return
+
+    async def _watch(self) -> str:
+        """Returns why anvil should be replaced."""
+        is_told = False
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            node = self._node
+            if not node.up:
+                continue
+            if (held := node.resident_mb) > self._most_mb:
+                return f"anvil held {held} MB"
+            if self.waiting_seconds < _STUCK_SECONDS or self._was_cured:
+                continue
+            if await node.has_payable():
+                self._was_cured = True  # once: it may be right after all
+                return f"anvil left {node.left_over} transactions out of blocks"
+            if not is_told:
+                is_told = True
+                sys.stderr.write(
+                    f"{node.left_over} transactions wait: they offer less than the base fee\n"
+                )

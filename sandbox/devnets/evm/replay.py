@@ -1,0 +1,170 @@
+"""Growing the chain of a journal in a fresh anvil: same transactions, same stamps, same hashes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sandbox.devnets.evm.anvil import Anvil
+from sandbox.devnets.evm.errors import RpcError
+from sandbox.devnets.evm.journal import (
+    Block,
+    Call,
+    Clock,
+    Drop,
+    Genesis,
+    Record,
+    Reorg,
+    Tx,
+    Unsigned,
+)
+
+_SENT_AT_ONCE: Final = 500
+_MINED_AT_ONCE: Final = 100
+_CHECKED_EACH: Final = 1_000
+_KEPT: Final = 4_096  # more than a reorg can reach back
+_IMPERSONATE: Final = ("anvil_impersonateAccount", "hardhat_impersonateAccount")
+_STOP: Final = ("anvil_stopImpersonatingAccount", "hardhat_stopImpersonatingAccount")
+
+
+class JournalMismatch(Exception):
+    """anvil made another chain of the journal than the one that was answered."""
+
+
+@dataclass(slots=True)
+class Grown:
+    """What a journal comes to: the pool in order of arrival, and the settings that stay."""
+
+    head: Block
+    clock: Clock = field(default_factory=lambda: Clock(0, None))
+    pool: dict[bytes, Tx | Unsigned] = field(default_factory=dict)
+    blocks: int = 0
+
+
+class Replay:
+    """One pass over the records; `careful` sends one thing at a time, so order is beyond doubt."""
+
+    def __init__(self, anvil: Anvil, genesis: Genesis, *, careful: bool) -> None:
+        self._anvil, self._careful = anvil, careful
+        first = Block(0, genesis.timestamp, bytes.fromhex(genesis.hash[2:]), ())
+        self._grown = Grown(first)
+        self._chain = [first]
+        self._empty: list[int] = []
+        self._unchecked = 0
+        self._impersonated: set[str] = set()
+
+    async def run(self, records: Iterable[Record]) -> Grown:
+        """Raises JournalMismatch, RpcError (a mismatch too) and AnvilGone."""
+        for record in records:
+            if isinstance(record, Block) and not record.txs:
+                self._note(record)
+                self._empty.append(record.timestamp)
+                if len(self._empty) >= (1 if self._careful else _MINED_AT_ONCE):
+                    await self._mine_empty()
+                continue
+            await self._mine_empty()
+            await self._step(record)
+        await self._mine_empty()
+        await self._check()
+        await self._refill()
+        self._grown.head = self._chain[-1]
+        return self._grown
+
+    async def _step(self, record: Record) -> None:
+        pool = self._grown.pool
+        if isinstance(record, Tx):
+            pool[record.hash] = record
+        elif isinstance(record, Unsigned):
+            pool[bytes.fromhex(record.hash[2:])] = record
+        elif isinstance(record, Block):
+            await self._mine(record)
+        elif isinstance(record, Call):
+            await self._anvil.call(record.method, *record.params)
+            self._impersonation(record)
+        elif isinstance(record, Clock):
+            self._grown.clock = record
+        elif isinstance(record, Reorg):
+            await self._check()
+            await self._anvil.call("anvil_rollback", record.depth)
+            await self._anvil.call("anvil_setCoinbase", record.fees_to)
+            del self._chain[-record.depth :]
+        elif isinstance(record, Drop):
+            pool.pop(bytes.fromhex(record.hash[2:]), None)
+
+    async def _mine(self, block: Block) -> None:
+        try:
+            sent = [self._grown.pool.pop(tx) for tx in block.txs]
+        except KeyError:
+            raise JournalMismatch(
+                f"block {block.number} has a transaction that the journal lacks"
+            ) from None
+        await self._send(sent)
+        await self._anvil.call("evm_mine", {"timestamp": block.timestamp})
+        self._note(block)
+        if self._careful or self._unchecked > _CHECKED_EACH:
+            await self._check()
+
+    async def _send(self, sent: list[Tx | Unsigned]) -> None:
+        batch: list[tuple[str, tuple[Any, ...]]] = []
+        for tx in sent:
+            if isinstance(tx, Tx):
+                batch.append(("eth_sendRawTransaction", ("0x" + tx.raw.hex(),)))
+                if len(batch) < (1 if self._careful else _SENT_AT_ONCE):
+                    continue
+            await self._anvil.call_many(batch)
+            batch = []
+            if isinstance(tx, Unsigned):
+                await self._send_unsigned(tx)
+        await self._anvil.call_many(batch)
+
+    async def _send_unsigned(self, tx: Unsigned) -> None:
+        sender = str(tx.request["from"])
+        is_set = sender.lower() in self._impersonated
+        if not is_set:
+            await self._anvil.call("anvil_impersonateAccount", sender)
+        try:
+            await self._anvil.call("eth_sendTransaction", tx.request)
+        finally:
+            if not is_set:
+                await self._anvil.call("anvil_stopImpersonatingAccount", sender)
+
+    def _impersonation(self, call: Call) -> None:
+        if call.method in _IMPERSONATE:
+            self._impersonated.add(str(call.params[0]).lower())
+        elif call.method in _STOP:
+            self._impersonated.discard(str(call.params[0]).lower())
+
+    async def _mine_empty(self) -> None:
+        stamps, self._empty = self._empty, []
+        await self._anvil.call_many([("evm_mine", ({"timestamp": stamp},)) for stamp in stamps])
+        if self._unchecked > _CHECKED_EACH:
+            await self._check()
+        await asyncio.sleep(0)
+
+    def _note(self, block: Block) -> None:
+        self._chain.append(block)
+        if len(self._chain) > 2 * _KEPT:
+            del self._chain[:-_KEPT]
+        self._grown.blocks += 1
+        self._unchecked += 1
+
+    async def _check(self) -> None:
+        """The hash of the youngest block vouches for all before it."""
+        self._unchecked = 0
+        block = self._chain[-1]
+        found = await self._anvil.call("eth_getBlockByNumber", "latest", False)
+        if found["hash"] != "0x" + block.hash.hex():
+            raise JournalMismatch(
+                f"block {block.number} should be 0x{block.hash.hex()},"
+                f" anvil made {int(found['number'], 16)} {found['hash']}"
+            )
+
+    async def _refill(self) -> None:
+        """Put what was waiting back into anvil's pool; what anvil no longer takes is over."""
+        for tx_hash, tx in list(self._grown.pool.items()):
+            try:
+                await self._send([tx])
+            except RpcError:
+                del self._grown.pool[tx_hash]
