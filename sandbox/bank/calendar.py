@@ -3,11 +3,11 @@
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import holidays
 
-ZONE: Final = ZoneInfo("Asia/Almaty")
+from sandbox.core.zone import ALMATY
+
 CUT_OFF: Final = time(18, 0)
 OPENS: Final = time(9, 0)
 _SATURDAY = 5
@@ -33,12 +33,12 @@ def next_banking_day(after: date) -> date:
 
 def local_date(moment: datetime) -> date:
     """The date in Almaty at an aware `moment`."""
-    return moment.astimezone(ZONE).date()
+    return moment.astimezone(ALMATY).date()
 
 
 def cut_off_of(day: date) -> datetime:
     """The moment of the cut-off of `day`; there is one every day, banking day or not."""
-    return datetime.combine(day, CUT_OFF, ZONE)
+    return datetime.combine(day, CUT_OFF, ALMATY)
 
 
 def last_cut_off(moment: datetime) -> date:
@@ -55,4 +55,4 @@ def value_date(moment: datetime) -> date:
 
 def bank_opens(day: date) -> datetime:
     """From when the bank books the payments of a value date; a day off moves to the next day."""
-    return datetime.combine(day if is_banking_day(day) else next_banking_day(day), OPENS, ZONE)
+    return datetime.combine(day if is_banking_day(day) else next_banking_day(day), OPENS, ALMATY)

@@ -15,6 +15,7 @@ from sandbox.cli.endpoints import Running, wait_for
 from sandbox.cli.stack import Plan
 from sandbox.core.errors import SandboxError
 from sandbox.core.money import format_tenge
+from sandbox.core.zone import ALMATY
 from sandbox.devnets.children import Context
 from sandbox.devnets.datadir import write_private
 from sandbox.eventlog import verify
@@ -170,9 +171,7 @@ def _settle(
     )
     payout = settled["payout"]
     clock = running.get("/v1/sandbox/clock")
-    due = datetime.fromisoformat(payout["value_date"]).replace(
-        hour=BOOKED_BY_HOUR, tzinfo=show.ALMATY
-    )
+    due = datetime.fromisoformat(payout["value_date"]).replace(hour=BOOKED_BY_HOUR, tzinfo=ALMATY)
     ahead = max(0, int((due - datetime.fromisoformat(clock["now"])).total_seconds()) + 1)
     moved = running.advance(ahead)
     steps.done(

@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
+from sandbox.core.zone import ALMATY
 from sandbox.devnets.supervisor import Progress
 
-ALMATY = ZoneInfo("Asia/Almaty")
 HOME = Path(".sandbox")
 INVARIANTS = {
     "I1": "supply",

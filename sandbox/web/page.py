@@ -5,15 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import segno
 
 from sandbox.core.money import format_tenge, format_units, tiyn_from_units, units_from_tiyn
+from sandbox.core.zone import ALMATY
 from sandbox.payments.models import CheckoutSession, Payment
 from sandbox.web.texts import WORDS, Language
 
-ALMATY = ZoneInfo("Asia/Almaty")
 NETWORKS = {"solana": "Solana", "evm": "EVM"}
 DETAILS = ("recipient", "address", "memo", "reference", "mint", "token")
 GRACE = timedelta(minutes=2)

@@ -6,8 +6,9 @@ from datetime import datetime
 import pytest
 from sqlalchemy import text
 
-from sandbox.bank import calendar, simulator
+from sandbox.bank import simulator
 from sandbox.core.db import Database
+from sandbox.core.zone import ALMATY
 
 SetClock = Callable[[str], Awaitable[None]]
 
@@ -17,7 +18,7 @@ def set_clock(database: Database) -> SetClock:
     """Freeze the sandbox clock at a moment written in Almaty time."""
 
     async def freeze(moment: str) -> None:
-        at = datetime.fromisoformat(moment).replace(tzinfo=calendar.ZONE)
+        at = datetime.fromisoformat(moment).replace(tzinfo=ALMATY)
         async with database.transaction() as db:
             await db.execute(text("UPDATE clock SET frozen_at = :at"), {"at": at})
 

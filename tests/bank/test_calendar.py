@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from sandbox.bank import calendar
+from sandbox.core.zone import ALMATY
 
 DAYS_OFF_2026 = [
     "01-01", "01-02", "01-07", "03-09", "03-23", "03-24", "03-25", "05-01", "05-07", "05-11",
@@ -18,7 +19,7 @@ DAYS_OFF_2027 = [
 
 def at(text: str) -> datetime:
     """A moment written in Almaty time."""
-    return datetime.fromisoformat(text).replace(tzinfo=calendar.ZONE)
+    return datetime.fromisoformat(text).replace(tzinfo=ALMATY)
 
 
 @pytest.mark.parametrize(("year", "expected"), [(2026, DAYS_OFF_2026), (2027, DAYS_OFF_2027)])

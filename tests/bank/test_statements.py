@@ -18,6 +18,7 @@ from sandbox.core.db import Database
 from sandbox.core.http import KeyRecord, Page, install
 from sandbox.core.http.auth import secret_hash
 from sandbox.core.http.roles import Role
+from sandbox.core.zone import ALMATY
 from tests.bank.conftest import SetClock
 
 PAGE = Page(limit=100, starting_after=None, ending_before=None)
@@ -62,7 +63,7 @@ async def test_every_day_closes_with_its_opening_plus_credits_less_debits(
                     amount_tiyn=amount,
                     side=side,
                     value_date=first,
-                    at=datetime.combine(first + timedelta(days=day), calendar.OPENS, calendar.ZONE),
+                    at=datetime.combine(first + timedelta(days=day), calendar.OPENS, ALMATY),
                 )
             made = await service.statements(db, iban, PAGE)
             booked = await service.balance(db, iban)

@@ -10,11 +10,12 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from sandbox.bank import calendar, simulator
 from sandbox.bank import routes as bank_routes
 from sandbox.bank import service as bank
+from sandbox.bank import simulator
 from sandbox.chains.memory import MemoryChain, new_address
 from sandbox.core.db import Database
+from sandbox.core.zone import ALMATY
 from sandbox.ledger import accounts
 from sandbox.ledger import checks as ledger_checks
 from sandbox.ledger import service as ledger
@@ -180,7 +181,7 @@ class Town:
 
     async def set_clock(self, moment: str) -> None:
         """Freeze the sandbox clock at a moment written in Almaty time."""
-        at = datetime.fromisoformat(moment).replace(tzinfo=calendar.ZONE)
+        at = datetime.fromisoformat(moment).replace(tzinfo=ALMATY)
         async with self.database.transaction() as db:
             await db.execute(text("UPDATE clock SET frozen_at = :at"), {"at": at})
 
