@@ -27,6 +27,9 @@ from sandbox.webhooks.sending import Attempt
 LEASE_S = 20
 SLOTS = 64
 PER_ENDPOINT = 16
+# Endpoints that have not answered promptly share so many slots, however many they are.
+SLOW_SLOTS = SLOTS // 2
+PROMPT_S = 5.0
 _ENDPOINT_ID = re.compile(r"we_[0-9a-z]{26}")
 
 log = structlog.get_logger()
@@ -46,7 +49,7 @@ class _Outcome:
 
 
 class Courier:
-    """The deliveries of one process: up to `SLOTS` at once, no endpoint holds up another."""
+    """The deliveries of one process: up to `SLOTS` at once; none waits for those that are slow."""
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Courier:
         self._outcomes: list[_Outcome] = []
         self._writing = False
         self._per_endpoint: Counter[str] = Counter()
+        self._prompt: set[str] = set()
 
     async def step(self) -> int:
         """Start what is due and has a free slot; returns how many deliveries were started."""
@@ -106,12 +110,18 @@ class Courier:
         task.add_done_callback(self._under_way.discard)
 
     def _due(self) -> str:
-        full = sorted(id_ for id_, count in self._per_endpoint.items() if count >= PER_ENDPOINT)
-        assert all(_ENDPOINT_ID.fullmatch(id_) for id_ in full)
-        others = f" AND endpoint NOT IN ({', '.join(map(repr, full))})" if full else ""
-        return f"status = 'pending' AND next_attempt_at <= sandbox_now(){others}"
+        due = "status = 'pending' AND next_attempt_at <= sandbox_now()"
+        full = {id_ for id_, count in self._per_endpoint.items() if count >= PER_ENDPOINT}
+        if full:
+            due += f" AND endpoint NOT IN ({_listed(full)})"
+        slow = sum(n for id_, n in self._per_endpoint.items() if id_ not in self._prompt)
+        if slow >= SLOW_SLOTS:
+            due += f" AND endpoint IN ({_listed(self._prompt)})" if self._prompt else " AND false"
+        return due
 
     async def _carry(self, parcel: Any, owner: str) -> None:
+        clock = asyncio.get_running_loop()
+        began = clock.time()
         try:
             attempt = await sending.post(
                 self._http,
@@ -129,6 +139,10 @@ class Courier:
             self._per_endpoint[parcel.endpoint] -= 1
             if not self._per_endpoint[parcel.endpoint]:
                 del self._per_endpoint[parcel.endpoint]
+        if attempt.status is not None and clock.time() - began < PROMPT_S:
+            self._prompt.add(parcel.endpoint)
+        else:
+            self._prompt.discard(parcel.endpoint)
         self._outcomes.append(_outcome(parcel, owner, attempt))
         if not self._writing:
             self._writing = True
@@ -146,6 +160,11 @@ class Courier:
             log.exception("webhook_outcomes_not_written")
         finally:
             self._writing = False
+
+
+def _listed(endpoints: set[str]) -> str:
+    assert all(_ENDPOINT_ID.fullmatch(id_) for id_ in endpoints)
+    return ", ".join(f"'{id_}'" for id_ in sorted(endpoints))
 
 
 def body_of(row: Any) -> bytes:

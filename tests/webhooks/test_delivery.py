@@ -106,6 +106,22 @@ async def test_a_silent_receiver_does_not_hold_up_another(
         await courier.close()
 
 
+async def test_many_silent_receivers_do_not_hold_up_one_that_answers(
+    world: World, receiver: Receiver, courier: Courier
+) -> None:
+    async with Receiver(silence) as silent:
+        for _ in range(2 * jobs.SLOTS // jobs.PER_ENDPOINT):
+            await world.endpoint(silent.url)
+        await world.endpoint(receiver.url)
+        sent = await world.facts(40)
+        async with asyncio.timeout(10):
+            while len(receiver.received) < len(sent):
+                await courier.step()
+                await asyncio.sleep(0.02)
+        assert len(silent.received) < jobs.SLOW_SLOTS + jobs.PER_ENDPOINT
+        await courier.close()
+
+
 async def test_an_answer_is_read_up_to_its_head_only(
     world: World, receiver: Receiver, courier: Courier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
