@@ -116,7 +116,8 @@ class EvmChain:
         )
         height = int(confirmed["number"], 16)
         newest = height + 1 if int(waiting, 16) else height
-        return Heads(height, min(height, int(final["number"], 16)), newest)
+        final_height = min(height, int(final["number"], 16))
+        return Heads(height, final_height, newest, confirmed["hash"])
 
     async def block_ids(self, first: int, last: int) -> list[BlockId]:
         return [block_id(body) for body in await self._bodies(first, last, full=False)]

@@ -143,8 +143,9 @@ class MemoryChain:
 
     async def heads(self) -> Heads:
         self._answer()
-        confirmed = self._mined[-1].block.id.height
-        return Heads(confirmed, self._final.block.id.height, confirmed)
+        head = self._mined[-1].block.id
+        hash_ = head.hash if self.heights_repeat else ""
+        return Heads(head.height, self._final.block.id.height, head.height, hash_)
 
     async def block_ids(self, first: int, last: int) -> list[BlockId]:
         return [block.id for block in await self.blocks(first, last)]

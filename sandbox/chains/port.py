@@ -133,12 +133,14 @@ class Heads:
     """The newest confirmed and the newest final height, in the units of `BlockId.height`.
 
     `newest` is the height that whatever was sent before now is in, if it is in any: who wants to
-    know of it waits until that is confirmed.
+    know of it waits until that is confirmed. `confirmed_hash` is that of the newest confirmed
+    block where another one can take its height, else empty.
     """
 
     confirmed: int
     final: int
     newest: int
+    confirmed_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)

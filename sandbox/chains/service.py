@@ -43,6 +43,15 @@ class IntentState:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """One token movement of a transaction of our own."""
+
+    source: str
+    destination: str
+    amount_units: int
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """The token on one chain; `config` holds public facts only."""
 
@@ -88,6 +97,19 @@ async def intent(db: AsyncSession, intent_id: str) -> IntentState:
     if row is None:
         raise NotFound("intent", intent_id)
     return IntentState(row.id, row.kind, row.chain, row.state, row.attempts, row.tx, row.reason)
+
+
+async def moved_by(db: AsyncSession, intent_id: str) -> list[Moved]:
+    """What an intent's transaction moved, by order in it; a sweep moves what it finds."""
+    rows = await db.execute(
+        text(
+            "SELECT t.source, t.destination, t.amount_units FROM chain_transfer t"
+            " JOIN chain_intent i ON i.id = t.intent AND i.tx = t.tx"
+            " WHERE i.id = :id ORDER BY t.ordinal"
+        ),
+        {"id": intent_id},
+    )
+    return [Moved(row.source, row.destination, row.amount_units) for row in rows]
 
 
 async def deployment(db: AsyncSession, chain: str) -> Deployment:

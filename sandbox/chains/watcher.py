@@ -137,7 +137,10 @@ class Watcher:
             moved = await self._reorg(cursors, heads.confirmed)
             return (None, True) if moved else (at, False)
         if heads.confirmed == at.height:
-            return at, False
+            if heads.confirmed_hash in ("", at.hash):
+                return at, False
+            moved = await self._reorg(cursors, at.height)
+            return (None, True) if moved else (at, False)
         # After a failure block by block, so that the one that fails is found and named.
         last = min(heads.confirmed, at.height + (1 if self._at in self._failures else self._batch))
         blocks = await self._chain.blocks(at.height + 1, last)

@@ -1,4 +1,4 @@
-"""Chains with their watcher and runner, over a real database; a real devnet for Solana."""
+"""Chains with their watcher and runner, over a real database; real devnets for the real ones."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -7,18 +7,20 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import pytest
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.chains.jobs import IntentRunner
 from sandbox.chains.memory import MemoryChain
 from sandbox.chains.port import Chain
 from sandbox.chains.watcher import Watcher
 from sandbox.core.db import Database, Leader
+from tests.chains.evm_fixtures import evm_rpc, evm_world
 from tests.chains.slices import Listener
 from tests.chains.solana_fixtures import solana_rpc, solana_world
 
-__all__ = ["solana_rpc", "solana_world"]
+__all__ = ["evm_rpc", "evm_world", "solana_rpc", "solana_world"]
 
-KINDS = ("issuance", "faucet", "refund", "burn")
+KINDS = ("issuance", "faucet", "refund", "burn", "sweep")
 
 
 _C = TypeVar("_C", bound=Chain)
@@ -32,6 +34,7 @@ class Follower(Generic[_C]):
     chain: _C
     listener: Listener = field(default_factory=Listener)
     owner: str = "worker-1"
+    session_keys: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.leader = Leader(self.database, f"watcher:{self.chain.name}", self.owner)
@@ -42,6 +45,7 @@ class Follower(Generic[_C]):
             dict.fromkeys(KINDS, self.listener),
             self.listener.record,
             self.leader,
+            known_keys=self.known_keys,
         )
         self.runner = IntentRunner(
             self.database,
@@ -51,6 +55,9 @@ class Follower(Generic[_C]):
             self.owner,
             look_again_s=0,
         )
+
+    async def known_keys(self, db: AsyncSession, chain: str, keys: list[str]) -> set[str]:
+        return self.session_keys.intersection(keys)
 
     async def follow(self) -> None:
         """Step until there is nothing left to handle."""
@@ -82,7 +89,7 @@ class Follower(Generic[_C]):
     async def restart(self) -> "Follower[_C]":
         """Another process takes over where the database says."""
         await self.leader.release()
-        return Follower(self.database, self.chain, self.listener, "worker-2")
+        return Follower(self.database, self.chain, self.listener, "worker-2", self.session_keys)
 
 
 @pytest.fixture(params=["slots", "heights"])

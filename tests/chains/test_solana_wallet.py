@@ -6,10 +6,9 @@ from hypothesis import strategies as st
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
+from sandbox.chains.errors import BadPaymentUrl, PaymentRefused
 from sandbox.chains.port import Command
 from sandbox.chains.solana_wallet import (
-    BadPaymentUrl,
-    PaymentRefused,
     balance,
     parse_url,
     pay,

@@ -325,3 +325,20 @@ async def test_busy_names_what_is_left(
         f"{chain.name}: final cursor at 0, head at 1",
         "chain transfers not final: 1",
     ]
+
+
+async def test_another_block_at_the_head_is_noticed_before_the_next_one_comes(
+    database: Database,
+) -> None:
+    chain = MemoryChain(heights_repeat=True)
+    follower = Follower(database, chain)
+    chain.endow("customer", 10)
+    await follower.follow()
+    tx = chain.pay("customer", chain.treasury, 7)
+    chain.mine()
+    await follower.follow()
+    chain.reorg(1, what="drop")
+    chain.mine()
+    await follower.follow()
+    assert follower.listener.transfers("reverted") == [(tx, 1, 7)]
+    await follower.leader.release()

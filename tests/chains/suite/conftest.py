@@ -1,4 +1,4 @@
-"""Every chain that there is, each as a fixture of the same kind (Solana's: one folder up)."""
+"""Every chain that there is, each as a fixture of the same kind (the real ones: one folder up)."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def memory_world() -> MemoryWorld:
     return MemoryWorld(MemoryChain())
 
 
-@pytest.fixture(params=["memory_world", "solana_world"])
+@pytest.fixture(params=["memory_world", "solana_world", "evm_world"])
 def world(request: pytest.FixtureRequest) -> World:
     found: World = request.getfixturevalue(request.param)
     return found

@@ -7,11 +7,19 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
 from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from sandbox.chains import solana_tx as tx
+from sandbox.chains.evm import EvmChain
+from sandbox.chains.evm_calls import BURN
+from sandbox.chains.evm_keys import EvmKeys
+from sandbox.chains.evm_rpc import Node
+from sandbox.chains.evm_tx import WEI_PER_COIN, ZERO, Act, Fees, call_data, sign
+from sandbox.chains.evm_wallet import EvmWallet
 from sandbox.chains.memory import MemoryChain, new_address
 from sandbox.chains.port import Block, Chain, Command, ReceiveOption, Signed
 from sandbox.chains.solana import SolanaChain
@@ -25,6 +33,10 @@ class World(Protocol):
     """A chain with the token on it, holders, and a way to wait."""
 
     chain: Chain
+    not_payable: tuple[str, ...]
+    """Addresses of other chains, and of this one's that no money may go to."""
+    holders_burn: bool
+    """Whether the token lets its holders burn what is theirs."""
 
     async def holder(self) -> str:
         """A new holder who can pay for transactions of its own."""
@@ -75,6 +87,9 @@ async def funded(world: World, amount_units: int) -> str:
 class MemoryWorld:
     """Time passes when somebody waits."""
 
+    not_payable: tuple[str, ...] = ("0x" + "ab" * 20,)
+    holders_burn = True
+
     def __init__(self, chain: MemoryChain) -> None:
         self.memory = chain
         self.chain: Chain = chain
@@ -108,6 +123,9 @@ class MemoryWorld:
 
 class SolanaWorld:
     """A devnet of its own slots; holders are keys that this world keeps."""
+
+    not_payable: tuple[str, ...] = ("0x" + "ab" * 20,)
+    holders_burn = True
 
     def __init__(self, rpc_url: str, chain: SolanaChain, token: tx.Token) -> None:
         self.chain: Chain = chain
@@ -173,6 +191,87 @@ class SolanaWorld:
     async def _is_at(self, tx_id: str, levels: tuple[str, ...]) -> bool:
         [status] = (await self._rpc.call("getSignatureStatuses", [tx_id]))["value"]
         return status is not None and status["confirmationStatus"] in levels
+
+
+class EvmWorld:
+    """A devnet that mines by itself; holders are keys that this world keeps."""
+
+    holders_burn = False
+
+    def __init__(self, rpc_url: str, chain: EvmChain, keys: EvmKeys, token: str) -> None:
+        self.evm, self.keys, self.token = chain, keys, token
+        self.chain: Chain = chain
+        self.url, self.node = rpc_url, Node(rpc_url)
+        misspelt = "0x" + "aB" + "ab" * 19
+        self.not_payable: tuple[str, ...] = (
+            ZERO,
+            token,
+            "0x" + "ab" * 19,
+            misspelt,
+            "0X" + "ab" * 20,
+        )
+        self._wallets: dict[str, EvmWallet] = {}
+        self.accounts: dict[str, LocalAccount] = {}
+
+    async def aclose(self) -> None:
+        for wallet in self._wallets.values():
+            await wallet.aclose()
+        await self.node.aclose()
+
+    def wallet(self, holder: str) -> EvmWallet:
+        return self._wallets[holder]
+
+    async def holder(self) -> str:
+        account = Account.create()
+        wallet = EvmWallet(self.url, account)
+        self._wallets[wallet.address], self.accounts[wallet.address] = wallet, account
+        await self.node.call("anvil_setBalance", wallet.address, hex(WEI_PER_COIN))
+        return wallet.address
+
+    async def confirmed(self, tx_id: str) -> Block:
+        await _until(lambda: self.height_of(tx_id))
+        return await _block_of(self.chain, tx_id)
+
+    async def final(self, tx_id: str) -> Block:
+        async def is_final() -> bool:
+            height = await self.height_of(tx_id)
+            return height is not None and height <= (await self.chain.heads()).final
+
+        await _until(is_final)
+        return await _block_of(self.chain, tx_id)
+
+    async def pay(self, holder: str, option: ReceiveOption, amount_units: int) -> str:
+        url = str(option.fields["url"])
+        return await self._wallets[holder].pay(url, amount_units=amount_units)
+
+    async def burn(self, holder: str, amount_units: int) -> str:
+        data = call_data(BURN, amount_units, b"\1" * 32)
+        return await self._wallets[holder].send(self.token, data, gas=100_000, wait=False)
+
+    async def send_unchecked(self, holder: str, recipient: str, amount_units: int) -> str:
+        data = call_data("transfer(address,uint256)", recipient, amount_units)
+        return await self._wallets[holder].send(self.token, data, gas=100_000, wait=False)
+
+    async def outlive(self, signed: Signed) -> None:
+        """Use its nonce for something else, unless it is used already."""
+        signer, _, nonce = signed.slots[-1].rpartition(":")
+        [key] = [k for k in self.keys.accounts().values() if k.address.lower() == signer]
+        act = Act(signer, b"", 21_000)
+        _, raw = sign(key, 31337, int(nonce), act, Fees(10**11, 10**10))
+        await self.node.attempt([("eth_sendRawTransaction", ["0x" + raw.hex()])])
+
+        async def is_used() -> bool:
+            used: str = await self.node.call("eth_getTransactionCount", signer, "finalized")
+            return int(used, 16) > int(nonce)
+
+        await _until(is_used)
+
+    async def gas_of(self, holder: str) -> int:
+        return await self._wallets[holder].wei()
+
+    async def height_of(self, tx_id: str) -> int | None:
+        receipt = await self.node.call("eth_getTransactionReceipt", tx_id)
+        return None if receipt is None else int(receipt["blockNumber"], 16)
 
 
 async def _until(reached: Callable[[], Awaitable[object]]) -> None:
