@@ -105,6 +105,9 @@ def verify_receipt(receipt: Mapping[str, Any], vkey: str) -> int:
         parse(leaf)
         if isinstance(position, bool) or not isinstance(position, int):
             raise BadReceipt("the position is not a number")
+        # Only the origin is signed; a receipt must not say another epoch than its checkpoint.
+        if not checkpoint.origin.endswith(f"/e{receipt['epoch']}"):
+            raise BadReceipt(f"its checkpoint is not of epoch {receipt['epoch']}")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise BadReceipt(str(error) or repr(error)) from error
     if not verify_inclusion(leaf_hash(leaf), position, checkpoint.size, proof, checkpoint.root):

@@ -206,6 +206,7 @@ async def test_a_merchants_receipt_verifies_with_the_key_alone(
     assert json.loads(base64.b64decode(receipt["leaf"]))["id"] == log[150]
     for changed in (
         {"position": 151},
+        {"epoch": 2},
         {"proof": receipt["proof"][:-1]},
         {"leaf": base64.b64encode(b"{}").decode()},
         {"checkpoint": receipt["checkpoint"].replace("258", "259")},
