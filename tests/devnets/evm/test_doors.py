@@ -1,0 +1,176 @@
+"""The borders: Host, Origin, CORS, control, batches, ids, bad JSON."""
+
+import json
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from sandbox.devnets.evm import methods
+from tests.devnets.evm.chain import FAUCET, GWEI, OTHER, Chain, Refused
+
+ASK = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
+
+
+async def test_a_foreign_host_is_refused(chain: Chain) -> None:
+    for host in ("evil.example", "127.0.0.1.evil.example", "evil.example:80", ""):
+        response = await chain.http.post(chain.rpc, json=ASK, headers={"Host": host})
+        assert response.status_code in (400, 403)
+
+
+async def test_a_foreign_origin_is_refused_on_http_and_websocket(chain: Chain) -> None:
+    for origin in ("https://evil.example", "null", "http://localhost.evil.example", "file://"):
+        response = await chain.http.post(chain.rpc, json=ASK, headers={"Origin": origin})
+        assert response.status_code == 403
+        assert "access-control-allow-origin" not in response.headers
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(chain.ws, additional_headers={"Origin": origin}):
+                pass
+        assert refused.value.response.status_code == 403
+
+
+async def test_loopback_origins_are_echoed(chain: Chain) -> None:
+    for origin in ("http://localhost:3000", "http://127.0.0.1", "http://[::1]:5"):
+        response = await chain.http.post(chain.rpc, json=ASK, headers={"Origin": origin})
+        assert response.json()["result"] == "0x7a69"
+        assert response.headers["access-control-allow-origin"] == origin
+        asked = await chain.http.options(
+            chain.rpc, headers={"Origin": origin, "Access-Control-Request-Method": "POST"}
+        )
+        assert asked.status_code == 204
+        assert asked.headers["access-control-allow-headers"] == "content-type"
+
+
+async def test_without_the_flag_nothing_changes_the_chain(stopped_chain: Chain) -> None:
+    chain = stopped_chain
+    await chain.start(control=False)
+    head = await chain.head()
+    refused = {
+        *methods.CONTROL_CHANGE,
+        *methods.CONTROL_READ,
+        *methods.INSTEAD,
+        *methods.SIGN,
+        *("sandbox_setClock", "sandbox_mine", "sandbox_reorg", "sandbox_pause", "sandbox_drop"),
+        *("evm_mine", "anvil_mine", "hardhat_mine", "anvil_nodeInfo", "anvil_setRpcUrl"),
+        *("eth_sendTransaction", "eth_sendUnsignedTransaction", "eth_sendTransactionSync"),
+        *("debug_dbGet", "debug_setHead", "eth_submitWork", "eth_subscribe", "no_such"),
+    }
+    batch = [
+        {"jsonrpc": "2.0", "id": name, "method": name, "params": [OTHER, "0x1"]}
+        for name in sorted(refused)
+    ]
+    for answer in await chain.post(batch):
+        assert answer["error"]["code"] == -32601, answer
+    for request in batch[:5]:
+        assert (await chain.post(request))["error"]["code"] == -32601
+    assert await chain.call("eth_getBalance", OTHER, "latest") == "0x0"
+    assert (await chain.head())["hash"] == head["hash"]
+
+
+async def test_with_the_flag_what_contradicts_the_front_is_refused_with_the_way(
+    chain: Chain,
+) -> None:
+    for method, way in methods.INSTEAD.items():
+        with pytest.raises(Refused) as refused:
+            await chain.call(method, "0x1")
+        assert way in refused.value.message
+    assert (await chain.call("anvil_nodeInfo"))["hardFork"].lower() == "prague"
+    assert await chain.call("anvil_getAutomine") is False
+    with pytest.raises(Refused, match="not found"):
+        await chain.call("anvil_setRpcUrl", "http://127.0.0.1")
+
+
+async def test_dev_accounts_are_there_only_when_asked_for(stopped_chain: Chain) -> None:
+    chain = stopped_chain
+    await chain.start(dev_accounts=True, control=False)
+    accounts = await chain.call("eth_accounts")
+    assert len(accounts) == 10
+    request = {"from": accounts[0], "to": OTHER, "value": "0x7"}
+    receipt = await chain.receipt(await chain.call("eth_sendTransaction", request))
+    await chain.kill()
+    await chain.start(dev_accounts=True, control=False)
+    assert await chain.call("eth_getTransactionReceipt", receipt["transactionHash"]) == receipt
+
+
+async def test_a_batch_is_answered_in_order_with_its_ids(chain: Chain) -> None:
+    kinds: list[tuple[str, list[Any]]] = [
+        ("eth_chainId", []),
+        ("no_such", []),
+        ("sandbox_getClock", []),
+        ("eth_sendRawTransaction", ["0x00"]),
+        ("eth_blockNumber", []),
+    ]
+    batch = [
+        {"jsonrpc": "2.0", "id": f"n{n}", "method": kinds[n % 5][0], "params": kinds[n % 5][1]}
+        for n in range(200)
+    ]
+    batch.append({"jsonrpc": "2.0", "id": None, "method": "eth_chainId", "params": []})
+    batch.insert(3, {"jsonrpc": "2.0", "method": "eth_chainId", "params": []})
+    answers = await chain.post(batch)
+    assert [answer["id"] for answer in answers] == [f"n{n}" for n in range(200)] + [None]
+    for n, answer in enumerate(answers[:200]):
+        assert ("error" in answer) == (n % 5 in (1, 3))
+
+
+async def test_malformed_requests_get_their_codes(chain: Chain) -> None:
+    async def raw(body: bytes) -> Any:
+        response = await chain.http.post(chain.rpc, content=body)
+        assert response.status_code == 200
+        return response.json()
+
+    for body in (b"", b"{", b"[1,", b"\xff\xfe", b"NaN", b"[" * 2_000):
+        assert (await raw(body))["error"]["code"] == -32700
+    for body in (b"[]", b"1", b'"x"', b"{}", b'{"method":1,"id":1}', b'{"method":"a","id":{}}'):
+        assert (await raw(body))["error"]["code"] == -32600
+    found = await raw(b'{"id":1,"method":"sandbox_mine","params":{"blocks":1}}')
+    assert found["error"]["code"] == -32602
+    assert (await chain.post([ASK] * 1_001))["error"]["code"] == -32600
+    big = await chain.http.post(chain.rpc, content=b" " * (5 * 1024 * 1024))
+    assert big.status_code == 413
+
+
+async def test_subscriptions_tell_heads_logs_and_pending_transactions(chain: Chain) -> None:
+    async with connect(chain.ws) as ws:
+
+        async def ask(method: str, *params: Any) -> Any:
+            await ws.send(json.dumps({**ASK, "method": method, "params": params}))
+            answer = json.loads(await ws.recv())
+            return answer.get("result", answer.get("error"))
+
+        assert (await ask("eth_subscribe", "nothing"))["code"] == -32602
+        assert (await ask("eth_subscribe", "logs", {"address": 7}))["code"] == -32602
+        assert await ask("eth_unsubscribe", "0x12") is False
+        assert await ask("eth_chainId") == "0x7a69"
+        names = {
+            await ask("eth_subscribe", "newHeads"): "head",
+            await ask("eth_subscribe", "logs", {}): "log",
+            await ask("eth_subscribe", "newPendingTransactions"): "pending",
+            await ask("eth_subscribe", "logs", {"address": OTHER}): "foreign log",
+        }
+        assert len(names) == 4
+        sent = await chain.send(_logging())
+        seen: dict[str, Any] = {}
+        while {"head", "log", "pending"} - seen.keys() or int(seen["head"]["number"], 16) == 0:
+            note = json.loads(await ws.recv())["params"]
+            seen.setdefault(names[note["subscription"]], note["result"])
+        receipt = await chain.receipt(sent)
+        assert seen["pending"] == sent
+        assert seen["log"]["transactionHash"] == sent
+        assert seen["log"] == receipt["logs"][0]
+        assert seen["head"]["hash"] == receipt["blockHash"]
+        assert "transactions" not in seen["head"]
+        assert "foreign log" not in seen
+
+
+def _logging() -> str:
+    """Deploys a contract whose constructor logs once."""
+    terms = {"data": "0x60006000a000", "value": 0, "gas": 100_000, "nonce": 0, "chainId": 31337}
+    fees = {"maxFeePerGas": 20 * GWEI, "maxPriorityFeePerGas": GWEI}
+    return "0x" + bytes(FAUCET.sign_transaction({**terms, **fees}).raw_transaction).hex()
+
+
+async def test_the_door_of_anvil_itself_is_not_on_the_usual_loopback_address(chain: Chain) -> None:
+    with open(f"/proc/{chain.anvil_pid()}/cmdline", "rb") as file:
+        argv = file.read().split(b"\0")
+    assert argv[argv.index(b"--host") + 1] not in (b"127.0.0.1", b"0.0.0.0")

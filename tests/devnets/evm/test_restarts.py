@@ -1,0 +1,226 @@
+"""kill -9 of the front, of anvil, of both: what was answered stays, and nothing is doubled."""
+
+import asyncio
+import os
+import signal
+from typing import Any
+
+import pytest
+from eth_account import Account
+
+from tests.devnets.evm.chain import ETHER, FAUCET, OTHER, Chain, Refused, transfer, until
+
+
+async def history(chain: Chain) -> list[dict[str, Any]]:
+    """Every block with its stamp, hash and transactions, oldest first."""
+    return [await chain.head(hex(n)) for n in range(await chain.height() + 1)]
+
+
+def stamps(blocks: list[dict[str, Any]]) -> list[int]:
+    return [int(block["timestamp"], 16) for block in blocks]
+
+
+def dead(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+async def kill_front(chain: Chain) -> None:
+    anvil = chain.anvil_pid()
+    await chain.kill()
+
+    async def is_gone() -> bool:
+        return not os.path.exists(f"/proc/{anvil}")
+
+    await until(is_gone, "the end of anvil with its front")
+    await chain.start()
+
+
+async def kill_anvil(chain: Chain) -> None:
+    dead(chain.anvil_pid())
+
+
+async def kill_both(chain: Chain) -> None:
+    dead(chain.anvil_pid())
+    await chain.kill()
+    await chain.start()
+
+
+@pytest.mark.parametrize("kill", [kill_front, kill_anvil, kill_both])
+async def test_twenty_payments_survive_a_kill_in_their_middle(
+    stopped_chain: Chain, kill: Any
+) -> None:
+    chain = stopped_chain
+    await chain.start()
+    seen: dict[str, dict[str, Any]] = {}
+    raws = [transfer(nonce) for nonce in range(20)]
+    lock = asyncio.Lock()
+
+    async def watch(tx_hash: str) -> None:
+        receipt = await chain.receipt(tx_hash)
+        seen.setdefault(tx_hash, receipt)
+
+    async def send(raw: str) -> str:
+        """As a client with retries does: what is known already was sent."""
+        try:
+            return await chain.send(raw)
+        except Refused as error:
+            if "already" in error.message or "too low" in error.message:
+                found: str = await chain.call("web3_sha3", raw)
+                return found
+            raise
+
+    for at, raw in enumerate(raws):
+        if at in (7, 13):
+            before = await history(chain)
+            async with lock:
+                await kill(chain)
+            after = await until(lambda: history(chain), "the chain's return")
+            assert [b["hash"] for b in after[: len(before)]] == [b["hash"] for b in before]
+        tx_hash = await until(lambda raw=raw: send(raw), "a hash")
+        if at % 3:
+            await watch(tx_hash)
+    for raw in raws:
+        tx_hash = await chain.call("web3_sha3", raw)
+        receipt = await chain.receipt(tx_hash)
+        assert receipt["status"] == "0x1"
+        assert seen.get(tx_hash, receipt) == receipt
+    assert int(await chain.call("eth_getBalance", OTHER, "latest"), 16) == 20
+    assert int(await chain.call("eth_getTransactionCount", FAUCET.address, "latest"), 16) == 20
+    blocks = await history(chain)
+    assert stamps(blocks) == sorted(stamps(blocks))
+    mined = [tx for block in blocks for tx in block["transactions"]]
+    assert len(mined) == len(set(mined)) == 20
+
+
+async def test_a_clean_restart_gives_the_same_chain_with_its_receipts_and_logs(
+    stopped_chain: Chain,
+) -> None:
+    chain = stopped_chain
+    await chain.start()
+    keys = [Account.from_key((n + 1).to_bytes(32, "big")) for n in range(25)]
+    for key in keys:
+        await chain.call("anvil_setBalance", key.address, hex(ETHER))
+    # Equal fees from many senders: only the order of arrival orders the block.
+    sent = await asyncio.gather(*(chain.send(transfer(0, key=key)) for key in keys))
+    receipts = [await chain.receipt(tx) for tx in sent]
+    # A contract whose constructor logs: PUSH1 0 PUSH1 0 LOG0 STOP.
+    deploy = FAUCET.sign_transaction(
+        {
+            "data": "0x60006000a000",
+            "value": 0,
+            "gas": 100_000,
+            "maxFeePerGas": 20 * 10**9,
+            "maxPriorityFeePerGas": 10**9,
+            "nonce": 0,
+            "chainId": 31337,
+        }
+    )
+    receipts.append(await chain.receipt(await chain.send(f"0x{deploy.raw_transaction.hex()}")))
+    assert len(receipts[-1]["logs"]) == 1
+    await chain.call("sandbox_mine", {"blocks": 120})
+    before = await history(chain)
+    everything = {"fromBlock": "0x0", "toBlock": "latest"}
+    logs = await chain.call("eth_getLogs", everything)
+    assert await chain.stop() == 0
+    await chain.start()
+    after = await history(chain)
+    assert after[: len(before)] == before
+    again = [await chain.call("eth_getTransactionReceipt", r["transactionHash"]) for r in receipts]
+    assert again == receipts
+    assert await chain.call("eth_getLogs", everything) == logs
+    assert len(logs) == 1
+
+
+async def test_what_waits_in_the_pool_survives_a_kill(stopped_chain: Chain) -> None:
+    chain = stopped_chain
+    await chain.start()
+    await chain.call("sandbox_pause")
+    sent = [await chain.send(transfer(nonce)) for nonce in (0, 1, 3)]
+    dropped = await chain.send(transfer(2))
+    assert await chain.call("sandbox_drop", {"tx": dropped}) == {"dropped": True}
+    await chain.kill()
+    await chain.start()
+    for tx in sent[:2]:
+        assert (await chain.receipt(tx))["status"] == "0x1"
+    assert await chain.call("eth_getTransactionByHash", dropped) is None
+    assert await chain.call("txpool_status") == {"pending": "0x0", "queued": "0x1"}
+
+
+async def test_requests_while_anvil_is_away_get_a_retryable_error(stopped_chain: Chain) -> None:
+    chain = stopped_chain
+    await chain.start()
+    await chain.call("sandbox_mine", {"blocks": 2_000})
+    dead(chain.anvil_pid())
+    await asyncio.sleep(0.05)
+    request = {"jsonrpc": "2.0", "id": 7, "method": "eth_blockNumber", "params": []}
+    send = {"jsonrpc": "2.0", "id": 8, "method": "eth_sendRawTransaction", "params": [transfer(0)]}
+    for body in (request, send, [request, send]):
+        answer = await chain.http.post(chain.rpc, json=body)
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "1"
+        for one in answer.json() if isinstance(body, list) else [answer.json()]:
+            assert one["error"]["code"] == -32002
+            assert one["error"]["data"] == {"retryable": True}
+    assert (await chain.http.get(f"{chain.rpc}/health")).status_code == 503
+    # web3.py asks again by itself.
+    w3 = chain.web3()
+    try:
+        assert await w3.eth.block_number >= 2_000
+    finally:
+        await w3.provider.disconnect()
+    assert (await chain.http.get(f"{chain.rpc}/health")).text == "ok"
+
+
+async def test_control_changes_survive_a_kill(stopped_chain: Chain) -> None:
+    chain = stopped_chain
+    await chain.start()
+    ghost, code = "0x" + "ab" * 20, "0x60006000f3"
+    await chain.call("anvil_setBalance", ghost, hex(5 * ETHER))
+    await chain.call("hardhat_setCode", OTHER, code)
+    await chain.call("anvil_impersonateAccount", ghost)
+    request = {"from": ghost, "to": FAUCET.address, "value": hex(ETHER)}
+    receipt = await chain.receipt(await chain.call("eth_sendTransaction", request))
+    await chain.call("anvil_stopImpersonatingAccount", ghost)
+    await chain.call("anvil_setStorageAt", OTHER, "0x1", "0x" + "00" * 31 + "07")
+    head = await chain.head()
+    await chain.kill()
+    await chain.start()
+    assert await chain.call("eth_getTransactionReceipt", receipt["transactionHash"]) == receipt
+    assert (await chain.head(head["number"]))["hash"] == head["hash"]
+    assert await chain.call("eth_getCode", OTHER, "latest") == code
+    assert int(await chain.call("eth_getStorageAt", OTHER, "0x1", "latest"), 16) == 7
+    with pytest.raises(Refused, match="No Signer"):
+        await chain.call("eth_sendTransaction", request)
+
+
+async def test_an_address_is_funded_once(stopped_chain: Chain) -> None:
+    chain = stopped_chain
+    await chain.start()
+    full = int(await chain.call("eth_getBalance", FAUCET.address, "latest"), 16)
+    await chain.pay(0, value=ETHER)
+    assert await chain.stop() == 0
+    await chain.start(fund=(FAUCET.address, OTHER))
+    assert int(await chain.call("eth_getBalance", FAUCET.address, "latest"), 16) < full - ETHER
+    assert int(await chain.call("eth_getBalance", OTHER, "latest"), 16) == full
+
+
+async def test_an_anvil_that_grows_over_its_limit_is_replaced(stopped_chain: Chain) -> None:
+    chain = stopped_chain
+    await chain.start(anvil_memory_mb=1)
+    receipt = await chain.pay(0)
+    first = chain.anvil_pid()
+
+    async def is_replaced() -> bool:
+        try:
+            return chain.anvil_pid() != first
+        except AssertionError:
+            return False
+
+    await until(is_replaced, "another anvil")
+    again = await until(
+        lambda: chain.call("eth_getTransactionReceipt", receipt["transactionHash"]), "a receipt"
+    )
+    assert again == receipt
+    second = chain.anvil_pid()
+    await asyncio.sleep(2.5)  # large by right: it is not replaced for ever
+    assert chain.anvil_pid() == second
