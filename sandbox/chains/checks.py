@@ -44,9 +44,9 @@ async def final_supply(chain: Chain) -> AtHeight:
 
 
 async def final_holdings(
-    chain: Chain, deposit_keys: Sequence[str] = (), *, attempts: int = 20
+    chain: Chain, sessions: Sequence[str] = (), *, attempts: int = 20
 ) -> Holdings:
-    """What the sandbox's own addresses hold, and those behind `deposit_keys`, at one final height.
+    """What the sandbox's own addresses hold, and those of `sessions`, at one final height.
 
     Reads again while blocks become final between two addresses; after `attempts` rounds it is
     `ChainUnavailable`: a mixture of heights would show a difference that is none.
@@ -56,8 +56,8 @@ async def final_holdings(
             (place, await chain.balance(address))
             for address, place in chain.own_addresses().items()
         ]
-        if deposit_keys:
-            read.append((UNSWEPT, await chain.unswept(deposit_keys)))
+        if sessions:
+            read.append((UNSWEPT, await chain.unswept(sessions)))
         heights = {at.height for _, at in read}
         if len(heights) == 1:
             by_place: dict[str, int] = {}

@@ -1,5 +1,7 @@
 """Named refusals of the slice that are not about one call to a node."""
 
+from pathlib import Path
+
 from sandbox.core.errors import SandboxError
 
 
@@ -35,13 +37,26 @@ class NoKeys(SandboxError):
         super().__init__(f"this process cannot sign for {chain}", chain=chain)
 
 
+class WrongKeys(SandboxError):
+    """Keys that did not make this world's token: everything they sign would fail."""
+
+    status, code = 409, "wrong_keys"
+
+    def __init__(self, chain: str, path: Path) -> None:
+        super().__init__(
+            f"{chain}: {path} does not hold the keys that this world's token was made with;"
+            " put them back, or begin with an empty data directory",
+            chain=chain,
+        )
+
+
 class NothingToSweep(SandboxError):
-    """Sessions are paid at the treasury itself here, or the keys name no deposit address."""
+    """Sessions are paid at the treasury itself here, or none was named."""
 
     status, code = 422, "nothing_to_sweep"
 
     def __init__(self, chain: str) -> None:
-        super().__init__(f"{chain}: these keys name nothing that can be swept", chain=chain)
+        super().__init__(f"{chain}: there is no deposit address to sweep", chain=chain)
 
 
 class ChainNotHalted(SandboxError):

@@ -41,7 +41,7 @@ _ADDRESS_LENGTH, _HEX = 42, frozenset("0123456789abcdefABCDEF")
 # What a node says of bytes that it has already, or that were mined: nothing to tell anyone.
 _HARMLESS = ("already", "nonce too low")
 _LATEST, _FINAL, _PENDING = "latest", "finalized", "pending"
-_ADDR, _SALT = "addr:", "salt:"
+_ADDR = "addr:"
 
 log = structlog.get_logger(__name__)
 
@@ -226,8 +226,7 @@ class EvmChain:
 
     def receive_option(self, session_id: str, amount_units: int, label: str) -> ReceiveOption:
         """A transfer to a deposit address of this session (ERC-681, exact form)."""
-        salt = deposit_salt(session_id)
-        shown = self._addresses.of_salt(salt)
+        shown = self._addresses.of_session(session_id)
         url = (
             f"ethereum:{self._shown_token}@{self._chain_id}/transfer"
             f"?address={shown}&uint256={amount_units}"
@@ -238,28 +237,27 @@ class EvmChain:
             "address": shown,
             "amount_units": amount_units,
         }
-        return ReceiveOption(fields, (self.deposit_key(shown), f"{_SALT}0x{salt.hex()}"))
+        return ReceiveOption(fields, (self.deposit_key(shown),))
 
-    async def collect(self, keys: Sequence[str]) -> list[Command]:
-        salts = list(dict.fromkeys(key for key in keys if key.startswith(_SALT)))
-        addresses = [self._addresses.of_salt(_salt(key)) for key in salts]
-        units = await self._balances(addresses, await self._final_height())
-        full = [(salt, held) for salt, held in zip(salts, units, strict=True) if held]
+    async def collect(self, sessions: Sequence[str]) -> list[Command]:
+        asked = list(dict.fromkeys(sessions))
+        units = await self._at_deposit_addresses(asked, await self._final_height())
+        full = [(session, held) for session, held in zip(asked, units, strict=True) if held]
         return [
             Command(
                 "sweep",
                 "",
                 self._treasury,
                 sum(held for _, held in part),
-                keys=tuple(salt for salt, _ in part),
+                sessions=tuple(session for session, _ in part),
             )
             for part in (full[n : n + SWEEP_BATCH] for n in range(0, len(full), SWEEP_BATCH))
         ]
 
-    async def unswept(self, keys: Sequence[str]) -> AtHeight:
-        addresses = {key.removeprefix(_ADDR) for key in keys if key.startswith(_ADDR)}
+    async def unswept(self, sessions: Sequence[str]) -> AtHeight:
         height = await self._final_height()
-        return AtHeight(sum(await self._balances(sorted(addresses), height)), height)
+        units = await self._at_deposit_addresses(list(dict.fromkeys(sessions)), height)
+        return AtHeight(sum(units), height)
 
     async def set_clock(self, offset_ms: int, frozen_at_ms: int | None) -> bool:
         to = {"offsetMs": offset_ms, "frozenAtMs": frozen_at_ms}
@@ -354,11 +352,11 @@ class EvmChain:
             raise ChainUnavailable(self.name) from refused
         return int(answer, 16) if len(answer) > 2 else 0
 
-    async def _balances(self, addresses: Sequence[str], height: int) -> list[int]:
+    async def _at_deposit_addresses(self, sessions: Sequence[str], height: int) -> list[int]:
         head = "0x" + tx.selector(calls.BALANCE_OF).hex()
         asked: list[Call] = [
             ("eth_call", [{"to": self._token, "data": head + tx.word(address)}, hex(height)])
-            for address in addresses
+            for address in map(self._addresses.of_session, sessions)
         ]
         try:
             answers = await self._node.batch(asked)
@@ -371,7 +369,7 @@ class EvmChain:
         to = ""
         if command.action in ("mint", "transfer", "freeze", "thaw"):
             to = self.check_recipient(command.recipient)
-        salts = [_salt(key) for key in command.keys if key.startswith(_SALT)]
+        salts = [deposit_salt(session) for session in command.sessions]
         if command.action == "sweep" and not salts:
             raise NothingToSweep(self.name)
         key, data, gas = calls.of(command, keys, to, salts)
@@ -380,7 +378,3 @@ class EvmChain:
         if not command.gas:
             return key, [act]
         return key, [tx.Act(to, b"", calls.GIVE_GAS, GAS_COINS_WEI), act]
-
-
-def _salt(key: str) -> bytes:
-    return bytes.fromhex(key.removeprefix(_SALT)[2:])

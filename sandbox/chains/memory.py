@@ -215,10 +215,10 @@ class MemoryChain:
         }
         return ReceiveOption(fields, (f"ref:{reference}", f"memo:{session_id}"))
 
-    async def collect(self, keys: Sequence[str]) -> list[Command]:
+    async def collect(self, sessions: Sequence[str]) -> list[Command]:
         return []
 
-    async def unswept(self, keys: Sequence[str]) -> AtHeight:
+    async def unswept(self, sessions: Sequence[str]) -> AtHeight:
         self._answer()
         return AtHeight(0, self._final.block.id.height)
 

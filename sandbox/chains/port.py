@@ -45,7 +45,7 @@ class Command:
 
     mint: new units to `recipient`. burn: units of the treasury. transfer: units of the treasury
     to `recipient`, with the chain's gas for it when `gas` is set. sweep: what lies at the deposit
-    addresses behind `keys` goes to the treasury, as `collect` asked. freeze, thaw: the holder
+    addresses of `sessions` goes to the treasury, as `collect` asked. freeze, thaw: the holder
     `recipient`. pause, resume: the whole token.
     """
 
@@ -54,7 +54,7 @@ class Command:
     recipient: str = ""
     amount_units: int = 0
     gas: bool = False
-    keys: Sequence[str] = ()
+    sessions: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,15 +228,15 @@ class Chain(Protocol):
         """A fresh way to pay a session. No network."""
         ...
 
-    async def collect(self, keys: Sequence[str]) -> list[Command]:
-        """What must be swept before the units behind `keys` can be burned; empty if nothing.
+    async def collect(self, sessions: Sequence[str]) -> list[Command]:
+        """What must be swept before the units of these sessions can be burned; empty if nothing.
 
         Only what is final. `amount_units` is what lies there now; the caller gives a `reference`.
         """
         ...
 
-    async def unswept(self, keys: Sequence[str]) -> AtHeight:
-        """Units at the deposit addresses behind `keys`, all read at one final height."""
+    async def unswept(self, sessions: Sequence[str]) -> AtHeight:
+        """Units at the deposit addresses of these sessions, all read at one final height."""
         ...
 
     async def set_clock(self, offset_ms: int, frozen_at_ms: int | None) -> bool:

@@ -202,11 +202,11 @@ class SolanaChain:
         }
         return ReceiveOption(fields, (f"ref:{reference}", f"memo:{session_id}"))
 
-    async def collect(self, keys: Sequence[str]) -> list[Command]:
+    async def collect(self, sessions: Sequence[str]) -> list[Command]:
         """Payments reach the treasury itself: nothing to sweep."""
         return []
 
-    async def unswept(self, keys: Sequence[str]) -> AtHeight:
+    async def unswept(self, sessions: Sequence[str]) -> AtHeight:
         return AtHeight(0, await self._rpc.call("getSlot", _FINAL))
 
     async def set_clock(self, offset_ms: int, frozen_at_ms: int | None) -> bool:

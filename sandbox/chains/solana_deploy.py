@@ -14,12 +14,12 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from contracts.solana_mint import create_mint, final_size
 from contracts.token import TokenSpec
 from sandbox.chains import solana_tx as tx
-from sandbox.chains.errors import WrongChain
+from sandbox.chains.errors import WrongChain, WrongKeys
 from sandbox.chains.models import ChainDeployment
 from sandbox.chains.port import ChainUnavailable, Signed
 from sandbox.chains.service import Deployment
 from sandbox.chains.solana_errors import reason
-from sandbox.chains.solana_keys import SolanaKeys, load_or_create
+from sandbox.chains.solana_keys import FILE, SolanaKeys, load, load_or_create
 from sandbox.chains.solana_rpc import Rpc
 from sandbox.core import clock
 from sandbox.core.db import Database
@@ -42,7 +42,8 @@ async def deploy(
     """The token on the node at `rpc_url`, made there if it is not yet; may be called at each start.
 
     Makes the keys in `keys_dir` on the first call. Raises `WrongChain` when this world was
-    deployed on another chain, `ChainUnavailable`, `DeploymentFailed`.
+    deployed on another chain, `WrongKeys` when by other keys, `ChainUnavailable`,
+    `DeploymentFailed`.
     """
     rpc = Rpc(rpc_url, chain)
     try:
@@ -51,7 +52,7 @@ async def deploy(
             row = await db.get(ChainDeployment, chain)
         if row is not None and row.genesis != genesis:
             raise WrongChain(chain, row.genesis, genesis)
-        keys = load_or_create(keys_dir, spec)
+        keys = load_or_create(keys_dir, spec) if row is None else _kept(keys_dir, spec, row)
         await _fund(rpc, keys.fee_payer)
         if row is not None:
             return Deployment(chain, row.genesis, row.config), keys
@@ -67,6 +68,22 @@ async def deploy(
         row = await db.get(ChainDeployment, chain)
         assert row is not None
     return Deployment(chain, row.genesis, row.config), keys
+
+
+def _kept(keys_dir: Path, spec: TokenSpec, deployed: ChainDeployment) -> SolanaKeys:
+    """The keys that made the token; new ones in their place would sign in vain."""
+    try:
+        keys = load(keys_dir, spec)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WrongKeys(deployed.chain, keys_dir / FILE) from error
+    held = {
+        "mint": str(keys.mint.pubkey()),
+        "treasury": str(keys.treasury.pubkey()),
+        "fee_payer": str(keys.fee_payer.pubkey()),
+    }
+    if any(deployed.config[name] != address for name, address in held.items()):
+        raise WrongKeys(deployed.chain, keys_dir / FILE)
+    return keys
 
 
 async def _put(rpc: Rpc, spec: TokenSpec, keys: SolanaKeys) -> dict[str, Any]:

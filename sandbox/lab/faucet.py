@@ -58,7 +58,7 @@ async def grant(
     port = configured.get(chain)
     if port is None:
         raise ChainUnknown(chain, sorted(configured))
-    port.check_recipient(address)
+    address = port.check_recipient(address)
     if address in port.own_addresses():
         raise FaucetToItself(chain, address)
     if await floats.available_tiyn(db, port) < amount_tiyn:

@@ -2,10 +2,16 @@
 
 from datetime import datetime
 
+from sandbox.chains.port import TREASURY, UNSWEPT
 from sandbox.core.ids import new_id
 from sandbox.ledger import accounts
-from sandbox.ledger.journal import NewEntry, credit, debit
+from sandbox.ledger.journal import Account, NewEntry, credit, debit
 from sandbox.payments.models import Payment, Refund, StrayTransfer
+
+
+def place_account(chain: str, place: str) -> Account:
+    """The ledger's account of one of the sandbox's places on a chain."""
+    return {TREASURY: accounts.treasury, UNSWEPT: accounts.unswept}[place](chain)
 
 
 def suspense_of(stray: StrayTransfer) -> str:
@@ -14,9 +20,16 @@ def suspense_of(stray: StrayTransfer) -> str:
 
 
 def arrived(
-    ref: str, chain: str, units: int, owner: str, seen_at: datetime, now: datetime, cause: str
+    ref: str,
+    chain: str,
+    place: str,
+    units: int,
+    owner: str,
+    seen_at: datetime,
+    now: datetime,
+    cause: str,
 ) -> NewEntry:
-    """Units that reached the treasury, pending until final; nobody's yet (`owner`'s suspense)."""
+    """Units that reached a place of ours, pending until final; in `owner`'s suspense until then."""
     return NewEntry(
         id=new_id("ent", now),
         kind="pending",
@@ -27,7 +40,7 @@ def arrived(
         effective_at=min(seen_at, now),
         cause=cause,
         legs=(
-            debit(accounts.treasury(chain), units),
+            debit(place_account(chain, place), units),
             credit(accounts.external(chain), units),
             debit(accounts.custody(chain), units),
             credit(accounts.suspense(chain, owner), units),

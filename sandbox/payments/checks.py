@@ -10,6 +10,7 @@ from sandbox.chains.port import Chain
 from sandbox.core.checks import Check
 from sandbox.core.db import Database
 from sandbox.ledger import accounts
+from sandbox.payments import books
 
 WAIT_S = 30.0
 SHOWN = 5
@@ -44,12 +45,26 @@ async def places_match(
     """
     found = []
     for chain in configured.values():
-        held = await final_holdings(chain)
+        held = await final_holdings(chain, await _sessions_with_address(database, chain.name))
         for place, units in sorted(held.by_place.items()):
             found.append(await _place(database, chain.name, place, units, held.height, wait_s))
         async with database.transaction() as db:
             found.append(await _claims(db, chain.name))
     return found
+
+
+async def _sessions_with_address(database: Database, chain: str) -> list[str]:
+    """All to which a deposit address was ever given: money may come late."""
+    async with database.transaction() as db:
+        return list(
+            await db.scalars(
+                text(
+                    "SELECT session_id FROM session_match"
+                    " WHERE chain = :chain AND key LIKE 'addr:%'"
+                ),
+                {"chain": chain},
+            )
+        )
 
 
 async def _place(
@@ -59,7 +74,8 @@ async def _place(
         await await_final_cursor(database, chain, height, wait_s)
     except WatcherBehind as behind:
         return Check("I5", False, units, None, behind.detail)
-    values = {"asset": accounts.asset(chain), "code": f"{place}:{chain}", "height": height}
+    code = books.place_account(chain, place).code
+    values = {"asset": accounts.asset(chain), "code": code, "height": height}
     async with database.transaction() as db:
         posted: int = await db.scalar(_PLACE, values)
     detail = f"{chain} at {height}: {place} on chain = {place} in the ledger"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.chains.port import ForeignTransfer
+from sandbox.chains.port import UNSWEPT, ForeignTransfer
 from sandbox.chains.watching import Seen, SeenBlock
 from sandbox.core.ids import new_id
 from sandbox.payments import books, rows
@@ -22,17 +22,24 @@ Arrival = tuple[int, Seen]
 def arrivals(block: SeenBlock) -> list[Arrival]:
     """The transfers by others that reached us; what the sandbox sent itself is not ours to judge.
 
-    Transfers of nothing move nothing.
+    Except to a session's address: whoever asked for that (a faucet grant, a mint), in the books
+    of its intent the money went outside, and from there it came to the session. Transfers of
+    nothing move nothing.
     """
     return [
         (index, seen)
         for index, seen in enumerate(block.transfers)
-        if seen.incoming_place
-        and not seen.outgoing_place
-        and seen.intent is None
-        and seen.transfer.kind == "transfer"
-        and seen.transfer.amount_units > 0
+        if seen.transfer.amount_units > 0 and (_is_by_others(seen) or _is_sent_to_session(seen))
     ]
+
+
+def _is_by_others(seen: Seen) -> bool:
+    is_from_outside = bool(seen.incoming_place) and not seen.outgoing_place
+    return is_from_outside and seen.intent is None and seen.transfer.kind == "transfer"
+
+
+def _is_sent_to_session(seen: Seen) -> bool:
+    return seen.incoming_place == UNSWEPT and seen.intent is not None
 
 
 def elsewhere(block: SeenBlock) -> list[Seen]:
@@ -89,7 +96,7 @@ def include(step: Step, block: SeenBlock, arrival: Arrival, payment: Payment) ->
     payment.inclusion, payment.height = seen.inclusion, block.height
     payment.block_index, payment.block_time = index, block.time
     payment.chain_state, payment.confirmed_at = "confirmed", step.now
-    reserve_payment(step, block, payment)
+    reserve_payment(step, block, payment, seen.incoming_place)
     return True
 
 
@@ -126,15 +133,16 @@ def new_payment(
     )
     step.payments[payment.id] = payment
     step.new_payments.append(payment)
-    reserve_payment(step, block, payment)
+    reserve_payment(step, block, payment, seen.incoming_place)
     return payment
 
 
-def reserve_payment(step: Step, block: SeenBlock, payment: Payment) -> None:
+def reserve_payment(step: Step, block: SeenBlock, payment: Payment, place: str) -> None:
     step.changes.entries.append(
         books.arrived(
             ref_of(payment),
             payment.chain,
+            place,
             payment.amount_units,
             payment.session,
             block.time,
@@ -160,6 +168,7 @@ def record_stray(
         books.arrived(
             ref_of(stray),
             stray.chain,
+            seen.incoming_place,
             stray.amount_units,
             stray.id,
             block.time,

@@ -12,6 +12,7 @@ from sandbox.payments.models import CheckoutSession, Payment
 __all__ = [
     "Settleable",
     "busy",
+    "known_keys",
     "mark_in_batch",
     "mark_settled",
     "release",
@@ -54,6 +55,15 @@ async def settleable(db: AsyncSession, merchant: str, *, lock: bool = True) -> l
     """
     found = await db.execute(_SETTLEABLE_LOCKED if lock else _SETTLEABLE, {"merchant": merchant})
     return [Settleable(**row._mapping) for row in found]
+
+
+async def known_keys(db: AsyncSession, chain: str, keys: list[str]) -> set[str]:
+    """Which of these match keys belong to a session (the watcher's `KnownKeys`)."""
+    found = await db.scalars(
+        text("SELECT key FROM session_match WHERE chain = :chain AND key = ANY(:keys)"),
+        {"chain": chain, "keys": keys},
+    )
+    return set(found)
 
 
 async def mark_in_batch(db: AsyncSession, ids: Collection[str], settlement: str) -> None:

@@ -69,7 +69,7 @@ class ReserveWatch:
             kind = seen.transfer.kind
             if kind == "mint":
                 changes.extend(await _alarm(db, block, seen, "chain.unexplained_supply"))
-            elif seen.outgoing_place:
+            elif seen.outgoing_place and not seen.incoming_place:
                 changes.extend(await _alarm(db, block, seen, "chain.unexplained_outflow"))
             elif kind == "burn":
                 changes.extend(await _burn_seen(db, block, seen))

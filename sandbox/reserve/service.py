@@ -169,6 +169,7 @@ async def issue(
     port = configured.get(chain)
     if port is None:
         raise ChainUnknown(chain, sorted(configured))
+    recipient = port.check_recipient(recipient)
     legs = _legs(port, deposit_id, amount_tiyn, recipient)
     if await db.get(Deposit, deposit_id) is None:
         raise DepositUnknown(deposit_id)
@@ -211,7 +212,6 @@ async def issue(
 
 def _legs(port: Chain, deposit_id: str, amount_tiyn: int, recipient: str) -> tuple[Leg, ...]:
     """CONTRACT 10, row 2: to the treasury it is the float's, to anyone else it leaves."""
-    port.check_recipient(recipient)
     chain, units = port.name, units_from_tiyn(amount_tiyn, port.decimals)
     backed = (
         debit(accounts.unminted(deposit_id), amount_tiyn),

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from contracts.evm_addresses import deposit_salt
 from sandbox.chains import service
 from sandbox.chains.checks import await_final_cursor, final_holdings, final_supply
 from sandbox.chains.evm import EvmChain
@@ -65,16 +66,16 @@ async def test_money_is_followed_from_mint_to_deposit_address_and_the_figures_ag
     following: Follower[EvmChain], evm_world: EvmWorld
 ) -> None:
     holder = await rich(following, evm_world)
-    option, unpaid = offered(following, "cs_1", 250), offered(following, "cs_2", 10)
+    option = offered(following, "cs_1", 250)
     tx = await evm_world.pay(holder, option, 250)
     await until(lambda: (tx, 1, 250) in following.listener.transfers("final"))
     [seen] = [s for b in following.listener.of("block") for s in b.transfers if s.transfer.tx == tx]
     assert (seen.incoming_place, seen.outgoing_place, seen.intent) == (UNSWEPT, "", None)
-    assert seen.transfer.keys == option.keys[:1]
+    assert seen.transfer.keys == option.keys
     supply = await final_supply(following.chain)
     assert await await_final_cursor(following.database, "evm", supply.height) >= supply.height
     assert supply.units == 1000
-    held = await final_holdings(following.chain, [*option.keys, *unpaid.keys])
+    held = await final_holdings(following.chain, ["cs_1", "cs_2"])
     assert held.by_place == {"treasury": 0, UNSWEPT: 250}
     assert following.listener.events == []
 
@@ -83,15 +84,16 @@ async def test_a_sweep_is_an_intent_that_moves_places_and_leaves_out_what_is_fro
     following: Follower[EvmChain], evm_world: EvmWorld
 ) -> None:
     holder = await rich(following, evm_world)
-    options = [offered(following, f"cs_{n}", 100) for n in range(4)]
+    sessions = [f"cs_{n}" for n in range(4)]
+    options = [offered(following, session, 100) for session in sessions]
     for option in options[:3]:
         tx = await evm_world.pay(holder, option, 100)
     await until(lambda: (tx, 1, 100) in following.listener.transfers("final"))
     stopped = str(options[1].fields["address"]).lower()
     await evm_world.final(await carry_out(evm_world, Command("freeze", "case_1", stopped)))
-    keys = [key for option in options for key in option.keys]
-    [planned] = await following.chain.collect(keys)
-    assert (planned.action, planned.amount_units, len(planned.keys)) == ("sweep", 300, 3)
+    [planned] = await following.chain.collect(sessions)
+    assert (planned.action, planned.amount_units) == ("sweep", 300)
+    assert planned.sessions == ("cs_0", "cs_1", "cs_2")
     sweep = replace(planned, reference="stl_1:sweep:evm:1")
     await ask(following.database, sweep, kind="sweep")
     await until_done(following.database, sweep.reference)
@@ -108,7 +110,7 @@ async def test_a_sweep_is_an_intent_that_moves_places_and_leaves_out_what_is_fro
         if s.intent == sweep.reference
     ]
     assert {(s.incoming_place, s.outgoing_place) for s in seen} == {("treasury", UNSWEPT)}
-    held = await final_holdings(following.chain, keys)
+    held = await final_holdings(following.chain, sessions)
     assert held.by_place == {"treasury": 200, UNSWEPT: 100}
 
 
@@ -118,9 +120,8 @@ async def test_a_strangers_sweep_shows_as_a_move_between_our_places(
     holder = await rich(following, evm_world)
     option = offered(following, "cs_1", 100)
     await evm_world.pay(holder, option, 100)
-    salt = bytes.fromhex(option.keys[1].removeprefix("salt:0x"))
     factory = (await deployment(following.database)).config["deposits"]
-    tx = await evm_world.wallet(holder).send(factory, call_data(SWEEP_MANY, [salt]))
+    tx = await evm_world.wallet(holder).send(factory, call_data(SWEEP_MANY, [deposit_salt("cs_1")]))
     await until(lambda: (tx, 1, 100) in following.listener.transfers("final"))
     [seen] = [s for b in following.listener.of("final") for s in b.transfers if s.transfer.tx == tx]
     assert (seen.incoming_place, seen.outgoing_place, seen.intent) == ("treasury", UNSWEPT, None)
@@ -139,7 +140,7 @@ async def test_native_coin_at_our_addresses_is_foreign_and_gas_of_our_own_is_not
     await until(lambda: (last, 1, 100) in following.listener.transfers("final"))
     found = [one for block in following.listener.of("final") for one in block.foreign]
     assert [(f.tx, f.ordinal, f.token, f.destination, f.amount, f.keys) for f in found] == [
-        (to_deposit, 0, "native", deposit, 3, option.keys[:1]),
+        (to_deposit, 0, "native", deposit, 3, option.keys),
         (to_treasury, 0, "native", treasury, 4, ()),
     ]
 

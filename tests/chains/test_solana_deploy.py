@@ -10,11 +10,11 @@ from sqlalchemy import text
 from contracts import token
 from sandbox.chains import service
 from sandbox.chains.checks import await_final_cursor
-from sandbox.chains.errors import NoKeys, NotDeployed, WrongChain
+from sandbox.chains.errors import NoKeys, NotDeployed, WrongChain, WrongKeys
 from sandbox.chains.port import ChainUnavailable, Command
 from sandbox.chains.solana import SolanaChain
 from sandbox.chains.solana_deploy import deploy
-from sandbox.chains.solana_keys import FILE, load
+from sandbox.chains.solana_keys import FILE, load, load_or_create
 from sandbox.core.db import Database
 from tests.chains import solana_node
 from tests.chains.conftest import Follower
@@ -62,6 +62,25 @@ async def test_keys_are_for_the_owner_of_the_world_only(
     await deploy(database, solana_rpc, tmp_path / "keys", token.load())
     assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "keys" / FILE).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("left", [None, "{}", "no JSON", "others"])
+async def test_keys_that_did_not_make_the_token_are_refused_and_left_as_they_are(
+    database: Database, solana_rpc: str, tmp_path: Path, left: str | None
+) -> None:
+    await deploy(database, solana_rpc, tmp_path / "keys", token.load())
+    path = tmp_path / "keys" / FILE
+    if left is None:
+        path.unlink()
+    elif left == "others":
+        path.unlink()
+        load_or_create(tmp_path / "keys", token.load())
+    else:
+        path.write_text(left)
+    before = path.read_bytes() if path.exists() else None
+    with pytest.raises(WrongKeys, match="put them back"):
+        await deploy(database, solana_rpc, tmp_path / "keys", token.load())
+    assert (path.read_bytes() if path.exists() else None) == before
 
 
 async def test_a_second_start_deploys_nothing(
