@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from contracts.solana_mint import create_mint, final_size
 from contracts.token import TokenSpec
 from sandbox.chains import solana_tx as tx
-from sandbox.chains.errors import WrongChain, WrongKeys
+from sandbox.chains.errors import WrongChain
 from sandbox.chains.models import ChainDeployment
 from sandbox.chains.port import ChainUnavailable, Signed
 from sandbox.chains.service import Deployment
@@ -23,6 +23,7 @@ from sandbox.chains.solana_keys import FILE, SolanaKeys, load, load_or_create
 from sandbox.chains.solana_rpc import Rpc
 from sandbox.core import clock
 from sandbox.core.db import Database
+from sandbox.core.errors import SandboxError
 
 CHAIN = "solana"
 FEE_PAYER_SOL, LEAST_SOL = 100_000, 10_000
@@ -30,6 +31,19 @@ WAIT_S = 60
 _POLL_S = 0.02
 _CONFIRMED: dict[str, Any] = {"commitment": "confirmed"}
 _FINAL: dict[str, Any] = {"commitment": "finalized"}
+
+
+class WrongKeys(SandboxError):
+    """Keys that did not make this world's token: everything they sign would fail."""
+
+    status, code = 409, "wrong_keys"
+
+    def __init__(self, chain: str, path: Path) -> None:
+        super().__init__(
+            f"{chain}: {path} does not hold the keys that this world's token was made with;"
+            " put them back, or begin with an empty data directory",
+            chain=chain,
+        )
 
 
 class DeploymentFailed(Exception):

@@ -76,5 +76,7 @@ class TooManyStreams(Unavailable):
         super().__init__("the event stream")
 
 
-class WrongLogKey(RuntimeError):
+class WrongLogKey(SandboxError):
     """The key at hand is not the one that signed this epoch: two keys would fork the log."""
+
+    status, code = 409, "wrong_log_key"

@@ -10,10 +10,10 @@ from sqlalchemy import text
 from contracts import token
 from sandbox.chains import service
 from sandbox.chains.checks import await_final_cursor
-from sandbox.chains.errors import NoKeys, NotDeployed, WrongChain, WrongKeys
+from sandbox.chains.errors import NoKeys, NotDeployed, WrongChain
 from sandbox.chains.port import ChainUnavailable, Command
 from sandbox.chains.solana import SolanaChain
-from sandbox.chains.solana_deploy import deploy
+from sandbox.chains.solana_deploy import WrongKeys, deploy
 from sandbox.chains.solana_keys import FILE, load, load_or_create
 from sandbox.core.db import Database
 from tests.chains import solana_node
