@@ -1,7 +1,5 @@
 """Named refusals of the slice that are not about one call to a node."""
 
-from pathlib import Path
-
 from sandbox.core.errors import SandboxError
 
 
@@ -35,19 +33,6 @@ class NoKeys(SandboxError):
 
     def __init__(self, chain: str) -> None:
         super().__init__(f"this process cannot sign for {chain}", chain=chain)
-
-
-class WrongKeys(SandboxError):
-    """Keys that did not make this world's token: everything they sign would fail."""
-
-    status, code = 409, "wrong_keys"
-
-    def __init__(self, chain: str, path: Path) -> None:
-        super().__init__(
-            f"{chain}: {path} does not hold the keys that this world's token was made with;"
-            " put them back, or begin with an empty data directory",
-            chain=chain,
-        )
 
 
 class NothingToSweep(SandboxError):
