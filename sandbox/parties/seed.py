@@ -4,7 +4,6 @@ import hmac
 import json
 import os
 from pathlib import Path
-from typing import cast
 
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -22,9 +21,11 @@ GOODS_AND_SERVICES_KNP, PRIVATE_FIRM_KBE = "859", "17"
 
 def _read(keys_file: Path) -> dict[str, str]:
     try:
-        return cast(dict[str, str], json.loads(keys_file.read_text()))
+        found = json.loads(keys_file.read_text())
     except (FileNotFoundError, ValueError):
         return {}
+    is_ours = isinstance(found, dict) and all(isinstance(key, str) for key in found.values())
+    return found if is_ours else {}
 
 
 def _write(keys_file: Path, keys: dict[str, str]) -> None:

@@ -1,6 +1,7 @@
 import stat
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from sandbox.core.db import Database
@@ -66,9 +67,15 @@ async def test_a_lost_file_gives_new_keys_and_ends_the_old_ones(
             assert await service.find_key(db, first[role].split("_")[2]) is None
 
 
-async def test_a_file_of_another_world_is_replaced(database: Database, keys_file: Path) -> None:
+@pytest.mark.parametrize(
+    "left",
+    ['{"operator": "sk_sbx_01_aa", "merchant_id": "mch_other"}', '{"operator": 5}', "[]", "{"],
+)
+async def test_a_file_of_another_world_is_replaced(
+    database: Database, keys_file: Path, left: str
+) -> None:
     keys_file.parent.mkdir(parents=True)
-    keys_file.write_text('{"operator": "sk_sbx_01_aa", "merchant_id": "mch_other"}')
+    keys_file.write_text(left)
     keys = await _seed(database, keys_file)
     async with database.transaction() as db:
         assert await service.find_key(db, keys["operator"].split("_")[2]) is not None
