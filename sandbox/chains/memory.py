@@ -9,7 +9,7 @@ import secrets
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Literal
@@ -39,7 +39,7 @@ class Refused(Exception):
 
 
 @dataclass(slots=True)
-class _State:
+class State:
     units: dict[str, int] = field(default_factory=dict)
     gas: dict[str, int] = field(default_factory=dict)
     frozen: set[str] = field(default_factory=set)
@@ -85,7 +85,7 @@ class _Tx:
 class _Mined:
     block: Block
     txs: tuple[_Tx, ...]
-    after: _State
+    after: State
 
 
 class MemoryChain:
@@ -114,7 +114,7 @@ class MemoryChain:
         self._count = 0
         self._genesis = sha256(secrets.token_bytes(16)).hexdigest()
         zero = Block(BlockId(0, self._genesis, ""), _START)
-        self._mined = [_Mined(zero, (), _State())]
+        self._mined = [_Mined(zero, (), State())]
         self._final_index = 0
         self._mempool: dict[str, _Tx] = {}
         self._next_height = 1
@@ -297,6 +297,13 @@ class MemoryChain:
     def _final(self) -> _Mined:
         return self._mined[self._final_index]
 
+    def _resolve(self, state: State, move: Move) -> list[Move]:
+        """What a move comes to when it is its turn."""
+        return [move]
+
+    def _may_be_ours(self, address: str) -> bool:
+        return address in self.own_addresses()
+
     def _answer(self) -> None:
         if self.down:
             raise ChainUnavailable(self.name)
@@ -321,15 +328,19 @@ class MemoryChain:
         foreign: list[ForeignTransfer] = []
         for tx in txs:
             trial = deepcopy(state)
+            moves: list[Move] = []
             try:
-                for move in tx.moves:
-                    _apply(trial, move)
+                for asked in tx.moves:
+                    for move in self._resolve(trial, asked):
+                        _apply(trial, move)
+                        moves.append(move)
             except Refused as refused:
                 errors[tx.id] = str(refused)
                 continue
             state = trial
-            transfers += _transfers(tx)
-            foreign += _foreign(tx, self.own_addresses())
+            happened = replace(tx, moves=tuple(moves))
+            transfers += _transfers(happened)
+            foreign += [one for one in _foreign(happened) if self._may_be_ours(one.destination)]
         self._count += 1
         parent = self._mined[-1].block.id
         hash_ = sha256(f"{parent.hash}:{height}:{self._count}".encode()).hexdigest()
@@ -354,7 +365,7 @@ def new_address() -> str:
     return _PREFIX + secrets.token_hex(16)
 
 
-def _apply(state: _State, move: Move) -> None:
+def _apply(state: State, move: Move) -> None:
     match move.action:
         case "transfer":
             state.take(move.source, move.amount)
@@ -404,9 +415,9 @@ def _transfers(tx: _Tx) -> list[Transfer]:
     ]
 
 
-def _foreign(tx: _Tx, own: Mapping[str, str]) -> list[ForeignTransfer]:
+def _foreign(tx: _Tx) -> list[ForeignTransfer]:
     first = len(_transfers(tx))
-    moves = [move for move in tx.moves if move.action == "foreign" and move.destination in own]
+    moves = [move for move in tx.moves if move.action == "foreign"]
     return [
         ForeignTransfer(
             tx.id, first + n, move.token, move.source, move.destination, move.amount, move.keys

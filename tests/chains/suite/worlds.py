@@ -106,7 +106,8 @@ class MemoryWorld:
         return await _block_of(self.chain, tx_id)
 
     async def pay(self, holder: str, option: ReceiveOption, amount_units: int) -> str:
-        return self.memory.pay(holder, str(option.fields["recipient"]), amount_units, option.keys)
+        to = option.fields.get("recipient") or option.fields["address"]
+        return self.memory.pay(holder, str(to), amount_units, option.keys)
 
     async def burn(self, holder: str, amount_units: int) -> str:
         return self.memory.burn_own(holder, amount_units)
