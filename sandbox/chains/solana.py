@@ -41,6 +41,8 @@ from sandbox.chains.solana_state import is_account_frozen, is_mint_paused, token
 from sandbox.core.money import format_units
 
 GAS_LAMPORTS = tx.LAMPORTS_PER_SOL
+# More accounts than these would not fit into one transaction of 1,232 bytes.
+MAX_GATHERED = 10
 # Many intents that are due at once share a blockhash; an old one would shorten their life.
 BLOCKHASH_REUSE_S = 0.2
 FULL_BLOCKS_PER_REQUEST = 16
@@ -153,6 +155,8 @@ class SolanaChain:
         if command.action == "sweep":
             raise NothingToSweep(self.name)
         instructions, signer = self._instructions(command, self._keys)
+        if command.action in ("burn", "transfer"):
+            instructions = [*await self._gathered(command.amount_units), *instructions]
         blockhash, valid_until = await self._recent_blockhash()
         signers = [self._keys.fee_payer, signer]
         memo = tx.memo(command.reference)
@@ -264,6 +268,32 @@ class SolanaChain:
                 hash_ = Hash.from_string(answer["blockhash"])
                 kept = self._blockhash = (asked, hash_, answer["lastValidBlockHeight"])
             return kept[1], kept[2]
+
+    async def _gathered(self, needed_units: int) -> list[Instruction]:
+        """What brings `needed_units` into the treasury's associated account, if they lie elsewhere.
+
+        A customer may pay by handing over a whole token account: its units are the treasury's,
+        but no command spends them from where they are.
+        """
+        treasury = Pubkey.from_string(self._treasury)
+        usual = tx.token_account(treasury, self._token.mint)
+        view = {**_CONFIRMED, "encoding": "base64"}
+        held = await self._rpc.call(
+            "getTokenAccountsByOwner", self._treasury, {"mint": self._mint}, view
+        )
+        units = {
+            Pubkey.from_string(one["pubkey"]): token_amount(_data(one["account"]))
+            for one in held["value"]
+            if not is_account_frozen(_data(one["account"]))
+        }
+        missing = needed_units - units.pop(usual, 0)
+        steps: list[Instruction] = []
+        for account, amount in sorted(units.items(), key=lambda found: -found[1]):
+            if missing <= 0 or len(steps) == MAX_GATHERED:
+                break
+            steps.append(tx.gather_units(self._token, account, treasury, amount))
+            missing -= amount
+        return steps
 
     def _instructions(
         self, command: Command, keys: SolanaKeys

@@ -100,6 +100,17 @@ def transfer_units(
     return Instruction(TOKEN_2022, _checked(12, amount_units, token.decimals), accounts)
 
 
+def gather_units(token: Token, account: Pubkey, owner: Pubkey, amount_units: int) -> Instruction:
+    """From another token account of `owner` into its associated one."""
+    accounts = [
+        AccountMeta(account, False, True),
+        AccountMeta(token.mint, False, False),
+        AccountMeta(token_account(owner, token.mint), False, True),
+        AccountMeta(owner, True, False),
+    ]
+    return Instruction(TOKEN_2022, _checked(12, amount_units, token.decimals), accounts)
+
+
 def freeze(token: Token, owner: Pubkey, authority: Pubkey) -> Instruction:
     return _on_holder(10, token, owner, authority)
 

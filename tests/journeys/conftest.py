@@ -27,3 +27,12 @@ def sandbox(stack: Stack) -> Running:
 @pytest.fixture
 def folder(stack: Stack) -> Path:
     return stack.data_dir
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Stack]:
+    """A stack that the test may hurt."""
+    stack = Stack(tmp_path / "sandbox")
+    stack.up()
+    yield stack
+    stack.down()

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -15,15 +14,6 @@ from sandbox.cli import pay
 from sandbox.cli.endpoints import Running, wait_for
 from sandbox.devnets.ports import any_free
 from tests.journeys.stack import Stack, command, last_json
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Stack]:
-    """A stack that the test may hurt."""
-    stack = Stack(tmp_path / "sandbox")
-    stack.up()
-    yield stack
-    stack.down()
 
 
 def rpc(sandbox: Running, method: str, *params: object) -> object:
