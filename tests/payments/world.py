@@ -26,6 +26,7 @@ from sandbox.ledger.journal import Account, Changes
 from sandbox.parties import service as parties
 from sandbox.parties.models import Merchant
 from sandbox.payments import checks as payment_checks
+from sandbox.payments import service as payments
 from sandbox.payments.handlers import PaymentsHandler
 from sandbox.payments.routes import router
 from sandbox.web.routes import router as pages
@@ -56,7 +57,13 @@ class World:
         self.leader = Leader(self.database, f"watcher:{self.chain.name}", "worker-1")
         intents = {"refund": self.handler}
         self.watcher = Watcher(
-            self.database, self.chain, [self.handler], intents, record, self.leader
+            self.database,
+            self.chain,
+            [self.handler],
+            intents,
+            record,
+            self.leader,
+            known_keys=payments.known_keys,
         )
         self.runner = IntentRunner(
             self.database, self.chains, intents, record, "worker-1", look_again_s=0
@@ -149,13 +156,20 @@ class World:
 
     def keys_of(self, session: Json) -> tuple[str, ...]:
         option = session["options"][0]
+        if "address" in option:
+            return (f"addr:{option['address']}",)
         return (f"ref:{option['reference']}", f"memo:{option['memo']}")
+
+    def place_of(self, session: Json) -> str:
+        """Where this session is paid."""
+        option = session["options"][0]
+        return str(option.get("recipient") or option["address"])
 
     def send(self, session: Json | None, tiyn: int, **more: Any) -> str:
         """A customer's transfer to the treasury, waiting to be mined; returns the tx."""
         units = more.get("units", self.units(tiyn))
         keys = more.get("keys", self.keys_of(session) if session else ())
-        to = more.get("to", self.chain.treasury)
+        to = more.get("to", self.place_of(session) if session else self.chain.treasury)
         return self.chain.pay(self.customer, to, units, keys)
 
     async def pay(self, session: Json | None, tiyn: int, **more: Any) -> str:
