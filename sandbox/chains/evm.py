@@ -216,10 +216,15 @@ class EvmChain:
             ]
         )
         receipt = await self._node.call("eth_getTransactionReceipt", signed.tx_id)
-        if receipt is None:
-            return Outcome.not_done if int(used, 16) > int(nonce) else Outcome.unknown
-        if int(receipt["blockNumber"], 16) > int(final["number"], 16):
+        is_used = int(used, 16) > int(nonce)
+        if receipt is None and not is_used:
             return Outcome.unknown
+        if receipt is not None and int(receipt["blockNumber"], 16) > int(final["number"], 16):
+            return Outcome.unknown
+        for slot in signed.slots:
+            self.refused.pop(slot, None)
+        if receipt is None:
+            return Outcome.not_done
         return Outcome.done if int(receipt["status"], 16) == 1 else Outcome.not_done
 
     # Deposit addresses.
