@@ -72,7 +72,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     add("--heartbeat-ms", type=int, default=12_000, help="between blocks of an idle chain")
     add("--history", type=int, default=64, help="blocks whose state can be asked")
     add("--anvil", type=Path, help="the program; default: the one that npm installed")
-    add("--anvil-memory-mb", type=int, default=600, help="restart anvil above it")
+    add("--anvil-memory-mb", type=int, default=400, help="restart anvil above it")
     add("--control", action="store_true", help="serve sandbox_*, anvil_*, evm_*, hardhat_*")
     add("--dev-accounts", action="store_true", help="ten funded accounts with public keys")
     add("--fund", action="append", default=[], type=_address, help="native coin for an address")

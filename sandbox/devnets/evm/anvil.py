@@ -39,8 +39,8 @@ def find_program(given: Path | None = None) -> Path:
     AnvilMissing.
     """
     if given is not None:
-        if os.access(given, os.X_OK):
-            return given
+        if given.is_file() and os.access(given, os.X_OK):
+            return given.resolve()  # anvil starts in another folder
         raise AnvilMissing(f"{given} is no program: give --anvil the path of anvil 1.7.1")
     cpu = _CPU.get(platform.machine().lower(), platform.machine())
     package = f"node_modules/@foundry-rs/anvil-{sys.platform}-{cpu}/bin/anvil"
@@ -48,7 +48,7 @@ def find_program(given: Path | None = None) -> Path:
         if os.access(folder / package, os.X_OK):
             return folder / package
     if on_path := shutil.which("anvil"):
-        return Path(on_path)
+        return Path(on_path).resolve()
     raise AnvilMissing(
         "anvil is not installed: run `npm ci --ignore-scripts` in the project folder"
         " (Node 20 or newer), or give --anvil the path of anvil 1.7.1"

@@ -55,7 +55,7 @@ def command(
     final_delay_ms: int = 1_000,
     heartbeat_ms: int = 12_000,
     history: int = 64,
-    anvil_memory_mb: int = 600,
+    anvil_memory_mb: int = 400,
     control: bool = False,
     dev_accounts: bool = False,
     fund: tuple[str, ...] = (),

@@ -17,7 +17,7 @@ from sandbox.devnets.evm.node import FINAL_DEPTH, Node
 
 _GATHER_SECONDS: Final = 0.02  # transactions sent together go into one block
 _STUCK_SECONDS: Final = 30
-_LOOK_SECONDS: Final = 2
+_LOOK_SECONDS: Final = 1
 _STARTS_AT_ONCE: Final = 5  # within `_STARTS_SECONDS`, after which it is given up
 _STARTS_SECONDS: Final = 60
 _GROWTH: Final = 1.5
@@ -192,7 +192,7 @@ class Producer:
                 await self._node.restart()
             except AnvilGone as error:
                 why = str(error)
-                await asyncio.sleep(0.2 * len(starts))
+                await asyncio.sleep(0.1 * len(starts))
             else:
                 self._followers = FINAL_DEPTH
                 self._stuck_since = None

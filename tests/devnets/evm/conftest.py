@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.devnets.evm.chain import Chain
 
@@ -33,5 +34,17 @@ async def stopped_chain(tmp_path: Path) -> AsyncIterator[Chain]:
     made = Chain(tmp_path / "chain")
     try:
         yield made
+    finally:
+        await made.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain]:
+    """One chain for the tests of a file that only look, or are refused."""
+    made = Chain(tmp_path_factory.mktemp("evm") / "chain")
+    try:
+        await made.start()
+        yield made
+        assert await made.stop() == 0
     finally:
         await made.close()

@@ -10,33 +10,41 @@ from websockets.exceptions import InvalidStatus
 from sandbox.devnets.evm import methods
 from tests.devnets.evm.chain import FAUCET, GWEI, OTHER, Chain, Refused
 
+on_shared = pytest.mark.asyncio(loop_scope="module")
 ASK = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
 
 
-async def test_a_foreign_host_is_refused(chain: Chain) -> None:
+@on_shared
+async def test_a_foreign_host_is_refused(shared_chain: Chain) -> None:
     for host in ("evil.example", "127.0.0.1.evil.example", "evil.example:80", ""):
-        response = await chain.http.post(chain.rpc, json=ASK, headers={"Host": host})
+        response = await shared_chain.http.post(shared_chain.rpc, json=ASK, headers={"Host": host})
         assert response.status_code in (400, 403)
 
 
-async def test_a_foreign_origin_is_refused_on_http_and_websocket(chain: Chain) -> None:
+@on_shared
+async def test_a_foreign_origin_is_refused_on_http_and_websocket(shared_chain: Chain) -> None:
     for origin in ("https://evil.example", "null", "http://localhost.evil.example", "file://"):
-        response = await chain.http.post(chain.rpc, json=ASK, headers={"Origin": origin})
+        response = await shared_chain.http.post(
+            shared_chain.rpc, json=ASK, headers={"Origin": origin}
+        )
         assert response.status_code == 403
         assert "access-control-allow-origin" not in response.headers
         with pytest.raises(InvalidStatus) as refused:
-            async with connect(chain.ws, additional_headers={"Origin": origin}):
+            async with connect(shared_chain.ws, additional_headers={"Origin": origin}):
                 pass
         assert refused.value.response.status_code == 403
 
 
-async def test_loopback_origins_are_echoed(chain: Chain) -> None:
+@on_shared
+async def test_loopback_origins_are_echoed(shared_chain: Chain) -> None:
     for origin in ("http://localhost:3000", "http://127.0.0.1", "http://[::1]:5"):
-        response = await chain.http.post(chain.rpc, json=ASK, headers={"Origin": origin})
+        response = await shared_chain.http.post(
+            shared_chain.rpc, json=ASK, headers={"Origin": origin}
+        )
         assert response.json()["result"] == "0x7a69"
         assert response.headers["access-control-allow-origin"] == origin
-        asked = await chain.http.options(
-            chain.rpc, headers={"Origin": origin, "Access-Control-Request-Method": "POST"}
+        asked = await shared_chain.http.options(
+            shared_chain.rpc, headers={"Origin": origin, "Access-Control-Request-Method": "POST"}
         )
         assert asked.status_code == 204
         assert asked.headers["access-control-allow-headers"] == "content-type"
@@ -68,17 +76,18 @@ async def test_without_the_flag_nothing_changes_the_chain(stopped_chain: Chain) 
     assert (await chain.head())["hash"] == head["hash"]
 
 
+@on_shared
 async def test_with_the_flag_what_contradicts_the_front_is_refused_with_the_way(
-    chain: Chain,
+    shared_chain: Chain,
 ) -> None:
     for method, way in methods.INSTEAD.items():
         with pytest.raises(Refused) as refused:
-            await chain.call(method, "0x1")
+            await shared_chain.call(method, "0x1")
         assert way in refused.value.message
-    assert (await chain.call("anvil_nodeInfo"))["hardFork"].lower() == "prague"
-    assert await chain.call("anvil_getAutomine") is False
+    assert (await shared_chain.call("anvil_nodeInfo"))["hardFork"].lower() == "prague"
+    assert await shared_chain.call("anvil_getAutomine") is False
     with pytest.raises(Refused, match="not found"):
-        await chain.call("anvil_setRpcUrl", "http://127.0.0.1")
+        await shared_chain.call("anvil_setRpcUrl", "http://127.0.0.1")
 
 
 async def test_dev_accounts_are_there_only_when_asked_for(stopped_chain: Chain) -> None:
@@ -93,7 +102,8 @@ async def test_dev_accounts_are_there_only_when_asked_for(stopped_chain: Chain) 
     assert await chain.call("eth_getTransactionReceipt", receipt["transactionHash"]) == receipt
 
 
-async def test_a_batch_is_answered_in_order_with_its_ids(chain: Chain) -> None:
+@on_shared
+async def test_a_batch_is_answered_in_order_with_its_ids(shared_chain: Chain) -> None:
     kinds: list[tuple[str, list[Any]]] = [
         ("eth_chainId", []),
         ("no_such", []),
@@ -107,15 +117,16 @@ async def test_a_batch_is_answered_in_order_with_its_ids(chain: Chain) -> None:
     ]
     batch.append({"jsonrpc": "2.0", "id": None, "method": "eth_chainId", "params": []})
     batch.insert(3, {"jsonrpc": "2.0", "method": "eth_chainId", "params": []})
-    answers = await chain.post(batch)
+    answers = await shared_chain.post(batch)
     assert [answer["id"] for answer in answers] == [f"n{n}" for n in range(200)] + [None]
     for n, answer in enumerate(answers[:200]):
         assert ("error" in answer) == (n % 5 in (1, 3))
 
 
-async def test_malformed_requests_get_their_codes(chain: Chain) -> None:
+@on_shared
+async def test_malformed_requests_get_their_codes(shared_chain: Chain) -> None:
     async def raw(body: bytes) -> Any:
-        response = await chain.http.post(chain.rpc, content=body)
+        response = await shared_chain.http.post(shared_chain.rpc, content=body)
         assert response.status_code == 200
         return response.json()
 
@@ -125,13 +136,14 @@ async def test_malformed_requests_get_their_codes(chain: Chain) -> None:
         assert (await raw(body))["error"]["code"] == -32600
     found = await raw(b'{"id":1,"method":"sandbox_mine","params":{"blocks":1}}')
     assert found["error"]["code"] == -32602
-    assert (await chain.post([ASK] * 1_001))["error"]["code"] == -32600
-    big = await chain.http.post(chain.rpc, content=b" " * (5 * 1024 * 1024))
+    assert (await shared_chain.post([ASK] * 1_001))["error"]["code"] == -32600
+    big = await shared_chain.http.post(shared_chain.rpc, content=b" " * (5 * 1024 * 1024))
     assert big.status_code == 413
 
 
-async def test_subscriptions_tell_heads_logs_and_pending_transactions(chain: Chain) -> None:
-    async with connect(chain.ws) as ws:
+@on_shared
+async def test_subscriptions_tell_heads_logs_and_pending_transactions(shared_chain: Chain) -> None:
+    async with connect(shared_chain.ws) as ws:
 
         async def ask(method: str, *params: Any) -> Any:
             await ws.send(json.dumps({**ASK, "method": method, "params": params}))
@@ -149,12 +161,12 @@ async def test_subscriptions_tell_heads_logs_and_pending_transactions(chain: Cha
             await ask("eth_subscribe", "logs", {"address": OTHER}): "foreign log",
         }
         assert len(names) == 4
-        sent = await chain.send(_logging())
+        sent = await shared_chain.send(_logging())
         seen: dict[str, Any] = {}
         while {"head", "log", "pending"} - seen.keys() or int(seen["head"]["number"], 16) == 0:
             note = json.loads(await ws.recv())["params"]
             seen.setdefault(names[note["subscription"]], note["result"])
-        receipt = await chain.receipt(sent)
+        receipt = await shared_chain.receipt(sent)
         assert seen["pending"] == sent
         assert seen["log"]["transactionHash"] == sent
         assert seen["log"] == receipt["logs"][0]
@@ -170,7 +182,10 @@ def _logging() -> str:
     return "0x" + bytes(FAUCET.sign_transaction({**terms, **fees}).raw_transaction).hex()
 
 
-async def test_the_door_of_anvil_itself_is_not_on_the_usual_loopback_address(chain: Chain) -> None:
-    with open(f"/proc/{chain.anvil_pid()}/cmdline", "rb") as file:
+@on_shared
+async def test_the_door_of_anvil_itself_is_not_on_the_usual_loopback_address(
+    shared_chain: Chain,
+) -> None:
+    with open(f"/proc/{shared_chain.anvil_pid()}/cmdline", "rb") as file:
         argv = file.read().split(b"\0")
     assert argv[argv.index(b"--host") + 1] not in (b"127.0.0.1", b"0.0.0.0")

@@ -13,6 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from sandbox.devnets.evm import process
+from sandbox.devnets.processes import Process
 from tests.devnets.evm.chain import Chain, until
 
 
@@ -97,7 +98,7 @@ async def test_a_signal_stops_it_cleanly_while_clients_are_connected(
         await ws.recv()
         chain.running.process.send_signal(number)
         assert await asyncio.wait_for(chain.running.process.wait(), 5) == 0
-    assert not os.path.exists(f"/proc/{anvil}")
+    assert Process.of(anvil) is None
     chain.running = None
 
 
