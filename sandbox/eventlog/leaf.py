@@ -111,8 +111,9 @@ def build(event: NewEvent, entries: Sequence[EntryHash], salt: bytes) -> Parts:
 
     Raises `ValueError` for what RFC 8785 cannot hold. The caller checks the leaf's length.
     """
-    private: dict[str, Any] = {}
-    data = _public(event.data, "", False, private)
+    private: dict[str, Any] = {key: event.data[key] for key in event.private}
+    shown = {key: value for key, value in event.data.items() if key not in private}
+    data = _public(shown, "", False, private)
     leaf = canonical(
         {
             "v": VERSION,

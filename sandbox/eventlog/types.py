@@ -18,7 +18,8 @@ class NewEvent:
     """One fact. `data` is the API object at that moment, money as integers.
 
     `refs` are the refs of the ledger entries which this event posts or resolves; each stands in
-    exactly one event (CONTRACT 4).
+    exactly one event (CONTRACT 4). `private` names members of `data` that are free text here and
+    stay out of the leaf, beside those that always do.
     """
 
     id: str
@@ -27,3 +28,4 @@ class NewEvent:
     data: dict[str, Any]
     merchant: str | None = None
     refs: tuple[str, ...] = field(default=())
+    private: tuple[str, ...] = field(default=())

@@ -147,9 +147,3 @@ def refund_object(row: Refund) -> dict[str, Any]:
         "created_at": iso(row.created_at),
         "completed_at": _time(row.completed_at),
     }
-
-
-def refund_event(row: Refund) -> dict[str, Any]:
-    """The refund as an event tells it: its reason is free text, so it goes by a private key."""
-    data = refund_object(row)
-    return data | {"description": data.pop("reason")}

@@ -18,7 +18,6 @@ from sandbox.payments.errors import (
     RefundExceedsPayment,
 )
 from sandbox.payments.models import Payment, Refund, StrayTransfer
-from sandbox.payments.objects import refund_event
 from sandbox.payments.step import Step
 
 KIND = "refund"
@@ -89,7 +88,7 @@ def refund_of_stray(step: Step, stray: StrayTransfer) -> Refund:
 async def send(step: Step, refund: Refund, suspense: str | None) -> None:
     """Write the refund, its pending entry, its intent and its event in this transaction."""
     step.changes.entries.append(books.refunding(refund, suspense, step.now, step.cause))
-    step.tell("refund.requested", refund_event(refund), refund.merchant)
+    step.tell_refund("refund.requested", refund)
     await step.write()
     await rows.insert(step.db, [refund])
     await ledger.record(step.db, step.changes)
@@ -111,7 +110,7 @@ async def completed(db: AsyncSession, done: IntentDone) -> Changes:
         payment.refunding_units -= refund.amount_units
         payment.refunded_units += refund.amount_units
         payment.fee_tiyn = fee_of(payment)
-    event_id = step.tell("refund.completed", refund_event(refund), refund.merchant, (refund.id,))
+    event_id = step.tell_refund("refund.completed", refund, (refund.id,))
     step.resolve(refund.id, event_id, done.height, posted=True)
     stray = step.strays.get(refund.stray or "")
     if stray is not None:
@@ -130,7 +129,7 @@ async def failed(db: AsyncSession, failed: IntentFailed) -> Changes:
     payment = step.payments.get(refund.payment or "")
     if payment is not None:
         payment.refunding_units -= refund.amount_units
-    event_id = step.tell("refund.failed", refund_event(refund), refund.merchant, (refund.id,))
+    event_id = step.tell_refund("refund.failed", refund, (refund.id,))
     step.resolve(refund.id, event_id, None, posted=False)
     stray = step.strays.get(refund.stray or "")
     if stray is not None:

@@ -22,8 +22,8 @@ from sandbox.ledger.journal import Changes, Resolution
 from sandbox.parties.models import Merchant
 from sandbox.payments import desk, rows
 from sandbox.payments.judge import Money, Policy, Status, Terms, Verdict, judge
-from sandbox.payments.models import CheckoutSession, Payment, StrayTransfer
-from sandbox.payments.objects import payment_object, session_event, stray_object
+from sandbox.payments.models import CheckoutSession, Payment, Refund, StrayTransfer
+from sandbox.payments.objects import payment_object, refund_object, session_event, stray_object
 
 SESSION_COLUMNS = (
     "status", "reason", "reasons", "notes", "expires_at", "canceled_at", "captured_at",
@@ -100,10 +100,15 @@ class Step:
     # What is told.
 
     def tell(
-        self, type_: str, data: dict[str, Any], merchant: str | None, refs: tuple[str, ...] = ()
+        self,
+        type_: str,
+        data: dict[str, Any],
+        merchant: str | None,
+        refs: tuple[str, ...] = (),
+        private: tuple[str, ...] = (),
     ) -> str:
         """Add an event; returns its id."""
-        event = NewEvent(new_id("evt", self.now), type_, self.now, data, merchant, refs)
+        event = NewEvent(new_id("evt", self.now), type_, self.now, data, merchant, refs, private)
         self.changes.events.append(event)
         return event.id
 
@@ -117,6 +122,10 @@ class Step:
 
     def tell_stray(self, type_: str, stray: StrayTransfer, refs: tuple[str, ...] = ()) -> str:
         return self.tell(type_, stray_object(stray), stray.merchant, refs)
+
+    def tell_refund(self, type_: str, refund: Refund, refs: tuple[str, ...] = ()) -> str:
+        """A refund's reason is free text: people write names into it."""
+        return self.tell(type_, refund_object(refund), refund.merchant, refs, ("reason",))
 
     def resolve(self, ref: str, event_id: str, height: int | None, *, posted: bool) -> None:
         """Post or void the pending entry `ref`, as told by the event."""

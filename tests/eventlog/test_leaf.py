@@ -137,3 +137,13 @@ def test_every_object_reads_back_as_it_was(data: dict[str, object]) -> None:
 def test_amounts_beyond_what_json_numbers_hold_survive() -> None:
     parts = leaf.build(event({"fund_units": 10**30}), [], SALT)
     assert leaf.api_data(leaf.parse(parts.leaf)["data"], parts.private) == {"fund_units": 10**30}
+
+
+def test_a_member_that_an_event_calls_private_stays_out_of_its_leaf_and_comes_back() -> None:
+    data = {"object": "refund", "reason": "Aigerim sent it back", "amount_tiyn": 5}
+    event = NewEvent("evt_1", "refund.requested", AT, data, "mch_1", private=("reason",))
+    built = leaf.build(event, [], SALT)
+    assert b"Aigerim" not in built.leaf
+    told = orjson.loads(built.leaf)
+    assert set(told["commit"]) == {"reason"}
+    assert leaf.api_data(told["data"], built.private) == data
