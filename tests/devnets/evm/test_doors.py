@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from web3 import AsyncWeb3, WebSocketProvider
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -180,6 +181,18 @@ def _logging() -> str:
     terms = {"data": "0x60006000a000", "value": 0, "gas": 100_000, "nonce": 0, "chainId": 31337}
     fees = {"maxFeePerGas": 20 * GWEI, "maxPriorityFeePerGas": GWEI}
     return "0x" + bytes(FAUCET.sign_transaction({**terms, **fees}).raw_transaction).hex()
+
+
+@on_shared
+async def test_web3_follows_heads_over_a_websocket(shared_chain: Chain) -> None:
+    async with AsyncWeb3(WebSocketProvider(shared_chain.ws)) as w3:
+        name = await w3.eth.subscribe("newHeads")
+        await shared_chain.call("sandbox_mine", {"blocks": 1})
+        async for note in w3.socket.process_subscriptions():
+            assert note["subscription"] == name
+            assert note["result"]["number"] <= await w3.eth.block_number
+            break
+        assert await w3.eth.unsubscribe(name)
 
 
 @on_shared
