@@ -114,6 +114,8 @@ class EvmChain:
                 ("eth_getBlockTransactionCountByNumber", [_PENDING]),
             ]
         )
+        if final is None or confirmed is None or waiting is None:
+            raise ChainUnavailable(self.name)
         height = int(confirmed["number"], 16)
         newest = height + 1 if int(waiting, 16) else height
         final_height = min(height, int(final["number"], 16))
@@ -339,7 +341,10 @@ class EvmChain:
         return reason("")
 
     async def _height(self, tag: str) -> int:
-        return int((await self._node.call("eth_getBlockByNumber", tag, False))["number"], 16)
+        block = await self._node.call("eth_getBlockByNumber", tag, False)
+        if block is None:
+            raise ChainUnavailable(self.name)
+        return int(block["number"], 16)
 
     async def _final_height(self) -> int:
         return await self._height(_FINAL)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 
@@ -11,7 +12,7 @@ from sandbox.chains.checks import await_final_cursor, final_holdings, final_supp
 from sandbox.chains.evm import EvmChain
 from sandbox.chains.evm_calls import SWEEP_MANY
 from sandbox.chains.evm_tx import WEI_PER_COIN, call_data
-from sandbox.chains.port import UNSWEPT, Command, ReceiveOption
+from sandbox.chains.port import UNSWEPT, ChainUnavailable, Command, ReceiveOption
 from sandbox.core.db import Database
 from tests.chains.conftest import Follower
 from tests.chains.evm_followed import (
@@ -205,3 +206,27 @@ async def test_a_mint_that_the_chain_refuses_is_not_done_with_its_reason(
 async def deployment(database: Database) -> service.Deployment:
     async with database.transaction() as db:
         return await service.deployment(db, "evm")
+
+
+async def test_a_block_that_vanishes_between_two_questions_is_asked_for_again(
+    evm_world: EvmWorld,
+) -> None:
+    holder = await evm_world.holder()
+    async with blocks_by_hand(evm_world.node):
+        await carry_out(evm_world, Command("mint", "iss_1", holder, 5))
+        await evm_world.node.call("sandbox_mine", {"blocks": 1})
+        head = (await evm_world.chain.heads()).confirmed
+        bodies = await evm_world.evm._bodies(head, head, full=True)
+        await evm_world.node.call("sandbox_reorg", {"blocks": 1, "mode": "drop"})
+
+        async def stale(*_: object, **__: object) -> object:
+            return bodies
+
+        with (
+            patch.object(evm_world.evm, "_bodies", stale),
+            pytest.raises(ChainUnavailable),
+        ):
+            await evm_world.chain.blocks(head, head)
+        [now] = await evm_world.chain.blocks(head, head)
+        assert now.id.hash != bodies[0]["hash"]
+        assert now.transfers == ()
