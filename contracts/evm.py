@@ -96,7 +96,7 @@ def source_sha256() -> str:
 def _read(name: str, folder: Path) -> Artifact | None:
     try:
         stored = json.loads((folder / f"{name}.json").read_text("utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (OSError, json.JSONDecodeError):
         return None
     if not isinstance(stored, dict) or stored.get("source_sha256") != source_sha256():
         return None

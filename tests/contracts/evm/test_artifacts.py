@@ -62,5 +62,5 @@ def test_what_cannot_be_compiled_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_another_compiler_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evm_build, "VYPER", "0.4.2")
-    with pytest.raises(evm_build.WrongCompiler, match="0.4.2 is needed"):
+    with pytest.raises(evm_build.WrongCompiler, match=r"0\.4\.2 is needed"):
         evm_build.build()

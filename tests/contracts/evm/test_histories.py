@@ -9,7 +9,7 @@ from typing import Any
 
 import boa
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -206,6 +206,8 @@ SHORT = settings(
     max_examples=20,
     stateful_step_count=40,
     deadline=None,
+    # A history is short enough to read; shrinking one takes minutes.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
 
