@@ -87,9 +87,7 @@ def _api_url(context: Context, plan: Plan) -> str:
 
 def _solana_port(context: Context, plan: Plan) -> int:
     """The RPC port; clients look for the WebSocket on the next one."""
-    port = context.ports.get("Solana", plan.solana_port)
-    context.ports.get("Solana's WebSocket", port + 1)
-    return port
+    return context.ports.pair("Solana", "Solana's WebSocket", plan.solana_port)
 
 
 def _solana_rpc(context: Context, plan: Plan) -> str:

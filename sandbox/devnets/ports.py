@@ -60,6 +60,24 @@ class Ports:
             write_private(self._file, json.dumps({**self._former, **self._chosen}) + "\n")
         return self._chosen[name]
 
+    def pair(self, name: str, beside: str, wanted: int = 0) -> int:
+        """The port called `name`, with the next one, called `beside`, for the same program.
+
+        As `get`: 0 asks for the former pair or a free one. Raises PortInUse for a wanted one.
+        """
+        if name not in self._chosen and not wanted:
+            wanted = self._free_pair(self._former.get(name))
+        first = self.get(name, wanted)
+        self.get(beside, first + 1)
+        return first
+
+    def _free_pair(self, former: object) -> int:
+        taken = set(self._chosen.values())
+        first = former if isinstance(former, int) and 0 < former < 65535 else any_free()
+        while {first, first + 1} & taken or not (is_free(first) and is_free(first + 1)):
+            first = any_free()
+        return first
+
     def _choose(self, name: str, wanted: int) -> int:
         taken = set(self._chosen.values())
         if wanted:
