@@ -16,34 +16,35 @@ def taken(port: int = 0) -> socket.socket:
     return holder
 
 
-def test_a_wanted_pair_whose_second_port_is_taken_is_refused_by_name(data_dir: Path) -> None:
+def test_a_wanted_pair_whose_second_port_is_taken_is_refused_by_name(tmp_path: Path) -> None:
     with taken() as second:
         port = second.getsockname()[1]
         with pytest.raises(PortInUse, match=f"port {port} for the stream"):
-            Ports(data_dir).pair("the node", "the stream", port - 1)
+            Ports(tmp_path).pair("the node", "the stream", port - 1)
 
 
 def test_a_free_pair_is_found_beside_taken_ports(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with taken() as second:
         blocked = second.getsockname()[1] - 1
-        free = ports.any_free()
+        (tmp_path / "before").mkdir()
+        free = Ports(tmp_path / "before").pair("the node", "the stream")
         offered = iter([blocked, blocked, free])
         monkeypatch.setattr(ports, "any_free", lambda: next(offered))
-        assert Ports(data_dir).pair("the node", "the stream") == free
+        assert Ports(tmp_path).pair("the node", "the stream") == free
 
 
-def test_a_pair_stays_the_same_for_the_run_and_over_restarts(data_dir: Path) -> None:
-    first = Ports(data_dir)
+def test_a_pair_stays_the_same_for_the_run_and_over_restarts(tmp_path: Path) -> None:
+    first = Ports(tmp_path)
     port = first.pair("the node", "the stream")
     assert first.pair("the node", "the stream") == port
     assert first.get("the stream") == port + 1
-    assert Ports(data_dir).pair("the node", "the stream") == port
+    assert Ports(tmp_path).pair("the node", "the stream") == port
 
 
-def test_a_former_pair_that_is_taken_now_gives_way_to_another(data_dir: Path) -> None:
-    port = Ports(data_dir).pair("the node", "the stream")
+def test_a_former_pair_that_is_taken_now_gives_way_to_another(tmp_path: Path) -> None:
+    port = Ports(tmp_path).pair("the node", "the stream")
     with taken(port + 1):
-        again = Ports(data_dir)
+        again = Ports(tmp_path)
         assert again.pair("the node", "the stream") != port
