@@ -270,7 +270,7 @@ def log_receipt(
 
 @app.command()
 def bench(
-    payments: Annotated[int, typer.Option(help="Payments per measurement.", min=10)] = 200,
+    payments: Annotated[int, typer.Option(help="Payments per measurement.", min=10)] = 1000,
     as_json: AsJson = False,
 ) -> None:
     """Measure the sandbox against the limits of this machine, in the same run."""
