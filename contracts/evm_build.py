@@ -42,6 +42,7 @@ def build(folder: Path = ARTIFACTS) -> list[Path]:
 
 
 def _compile() -> dict[str, dict[str, Any]]:
+    # Vyper ships no type marker.
     from vyper import __version__  # type: ignore[import-untyped]
     from vyper.cli.vyper_json import compile_json  # type: ignore[import-untyped]
 

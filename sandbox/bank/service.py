@@ -165,6 +165,7 @@ async def statements(db: AsyncSession, iban: str, page: Page) -> list[dict[str, 
     """
     condition, order, values = page.clause("day")
     days = await db.execute(
+        # Built from clauses of our own; values are parameters.
         text(
             "WITH lines AS (SELECT to_char(booked_on, 'YYYY-MM-DD') AS day,"  # noqa: S608
             " CASE side WHEN 'credit' THEN amount_tiyn ELSE -amount_tiyn END AS moved"

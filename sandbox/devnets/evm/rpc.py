@@ -119,6 +119,7 @@ class Rpc:
         except RpcError as error:
             return _failed(request_id, error)
         except Exception:
+            # A bug of ours: one request fails with a code, its trace stays in our own log.
             traceback.print_exc(file=sys.stderr)
             return _failed(request_id, RpcError(INTERNAL_ERROR, "Internal error"))
 
