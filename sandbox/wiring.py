@@ -19,10 +19,11 @@ from sandbox.bank import routes as bank_routes
 from sandbox.bank import service as bank
 from sandbox.bank import simulator
 from sandbox.chains import service as chains
-from sandbox.chains import solana_deploy, solana_keys
 from sandbox.chains.jobs import IntentRunner
 from sandbox.chains.port import Chain
-from sandbox.chains.solana import SolanaChain
+from sandbox.chains.solana import deploy as solana_deploy
+from sandbox.chains.solana import keys as solana_keys
+from sandbox.chains.solana.chain import SolanaChain
 from sandbox.chains.watcher import Watcher
 from sandbox.chains.watching import BlockHandler, IntentHandler
 from sandbox.core.checks import Check, CheckFunction

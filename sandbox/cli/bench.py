@@ -24,8 +24,9 @@ from solders.hash import Hash
 from solders.keypair import Keypair
 
 from contracts import token
-from sandbox.chains import solana_tx, solana_wallet
-from sandbox.chains.solana_rpc import Rpc
+from sandbox.chains.solana import tx as solana_tx
+from sandbox.chains.solana import wallet as solana_wallet
+from sandbox.chains.solana.rpc import Rpc
 from sandbox.cli import measure, pay, show
 from sandbox.cli.bench_limits import litesvm_transfers_per_second
 from sandbox.cli.endpoints import Running

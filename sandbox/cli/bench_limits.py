@@ -15,7 +15,7 @@ from solders.transaction_metadata import FailedTransactionMetadata
 
 from contracts import token as specification
 from contracts.solana_mint import MintAuthorities, create_mint
-from sandbox.chains import solana_tx as tx
+from sandbox.chains.solana import tx
 
 LAMPORTS = 10**12
 

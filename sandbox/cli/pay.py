@@ -7,7 +7,7 @@ from pathlib import Path
 
 from solders.keypair import Keypair
 
-from sandbox.chains import solana_wallet
+from sandbox.chains.solana import wallet as solana_wallet
 from sandbox.cli.endpoints import JsonObject, Running, wait_for
 from sandbox.core.errors import SandboxError
 from sandbox.core.money import format_tenge

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from contracts import token
-from sandbox.chains.evm import EvmChain
-from sandbox.chains.evm_deploy import deploy
+from sandbox.chains.evm.chain import EvmChain
+from sandbox.chains.evm.deploy import deploy
 from sandbox.core.db import Database
 from tests.chains import evm_node
 from tests.chains.suite.worlds import EvmWorld

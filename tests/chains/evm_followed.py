@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import text
 
 from sandbox.chains import service
-from sandbox.chains.evm_rpc import Node
+from sandbox.chains.evm.rpc import Node
 from sandbox.chains.port import Command
 from sandbox.core.db import Database
 

@@ -7,9 +7,9 @@ import pytest
 from solders.pubkey import Pubkey
 
 from contracts import token
-from sandbox.chains import solana_tx as tx
-from sandbox.chains.solana import SolanaChain
-from sandbox.chains.solana_deploy import deploy
+from sandbox.chains.solana import tx
+from sandbox.chains.solana.chain import SolanaChain
+from sandbox.chains.solana.deploy import deploy
 from sandbox.core.db import Database
 from tests.chains import solana_node
 from tests.chains.suite.worlds import SolanaWorld

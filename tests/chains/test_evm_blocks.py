@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.chains.evm_blocks import TRANSFER, Watched, parse_block, undecided
-from sandbox.chains.evm_errors import reason, revert_text
-from sandbox.chains.evm_tx import ZERO, call_data, with_reference
+from sandbox.chains.evm.blocks import TRANSFER, Watched, parse_block, undecided
+from sandbox.chains.evm.errors import reason, revert_text
+from sandbox.chains.evm.tx import ZERO, call_data, with_reference
 from sandbox.chains.port import Transfer
 
 TOKEN, OTHER = "0x" + "aa" * 20, "0x" + "bb" * 20

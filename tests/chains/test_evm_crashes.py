@@ -5,8 +5,8 @@ import socket
 from pathlib import Path
 
 from contracts import token
-from sandbox.chains.evm import EvmChain
-from sandbox.chains.evm_deploy import deploy
+from sandbox.chains.evm.chain import EvmChain
+from sandbox.chains.evm.deploy import deploy
 from sandbox.chains.port import Command
 from sandbox.core.db import Database
 from sandbox.devnets.evm import process

@@ -9,14 +9,14 @@ from sqlalchemy import text
 
 from contracts import evm as artifacts
 from contracts import token
-from sandbox.chains import evm_calls as calls
 from sandbox.chains import service
 from sandbox.chains.errors import NoKeys, NotDeployed, NothingToSweep, WrongChain
-from sandbox.chains.evm import EvmChain
-from sandbox.chains.evm_deploy import DeploymentFailed, deploy
-from sandbox.chains.evm_keys import FILE, load
-from sandbox.chains.evm_rpc import Node
-from sandbox.chains.evm_tx import call_data
+from sandbox.chains.evm import calls
+from sandbox.chains.evm.chain import EvmChain
+from sandbox.chains.evm.deploy import DeploymentFailed, deploy
+from sandbox.chains.evm.keys import FILE, load
+from sandbox.chains.evm.rpc import Node
+from sandbox.chains.evm.tx import call_data
 from sandbox.chains.port import ChainUnavailable, Command
 from sandbox.core.db import Database
 from tests.chains import evm_node

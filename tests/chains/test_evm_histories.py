@@ -9,10 +9,10 @@ from unittest.mock import patch
 
 import pytest
 
-from sandbox.chains import evm_tx as tx
 from sandbox.chains import service
-from sandbox.chains.evm import EvmChain
-from sandbox.chains.evm_rpc import NodeRefused
+from sandbox.chains.evm import tx
+from sandbox.chains.evm.chain import EvmChain
+from sandbox.chains.evm.rpc import NodeRefused
 from sandbox.chains.port import UNSWEPT, Command, Signed
 from sandbox.core.db import Database
 from tests.chains.conftest import Follower

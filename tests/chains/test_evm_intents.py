@@ -7,9 +7,9 @@ from unittest.mock import patch
 import pytest
 from sqlalchemy import text
 
-from sandbox.chains import evm_tx as tx
-from sandbox.chains.evm import EvmChain
-from sandbox.chains.evm_operators import Operator, operators
+from sandbox.chains.evm import tx
+from sandbox.chains.evm.chain import EvmChain
+from sandbox.chains.evm.operators import Operator, operators
 from sandbox.chains.jobs import IntentRunner
 from sandbox.chains.port import Command, Outcome, Signed
 from sandbox.core.db import Database

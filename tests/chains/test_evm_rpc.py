@@ -2,8 +2,8 @@
 
 import pytest
 
-from sandbox.chains.evm import EvmChain
-from sandbox.chains.evm_rpc import Call, Node, NodeRefused
+from sandbox.chains.evm.chain import EvmChain
+from sandbox.chains.evm.rpc import Call, Node, NodeRefused
 from sandbox.chains.port import ChainUnavailable, Command, Signed
 from sandbox.chains.service import Deployment
 from tests.chains.bad_nodes import Serve, http, serve

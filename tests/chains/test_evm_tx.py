@@ -6,7 +6,7 @@ from eth_utils.crypto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.chains import evm_tx as tx
+from sandbox.chains.evm import tx
 
 KEY = Account.from_key("0x" + "11" * 32)
 FEES = tx.Fees(10**10, 10**9)

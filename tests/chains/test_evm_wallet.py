@@ -5,7 +5,7 @@ from eth_account import Account
 from eth_utils.address import to_checksum_address
 
 from sandbox.chains.errors import BadPaymentUrl, PaymentRefused
-from sandbox.chains.evm_wallet import balance, parse_url, pay, units_from_text
+from sandbox.chains.evm.wallet import balance, parse_url, pay, units_from_text
 from sandbox.chains.port import Command
 from tests.chains.suite.worlds import EvmWorld, carry_out, funded
 

@@ -9,9 +9,9 @@ import pytest
 from contracts.evm_addresses import deposit_salt
 from sandbox.chains import service
 from sandbox.chains.checks import await_final_cursor, final_holdings, final_supply
-from sandbox.chains.evm import EvmChain
-from sandbox.chains.evm_calls import SWEEP_MANY
-from sandbox.chains.evm_tx import WEI_PER_COIN, call_data
+from sandbox.chains.evm.calls import SWEEP_MANY
+from sandbox.chains.evm.chain import EvmChain
+from sandbox.chains.evm.tx import WEI_PER_COIN, call_data
 from sandbox.chains.port import UNSWEPT, ChainUnavailable, Command, ReceiveOption
 from sandbox.core.db import Database
 from tests.chains.conftest import Follower

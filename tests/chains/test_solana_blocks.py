@@ -10,9 +10,9 @@ from solders.pubkey import Pubkey
 
 from contracts.solana_mint import SYSTEM, TOKEN_2022
 from sandbox.chains.port import ForeignTransfer, Transfer
-from sandbox.chains.solana_blocks import Watched, base58_decode, parse_block
-from sandbox.chains.solana_errors import reason
-from sandbox.chains.solana_tx import MEMO_V1, MEMO_V2, TOKEN
+from sandbox.chains.solana.blocks import Watched, base58_decode, parse_block
+from sandbox.chains.solana.errors import reason
+from sandbox.chains.solana.tx import MEMO_V1, MEMO_V2, TOKEN
 from tests.chains.blocks_of_solana import Tx, base58, block
 
 MINT, OTHER_MINT, TREASURY, PROGRAM = (Pubkey.new_unique() for _ in range(4))

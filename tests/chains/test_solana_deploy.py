@@ -12,9 +12,9 @@ from sandbox.chains import service
 from sandbox.chains.checks import await_final_cursor
 from sandbox.chains.errors import NoKeys, NotDeployed, WrongChain
 from sandbox.chains.port import ChainUnavailable, Command
-from sandbox.chains.solana import SolanaChain
-from sandbox.chains.solana_deploy import WrongKeys, deploy
-from sandbox.chains.solana_keys import FILE, load, load_or_create
+from sandbox.chains.solana.chain import SolanaChain
+from sandbox.chains.solana.deploy import WrongKeys, deploy
+from sandbox.chains.solana.keys import FILE, load, load_or_create
 from sandbox.core.db import Database
 from tests.chains import solana_node
 from tests.chains.conftest import Follower

@@ -7,9 +7,9 @@ from solders.system_program import CreateAccountParams, create_account
 
 from contracts import token
 from contracts.solana_mint import TOKEN_2022, MintAuthorities, create_mint, final_size
-from sandbox.chains import solana_tx as tx
 from sandbox.chains.port import Block, Command
-from sandbox.chains.solana_rpc import Rpc
+from sandbox.chains.solana import tx
+from sandbox.chains.solana.rpc import Rpc
 from tests.chains.suite.worlds import SolanaWorld, carry_out
 
 # A token account of a pausable mint without the associated account's immutable owner.

@@ -3,7 +3,7 @@
 import pytest
 
 from sandbox.chains.port import ChainUnavailable
-from sandbox.chains.solana_rpc import Rpc, RpcRefused
+from sandbox.chains.solana.rpc import Rpc, RpcRefused
 from tests.chains.bad_nodes import Serve, http, serve
 
 __all__ = ["serve"]

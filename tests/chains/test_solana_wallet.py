@@ -8,7 +8,7 @@ from solders.pubkey import Pubkey
 
 from sandbox.chains.errors import BadPaymentUrl, PaymentRefused
 from sandbox.chains.port import Command
-from sandbox.chains.solana_wallet import (
+from sandbox.chains.solana.wallet import (
     balance,
     parse_url,
     pay,

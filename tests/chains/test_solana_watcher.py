@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sandbox.chains import service
 from sandbox.chains.checks import await_final_cursor, final_holdings, final_supply
 from sandbox.chains.port import Chain, Command, Heads, Signed
-from sandbox.chains.solana_rpc import Rpc
+from sandbox.chains.solana.rpc import Rpc
 from sandbox.core.db import Database
 from tests.chains.conftest import Follower
 from tests.chains.suite.worlds import SolanaWorld

@@ -14,7 +14,7 @@ from solders.transaction_metadata import FailedTransactionMetadata, TransactionM
 
 from contracts import token
 from contracts.solana_mint import TOKEN_2022, MintAuthorities, create_mint, final_size
-from sandbox.chains.solana_state import extensions, is_mint_paused
+from sandbox.chains.solana.state import extensions, is_mint_paused
 
 PAYER, MINT, ISSUER, COMPLIANCE, GUARDIAN = (Keypair() for _ in range(5))
 MAY = MintAuthorities(

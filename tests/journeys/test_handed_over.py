@@ -11,8 +11,8 @@ from solders.system_program import CreateAccountParams, create_account
 
 from contracts.solana_mint import TOKEN_2022
 from merchants.client import MerchantClient
-from sandbox.chains import solana_tx as tx
-from sandbox.chains.solana_rpc import Rpc
+from sandbox.chains.solana import tx
+from sandbox.chains.solana.rpc import Rpc
 from sandbox.cli import pay
 from sandbox.cli.endpoints import JsonObject, Running
 from tests.journeys.stack import Stack

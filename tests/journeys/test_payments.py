@@ -15,7 +15,7 @@ import pytest
 from solders.keypair import Keypair
 
 from merchants.client import MerchantClient, verify_webhook
-from sandbox.chains import solana_wallet
+from sandbox.chains.solana import wallet as solana_wallet
 from sandbox.cli import pay
 from sandbox.cli.endpoints import JsonObject, Running, wait_for
 

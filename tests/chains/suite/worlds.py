@@ -13,18 +13,18 @@ from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from sandbox.chains import solana_tx as tx
-from sandbox.chains.evm import EvmChain
-from sandbox.chains.evm_calls import BURN
-from sandbox.chains.evm_keys import EvmKeys
-from sandbox.chains.evm_rpc import Node
-from sandbox.chains.evm_tx import WEI_PER_COIN, ZERO, Act, Fees, call_data, sign
-from sandbox.chains.evm_wallet import EvmWallet
+from sandbox.chains.evm.calls import BURN
+from sandbox.chains.evm.chain import EvmChain
+from sandbox.chains.evm.keys import EvmKeys
+from sandbox.chains.evm.rpc import Node
+from sandbox.chains.evm.tx import WEI_PER_COIN, ZERO, Act, Fees, call_data, sign
+from sandbox.chains.evm.wallet import EvmWallet
 from sandbox.chains.memory import MemoryChain, new_address
 from sandbox.chains.port import Block, Chain, Command, ReceiveOption, Signed
-from sandbox.chains.solana import SolanaChain
-from sandbox.chains.solana_rpc import Rpc
-from sandbox.chains.solana_wallet import SolanaWallet
+from sandbox.chains.solana import tx
+from sandbox.chains.solana.chain import SolanaChain
+from sandbox.chains.solana.rpc import Rpc
+from sandbox.chains.solana.wallet import SolanaWallet
 
 DEADLINE_S = 20
 

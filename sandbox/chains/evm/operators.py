@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.chains.evm_calls import OperatorState
+from sandbox.chains.evm.calls import OperatorState
 
 _OPEN = text(
     "SELECT a.slots, a.tx_id, a.signed_at, i.id FROM chain_attempt a"

@@ -14,11 +14,11 @@ from solders.hash import Hash
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from sandbox.chains import solana_tx as tx
 from sandbox.chains.errors import BadPaymentUrl, PaymentRefused
 from sandbox.chains.port import ChainUnavailable
-from sandbox.chains.solana_rpc import Rpc, RpcRefused
-from sandbox.chains.solana_state import token_amount
+from sandbox.chains.solana import tx
+from sandbox.chains.solana.rpc import Rpc, RpcRefused
+from sandbox.chains.solana.state import token_amount
 
 WAIT_S = 60
 _POLL_S = 0.05

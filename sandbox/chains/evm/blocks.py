@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sandbox.chains.evm_tx import ZERO, reference_of
+from sandbox.chains.evm.tx import ZERO, reference_of
 from sandbox.chains.port import Block, BlockId, ForeignTransfer, Transfer
 
 # keccak256("Transfer(address,address,uint256)")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from eth_account.signers.local import LocalAccount
 
-from sandbox.chains.evm_keys import EvmKeys
-from sandbox.chains.evm_tx import call_data, reference_word
+from sandbox.chains.evm.keys import EvmKeys
+from sandbox.chains.evm.tx import call_data, reference_word
 from sandbox.chains.port import Command
 
 TOTAL_SUPPLY, BALANCE_OF = "totalSupply()", "balanceOf(address)"

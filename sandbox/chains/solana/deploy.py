@@ -13,14 +13,14 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from contracts.solana_mint import create_mint, final_size
 from contracts.token import TokenSpec
-from sandbox.chains import solana_tx as tx
 from sandbox.chains.errors import WrongChain
 from sandbox.chains.models import ChainDeployment
 from sandbox.chains.port import ChainUnavailable, Signed
 from sandbox.chains.service import Deployment
-from sandbox.chains.solana_errors import reason
-from sandbox.chains.solana_keys import FILE, SolanaKeys, load, load_or_create
-from sandbox.chains.solana_rpc import Rpc
+from sandbox.chains.solana import tx
+from sandbox.chains.solana.errors import reason
+from sandbox.chains.solana.keys import FILE, SolanaKeys, load, load_or_create
+from sandbox.chains.solana.rpc import Rpc
 from sandbox.core import clock
 from sandbox.core.db import Database
 from sandbox.core.errors import SandboxError

@@ -15,8 +15,8 @@ from solders.transaction import VersionedTransaction
 
 from contracts.solana_mint import SYSTEM, TOKEN_2022
 from sandbox.chains.port import Block, BlockId, ForeignTransfer, Transfer
-from sandbox.chains.solana_errors import reason
-from sandbox.chains.solana_tx import MEMO_V1, MEMO_V2, TOKEN
+from sandbox.chains.solana.errors import reason
+from sandbox.chains.solana.tx import MEMO_V1, MEMO_V2, TOKEN
 
 NATIVE = "SOL"
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"

@@ -13,7 +13,6 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from contracts.solana_mint import SYSTEM
-from sandbox.chains import solana_tx as tx
 from sandbox.chains.errors import NoKeys, NothingToSweep
 from sandbox.chains.port import (
     AtHeight,
@@ -27,9 +26,10 @@ from sandbox.chains.port import (
     UnknownRecipient,
 )
 from sandbox.chains.service import Deployment
-from sandbox.chains.solana_blocks import Watched, block_id, parse_block
-from sandbox.chains.solana_keys import SolanaKeys
-from sandbox.chains.solana_rpc import (
+from sandbox.chains.solana import tx
+from sandbox.chains.solana.blocks import Watched, block_id, parse_block
+from sandbox.chains.solana.keys import SolanaKeys
+from sandbox.chains.solana.rpc import (
     INVALID_PARAMS,
     MAX_BATCH,
     METHOD_NOT_FOUND,
@@ -37,7 +37,7 @@ from sandbox.chains.solana_rpc import (
     Rpc,
     RpcRefused,
 )
-from sandbox.chains.solana_state import is_account_frozen, is_mint_paused, token_amount
+from sandbox.chains.solana.state import is_account_frozen, is_mint_paused, token_amount
 from sandbox.core.money import format_units
 
 GAS_LAMPORTS = tx.LAMPORTS_PER_SOL

@@ -10,13 +10,12 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.address import is_checksum_address, to_checksum_address
 
 from contracts.evm_addresses import DepositAddresses, deposit_salt
-from sandbox.chains import evm_calls as calls
-from sandbox.chains import evm_tx as tx
 from sandbox.chains.errors import NoKeys, NothingToSweep
-from sandbox.chains.evm_blocks import TRANSFER, Watched, block_id, parse_block, undecided
-from sandbox.chains.evm_errors import reason, revert_text
-from sandbox.chains.evm_keys import EvmKeys
-from sandbox.chains.evm_rpc import EXECUTION_REVERTED, METHOD_NOT_FOUND, Call, Node, NodeRefused
+from sandbox.chains.evm import calls, tx
+from sandbox.chains.evm.blocks import TRANSFER, Watched, block_id, parse_block, undecided
+from sandbox.chains.evm.errors import reason, revert_text
+from sandbox.chains.evm.keys import EvmKeys
+from sandbox.chains.evm.rpc import EXECUTION_REVERTED, METHOD_NOT_FOUND, Call, Node, NodeRefused
 from sandbox.chains.port import (
     TREASURY,
     AtHeight,

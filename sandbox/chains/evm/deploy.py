@@ -13,11 +13,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from contracts import evm as artifacts
 from contracts.evm_addresses import DepositAddresses, created_address
 from contracts.token import TokenSpec
-from sandbox.chains import evm_calls as calls
-from sandbox.chains import evm_tx as tx
 from sandbox.chains.errors import WrongChain
-from sandbox.chains.evm_keys import EvmKeys, load_or_create
-from sandbox.chains.evm_rpc import METHOD_NOT_FOUND, Node, NodeRefused
+from sandbox.chains.evm import calls, tx
+from sandbox.chains.evm.keys import EvmKeys, load_or_create
+from sandbox.chains.evm.rpc import METHOD_NOT_FOUND, Node, NodeRefused
 from sandbox.chains.models import ChainDeployment
 from sandbox.chains.port import ChainUnavailable
 from sandbox.chains.service import Deployment

@@ -1,0 +1,1 @@
+"""KZTE on Solana: the adapter of the `Chain` port, deployment and wallet."""
