@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from sandbox.devnets.evm.errors import invalid_params
@@ -11,6 +12,7 @@ from sandbox.devnets.evm.producer import Producer
 
 _MAX_MS: Final = 4_102_444_800_000  # the year 2100
 _MAX_BLOCKS: Final = 10_000
+_MAX_PACE_MS: Final = 3_600_000
 Method = Callable[["Control", list[Any]], Awaitable[Any]]
 
 
@@ -89,6 +91,16 @@ async def _evm_mine(control: Control, params: list[Any]) -> Any:
     return "0x0"
 
 
+async def _set_pace(control: Control, params: list[Any]) -> Any:
+    asked, pace = _object(params), control.producer.pace
+    block_ms = _whole(asked.get("blockMs", pace.block_ms), "blockMs", 0, _MAX_PACE_MS)
+    final_delay_ms = _whole(
+        asked.get("finalDelayMs", pace.final_delay_ms), "finalDelayMs", 0, _MAX_PACE_MS
+    )
+    control.producer.set_pace(replace(pace, block_ms=block_ms, final_delay_ms=final_delay_ms))
+    return {"blockMs": block_ms, "finalDelayMs": final_delay_ms}
+
+
 async def _pause(control: Control, _params: list[Any]) -> Any:
     control.producer.pause()
     return {"blockNumber": hex(control.node.head.number), "paused": True}
@@ -139,6 +151,7 @@ METHODS: Final[dict[str, Method]] = {
     "anvil_mine": _mine_as_anvil,
     "hardhat_mine": _mine_as_anvil,
     "evm_mine": _evm_mine,
+    "sandbox_setPace": _set_pace,
     "sandbox_pause": _pause,
     "sandbox_resume": _resume,
     "sandbox_holdFinality": _hold_finality,

@@ -53,6 +53,11 @@ class Producer:
         if node.clock.stamp_after(0) - node.head.timestamp >= pace.heartbeat_ms / 1000:
             self._last = 0.0
 
+    def set_pace(self, pace: Pace) -> None:
+        """From now on; a block that waits by the former pace is looked at again."""
+        self.pace = pace
+        self._wake.set()
+
     @property
     def paused(self) -> bool:
         return self._paused
