@@ -12,12 +12,13 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
 from sandbox.chains.port import (
     AtHeight,
     Block,
     BlockId,
+    BrowserPayment,
     ChainUnavailable,
     Command,
     ForeignTransfer,
@@ -94,6 +95,8 @@ class MemoryChain:
     With `heights_repeat` a reorg gives old heights to new blocks, as on an EVM chain; without it
     they are skipped, as slots are on Solana.
     """
+
+    network = "Memory"
 
     def __init__(
         self,
@@ -214,6 +217,11 @@ class MemoryChain:
             "amount_units": amount_units,
         }
         return ReceiveOption(fields, (f"ref:{reference}", f"memo:{session_id}"))
+
+    def browser_payment(
+        self, option: Mapping[str, Any], amount_units: int
+    ) -> BrowserPayment | None:
+        return None
 
     async def collect(self, sessions: Sequence[str]) -> list[Command]:
         return []

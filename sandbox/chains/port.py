@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from sandbox.core.errors import SandboxError, Unavailable
 
@@ -159,10 +159,30 @@ class ReceiveOption:
     keys: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class BrowserPayment:
+    """What the payment page asks a wallet in the buyer's browser for (EIP-1193), hex as it goes.
+
+    `balance_of` and a payer's 32-byte word make the call of `to` that answers the payer's units.
+    `network` is what the wallet must be told to add this chain (EIP-3085), if anyone may add it.
+    """
+
+    chain_id: int
+    to: str
+    data: str
+    balance_of: str
+    amount_units: int
+    network: Mapping[str, Any] | None
+
+
 class Chain(Protocol):
-    """One chain with the token on it. Methods raise `ChainUnavailable` when it does not answer."""
+    """One chain with the token on it. Methods raise `ChainUnavailable` when it does not answer.
+
+    `name` is its key everywhere; `network` is what people call it.
+    """
 
     name: str
+    network: str
     decimals: int
 
     @property
@@ -226,6 +246,15 @@ class Chain(Protocol):
 
     def receive_option(self, session_id: str, amount_units: int, label: str) -> ReceiveOption:
         """A fresh way to pay a session. No network."""
+        ...
+
+    def browser_payment(
+        self, option: Mapping[str, Any], amount_units: int
+    ) -> BrowserPayment | None:
+        """How a wallet in the browser pays by these option fields; None where links do. No network.
+
+        Public: whatever is in it stands in the payment page.
+        """
         ...
 
     async def collect(self, sessions: Sequence[str]) -> list[Command]:

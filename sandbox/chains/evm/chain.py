@@ -11,7 +11,7 @@ from eth_utils.address import is_checksum_address, to_checksum_address
 
 from contracts.evm_addresses import DepositAddresses, deposit_salt
 from sandbox.chains.errors import NoKeys, NothingToSweep
-from sandbox.chains.evm import calls, tx
+from sandbox.chains.evm import browser, calls, tx
 from sandbox.chains.evm.blocks import TRANSFER, Watched, block_id, parse_block, undecided
 from sandbox.chains.evm.errors import reason, revert_text
 from sandbox.chains.evm.keys import EvmKeys
@@ -21,6 +21,7 @@ from sandbox.chains.port import (
     AtHeight,
     Block,
     BlockId,
+    BrowserPayment,
     ChainUnavailable,
     Command,
     Heads,
@@ -48,8 +49,11 @@ log = structlog.get_logger(__name__)
 class EvmChain:
     """Reads with public facts only; signs when it was given keys.
 
-    Raises `ChainUnavailable` when the node does not answer.
+    Raises `ChainUnavailable` when the node does not answer. `public_rpc` is what buyers' wallets
+    are told; the node that we use ourselves is nobody's business.
     """
+
+    network = "EVM"
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class EvmChain:
         keys: EvmKeys | None = None,
         *,
         name: str = "evm",
+        public_rpc: str = "",
     ) -> None:
         config = deployment.config
         self.name, self.decimals = name, int(config["decimals"])
@@ -70,7 +75,7 @@ class EvmChain:
         contracts = frozenset({self._token, self._deposits, config["implementation"]})
         own, operators = frozenset({self._treasury}), frozenset(self.operators.values())
         self._watched = Watched(self._token, contracts, own, operators, self.deposit_key)
-        self._keys = keys
+        self._keys, self._public_rpc = keys, public_rpc
         self._node = Node(rpc_url, name)
         # What the node said last of transactions that it would not take: slot → its words.
         self.refused: dict[str, str] = {}
@@ -244,6 +249,11 @@ class EvmChain:
             "amount_units": amount_units,
         }
         return ReceiveOption(fields, (self.deposit_key(shown),))
+
+    def browser_payment(self, option: Mapping[str, Any], amount_units: int) -> BrowserPayment:
+        return browser.payment(
+            self._chain_id, option["token"], option["address"], amount_units, self._public_rpc
+        )
 
     async def collect(self, sessions: Sequence[str]) -> list[Command]:
         asked = list(dict.fromkeys(sessions))

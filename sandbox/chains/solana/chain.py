@@ -18,6 +18,7 @@ from sandbox.chains.port import (
     AtHeight,
     Block,
     BlockId,
+    BrowserPayment,
     Command,
     Heads,
     Outcome,
@@ -55,6 +56,8 @@ class SolanaChain:
 
     Raises `ChainUnavailable` when the node does not answer.
     """
+
+    network = "Solana"
 
     def __init__(
         self,
@@ -205,6 +208,12 @@ class SolanaChain:
             "amount_units": amount_units,
         }
         return ReceiveOption(fields, (f"ref:{reference}", f"memo:{session_id}"))
+
+    def browser_payment(
+        self, option: Mapping[str, Any], amount_units: int
+    ) -> BrowserPayment | None:
+        """Its links open every wallet; there is no EIP-1193 here."""
+        return None
 
     async def collect(self, sessions: Sequence[str]) -> list[Command]:
         """Payments reach the treasury itself: nothing to sweep."""
