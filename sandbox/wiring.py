@@ -3,6 +3,7 @@
 The only place that knows every slice. A new chain is one more line in `_open_chains`.
 """
 
+import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from eth_utils.address import to_checksum_address
 from fastapi import APIRouter
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -19,6 +21,9 @@ from sandbox.bank import routes as bank_routes
 from sandbox.bank import service as bank
 from sandbox.bank import simulator
 from sandbox.chains import service as chains
+from sandbox.chains.evm import deploy as evm_deploy
+from sandbox.chains.evm import keys as evm_keys
+from sandbox.chains.evm.chain import EvmChain
 from sandbox.chains.jobs import IntentRunner
 from sandbox.chains.port import Chain
 from sandbox.chains.solana import deploy as solana_deploy
@@ -128,12 +133,16 @@ async def open_world(settings: Settings, *, signing: bool) -> AsyncIterator[Worl
 async def _open_chains(
     settings: Settings, database: Database, stack: AsyncExitStack, *, signing: bool
 ) -> dict[str, Chain]:
-    keys = solana_keys.load(settings.keys_dir, token.load()) if signing else None
+    keys_dir, spec = settings.keys_dir, token.load()
     async with database.transaction() as db:
-        deployed = await chains.deployment(db, "solana")
-    solana = SolanaChain(settings.solana_rpc, deployed, keys)
-    stack.push_async_callback(solana.aclose)
-    return {"solana": solana}
+        on_solana, on_evm = [await chains.deployment(db, name) for name in ("solana", "evm")]
+    solana = SolanaChain(
+        settings.solana_rpc, on_solana, solana_keys.load(keys_dir, spec) if signing else None
+    )
+    evm = EvmChain(settings.evm_rpc, on_evm, evm_keys.load(keys_dir, spec) if signing else None)
+    for chain in (solana, evm):
+        stack.push_async_callback(chain.aclose)
+    return {"solana": solana, "evm": evm}
 
 
 async def prepare(settings: Settings) -> dict[str, Any]:
@@ -143,8 +152,10 @@ async def prepare(settings: Settings) -> dict[str, Any]:
     """
     database = Database(settings.database_url, pool_size=2)
     try:
-        deployed, _ = await solana_deploy.deploy(
-            database, settings.solana_rpc, settings.keys_dir, token.load()
+        keys_dir, spec = settings.keys_dir, token.load()
+        (solana, _), (evm, _) = await asyncio.gather(
+            solana_deploy.deploy(database, settings.solana_rpc, keys_dir, spec),
+            evm_deploy.deploy(database, settings.evm_rpc, keys_dir, spec),
         )
         log_key = log_keys.load_or_create(settings.keys_dir, settings.log_origin)
         async with database.transaction() as db:
@@ -155,10 +166,14 @@ async def prepare(settings: Settings) -> dict[str, Any]:
         await database.dispose()
     return {
         "kzte": {
-            "decimals": deployed.config["decimals"],
-            "solana_mint": deployed.config["mint"],
-            "solana_treasury": deployed.config["treasury"],
+            "decimals": spec.decimals,
+            "solana_mint": solana.config["mint"],
+            "solana_treasury": solana.config["treasury"],
+            "evm_token": to_checksum_address(evm.config["token"]),
+            "evm_treasury": to_checksum_address(evm.config["treasury"]),
+            "evm_deposits": to_checksum_address(evm.config["deposits"]),
         },
+        "evm_chain_id": evm.config["chain_id"],
         "log_vkey": log_key.vkey(epoch),
         "keys": keys,
     }
@@ -201,7 +216,15 @@ def loops(world: World) -> list[Loop]:
     ]
     for name, chain in opened.items():
         leader = database.leader(f"watch:{name}", world.owner)
-        watcher = Watcher(database, chain, block_handlers, intent_handlers, record, leader)
+        watcher = Watcher(
+            database,
+            chain,
+            block_handlers,
+            intent_handlers,
+            record,
+            leader,
+            known_keys=payments.known_keys,
+        )
         made.append(Loop(f"watch:{name}", watcher.step, 0.1, follows=True))
     return made
 

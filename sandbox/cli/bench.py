@@ -94,6 +94,7 @@ def _start(folder: Path) -> tuple[subprocess.Popen[str], Running, float]:
         [
             *(sys.executable, "-m", "sandbox.cli", "up", "--json"),
             *("--data-dir", str(folder / "sandbox"), "--port", "0", "--solana-port", "0"),
+            *("--evm-port", "0"),
             *("--slot-ms", str(SLOT_MS)),
         ],
         stdout=subprocess.PIPE,

@@ -61,17 +61,26 @@ def up(
     data_dir: DataDir = HOME,
     port: Port = 8000,
     solana_port: Port = 8899,
+    evm_port: Port = 8545,
     slot_ms: Annotated[int, typer.Option(min=5, max=10_000, help="Length of a Solana slot.")] = 400,
     finality: Annotated[
-        int, typer.Option(min=2, max=64, help="Slots until a block is final.")
+        int, typer.Option(min=2, max=64, help="Slots until a block is final on Solana.")
     ] = 32,
+    evm_block_ms: Annotated[
+        int, typer.Option(min=5, max=10_000, help="An EVM transaction is in a block within.")
+    ] = 200,
+    evm_final_delay_ms: Annotated[
+        int, typer.Option(min=5, max=60_000, help="Until an EVM block is final.")
+    ] = 1_000,
     as_json: AsJson = False,
 ) -> None:
     """Start everything and stay up; Ctrl-C stops it. The next start goes on where it was."""
     from sandbox.cli import up as command
     from sandbox.cli.stack import Plan
 
-    plan = Plan(data_dir, port, solana_port, slot_ms, finality)
+    plan = Plan(
+        data_dir, port, solana_port, evm_port, slot_ms, finality, evm_block_ms, evm_final_delay_ms
+    )
     raise typer.Exit(command.up(plan, as_json))
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from merchants.client import MerchantClient
 from sandbox.cli import pay, show, up
-from sandbox.cli.endpoints import Running, wait_for
+from sandbox.cli.endpoints import JsonObject, Running, wait_for
 from sandbox.cli.stack import Plan
+from sandbox.cli.wallets import wallet
 from sandbox.core.errors import SandboxError
 from sandbox.core.money import format_tenge
 from sandbox.core.zone import ALMATY
@@ -25,6 +26,8 @@ DEPOSIT_TIYN = 1_000_000_000
 RESIDENT_TIYN = 5_000_000
 PRICE_TIYN = 250_000
 BOOKED_BY_HOUR = 10
+CHAINS = {"solana": "Solana", "evm": "EVM"}
+EVM_BLOCK_MS, EVM_FINAL_DELAY_MS = 50, 200
 
 
 class StepFailed(SandboxError):
@@ -47,8 +50,17 @@ def run(data_dir: Path | None, slot_ms: int, as_json: bool) -> int:
         result.update(await asyncio.to_thread(_play, Running.of(context.data_dir), folder, steps))
         return 0
 
+    plan = Plan(
+        folder,
+        port=0,
+        solana_port=0,
+        evm_port=0,
+        slot_ms=slot_ms,
+        evm_block_ms=EVM_BLOCK_MS,
+        evm_final_delay_ms=EVM_FINAL_DELAY_MS,
+    )
     try:
-        status = up.run(Plan(folder, port=0, solana_port=0, slot_ms=slot_ms), play)
+        status = up.run(plan, play)
     finally:
         if data_dir is None:
             shutil.rmtree(folder.parent, ignore_errors=True)
@@ -66,16 +78,17 @@ def _play(running: Running, folder: Path, steps: show.Steps) -> dict[str, Any]:
     steps.done("The sandbox is up", api=running.endpoints["api"])
     _issue(running, steps)
     with MerchantClient(running.endpoints["api"], running.key("merchant")) as shop:
-        session = _checkout(running, folder, shop, steps)
+        _give_to_resident(running, folder, steps)
+        paid = {chain: _checkout(running, folder, shop, chain, steps) for chain in CHAINS}
         settlement, payout = _settle(running, shop, merchant_id, steps)
     running.quiesce()
-    log = _prove(running, folder, session["id"], steps)
+    log = _prove(running, folder, paid["evm"]["id"], steps)
     audit = running.get("/v1/sandbox/audit")
     if not audit["ok"]:
         raise StepFailed("audit", [check for check in audit["checks"] if not check["ok"]])
     steps.audit(audit)
     return {
-        "payments": {"solana": session["status"]},
+        "payments": {chain: session["status"] for chain, session in paid.items()},
         "settlement": settlement,
         "payout": payout["status"],
         "log": log,
@@ -96,49 +109,70 @@ def _issue(running: Running, steps: show.Steps) -> None:
         amount=format_tenge(DEPOSIT_TIYN),
         reserve=format_tenge(running.get("/v1/reserve")["reserve_tiyn"]),
     )
-    asked = {
-        "deposit": deposit["id"],
-        "chain": "solana",
-        "amount_tiyn": DEPOSIT_TIYN,
-        "recipient": running.endpoints["kzte"]["solana_treasury"],
-    }
-    issuance = running.post("/v1/reserve/issuances", asked, "issuer")
-    issued = wait_for(
-        "the mint to be final",
-        lambda: running.get(f"/v1/reserve/issuances/{issuance['id']}"),
-        lambda found: found["status"] != "pending",
-    )
-    if issued["status"] != "issued":
-        raise StepFailed("mint", issued)
+    asked = [
+        running.post(
+            "/v1/reserve/issuances",
+            {
+                "deposit": deposit["id"],
+                "chain": chain,
+                "amount_tiyn": DEPOSIT_TIYN // len(CHAINS),
+                "recipient": running.endpoints["kzte"][f"{chain}_treasury"],
+            },
+            "issuer",
+        )
+        for chain in CHAINS
+    ]
+    issued = {one["chain"]: _issued(running, one["id"]) for one in asked}
     reserve = running.get("/v1/reserve")
     steps.done(
         "KZTE are minted against them",
-        issuance=issued["id"],
-        transaction=issued["tx"],
+        **{f"on_{CHAINS[chain]}": one["tx"] for chain, one in issued.items()},
         outstanding=format_tenge(reserve["debts"]["outstanding_tiyn"]),
         reserve_to_owed=reserve["ratio"],
     )
 
 
+def _issued(running: Running, issuance_id: str) -> JsonObject:
+    issued: JsonObject = wait_for(
+        "the mint to be final",
+        lambda: running.get(f"/v1/reserve/issuances/{issuance_id}"),
+        lambda found: found["status"] != "pending",
+    )
+    if issued["status"] != "issued":
+        raise StepFailed("mint", issued)
+    return issued
+
+
+def _give_to_resident(running: Running, folder: Path, steps: show.Steps) -> None:
+    wallets = {chain: wallet(running.endpoints, folder, chain, "resident") for chain in CHAINS}
+    for chain, resident in wallets.items():
+        grant = pay.fund(running, chain, resident.address, RESIDENT_TIYN)
+        if grant["status"] != "sent":
+            raise StepFailed("faucet", grant)
+    steps.done(
+        "A resident gets KZTE and coin for fees",
+        **{f"on_{CHAINS[chain]}": resident.address for chain, resident in wallets.items()},
+        amount=f"{format_tenge(RESIDENT_TIYN)} on each",
+    )
+
+
 def _checkout(
-    running: Running, folder: Path, shop: MerchantClient, steps: show.Steps
-) -> dict[str, Any]:
-    resident = pay.wallet_key(folder, "resident")
-    grant = pay.fund(running, "solana", str(resident.pubkey()), RESIDENT_TIYN)
-    if grant["status"] != "sent":
-        raise StepFailed("faucet", grant)
-    steps.done("A resident gets KZTE", wallet=resident.pubkey(), amount=format_tenge(RESIDENT_TIYN))
+    running: Running, folder: Path, shop: MerchantClient, chain: str, steps: show.Steps
+) -> JsonObject:
     session = shop.create_session(PRICE_TIYN, description="Two coffees and a samsa")
+    option = next(one for one in session["options"] if one["chain"] == chain)
     steps.done(
         "A merchant asks for a payment",
         session=session["id"],
         amount=format_tenge(PRICE_TIYN),
         page=session["url"],
-        qr=session["options"][0]["url"],
+        qr=option["url"],
     )
-    paid = pay.pay(running, folder, session["id"], "solana", "resident", None)
-    steps.done("The resident pays on Solana", transaction=paid["tx"], session=paid["status"])
-    final = wait_for(
+    paid = pay.pay(running, folder, session["id"], chain, "resident", None)
+    steps.done(
+        f"The resident pays on {CHAINS[chain]}", transaction=paid["tx"], session=paid["status"]
+    )
+    final: JsonObject = wait_for(
         "the payment to be final and captured",
         lambda: shop.session(session["id"]),
         lambda found: found["payments"][0]["settlement_state"] == "unsettled",
@@ -154,7 +188,7 @@ def _settle(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     made = shop.settle(merchant_id)
     settled = wait_for(
-        "the burn to be final",
+        "the burns to be final",
         lambda: shop.get(f"/v1/settlements/{made['id']}"),
         lambda found: found["status"] == "settled",
     )
@@ -166,7 +200,7 @@ def _settle(
         settlement=settled["id"],
         sum=f"{format_tenge(check['gross_tiyn'])} − fee {format_tenge(check['fees_tiyn'])}"
         f" = {format_tenge(check['paid_tiyn'])}",
-        burned=settled["burns"][0]["tx"],
+        **{f"burned_on_{CHAINS[burn['chain']]}": burn["tx"] for burn in settled["burns"]},
         unexplained=format_tenge(check["unexplained_tiyn"]),
     )
     payout = settled["payout"]

@@ -1,14 +1,10 @@
 """`sandbox pay`: a customer's wallet that pays a session like any other wallet would."""
 
 import asyncio
-import json
-import os
 from pathlib import Path
 
-from solders.keypair import Keypair
-
-from sandbox.chains.solana import wallet as solana_wallet
 from sandbox.cli.endpoints import JsonObject, Running, wait_for
+from sandbox.cli.wallets import wallet
 from sandbox.core.errors import SandboxError
 from sandbox.core.money import format_tenge
 
@@ -20,8 +16,9 @@ class NoSuchOption(SandboxError):
 
     code = "no_such_option"
 
-    def __init__(self, session: str, chain: str) -> None:
-        super().__init__(f"{session} has no option on {chain}")
+    def __init__(self, session: JsonObject, chain: str) -> None:
+        known = " or ".join(option["chain"] for option in session["options"])
+        super().__init__(f"{session['id']} has no option on {chain}: it can be paid on {known}")
 
 
 class NothingToPay(SandboxError):
@@ -40,17 +37,6 @@ def newest_open(running: Running) -> str:
     if found is None:
         raise NothingToPay
     return found
-
-
-def wallet_key(data_dir: Path, name: str) -> Keypair:
-    """The test wallet `name`, made on first use (mode 0600)."""
-    path = data_dir / "wallets" / f"{name}.json"
-    if not path.exists():
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump(list(bytes(Keypair())), file)
-    return Keypair.from_bytes(bytes(json.loads(path.read_text())))
 
 
 def fund(running: Running, chain: str, address: str, amount_tiyn: int) -> JsonObject:
@@ -82,21 +68,20 @@ def pay(
     data_dir: Path,
     session_id: str,
     chain: str,
-    wallet: str,
+    person: str,
     amount_tiyn: int | None,
 ) -> JsonObject:
     """Pay what is left, or `amount_tiyn`, and wait until the session knows of it."""
     session = running.get(f"/v1/checkout/sessions/{session_id}")
     option = next((o for o in session["options"] if o["chain"] == chain), None)
     if option is None:
-        raise NoSuchOption(session_id, chain)
-    key = wallet_key(data_dir, wallet)
+        raise NoSuchOption(session, chain)
+    payer = wallet(running.endpoints, data_dir, chain, person)
     price = amount_tiyn or _left_tiyn(session)
     units = price * _units_per_tiyn(session)[chain]
-    rpc = running.endpoints["solana_rpc"]
-    if asyncio.run(solana_wallet.balance(rpc, str(key.pubkey()), option["mint"])) < units:
-        fund(running, chain, str(key.pubkey()), max(price, MIN_GRANT_TIYN))
-    tx = asyncio.run(solana_wallet.pay(rpc, key, option["url"], amount_units=units))
+    if asyncio.run(payer.units(option)) < units:
+        fund(running, chain, payer.address, max(price, MIN_GRANT_TIYN))
+    tx = asyncio.run(payer.pay(option, units))
     seen = wait_for(
         "the payment to be confirmed",
         lambda: running.get(f"/v1/checkout/sessions/{session_id}"),
@@ -106,7 +91,7 @@ def pay(
         "session": session_id,
         "chain": chain,
         "tx": tx,
-        "wallet": str(key.pubkey()),
+        "wallet": payer.address,
         "amount": format_tenge(price),
         "status_before": session["status"],
         "status": seen["status"],

@@ -62,7 +62,9 @@ def addresses(endpoints: Mapping[str, Any], data_dir: Path) -> None:
         ("API docs", endpoints["api"] + "/docs"),
         ("Solana RPC", endpoints["solana_rpc"]),
         ("Solana WebSocket", endpoints["solana_ws"]),
-        ("KZTE mint", endpoints["kzte"]["solana_mint"]),
+        ("KZTE on Solana", endpoints["kzte"]["solana_mint"]),
+        ("EVM RPC", f"{endpoints['evm_rpc']} (chain {endpoints['evm_chain_id']})"),
+        ("KZTE on EVM", endpoints["kzte"]["evm_token"]),
         ("log key", endpoints["log_vkey"]),
         ("merchant", keys["merchant_id"]),
         *((f"{role} key", keys[role]) for role in ("merchant", "issuer", "operator", "regulator")),
@@ -75,11 +77,12 @@ def addresses(endpoints: Mapping[str, Any], data_dir: Path) -> None:
     where = "" if data_dir == HOME else f" --data-dir {data_dir}"
     out.print("\n[bold]Try in another shell[/]")
     for command, what in (
-        ("pay", "pay the newest open session as a test wallet"),
+        ("pay", "pay the newest open session as a test wallet, on Solana"),
+        ("pay --chain evm", "the same on the EVM chain"),
         ("audit", "recompute every invariant"),
         ("log verify", "check every byte of the log"),
     ):
-        out.print(f"  {sandbox} {command + where:<12}  [dim]{what}[/]")
+        out.print(f"  {sandbox} {command + where:<15}  [dim]{what}[/]")
     out.print("  [dim]docs/first-payment.md goes through a merchant's day[/]\n")
 
 
@@ -95,6 +98,9 @@ def environment(endpoints: Mapping[str, Any]) -> None:
         "MERCHANT": keys["merchant_id"],
         "SOLANA_RPC": endpoints["solana_rpc"],
         "KZTE_MINT": endpoints["kzte"]["solana_mint"],
+        "EVM_RPC": endpoints["evm_rpc"],
+        "EVM_CHAIN_ID": str(endpoints["evm_chain_id"]),
+        "KZTE_TOKEN": endpoints["kzte"]["evm_token"],
         "LOG_VKEY": endpoints["log_vkey"],
     }
     for name, value in values.items():

@@ -11,13 +11,14 @@ import httpx2
 
 from sandbox.devnets import postgres
 from sandbox.devnets.children import ChildSpec, Context, http_answers
+from sandbox.devnets.evm import process as evm
 from sandbox.devnets.ports import LOOPBACK
 from sandbox.devnets.solana import process as solana
 
 WORLD = "sbx_world"
 PREPARED = "prepared.json"
-# The first slots pass quickly, until the token and the float are final (DESIGN 6).
-FIRST_SLOT_MS = 5
+# The first blocks pass quickly, until the token and the float are final (DESIGN 6).
+FIRST_SLOT_MS, FIRST_BLOCK_MS, FIRST_FINAL_DELAY_MS = 5, 5, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,15 @@ class Plan:
     data_dir: Path
     port: int = 8000
     solana_port: int = 8899
+    evm_port: int = 8545
     slot_ms: int = 400
     finality: int = 32
+    evm_block_ms: int = 200
+    evm_final_delay_ms: int = 1_000
 
 
 def children(plan: Plan) -> list[ChildSpec]:
-    """PostgreSQL, Solana devnet, migrations + contracts + seeds, API, worker (DESIGN 6)."""
+    """PostgreSQL, both devnets, migrations + contracts + seeds, API, worker (DESIGN 6)."""
 
     def environment(context: Context) -> Mapping[str, str]:
         cluster = postgres.cluster(context)
@@ -42,6 +46,7 @@ def children(plan: Plan) -> list[ChildSpec]:
             "SANDBOX_HOST": LOOPBACK,
             "SANDBOX_PORT": str(context.ports.get("the API", plan.port)),
             "SANDBOX_SOLANA_RPC": _solana_rpc(context, plan),
+            "SANDBOX_EVM_RPC": _evm_rpc(context, plan),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 
@@ -66,6 +71,19 @@ def children(plan: Plan) -> list[ChildSpec]:
                 control=True,
             ),
             http_answers(lambda context: _solana_rpc(context, plan) + "/health"),
+        ),
+        ChildSpec(
+            "evm",
+            lambda context: evm.command(
+                context.data_dir / "evm",
+                block_ms=plan.evm_block_ms if _is_prepared(context) else FIRST_BLOCK_MS,
+                final_delay_ms=(
+                    plan.evm_final_delay_ms if _is_prepared(context) else FIRST_FINAL_DELAY_MS
+                ),
+                port=_evm_port(context, plan),
+                control=True,
+            ),
+            http_answers(lambda context: _evm_rpc(context, plan) + "/health"),
         ),
         ChildSpec("prepare", module("sandbox.cli.prepare"), env=as_owner, one_shot=True),
         ChildSpec("api", module("sandbox.app"), _api("/healthz", plan), env=environment),
@@ -94,25 +112,38 @@ def _solana_rpc(context: Context, plan: Plan) -> str:
     return f"http://{LOOPBACK}:{_solana_port(context, plan)}"
 
 
+def _evm_port(context: Context, plan: Plan) -> int:
+    """HTTP and WebSocket share it."""
+    return context.ports.get("EVM", plan.evm_port)
+
+
+def _evm_rpc(context: Context, plan: Plan) -> str:
+    return f"http://{LOOPBACK}:{_evm_port(context, plan)}"
+
+
 async def endpoints(context: Context, plan: Plan) -> dict[str, Any]:
     """The content of endpoints.json (DESIGN 6), once everything is ready.
 
-    From here on slots have their ordinary length.
+    From here on blocks take their ordinary time.
     """
     prepared = json.loads((context.data_dir / PREPARED).read_text())
-    rpc = _solana_rpc(context, plan)
-    await _set_slot_ms(rpc, plan.slot_ms)
+    solana_rpc, evm_rpc = _solana_rpc(context, plan), _evm_rpc(context, plan)
+    pace = {"blockMs": plan.evm_block_ms, "finalDelayMs": plan.evm_final_delay_ms}
+    await _control(solana_rpc, "sandbox_setSlotMs", {"slotMs": plan.slot_ms})
+    await _control(evm_rpc, "sandbox_setPace", pace)
     return {
         "api": _api_url(context, plan),
-        "solana_rpc": rpc,
+        "solana_rpc": solana_rpc,
         "solana_ws": f"ws://{LOOPBACK}:{_solana_port(context, plan) + 1}",
+        "evm_rpc": evm_rpc,
+        "evm_ws": f"ws://{LOOPBACK}:{_evm_port(context, plan)}",
         "database": postgres.cluster(context).app_url(WORLD),
         **prepared,
     }
 
 
-async def _set_slot_ms(rpc: str, slot_ms: int) -> None:
-    call = {"method": "sandbox_setSlotMs", "params": [{"slotMs": slot_ms}]}
+async def _control(rpc: str, method: str, asked: Mapping[str, int]) -> None:
+    call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": [asked]}
     async with httpx2.AsyncClient() as client:
-        answer = await client.post(rpc, json={"jsonrpc": "2.0", "id": 1, **call})
+        answer = await client.post(rpc, json=call)
     answer.raise_for_status()

@@ -20,6 +20,7 @@ class Settings(BaseSettings):
     port: int = 8000
     public_url: str = Field("", description="what payment pages and links begin with")
     solana_rpc: str = "http://127.0.0.1:8899"
+    evm_rpc: str = "http://127.0.0.1:8545"
     log_origin: str = "kzte-sandbox.local/log"
     webhook_allow_loopback: bool = True
     log_level: str = "info"

@@ -13,6 +13,7 @@ import sandbox.core.http
 from merchants.client import MerchantClient
 from sandbox.cli import pay
 from sandbox.cli.endpoints import JsonObject, Running, wait_for
+from sandbox.cli.wallets import wallet
 from tests.journeys.stack import Stack
 
 FILE = Path(sandbox.core.http.__file__).parent / "examples.json"
@@ -51,11 +52,11 @@ def answers(running: Running, folder: Path) -> JsonObject:
         "recipient": running.endpoints["kzte"]["solana_treasury"],
     }
     issuance = post("/v1/reserve/issuances", "/v1/reserve/issuances", asked, "issuer")
-    wallet = pay.wallet_key(folder, "resident")
+    resident = wallet(running.endpoints, folder, "solana", "resident")
     grant = post(
         "/v1/sandbox/faucet",
         "/v1/sandbox/faucet",
-        {"chain": "solana", "address": str(wallet.pubkey()), "amount_tiyn": 1_000_000},
+        {"chain": "solana", "address": resident.address, "amount_tiyn": 1_000_000},
     )
     post(
         "/v1/webhook_endpoints",

@@ -30,6 +30,8 @@ class Stack:
                 [
                     *(*SANDBOX, "up", "--json", "--data-dir", str(self.data_dir)),
                     *("--port", "0", "--solana-port", "0", "--slot-ms", str(self.slot_ms)),
+                    *("--evm-port", "0", "--evm-block-ms", str(self.slot_ms)),
+                    *("--evm-final-delay-ms", str(4 * self.slot_ms)),
                 ],
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -1,7 +1,6 @@
 """Real clients pay real sessions of a running sandbox."""
 
 import asyncio
-import json
 import subprocess
 import sys
 from collections import Counter
@@ -12,12 +11,20 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from solders.keypair import Keypair
 
 from merchants.client import MerchantClient, verify_webhook
-from sandbox.chains.solana import wallet as solana_wallet
 from sandbox.cli import pay
 from sandbox.cli.endpoints import JsonObject, Running, wait_for
+from tests.journeys.customers import (
+    CHAINS,
+    address_of,
+    funded,
+    new_key,
+    option_of,
+    pays,
+    secret_file,
+    sends,
+)
 
 ROOT = Path(__file__).parents[2]
 TWENTY = 20
@@ -29,13 +36,6 @@ def shop(sandbox: Running) -> Any:
         yield client
 
 
-def funded_wallet(sandbox: Running, amount_tiyn: int) -> Keypair:
-    wallet = Keypair()
-    grant = pay.fund(sandbox, "solana", str(wallet.pubkey()), amount_tiyn)
-    assert grant["status"] == "sent"
-    return wallet
-
-
 def captured(shop: MerchantClient, session_id: str) -> JsonObject:
     return wait_for(
         "capture",
@@ -44,28 +44,35 @@ def captured(shop: MerchantClient, session_id: str) -> JsonObject:
     )
 
 
-@pytest.mark.parametrize("client", ["kit_pay.mjs", "solana_py_pay.py"])
+CLIENTS = {
+    "kit_pay.mjs": "solana",
+    "solana_py_pay.py": "solana",
+    "web3_py_pay.py": "evm",
+}
+
+
+@pytest.mark.parametrize(("client", "chain"), CLIENTS.items())
 def test_an_unmodified_client_pays_a_session(
-    sandbox: Running, shop: MerchantClient, tmp_path: Path, client: str
+    sandbox: Running, shop: MerchantClient, tmp_path: Path, client: str, chain: str
 ) -> None:
-    wallet = funded_wallet(sandbox, 500_000)
-    secret = tmp_path / "wallet.json"
-    secret.write_text(json.dumps(list(bytes(wallet))))
+    secret = str(secret_file(funded(sandbox, chain, 500_000), tmp_path))
     session = shop.create_session(250_000)
-    rpc, ws = sandbox.endpoints["solana_rpc"], sandbox.endpoints["solana_ws"]
-    url = session["options"][0]["url"]
-    command = {
-        "kit_pay.mjs": ["node", "tests/clients/kit_pay.mjs", rpc, ws, str(secret), url],
-        "solana_py_pay.py": [
-            sys.executable, "tests/clients/solana_py_pay.py", rpc, str(secret), url,
-        ],
-    }[client]  # fmt: skip
-    paid = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    rpc = sandbox.endpoints[f"{chain}_rpc"]
+    runs = ["node"] if client.endswith(".mjs") else [sys.executable]
+    web_socket = [sandbox.endpoints[f"{chain}_ws"]] if client.endswith(".mjs") else []
+    url = option_of(session, chain)["url"]
+    paid = subprocess.run(
+        [*runs, f"tests/clients/{client}", rpc, *web_socket, secret, url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+    )
     assert paid.returncode == 0, paid.stderr
-    signature = paid.stdout.strip().splitlines()[-1]
+    tx = paid.stdout.strip().splitlines()[-1]
     final = captured(shop, session["id"])
     assert final["status"] == "complete"
-    assert final["payment"]["tx"] == signature
+    assert final["payment"]["tx"] == tx
     assert final["received_units"] == 250_000
 
 
@@ -106,22 +113,21 @@ def receiver() -> Any:
     made.close()
 
 
+@pytest.mark.parametrize("chain", CHAINS)
 def test_twenty_sessions_paid_at_once_each_count_exactly_once(
-    sandbox: Running, shop: MerchantClient, receiver: Receiver
+    sandbox: Running, shop: MerchantClient, receiver: Receiver, chain: str
 ) -> None:
     endpoint = shop.post("/v1/webhook_endpoints", {"url": receiver.url, "types": ["*"]})
-    wallets = [Keypair() for _ in range(TWENTY)]
+    keys = [new_key(chain) for _ in range(TWENTY)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda w: pay.fund(sandbox, "solana", str(w.pubkey()), 20_000), wallets))
+        list(pool.map(lambda key: pay.fund(sandbox, chain, address_of(key), 20_000), keys))
         sessions = list(pool.map(shop.create_session, range(10_000, 10_000 + TWENTY)))
 
     async def pay_all() -> list[str]:
         return await asyncio.gather(
             *(
-                solana_wallet.pay(
-                    sandbox.endpoints["solana_rpc"], wallet, session["options"][0]["url"]
-                )
-                for wallet, session in zip(wallets, sessions, strict=True)
+                pays(sandbox, chain, key, session)
+                for key, session in zip(keys, sessions, strict=True)
             )
         )
 
@@ -165,17 +171,35 @@ def all_events(sandbox: Running) -> list[JsonObject]:
             return events
 
 
+@pytest.mark.parametrize("chain", CHAINS)
 def test_quiesce_waits_for_what_was_sent_a_moment_before(
-    sandbox: Running, shop: MerchantClient
+    sandbox: Running, shop: MerchantClient, chain: str
 ) -> None:
-    wallet = funded_wallet(sandbox, 100_000)
+    key = funded(sandbox, chain, 100_000)
     session = shop.create_session(20_000)
-
-    async def send() -> None:
-        customer = solana_wallet.SolanaWallet(sandbox.endpoints["solana_rpc"], wallet)
-        await customer.pay(session["options"][0]["url"], wait=False)
-        await customer.aclose()
-
-    asyncio.run(send())
+    asyncio.run(sends(sandbox, chain, key, session))
     sandbox.quiesce()
     assert shop.session(session["id"])["payment"]["settlement_state"] == "unsettled"
+
+
+def test_one_session_paid_half_on_each_chain_is_complete_and_settled_in_one_batch(
+    sandbox: Running, shop: MerchantClient, folder: Path
+) -> None:
+    session = shop.create_session(50_000)
+    pay.pay(sandbox, folder, session["id"], "solana", "resident", 20_000)
+    pay.pay(sandbox, folder, session["id"], "evm", "resident", None)
+    sandbox.quiesce()
+    paid = shop.session(session["id"])
+    assert (paid["status"], paid["reason"]) == ("complete", "none")
+    assert {p["chain"]: p["counted_units"] for p in paid["payments"]} == {
+        "solana": 20_000,
+        "evm": 30_000,
+    }
+    made = shop.settle(sandbox.endpoints["keys"]["merchant_id"])
+    sandbox.quiesce()
+    settled = shop.get(f"/v1/settlements/{made['id']}")
+    assert settled["status"] == "settled"
+    assert [burn["chain"] for burn in settled["burns"]] == ["evm", "solana"]
+    assert settled["payout"]["amount_tiyn"] == settled["check"]["paid_tiyn"]
+    assert settled["check"]["unexplained_tiyn"] == 0
+    assert sandbox.get("/v1/sandbox/audit")["ok"]

@@ -13,22 +13,18 @@ from merchants.client import MerchantClient
 from sandbox.cli import pay
 from sandbox.cli.endpoints import Running, wait_for
 from sandbox.devnets.ports import any_free
+from tests.journeys.customers import CHAINS, rpc
 from tests.journeys.stack import Stack, command, last_json
-
-
-def rpc(sandbox: Running, method: str, *params: object) -> object:
-    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
-    return httpx2.post(sandbox.endpoints["solana_rpc"], json=body).json()["result"]
 
 
 def shop_of(sandbox: Running) -> MerchantClient:
     return MerchantClient(sandbox.endpoints["api"], sandbox.key("merchant"), tries=7)
 
 
-def pay_one(sandbox: Running, stack: Stack) -> str:
+def pay_one(sandbox: Running, stack: Stack, chain: str) -> str:
     with shop_of(sandbox) as shop:
         session = shop.create_session(20_000)
-        tx: str = pay.pay(sandbox, stack.data_dir, session["id"], "solana", "resident", None)["tx"]
+        tx: str = pay.pay(sandbox, stack.data_dir, session["id"], chain, "resident", None)["tx"]
         wait_for(
             "capture",
             lambda: shop.session(session["id"]),
@@ -39,8 +35,10 @@ def pay_one(sandbox: Running, stack: Stack) -> str:
 
 def test_a_stopped_sandbox_goes_on_where_it_was(own: Stack, tmp_path: Path) -> None:
     assert own.running is not None
-    genesis = rpc(own.running, "getGenesisHash")
-    tx = pay_one(own.running, own)
+    solana_rpc, evm_rpc = (own.running.endpoints[f"{chain}_rpc"] for chain in CHAINS)
+    geneses = rpc(solana_rpc, "getGenesisHash"), rpc(evm_rpc, "eth_getBlockByNumber", "0x0", False)
+    signature, evm_tx = (pay_one(own.running, own, chain) for chain in CHAINS)
+    receipt = rpc(evm_rpc, "eth_getTransactionReceipt", evm_tx)
     own.running.quiesce()
     reserve = own.running.get("/v1/reserve")
     old = tmp_path / "old-checkpoint"
@@ -50,10 +48,15 @@ def test_a_stopped_sandbox_goes_on_where_it_was(own: Stack, tmp_path: Path) -> N
     assert not (own.data_dir / "endpoints.json").exists()
 
     again = own.up()
-    assert rpc(again, "getGenesisHash") == genesis
-    statuses = rpc(again, "getSignatureStatuses", [tx], {"searchTransactionHistory": True})
-    assert isinstance(statuses, dict)
-    assert statuses["value"][0]["confirmationStatus"] == "finalized"
+    solana_rpc, evm_rpc = (again.endpoints[f"{chain}_rpc"] for chain in CHAINS)
+    assert geneses == (
+        rpc(solana_rpc, "getGenesisHash"),
+        rpc(evm_rpc, "eth_getBlockByNumber", "0x0", False),
+    )
+    history = {"searchTransactionHistory": True}
+    [status] = rpc(solana_rpc, "getSignatureStatuses", [signature], history)["value"]
+    assert status["confirmationStatus"] == "finalized"
+    assert rpc(evm_rpc, "eth_getTransactionReceipt", evm_tx) == receipt
     assert again.get("/v1/reserve") == reserve
     assert again.endpoints["keys"] == keys
     verified = command(
@@ -61,18 +64,28 @@ def test_a_stopped_sandbox_goes_on_where_it_was(own: Stack, tmp_path: Path) -> N
     )
     assert verified.returncode == 0, verified.stdout
     assert last_json(verified.stdout)["since_size"] > 0
-    pay_one(again, own)
+    for chain in CHAINS:
+        pay_one(again, own, chain)
     audited = command("audit", "--data-dir", str(own.data_dir))
     assert audited.returncode == 0, audited.stdout
 
 
-@pytest.mark.parametrize("child", ["solana", "postgres", "worker", "api"])
+@pytest.mark.parametrize(
+    ("child", "chain"),
+    [
+        ("solana", "solana"),
+        ("evm", "evm"),
+        ("postgres", "evm"),
+        ("worker", "solana"),
+        ("api", "evm"),
+    ],
+)
 def test_a_child_killed_in_the_middle_of_a_payment_comes_back_and_nothing_is_lost(
-    own: Stack, child: str
+    own: Stack, child: str, chain: str
 ) -> None:
     sandbox = own.running
     assert sandbox is not None
-    pay_one(sandbox, own)
+    pay_one(sandbox, own, chain)
     with shop_of(sandbox) as shop:
         session = shop.create_session(30_000)
         os.kill(own.pids()[child], signal.SIGKILL)
@@ -80,7 +93,7 @@ def test_a_child_killed_in_the_middle_of_a_payment_comes_back_and_nothing_is_los
         paid = None
         for _ in range(40):
             try:
-                paid = pay.pay(sandbox, own.data_dir, session["id"], "solana", "resident", None)
+                paid = pay.pay(sandbox, own.data_dir, session["id"], chain, "resident", None)
                 break
             except Exception as error:
                 last = error
@@ -103,7 +116,17 @@ def test_a_child_killed_in_the_middle_of_a_payment_comes_back_and_nothing_is_los
 
 
 def test_a_second_up_on_the_same_data_is_refused_and_the_first_still_answers(own: Stack) -> None:
-    second = command("up", "--port", "0", "--solana-port", "0", "--data-dir", str(own.data_dir))
+    second = command(
+        "up",
+        "--port",
+        "0",
+        "--solana-port",
+        "0",
+        "--evm-port",
+        "0",
+        "--data-dir",
+        str(own.data_dir),
+    )
     assert second.returncode != 0
     assert "already runs" in second.stderr
     assert "sandbox down" in second.stderr
@@ -118,6 +141,7 @@ def test_a_port_in_use_is_refused_in_one_line_and_leaves_no_process(
     taken = stack.running.endpoints["api"].rsplit(":", 1)[1]
     refused = command(
         *("up", "--port", taken, "--solana-port", str(any_free())),
+        *("--evm-port", str(any_free())),
         *("--data-dir", str(tmp_path / "other")),
     )
     assert refused.returncode != 0

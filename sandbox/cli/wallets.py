@@ -1,0 +1,80 @@
+"""Test wallets of people: one key per chain and name, made on first use (mode 0600)."""
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from eth_account import Account
+from solders.keypair import Keypair
+
+from sandbox.chains.evm import wallet as evm
+from sandbox.chains.solana import wallet as solana
+from sandbox.cli.endpoints import JsonObject
+
+Endpoints = Mapping[str, str]
+
+
+class Wallet(Protocol):
+    """A person's key on one chain. `option` is the session's way to be paid there."""
+
+    address: str
+
+    async def units(self, option: JsonObject) -> int:
+        """Units of the option's token held, at confirmed."""
+        ...
+
+    async def pay(self, option: JsonObject, units: int) -> str:
+        """Pay the option's URL, `units` of it, and wait until it is confirmed; the tx id."""
+        ...
+
+
+class SolanaPerson:
+    """Its file is one of `solana-keygen`."""
+
+    def __init__(self, rpc: str, folder: Path, name: str) -> None:
+        stored = _stored(folder / f"{name}.json", lambda: json.dumps(list(bytes(Keypair()))))
+        self._rpc, self._key = rpc, Keypair.from_bytes(bytes(json.loads(stored)))
+        self.address = str(self._key.pubkey())
+
+    async def units(self, option: JsonObject) -> int:
+        return await solana.balance(self._rpc, self.address, option["mint"])
+
+    async def pay(self, option: JsonObject, units: int) -> str:
+        return await solana.pay(self._rpc, self._key, option["url"], amount_units=units)
+
+
+class EvmPerson:
+    """Its file holds the private key in hex, as every wallet imports it."""
+
+    def __init__(self, rpc: str, folder: Path, name: str) -> None:
+        stored = _stored(folder / f"{name}.evm", lambda: "0x" + secrets.token_hex(32))
+        self._rpc, self._key = rpc, Account.from_key(stored.strip())
+        self.address = self._key.address
+
+    async def units(self, option: JsonObject) -> int:
+        return await evm.balance(self._rpc, self.address, option["token"])
+
+    async def pay(self, option: JsonObject, units: int) -> str:
+        return await evm.pay(self._rpc, self._key, option["url"], amount_units=units)
+
+
+def wallet(endpoints: Endpoints, data_dir: Path, chain: str, name: str) -> Wallet:
+    """The test wallet `name` on `chain`; raises KeyError for a chain that no wallet knows."""
+    kinds: dict[str, Callable[[str, Path, str], Wallet]] = {
+        "solana": SolanaPerson,
+        "evm": EvmPerson,
+    }
+    kind = kinds[chain]
+    return kind(endpoints[f"{chain}_rpc"], data_dir / "wallets", name)
+
+
+def _stored(path: Path, make: Callable[[], str]) -> str:
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(make())
+    return path.read_text()
