@@ -139,7 +139,12 @@ async def _open_chains(
     solana = SolanaChain(
         settings.solana_rpc, on_solana, solana_keys.load(keys_dir, spec) if signing else None
     )
-    evm = EvmChain(settings.evm_rpc, on_evm, evm_keys.load(keys_dir, spec) if signing else None)
+    evm = EvmChain(
+        settings.evm_rpc,
+        on_evm,
+        evm_keys.load(keys_dir, spec) if signing else None,
+        public_rpc=settings.evm_public_rpc,
+    )
     for chain in (solana, evm):
         stack.push_async_callback(chain.aclose)
     return {"solana": solana, "evm": evm}

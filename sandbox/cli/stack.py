@@ -47,6 +47,7 @@ def children(plan: Plan) -> list[ChildSpec]:
             "SANDBOX_PORT": str(context.ports.get("the API", plan.port)),
             "SANDBOX_SOLANA_RPC": _solana_rpc(context, plan),
             "SANDBOX_EVM_RPC": _evm_rpc(context, plan),
+            "SANDBOX_EVM_PUBLIC_RPC": _evm_rpc(context, plan),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 

@@ -21,6 +21,7 @@ class Settings(BaseSettings):
     public_url: str = Field("", description="what payment pages and links begin with")
     solana_rpc: str = "http://127.0.0.1:8899"
     evm_rpc: str = "http://127.0.0.1:8545"
+    evm_public_rpc: str = Field("", description="told to buyers' wallets; empty: nothing is told")
     log_origin: str = "kzte-sandbox.local/log"
     webhook_allow_loopback: bool = True
     log_level: str = "info"
