@@ -1,19 +1,20 @@
 """What a buyer sees of a session: a state, a message, how to pay. Pure."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import segno
 
+from sandbox.chains.port import Chain
 from sandbox.core.money import format_tenge, format_units, tiyn_from_units, units_from_tiyn
 from sandbox.core.zone import ALMATY
 from sandbox.payments.models import CheckoutSession, Payment
 from sandbox.web.texts import WORDS, Language
 
-NETWORKS = {"solana": "Solana", "evm": "EVM"}
 DETAILS = ("recipient", "address", "memo", "reference", "mint", "token")
 GRACE = timedelta(minutes=2)
 OPEN_STATES = frozenset({"waiting", "confirming", "partial", "reverted"})
@@ -23,7 +24,9 @@ OPEN_STATES = frozenset({"waiting", "confirming", "partial", "reverted"})
 class Way:
     """One way to pay: its link, its QR code as SVG, its details to send by hand.
 
-    `amount` is written as wallets want it typed.
+    `amount` is written as wallets want it typed. `address_svg` is a QR code of the bare address,
+    for wallets that misread links (EVM.md 12); empty where more than an address is needed.
+    `payment` is what the script asks a wallet in the browser for, as JSON, if such wallets can pay.
     """
 
     chain: str
@@ -31,8 +34,11 @@ class Way:
     url: str
     svg: str
     alternative: str
+    address_svg: str
     amount: str
+    warning: str
     details: list[tuple[str, str]]
+    payment: str
 
 
 def state_of(session: CheckoutSession, payments: Sequence[Payment], now: datetime) -> str:
@@ -93,7 +99,7 @@ def in_almaty(moment: datetime) -> str:
 def with_amount(url: str, units: int, decimals: int) -> str:
     """A payment URL for another amount: what is left after a part was paid.
 
-    Solana Pay counts in user units (`amount`), ERC-681 in base units (`uint256`).
+    `amount` counts in user units, `uint256` in base units (ERC-681).
     """
     url = re.sub(r"(?<=[?&]amount=)[0-9.]+", format_units(units, decimals), url)
     return re.sub(r"(?<=[?&]uint256=)[0-9.e]+", str(units), url)
@@ -108,40 +114,44 @@ def qr_svg(url: str) -> str:
 def ways(
     session: CheckoutSession,
     payments: Sequence[Payment],
-    decimals: Mapping[str, int],
+    chains: Mapping[str, Chain],
     merchant: str,
     language: Language,
 ) -> list[Way]:
     """Every option of the session for what is left to pay; chains not running are left out."""
     left = left_tiyn(session, payments)
     return [
-        _way(option, left, decimals[option["chain"]], merchant, language)
+        _way(option, left, chains[option["chain"]], merchant, language)
         for option in session.options
-        if option["chain"] in decimals
+        if option["chain"] in chains
     ]
 
 
 def _way(
-    option: Mapping[str, Any], left: int, decimals: int, merchant: str, language: Language
+    option: Mapping[str, Any], left: int, chain: Chain, merchant: str, language: Language
 ) -> Way:
-    chain = option["chain"]
-    network = NETWORKS.get(chain, chain.capitalize())
-    units = units_from_tiyn(left, decimals)
-    url = with_amount(option["url"], units, decimals)
+    units = units_from_tiyn(left, chain.decimals)
+    url = with_amount(option["url"], units, chain.decimals)
     alternative = WORDS["qr"][language].format(
-        amount=format_tenge(left), merchant=merchant, network=network
+        amount=format_tenge(left), merchant=merchant, network=chain.network
     )
+    in_browser = chain.browser_payment(option, units)
     details = [
         (WORDS["address" if name == "recipient" else name][language], str(option[name]))
         for name in DETAILS
         if name in option
     ]
+    if in_browser is not None:
+        details.insert(0, (WORDS["chain_id"][language], str(in_browser.chain_id)))
     return Way(
-        chain,
-        network,
-        url,
-        qr_svg(url),
-        alternative,
-        format_units(units, decimals),
-        details,
+        chain=chain.name,
+        network=chain.network,
+        url=url,
+        svg=qr_svg(url),
+        alternative=alternative,
+        address_svg=qr_svg(option["address"]) if "address" in option else "",
+        amount=format_units(units, chain.decimals),
+        warning=WORDS["exactly_memo" if "memo" in option else "exactly_address"][language],
+        details=details,
+        payment=json.dumps(asdict(in_browser)) if in_browser is not None else "",
     )

@@ -1,12 +1,15 @@
 """`/pay/{session}`: the payment page. Server-rendered; works without scripts, better with them."""
 
+import json
+from collections.abc import Mapping
 from importlib import resources
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from sandbox.chains.port import Chain
 from sandbox.core import clock
 from sandbox.core.db import SessionDep
 from sandbox.core.errors import NotFound
@@ -24,7 +27,13 @@ templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_MEDIA = {"pay.css": "text/css; charset=utf-8", "pay.js": "text/javascript; charset=utf-8"}
+_SCRIPT = "text/javascript; charset=utf-8"
+_MEDIA = {
+    "pay.css": "text/css; charset=utf-8",
+    "pay.js": _SCRIPT,
+    "wallet.js": _SCRIPT,
+    "icon.svg": "image/svg+xml",
+}
 _ASSETS = {name: (resources.files("sandbox.web") / "assets" / name).read_bytes() for name in _MEDIA}
 HEADERS = {
     "Content-Security-Policy": (
@@ -37,11 +46,12 @@ HEADERS = {
 }
 
 Lang = Annotated[str | None, Query(max_length=10)]
+Network = Annotated[str | None, Query(max_length=32)]
 
 
 @router.get("/pay/assets/{name}")
 async def asset(name: str) -> Response:
-    """The style sheet and the script of the page."""
+    """What the page loads."""
     if name not in _ASSETS:
         raise NotFound("asset", name)
     headers = {"Cache-Control": "max-age=300", "X-Content-Type-Options": "nosniff"}
@@ -74,7 +84,7 @@ async def state(session_id: str, request: Request, db: SessionDep, lang: Lang = 
 async def qr(session_id: str, chain: str, request: Request, db: SessionDep) -> Response:
     """The QR code of one way to pay, for print and for tills."""
     session, paid = await payments.session_with_payments(db, session_id)
-    for way in page.ways(session, paid, _decimals(request), "", texts.DEFAULT):
+    for way in page.ways(session, paid, _chains(request), "", texts.DEFAULT):
         if way.chain == chain:
             svg = way.svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
             return Response(svg, media_type="image/svg+xml", headers=HEADERS)
@@ -82,13 +92,16 @@ async def qr(session_id: str, chain: str, request: Request, db: SessionDep) -> R
 
 
 @router.get("/pay/{session_id}")
-async def pay(session_id: str, request: Request, db: SessionDep, lang: Lang = None) -> HTMLResponse:
-    """The payment page in Kazakh, Russian or English."""
+async def pay(
+    session_id: str, request: Request, db: SessionDep, lang: Lang = None, network: Network = None
+) -> HTMLResponse:
+    """The payment page in Kazakh, Russian or English, showing how to pay on one of the chains."""
     language = texts.preferred(lang, request.headers.get("accept-language"))
     shown: dict[str, Any] = {
         "language": language,
         "languages": texts.NAMES,
         "words": texts.words(language),
+        "chosen": "",
     }
     try:
         session, paid = await payments.session_with_payments(db, session_id)
@@ -100,6 +113,8 @@ async def pay(session_id: str, request: Request, db: SessionDep, lang: Lang = No
     key = page.state_of(session, paid, now)
     left, seconds = page.left_tiyn(session, paid), page.seconds_left(session, now)
     payable = key in ("waiting", "partial", "reverted")
+    ways = page.ways(session, paid, _chains(request), merchant, language) if payable else []
+    names = [way.chain for way in ways]
     shown |= {
         "session": session,
         "merchant": merchant,
@@ -110,7 +125,9 @@ async def pay(session_id: str, request: Request, db: SessionDep, lang: Lang = No
         "received": format_tenge(session.amount_tiyn - left),
         "running": page.may_change(session, paid, key, now),
         "payable": payable,
-        "ways": page.ways(session, paid, _decimals(request), merchant, language) if payable else [],
+        "ways": ways,
+        "chosen": network if network in names else "".join(names[:1]),
+        "wallet_texts": json.dumps(texts.wallet(language), ensure_ascii=False),
         "expires_at": clock.iso(session.expires_at),
         "seconds": seconds,
         "countdown": page.clock_face(seconds),
@@ -120,8 +137,8 @@ async def pay(session_id: str, request: Request, db: SessionDep, lang: Lang = No
     return _html("pay.html", shown, 200)
 
 
-def _decimals(request: Request) -> dict[str, int]:
-    return {name: chain.decimals for name, chain in request.app.state.chains.items()}
+def _chains(request: Request) -> Mapping[str, Chain]:
+    return cast(Mapping[str, Chain], request.app.state.chains)
 
 
 def _html(template: str, values: dict[str, Any], status: int) -> HTMLResponse:

@@ -105,7 +105,25 @@ WORDS: dict[str, dict[Language, str]] = {
         "ru": "Или отправьте вручную",
         "en": "Or send it by hand",
     },
-    "exactly": {
+    "chain_id": {
+        "kk": "Желі нөмірі (chain ID)",
+        "ru": "Номер сети (chain ID)",
+        "en": "Chain ID",
+    },
+    "address_qr": {
+        "kk": "Тек мекенжайдың QR-коды",
+        "ru": "QR-код только с адресом",
+        "en": "QR code of the address alone",
+    },
+    "exactly_address": {
+        "kk": "Дәл осы соманы осы желіде алушы мекенжайына жіберіңіз. "
+        "Токен келісімшартының мекенжайына жібермеңіз.",
+        "ru": "Отправьте ровно эту сумму в этой сети на адрес получателя. "
+        "Не отправляйте на адрес контракта токена.",
+        "en": "Send exactly this amount on this network to the recipient address, "
+        "never to the address of the token contract.",
+    },
+    "exactly_memo": {
         "kk": "Дәл осы соманы осы желіде жіберіңіз және memo мәтінін қосыңыз, "
         "әйтпесе төлем танылмайды.",
         "ru": "Отправьте ровно эту сумму в этой сети и укажите memo, "
@@ -134,6 +152,92 @@ WORDS: dict[str, dict[Language, str]] = {
     },
     "transaction": {"kk": "Транзакция", "ru": "Транзакция", "en": "Transaction"},
 }
+
+
+WALLET: dict[str, dict[Language, str]] = {
+    "pay": {
+        "kk": "Браузердегі әмиянмен төлеу",
+        "ru": "Оплатить кошельком в браузере",
+        "en": "Pay with browser wallet",
+    },
+    "pay_with": {
+        "kk": "{wallet} арқылы төлеу",
+        "ru": "Оплатить через {wallet}",
+        "en": "Pay with {wallet}",
+    },
+    "asking": {
+        "kk": "Әмиянды ашып, төлемді сонда растаңыз.",
+        "ru": "Откройте кошелёк и подтвердите оплату в нём.",
+        "en": "Open your wallet and confirm the payment there.",
+    },
+    "sent": {
+        "kk": "Төлем жіберілді. Желі растағанша күтіңіз, қайта төлемеңіз.",
+        "ru": "Платёж отправлен. Подождите, пока сеть его подтвердит, и не платите второй раз.",
+        "en": "Your payment was sent. Wait for the network to confirm it and do not pay again.",
+    },
+    "rejected": {
+        "kk": "Сіз әмиянда бас тарттыңыз. Ештеңе жіберілген жоқ.",
+        "ru": "Вы отказались в кошельке. Ничего не отправлено.",
+        "en": "You declined in the wallet. Nothing was sent.",
+    },
+    "busy": {
+        "kk": "Әмиян бұрынғы сұраққа жауап күтіп тұр: оны ашып, жауап беріңіз.",
+        "ru": "Кошелёк ждёт ответа на прошлый вопрос: откройте его и ответьте.",
+        "en": "The wallet is still waiting for an answer: open it and answer there.",
+    },
+    "locked": {
+        "kk": "Әмиян шотын көрсетпеді. Құлпын ашып, қайталап көріңіз. Ештеңе жіберілген жоқ.",
+        "ru": "Кошелёк не открыл счёт. Разблокируйте его и попробуйте снова. Ничего не отправлено.",
+        "en": "The wallet showed no account. Unlock it and try again. Nothing was sent.",
+    },
+    "offline": {
+        "kk": "Әмиян желіге қосылмаған. Ештеңе жіберілген жоқ, кейінірек қайталаңыз.",
+        "ru": "Кошелёк не подключён к сети. Ничего не отправлено, попробуйте позже.",
+        "en": "The wallet is not connected to the network. Nothing was sent; try again later.",
+    },
+    "network": {
+        "kk": "Әмиян басқа желіде. Әмиянда {network} желісін (chain ID {chain_id}) таңдап, "
+        "қайталаңыз. Ештеңе жіберілген жоқ.",
+        "ru": "Кошелёк в другой сети. Выберите в нём сеть {network} (chain ID {chain_id}) "
+        "и попробуйте снова. Ничего не отправлено.",
+        "en": "The wallet is on another network. Choose {network} (chain ID {chain_id}) in it "
+        "and try again. Nothing was sent.",
+    },
+    "short": {
+        "kk": "Бұл әмиянда KZTE жеткіліксіз. Ештеңе жіберілген жоқ.",
+        "ru": "В этом кошельке не хватает KZTE. Ничего не отправлено.",
+        "en": "There is not enough KZTE in this wallet. Nothing was sent.",
+    },
+    "changed": {
+        "kk": "Шот өзгерді. Ештеңе жіберілген жоқ: соманы қарап, қайта басыңыз.",
+        "ru": "Счёт изменился. Ничего не отправлено: проверьте сумму и нажмите снова.",
+        "en": "The bill has changed. Nothing was sent: look at the amount and press again.",
+    },
+    "error": {
+        "kk": "Болмады. Ештеңе жіберілген жоқ. Қайталаңыз немесе басқаша төлеңіз.",
+        "ru": "Не получилось. Ничего не отправлено. Повторите или оплатите иначе.",
+        "en": "That did not work. Nothing was sent. Try again or pay another way.",
+    },
+    "unknown": {
+        "kk": "Әмиян қате туралы хабарлады. Әмиянды қараңыз: төлем онда болса, күтіңіз; "
+        "болмаса, қайталаңыз.",
+        "ru": "Кошелёк сообщил об ошибке. Посмотрите в нём: если платёж там есть, подождите; "
+        "если нет, повторите.",
+        "en": "The wallet reported an error. Look into it: if the payment is there, wait; "
+        "if not, try again.",
+    },
+    "reverted": {
+        "kk": "Желі транзакцияны қабылдамады, ақша жіберілген жоқ. Қайталап көріңіз.",
+        "ru": "Сеть отклонила транзакцию, деньги не ушли. Попробуйте снова.",
+        "en": "The network refused the transaction and no money was sent. Please try again.",
+    },
+}
+"""What the script says of a wallet in the browser (EIP-1193); `{…}` is filled in there."""
+
+
+def wallet(language: Language) -> dict[str, str]:
+    """What is said of browser wallets, in one language."""
+    return {key: text[language] for key, text in WALLET.items()}
 
 
 def words(language: Language) -> dict[str, str]:
