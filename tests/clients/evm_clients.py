@@ -3,7 +3,11 @@
 import asyncio
 import shutil
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+
+from tests.chains.suite.worlds import EvmWorld
 
 HERE = Path(__file__).parent
 NODE_MODULES = HERE.parents[1] / "node_modules"
@@ -43,3 +47,21 @@ async def start(client: str, act: str, *args: str) -> asyncio.subprocess.Process
         stderr=asyncio.subprocess.PIPE,
         cwd=HERE,
     )
+
+
+@asynccontextmanager
+async def traffic(world: EvmWorld) -> AsyncIterator[None]:
+    """Blocks keep coming: ethers counts only those that it sees come, and these nodes fall silent
+    faster than it looks."""
+
+    async def mine() -> None:
+        while True:
+            await world.node.call("sandbox_mine")
+            await asyncio.sleep(0.1)
+
+    mining = asyncio.create_task(mine())
+    try:
+        yield
+    finally:
+        mining.cancel()
+        await asyncio.wait([mining])

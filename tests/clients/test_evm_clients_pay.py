@@ -1,16 +1,13 @@
 """Unmodified EVM clients pay by our URL, and the payment arrives with its key."""
 
-import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from sandbox.chains.port import ReceiveOption, Transfer
 from tests.chains.suite.worlds import EvmWorld, funded
-from tests.clients.evm_clients import CLIENTS, ClientRefused, run
+from tests.clients.evm_clients import CLIENTS, ClientRefused, run, traffic
 
 every_client = pytest.mark.parametrize("client", CLIENTS)
 
@@ -19,24 +16,6 @@ def key_file(world: EvmWorld, holder: str, folder: Path) -> str:
     path = folder / "key"
     path.write_text("0x" + world.accounts[holder].key.hex().removeprefix("0x"))
     return str(path)
-
-
-@asynccontextmanager
-async def traffic(world: EvmWorld) -> AsyncIterator[None]:
-    """Blocks keep coming: ethers counts only those that it sees come, and these nodes fall silent
-    faster than it looks."""
-
-    async def mine() -> None:
-        while True:
-            await world.node.call("sandbox_mine")
-            await asyncio.sleep(0.1)
-
-    mining = asyncio.create_task(mine())
-    try:
-        yield
-    finally:
-        mining.cancel()
-        await asyncio.wait([mining])
 
 
 def url_of(option: ReceiveOption) -> str:
