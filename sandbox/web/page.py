@@ -25,7 +25,7 @@ class Way:
     """One way to pay: its link, its QR code as SVG, its details to send by hand.
 
     `amount` is written as wallets want it typed. `address_svg` is a QR code of the bare address,
-    for wallets that misread links (EVM.md 12); empty where more than an address is needed.
+    for wallets that misread links; empty where a payment needs more than its address.
     `payment` is what the script asks a wallet in the browser for, as JSON, if such wallets can pay.
     """
 
