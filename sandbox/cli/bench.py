@@ -4,7 +4,6 @@ Every figure is taken in one run, so that ratios mean something on a shared and 
 """
 
 import asyncio
-import base64
 import json
 import os
 import platform
@@ -20,23 +19,20 @@ from typing import Any
 
 import httpx2
 from rich.table import Table
-from solders.hash import Hash
-from solders.keypair import Keypair
 
-from contracts import token
-from sandbox.chains.solana import tx as solana_tx
-from sandbox.chains.solana import wallet as solana_wallet
-from sandbox.chains.solana.rpc import Rpc
 from sandbox.cli import measure, pay, show
 from sandbox.cli.bench_limits import litesvm_transfers_per_second
+from sandbox.cli.bench_limits_evm import anvil_transfers_per_second
+from sandbox.cli.bench_payers import EvmPayer, Payer, SolanaPayer
 from sandbox.cli.endpoints import Running
+from sandbox.devnets.evm import process as evm
 
 PRICE_TIYN = 1_000
 CONNECTIONS = 16
 SLOT_MS = 100
-BATCH = 50
-TOKEN_DECIMALS = token.load().decimals
-SEND = {"encoding": "base64", "skipPreflight": True}
+LIMIT_TRANSFERS = 2_000
+EVM_TRANSFERS = 10_000
+RAW = {"solana": "raw LiteSVM transfers", "evm": "raw anvil transfers"}
 
 
 @dataclass(slots=True)
@@ -59,8 +55,9 @@ def run(payments: int, as_json: bool) -> int:
     folder = Path(tempfile.mkdtemp(prefix="kzte-bench-"))
     figures = Figures()
     try:
-        show.err.print("limit: raw LiteSVM")
-        figures.add("raw LiteSVM transfers", litesvm_transfers_per_second(2_000), "1/s")
+        show.err.print("limits: raw LiteSVM, raw anvil")
+        figures.add(RAW["solana"], litesvm_transfers_per_second(LIMIT_TRANSFERS), "1/s")
+        figures.add(RAW["evm"], asyncio.run(anvil_transfers_per_second(LIMIT_TRANSFERS)), "1/s")
         process, running, payable_s = _start(folder)
         try:
             figures.add("start to first payable checkout", payable_s, "s")
@@ -76,6 +73,8 @@ def run(payments: int, as_json: bool) -> int:
         again_process.terminate()
         again_process.wait(30)
         figures.add("start again on the same data", again_s, "s")
+        restarted_s = asyncio.run(_evm_start(folder))
+        figures.add(f"EVM devnet's start after {EVM_TRANSFERS:,} transfers", restarted_s, "s")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
@@ -95,7 +94,7 @@ def _start(folder: Path) -> tuple[subprocess.Popen[str], Running, float]:
             *(sys.executable, "-m", "sandbox.cli", "up", "--json"),
             *("--data-dir", str(folder / "sandbox"), "--port", "0", "--solana-port", "0"),
             *("--evm-port", "0"),
-            *("--slot-ms", str(SLOT_MS)),
+            *("--slot-ms", str(SLOT_MS), "--evm-block-ms", str(SLOT_MS)),
         ],
         stdout=subprocess.PIPE,
         text=True,
@@ -126,23 +125,57 @@ async def _load(figures: Figures, running: Running, folder: Path, payments: int)
     ) as http:
         await _empty_route(figures, http)
         sessions, _ = await _sessions(figures, http, payments, "session creation")
-        wallet = Keypair()
-        pay.fund(running, "solana", str(wallet.pubkey()), 3 * payments * PRICE_TIYN)
-        limit = figures.value("raw LiteSVM transfers")
-        began, before = time.monotonic(), _cpu(folder)
-        await _pay(running, wallet, sessions)
-        await _sequenced(http, sessions)
-        seconds, after = time.monotonic() - began, _cpu(folder)
-        figures.add("payments, sessions made before", payments / seconds, "1/s", limit)
-        for name, used in after.items():
-            figures.add(f"CPU per payment: {name}", (used - before[name]) * 1000 / payments, "ms")
-        began = time.monotonic()
-        sessions, _ = await _sessions(None, http, payments, "")
-        await _pay(running, wallet, sessions)
-        await _sequenced(http, sessions)
-        figures.add(
-            "payments, with HTTP creation", payments / (time.monotonic() - began), "1/s", limit
-        )
+        payers: list[Payer] = [SolanaPayer(running.endpoints), EvmPayer(running.endpoints)]
+        for payer in payers:
+            await _paid(figures, http, running, folder, payer, sessions)
+            sessions, _ = await _sessions(None, http, payments, "")
+        await _fill_up(payers[1], 2 * payments)
+
+
+async def _paid(
+    figures: Figures,
+    http: httpx2.AsyncClient,
+    running: Running,
+    folder: Path,
+    payer: Payer,
+    sessions: list[dict[str, Any]],
+) -> None:
+    """Sessions made before, and as many with their creation, from the wallet to the log."""
+    chain, payments = payer.chain, len(sessions)
+    needed_tiyn = 2 * payments * PRICE_TIYN + EVM_TRANSFERS
+    await asyncio.to_thread(pay.fund, running, chain, payer.address, needed_tiyn)
+    limit = figures.value(RAW[chain])
+    began, before = time.monotonic(), _cpu(folder)
+    await payer.pay(sessions)
+    await _sequenced(http, sessions)
+    seconds, after = time.monotonic() - began, _cpu(folder)
+    figures.add(f"payments on {chain}, sessions made before", payments / seconds, "1/s", limit)
+    for name, used in after.items():
+        cpu_ms = (used - before[name]) * 1000 / payments
+        figures.add(f"CPU per payment on {chain}: {name}", cpu_ms, "ms")
+    began = time.monotonic()
+    sessions, _ = await _sessions(None, http, payments, "")
+    await payer.pay(sessions)
+    await _sequenced(http, sessions)
+    seconds = time.monotonic() - began
+    figures.add(f"payments on {chain}, with HTTP creation", payments / seconds, "1/s", limit)
+
+
+async def _fill_up(payer: Payer, made: int) -> None:
+    """People pay each other until the EVM chain has 10,000 transfers."""
+    assert isinstance(payer, EvmPayer)
+    missing = EVM_TRANSFERS - made
+    for first in range(0, missing, LIMIT_TRANSFERS):
+        count = min(LIMIT_TRANSFERS, missing - first)
+        await payer.transfer([("0x" + secrets.token_hex(20), 1) for _ in range(count)])
+
+
+async def _evm_start(folder: Path) -> float:
+    began = time.monotonic()
+    devnet = await evm.start(evm.command(folder / "sandbox" / "evm"))
+    seconds = time.monotonic() - began
+    await devnet.stop()
+    return seconds
 
 
 def _cpu(folder: Path) -> dict[str, float]:
@@ -188,35 +221,6 @@ async def _sessions(
         figures.add(f"{name} p50", measure.percentile(took, 0.50), "ms")
         figures.add(f"{name} p99", measure.percentile(took, 0.99), "ms")
     return made, seconds
-
-
-async def _pay(running: Running, wallet: Keypair, sessions: list[dict[str, Any]]) -> None:
-    """Sign everything first, then send it in batches, as many wallets together would."""
-    rpc = Rpc(running.endpoints["solana_rpc"])
-    try:
-        latest = (await rpc.call("getLatestBlockhash", {"commitment": "confirmed"}))["value"]
-        blockhash = Hash.from_string(latest["blockhash"])
-        raw = [_signed(session["options"][0], wallet, blockhash) for session in sessions]
-        for first in range(0, len(raw), BATCH):
-            calls = [("sendTransaction", [tx, SEND]) for tx in raw[first : first + BATCH]]
-            await rpc.batch(calls)
-    finally:
-        await rpc.aclose()
-
-
-def _signed(option: dict[str, Any], wallet: Keypair, blockhash: Hash) -> str:
-    request = solana_wallet.parse_url(option["url"])
-    instructions = [
-        solana_tx.memo(option["memo"]),
-        solana_tx.transfer_units(
-            solana_tx.Token(request.mint, TOKEN_DECIMALS),
-            wallet.pubkey(),
-            request.recipient,
-            option["amount_units"],
-            request.references,
-        ),
-    ]
-    return base64.b64encode(solana_tx.sign(instructions, [wallet], blockhash, 0).raw).decode()
 
 
 async def _sequenced(http: httpx2.AsyncClient, sessions: list[dict[str, Any]]) -> None:

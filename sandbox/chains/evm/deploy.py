@@ -147,10 +147,7 @@ class _Deployer:
     ) -> None:
         if await self._has_code(address):
             return
-        artifact = artifacts.load(name)
-        [constructor] = [part for part in artifact.abi if part["type"] == "constructor"]
-        types = [_type(part) for part in constructor["inputs"]]
-        data = artifact.bytecode + encode(types, arguments)
+        data = creation_code(name, arguments)
         await self._send(what, self._keys.relayer, tx.Act("", data, DEPLOY_GAS), nonce)
         if not await self._has_code(address):
             raise DeploymentFailed(f"{what} is not at {address}")
@@ -189,6 +186,14 @@ class _Deployer:
     async def _view(self, to: str, signature: str, *arguments: Any) -> int:
         data = "0x" + tx.call_data(signature, *arguments).hex()
         return int(await self._node.call("eth_call", {"to": to, "data": data}, "latest"), 16)
+
+
+def creation_code(name: str, arguments: Sequence[Any]) -> bytes:
+    """What a transaction to nobody carries to deploy the contract `name` with its arguments."""
+    artifact = artifacts.load(name)
+    [constructor] = [part for part in artifact.abi if part["type"] == "constructor"]
+    types = [_type(part) for part in constructor["inputs"]]
+    return artifact.bytecode + encode(types, arguments)
 
 
 def _type(part: Any) -> str:
