@@ -35,8 +35,8 @@ class Plan:
     evm_final_delay_ms: int = 1_000
 
 
-def children(plan: Plan) -> list[ChildSpec]:
-    """PostgreSQL, both devnets, migrations + contracts + seeds, API, worker (DESIGN 6)."""
+def stages(plan: Plan) -> list[list[ChildSpec]]:
+    """PostgreSQL and both devnets; migrations, contracts, seeds; API and worker (DESIGN 6)."""
 
     def environment(context: Context) -> Mapping[str, str]:
         cluster = postgres.cluster(context)
@@ -60,40 +60,41 @@ def children(plan: Plan) -> list[ChildSpec]:
     def module(name: str, *arguments: str) -> list[str]:
         return [sys.executable, "-m", name, *arguments]
 
+    def slow_once_prepared(context: Context, slow: int, first: int) -> int:
+        return slow if (context.data_dir / PREPARED).exists() else first
+
+    solana_child = ChildSpec(
+        "solana",
+        lambda context: solana.command(
+            context.data_dir / "solana",
+            slot_ms=slow_once_prepared(context, plan.slot_ms, FIRST_SLOT_MS),
+            port=_solana_port(context, plan),
+            finality=plan.finality,
+            control=True,
+        ),
+        http_answers(lambda context: _solana_rpc(context, plan) + "/health"),
+    )
+    evm_child = ChildSpec(
+        "evm",
+        lambda context: evm.command(
+            context.data_dir / "evm",
+            block_ms=slow_once_prepared(context, plan.evm_block_ms, FIRST_BLOCK_MS),
+            final_delay_ms=slow_once_prepared(
+                context, plan.evm_final_delay_ms, FIRST_FINAL_DELAY_MS
+            ),
+            port=_evm_port(context, plan),
+            control=True,
+        ),
+        http_answers(lambda context: _evm_rpc(context, plan) + "/health"),
+    )
     return [
-        postgres.child(),
-        ChildSpec(
-            "solana",
-            lambda context: solana.command(
-                context.data_dir / "solana",
-                slot_ms=plan.slot_ms if _is_prepared(context) else FIRST_SLOT_MS,
-                port=_solana_port(context, plan),
-                finality=plan.finality,
-                control=True,
-            ),
-            http_answers(lambda context: _solana_rpc(context, plan) + "/health"),
-        ),
-        ChildSpec(
-            "evm",
-            lambda context: evm.command(
-                context.data_dir / "evm",
-                block_ms=plan.evm_block_ms if _is_prepared(context) else FIRST_BLOCK_MS,
-                final_delay_ms=(
-                    plan.evm_final_delay_ms if _is_prepared(context) else FIRST_FINAL_DELAY_MS
-                ),
-                port=_evm_port(context, plan),
-                control=True,
-            ),
-            http_answers(lambda context: _evm_rpc(context, plan) + "/health"),
-        ),
-        ChildSpec("prepare", module("sandbox.cli.prepare"), env=as_owner, one_shot=True),
-        ChildSpec("api", module("sandbox.app"), _api("/healthz", plan), env=environment),
-        ChildSpec("worker", module("sandbox.worker"), _api("/readyz", plan), env=environment),
+        [postgres.child(), solana_child, evm_child],
+        [ChildSpec("prepare", module("sandbox.cli.prepare"), env=as_owner, one_shot=True)],
+        [
+            ChildSpec("api", module("sandbox.app"), _api("/healthz", plan), env=environment),
+            ChildSpec("worker", module("sandbox.worker"), _api("/readyz", plan), env=environment),
+        ],
     ]
-
-
-def _is_prepared(context: Context) -> bool:
-    return (context.data_dir / PREPARED).exists()
 
 
 def _api(path: str, plan: Plan) -> Any:

@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from sandbox.cli import show
-from sandbox.cli.stack import Plan, children, endpoints
+from sandbox.cli.stack import Plan, endpoints, stages
 from sandbox.devnets import supervisor
 from sandbox.devnets.children import Context
 
 
 def run(plan: Plan, then: Callable[[Context], Awaitable[int]] | None = None) -> int:
     """Start the stack and stay up until asked to stop, or until `then` is done."""
-    stack = supervisor.Supervisor(plan.data_dir, children(plan), report=show.progress)
+    stack = supervisor.Supervisor(plan.data_dir, stages(plan), report=show.progress)
     return asyncio.run(stack.run(lambda context: endpoints(context, plan), then))
 
 

@@ -85,19 +85,23 @@ def _silent(_: Progress) -> None:
 
 
 class Supervisor:
-    """The stack of one data directory. `run` may be called once."""
+    """The stack of one data directory. `run` may be called once.
+
+    Children of one stage start together, each stage when the one before it is ready.
+    """
 
     def __init__(
         self,
         data_dir: Path,
-        children: Sequence[ChildSpec],
+        stages: Sequence[Sequence[ChildSpec]],
         *,
         report: Callable[[Progress], None] = _silent,
         patience: Patience | None = None,
     ) -> None:
-        assert len({spec.name for spec in children}) == len(children)
+        names = [spec.name for stage in stages for spec in stage]
+        assert len(set(names)) == len(names)
         self.data_dir = data_dir
-        self._specs = list(children)
+        self._stages = stages
         self._report = report
         self._patience = patience or Patience()
         self._children: list[Child] = []
@@ -151,31 +155,41 @@ class Supervisor:
         keepers: "set[asyncio.Task[None]]",
     ) -> int:
         began = time.monotonic()
-        for spec in self._specs:
-            rotate(context.data_dir / "logs" / f"{spec.name}.log")
-            child = Child(spec, context)
-            self._children.append(child)
-            self._say("starting", child, f"{spec.name} starts")
-            child_began = time.monotonic()
-            await self._spawn(child)
-            deaths: deque[float] = deque()
-            while True:
-                try:
-                    await child.become_ready()
-                    break
-                except ChildFailed as why:
-                    if spec.one_shot or child.running():
-                        raise
-                    await self._again(child, deaths, why)
-            self._say("ready", child, f"{spec.name} is ready", time.monotonic() - child_began)
-            if not spec.one_shot:
-                keepers.add(asyncio.create_task(self._keep(child, deaths)))
+        for stage in self._stages:
+            try:
+                async with asyncio.TaskGroup() as starting:
+                    for spec in stage:
+                        starting.create_task(self._start(spec, context, keepers))
+            except ExceptionGroup as failed:
+                raise failed.exceptions[0] from None
         write_endpoints(self.data_dir, await endpoints(context))
         self._say("up", None, "the sandbox is up", time.monotonic() - began)
         if then is not None:
             return await then(context)
         await asyncio.Event().wait()
         raise AssertionError("unreachable")
+
+    async def _start(
+        self, spec: ChildSpec, context: Context, keepers: "set[asyncio.Task[None]]"
+    ) -> None:
+        rotate(context.data_dir / "logs" / f"{spec.name}.log")
+        child = Child(spec, context)
+        self._children.append(child)
+        self._say("starting", child, f"{spec.name} starts")
+        began = time.monotonic()
+        await self._spawn(child)
+        deaths: deque[float] = deque()
+        while True:
+            try:
+                await child.become_ready()
+                break
+            except ChildFailed as why:
+                if spec.one_shot or child.running():
+                    raise
+                await self._again(child, deaths, why)
+        self._say("ready", child, f"{spec.name} is ready", time.monotonic() - began)
+        if not spec.one_shot:
+            keepers.add(asyncio.create_task(self._keep(child, deaths)))
 
     async def _keep(self, child: Child, deaths: "deque[float]") -> None:
         while True:

@@ -56,7 +56,9 @@ def main() -> int:
     if "postgres" in sys.argv:
         children.insert(0, postgres.child(settings={"fsync": "off"}))
     try:
-        return asyncio.run(Supervisor(data_dir, children, report=show).run(nothing))
+        return asyncio.run(
+            Supervisor(data_dir, [[child] for child in children], report=show).run(nothing)
+        )
     except DevnetError as error:
         print(f"failed {error.code} {error.message} / {error.remedy}", flush=True)
         return 1

@@ -80,11 +80,46 @@ async def test_a_one_shot_that_fails_ends_everything_with_its_last_words(
         server("never", data_dir),
     ]
     with pytest.raises(ChildFailed, match="migrate ended with status 1: no such table") as failed:
-        await Supervisor(data_dir, children, report=told).run(nothing)
+        await Supervisor(data_dir, [[child] for child in children], report=told).run(nothing)
     assert "migrate.log" in failed.value.remedy
     assert told.kinds("never") == []
     assert told.kinds("first") == ["starting", "ready", "stopped"]
     assert read_endpoints(data_dir) is None
+
+
+async def test_the_children_of_a_stage_start_together_and_the_next_stage_after_them(
+    data_dir: Path, told: Told
+) -> None:
+    ready = set()
+
+    def waits_for(name: str, other: str) -> ChildSpec:
+        async def met(_: Context) -> bool:
+            ready.add(name)
+            return other in ready
+
+        return python(name, "import time; time.sleep(60)", ready=met, timeout_s=10)
+
+    async def done(_: Context) -> int:
+        return 0
+
+    stages = [[waits_for("left", "right"), waits_for("right", "left")], [server("next", data_dir)]]
+    await Supervisor(data_dir, stages, report=told).run(nothing, done)
+    said = [(each.kind, each.child) for each in told.all]
+    assert max(said.index(("ready", name)) for name in ("left", "right")) < said.index(
+        ("starting", "next")
+    )
+
+
+async def test_a_failure_in_a_stage_ends_its_other_children(
+    data_dir: Path, told: Told, children_of_ours: Callable[[], list[int]]
+) -> None:
+    stage = [
+        server("sound", data_dir),
+        python("sick", "import sys; sys.exit('out of luck')", one_shot=True),
+    ]
+    with pytest.raises(ChildFailed, match="sick ended with status 1: out of luck"):
+        await Supervisor(data_dir, [stage], report=told).run(nothing)
+    assert children_of_ours() == []
 
 
 async def test_a_one_shot_that_does_not_finish_is_ended(
@@ -93,7 +128,7 @@ async def test_a_one_shot_that_does_not_finish_is_ended(
 ) -> None:
     slow = python("seed", "import time; time.sleep(60)", one_shot=True, timeout_s=0.2)
     with pytest.raises(ChildFailed, match=r"seed did not finish within 0\.2 s"):
-        await Supervisor(data_dir, [slow]).run(nothing)
+        await Supervisor(data_dir, [[slow]]).run(nothing)
     assert children_of_ours() == []
 
 
@@ -106,7 +141,7 @@ async def test_a_child_that_never_gets_healthy_is_ended_and_named(
 
     deaf = python("deaf", "import time; time.sleep(60)", ready=never, timeout_s=0.3)
     with pytest.raises(ChildFailed, match=r"deaf was not ready within 0\.3 s"):
-        await Supervisor(data_dir, [deaf]).run(nothing)
+        await Supervisor(data_dir, [[deaf]]).run(nothing)
     assert children_of_ours() == []
 
 
@@ -117,7 +152,7 @@ async def test_a_child_that_keeps_dying_ends_everything_with_its_reason(
         server("first", data_dir),
         python("sick", "import time, sys; time.sleep(0.05); sys.exit('out of luck')"),
     ]
-    supervisor = Supervisor(data_dir, children, report=told, patience=QUICK)
+    supervisor = Supervisor(data_dir, [[child] for child in children], report=told, patience=QUICK)
     with pytest.raises(KeepsDying, match=r"sick died 4 times within 30 s.*out of luck"):
         await supervisor.run(nothing, alive_for_ever)
     assert told.kinds("sick").count("died") == 3
@@ -137,7 +172,7 @@ async def test_a_child_that_dies_before_it_is_ready_is_tried_again(
         return True
 
     spec = ChildSpec("late", [sys.executable, "-c", late, mark], ready)
-    supervisor = Supervisor(data_dir, [spec], report=told, patience=QUICK)
+    supervisor = Supervisor(data_dir, [[spec]], report=told, patience=QUICK)
 
     async def done(_: Context) -> int:
         return 0
@@ -149,7 +184,7 @@ async def test_a_child_that_dies_before_it_is_ready_is_tried_again(
 async def test_a_killed_child_is_started_again_and_a_line_says_so(
     data_dir: Path, children_of_ours: Callable[[], list[int]], told: Told
 ) -> None:
-    supervisor = Supervisor(data_dir, [server("first", data_dir)], report=told, patience=QUICK)
+    supervisor = Supervisor(data_dir, [[server("first", data_dir)]], report=told, patience=QUICK)
     run = asyncio.create_task(supervisor.run(nothing))
     await told.wait_for("up")
     (former,) = children_of_ours()
@@ -169,7 +204,7 @@ async def test_a_child_that_comes_back_deaf_ends_everything(data_dir: Path, told
         return told.kinds(None) == []
 
     spec = python("deaf", "import time; time.sleep(60)", ready=only_before_up, timeout_s=0.3)
-    supervisor = Supervisor(data_dir, [spec], report=told, patience=QUICK)
+    supervisor = Supervisor(data_dir, [[spec]], report=told, patience=QUICK)
 
     async def kill_it(context: Context) -> int:
         children = json.loads((context.data_dir / "children.json").read_text())
@@ -193,7 +228,7 @@ async def test_the_answer_of_what_it_was_started_for_is_its_own_answer(
 
 async def test_the_stop_goes_in_the_reverse_order(data_dir: Path, told: Told) -> None:
     names = ["database", "chain", "api"]
-    supervisor = Supervisor(data_dir, [server(name, data_dir) for name in names], report=told)
+    supervisor = Supervisor(data_dir, [[server(name, data_dir)] for name in names], report=told)
     run = asyncio.create_task(supervisor.run(nothing))
     await told.wait_for("up")
     supervisor.stop()
@@ -215,7 +250,7 @@ async def test_a_child_that_ignores_the_request_is_made_to_stop(
 
     spec = python("stubborn", STUBBORN, ready=runs, stop_timeout_s=0.2)
     began = time.monotonic()
-    assert await Supervisor(data_dir, [spec]).run(nothing, done) == 5
+    assert await Supervisor(data_dir, [[spec]]).run(nothing, done) == 5
     assert time.monotonic() - began < 5
     assert children_of_ours() == []
 
@@ -225,7 +260,7 @@ async def test_a_second_request_to_stop_does_not_wait(data_dir: Path, told: Told
         return "runs" in (context.data_dir / "logs" / "stubborn.log").read_text()
 
     spec = python("stubborn", STUBBORN, ready=runs, stop_timeout_s=60)
-    supervisor = Supervisor(data_dir, [spec], report=told)
+    supervisor = Supervisor(data_dir, [[spec]], report=told)
     run = asyncio.create_task(supervisor.run(nothing))
     await told.wait_for("up")
     supervisor.stop()
@@ -243,7 +278,12 @@ async def test_the_stop_is_ordered_even_when_nobody_reads_what_is_told(data_dir:
         return 0
 
     children = [server("first", data_dir), server("second", data_dir)]
-    assert await Supervisor(data_dir, children, report=closed_pipe).run(nothing, done) == 0
+    assert (
+        await Supervisor(data_dir, [[child] for child in children], report=closed_pipe).run(
+            nothing, done
+        )
+        == 0
+    )
     assert (data_dir / "logs" / "order").read_text().split() == ["second", "first"]
 
 
@@ -254,7 +294,7 @@ async def test_a_grandchild_does_not_outlive_its_parent(data_dir: Path, told: To
     async def runs(context: Context) -> bool:
         return (context.data_dir / "logs" / "parent.log").read_text().strip().isdigit()
 
-    supervisor = Supervisor(data_dir, [python("parent", code, ready=runs)], report=told)
+    supervisor = Supervisor(data_dir, [[python("parent", code, ready=runs)]], report=told)
     run = asyncio.create_task(supervisor.run(nothing))
     await told.wait_for("up")
     grandchild = Process.of(int((data_dir / "logs" / "parent.log").read_text()))
@@ -270,7 +310,7 @@ async def test_endpoints_are_private_and_there_only_while_it_is_up(
     async def endpoints(context: Context) -> Mapping[str, object]:
         return {"api": f"http://127.0.0.1:{context.ports.get('api')}"}
 
-    supervisor = Supervisor(data_dir, [server("first", data_dir)], report=told)
+    supervisor = Supervisor(data_dir, [[server("first", data_dir)]], report=told)
     run = asyncio.create_task(supervisor.run(endpoints))
     await told.wait_for("up")
     path = data_dir / "endpoints.json"
@@ -298,7 +338,7 @@ async def test_a_wanted_port_that_is_in_use_is_refused_by_name(data_dir: Path) -
         port = other.getsockname()[1]
         spec = ChildSpec("api", lambda context: ["api", str(context.ports.get("API", port))])
         with pytest.raises(PortInUse, match=f"port {port} for API is in use"):
-            await Supervisor(data_dir, [spec]).run(nothing)
+            await Supervisor(data_dir, [[spec]]).run(nothing)
 
 
 async def test_a_former_port_that_is_taken_by_another_is_left_to_it(data_dir: Path) -> None:
@@ -343,7 +383,7 @@ async def test_a_log_above_the_cap_is_put_aside_at_the_start(data_dir: Path) -> 
     await Supervisor(data_dir, []).run(nothing, done)
     log = data_dir / "logs" / "first.log"
     log.write_text("old runs as" + " " * LOG_CAP_BYTES)
-    await Supervisor(data_dir, [server("first", data_dir)]).run(nothing, done)
+    await Supervisor(data_dir, [[server("first", data_dir)]]).run(nothing, done)
     assert log.stat().st_size < 1000
     assert log.with_suffix(".log.1").stat().st_size > LOG_CAP_BYTES
 
@@ -360,4 +400,4 @@ async def test_a_page_that_answers_200_is_health_and_nothing_else_is(data_dir: P
     async def wrong_path(context: Context) -> int:
         return int(await http_answers(lambda _: f"http://127.0.0.1:{port}/no-such")(context))
 
-    assert await Supervisor(data_dir, [page]).run(nothing, wrong_path) == 0
+    assert await Supervisor(data_dir, [[page]]).run(nothing, wrong_path) == 0
