@@ -50,6 +50,12 @@ addEventListener("eip6963:requestProvider", () => {
   }
 });
 """
+NEVER_POLLS = """
+{
+  const original = window.setTimeout;
+  window.setTimeout = (act, ms) => original(act, ms === 2000 ? 1e9 : ms);
+}
+"""
 BUTTON = "document.querySelector('.browser button')"
 NOTE = "document.querySelector('.browser .note')?.textContent"
 STATUS = "document.getElementById('status').textContent"
@@ -146,11 +152,11 @@ def session_of(sandbox: Running, amount_tiyn: int = 1_000) -> tuple[Json, Json]:
 
 
 async def opened(
-    browser: Chromium, wallet: Wallet, session: Json, language: Language = "en"
+    browser: Chromium, wallet: Wallet, session: Json, language: Language = "en", *scripts: str
 ) -> Page:
     """The page as a buyer with one wallet of the old kind sees it."""
     page = await browser.page()
-    await wallet.put_into(page, OLD)
+    await wallet.put_into(page, OLD, *scripts)
     await page.open(f"{session['url']}?lang={language}&network=evm")
     await page.until(f"{BUTTON}?.textContent", WALLET["pay"][language])
     return page
@@ -204,14 +210,16 @@ async def test_a_bill_that_was_paid_meanwhile_is_not_paid_again(
     sandbox: Running, browser: Chromium, wallet: Wallet
 ) -> None:
     session, option = session_of(sandbox)
-    page = await opened(browser, wallet, session)
+    page = await opened(browser, wallet, session, "en", NEVER_POLLS)
     wallet.may_answer.clear()
     await page.evaluate(f"{BUTTON}.click()")
     await page.until(NOTE, WALLET["asking"]["en"])
     await wallet.key.pay(option["url"])
-    await page.until(STATUS, MESSAGES["paid"]["en"])
+    sandbox.quiesce()
+    assert await page.evaluate(STATUS) == MESSAGES["waiting"]["en"]
     wallet.may_answer.set()
-    await page.until(f"{BUTTON} === null", True)
+    await page.until(STATUS, MESSAGES["paid"]["en"])
+    assert await page.evaluate(f"{BUTTON} === null")
     await asyncio.sleep(0.5)
     assert wallet.sent() == []
 
@@ -369,6 +377,7 @@ async def test_the_keyboard_changes_the_network_and_another_language_keeps_it(
     await page.until(SHOWN, "evm")
     assert await page.evaluate(focused) == "evm"
     assert await page.evaluate("document.querySelectorAll('.networks [aria-current]').length") == 1
+    assert await page.evaluate("location.search") == "?lang=en&network=evm"
     await page.evaluate("document.querySelector('.top nav a[lang=ru]').click()")
     await page.until("document.documentElement.lang", "ru")
     await page.until(SHOWN, "evm")
@@ -384,7 +393,8 @@ async def test_the_networks_can_be_chosen_without_scripts(
     session, _ = session_of(sandbox)
     page = await browser.page()
     await page.call("Emulation.setScriptExecutionDisabled", value=True)
-    await page.open(f"{session['url']}?lang=en")
+    await page.open(f"{session['url']}?lang=en&network=nothing")
+    await page.until(SHOWN, "solana")
     for network in ("evm", "solana"):
         await page.evaluate(f"document.querySelector('.networks [data-network={network}]').click()")
         await page.until(SHOWN, network)

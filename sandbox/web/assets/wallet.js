@@ -1,7 +1,7 @@
 // Pays with a wallet in the browser (EIP-1193, found by EIP-6963). Its own words are never shown.
 
 const CHAIN_WAIT_MS = 300, CHAIN_TRIES = 10, RECEIPT_MS = 2000, RECEIPT_TRIES = 300;
-const UNNAMED = "window", MAX_WALLETS = 8;
+const UNNAMED = "window", MAX_WALLETS = 8, LATE_WALLET_MS = 1500;
 const REFUSALS = { 4001: "rejected", 4100: "locked", 4900: "offline", 4901: "offline", [-32002]: "busy" };
 
 const wallets = new Map(); // id → {name, provider}
@@ -162,8 +162,10 @@ export function start(look) {
   addEventListener("eip6963:announceProvider", ({ detail }) => {
     if (!detail || !detail.info) return;
     wallets.delete(UNNAMED); // most likely the same one
-    found(String(detail.info.uuid), String(detail.info.name).slice(0, 30), detail.provider);
+    found(String(detail.info.uuid), String(detail.info.name || "").slice(0, 30), detail.provider);
   });
   dispatchEvent(new Event("eip6963:requestProvider"));
-  if (!wallets.size) found(UNNAMED, "", window.ethereum);
+  const lookOnce = () => { if (!wallets.size) found(UNNAMED, "", window.ethereum); };
+  lookOnce();
+  setTimeout(lookOnce, LATE_WALLET_MS); // wallets' own browsers may be slower than the page
 }
