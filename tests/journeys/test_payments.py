@@ -48,6 +48,8 @@ CLIENTS = {
     "kit_pay.mjs": "solana",
     "solana_py_pay.py": "solana",
     "web3_py_pay.py": "evm",
+    "viem_pay.mjs": "evm",
+    "ethers_pay.mjs": "evm",
 }
 
 
@@ -59,7 +61,7 @@ def test_an_unmodified_client_pays_a_session(
     session = shop.create_session(250_000)
     rpc = sandbox.endpoints[f"{chain}_rpc"]
     runs = ["node"] if client.endswith(".mjs") else [sys.executable]
-    web_socket = [sandbox.endpoints[f"{chain}_ws"]] if client.endswith(".mjs") else []
+    web_socket = [sandbox.endpoints["solana_ws"]] if client == "kit_pay.mjs" else []
     url = option_of(session, chain)["url"]
     paid = subprocess.run(
         [*runs, f"tests/clients/{client}", rpc, *web_socket, secret, url],
