@@ -50,12 +50,14 @@ addEventListener("eip6963:requestProvider", () => {
   }
 });
 """
-NEVER_POLLS = """
+# The page looks every 2 s, which is long for a test.
+PACE = """
 {
   const original = window.setTimeout;
-  window.setTimeout = (act, ms) => original(act, ms === 2000 ? 1e9 : ms);
+  window.setTimeout = (act, ms) => original(act, ms === 2000 ? %d : ms);
 }
 """
+OFTEN_MS, NEVER_MS = 200, 10**9
 BUTTON = "document.querySelector('.browser button')"
 NOTE = "document.querySelector('.browser .note')?.textContent"
 STATUS = "document.getElementById('status').textContent"
@@ -152,11 +154,16 @@ def session_of(sandbox: Running, amount_tiyn: int = 1_000) -> tuple[Json, Json]:
 
 
 async def opened(
-    browser: Chromium, wallet: Wallet, session: Json, language: Language = "en", *scripts: str
+    browser: Chromium,
+    wallet: Wallet,
+    session: Json,
+    language: Language = "en",
+    *,
+    look_ms: int = OFTEN_MS,
 ) -> Page:
     """The page as a buyer with one wallet of the old kind sees it."""
     page = await browser.page()
-    await wallet.put_into(page, OLD, *scripts)
+    await wallet.put_into(page, OLD, PACE % look_ms)
     await page.open(f"{session['url']}?lang={language}&network=evm")
     await page.until(f"{BUTTON}?.textContent", WALLET["pay"][language])
     return page
@@ -210,7 +217,7 @@ async def test_a_bill_that_was_paid_meanwhile_is_not_paid_again(
     sandbox: Running, browser: Chromium, wallet: Wallet
 ) -> None:
     session, option = session_of(sandbox)
-    page = await opened(browser, wallet, session, "en", NEVER_POLLS)
+    page = await opened(browser, wallet, session, look_ms=NEVER_MS)
     wallet.may_answer.clear()
     await page.evaluate(f"{BUTTON}.click()")
     await page.until(NOTE, WALLET["asking"]["en"])
