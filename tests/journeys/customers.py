@@ -52,7 +52,7 @@ def funded(sandbox: Running, chain: str, amount_tiyn: int) -> Any:
 def secret_file(key: Any, folder: Path) -> Path:
     """The key as the chain's usual tools read it."""
     path = folder / "wallet"
-    text = key.key.hex() if isinstance(key, LocalAccount) else str(list(bytes(key)))
+    text = "0x" + key.key.hex() if isinstance(key, LocalAccount) else str(list(bytes(key)))
     path.write_text(text)
     return path
 
