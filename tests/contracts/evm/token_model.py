@@ -28,6 +28,7 @@ class TokenModel:
     paused: bool = False
     references: set[bytes] = field(default_factory=set)
     authorizations: set[tuple[str, bytes]] = field(default_factory=set)
+    permits: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     minted: int = 0
     burned: int = 0
 
@@ -50,6 +51,17 @@ class TokenModel:
     def approve(self, owner: str, spender: str, units: int) -> None:
         self._runs()
         require(spender != ZERO, "approve to the zero address")
+        self.allowances[owner, spender] = units
+
+    def permit(
+        self, owner: str, spender: str, units: int, nonce: int, deadline: int, now: int
+    ) -> None:
+        """`nonce` is the one that was signed."""
+        self._runs()
+        require(now <= deadline, "permit is expired")
+        require(nonce == self.permits[owner], "invalid signature")
+        require(spender != ZERO, "approve to the zero address")
+        self.permits[owner] += 1
         self.allowances[owner, spender] = units
 
     def mint(self, minter: str, to: str, units: int, reference: bytes) -> None:
