@@ -8,8 +8,9 @@ import pytest
 from eth_utils.address import to_checksum_address
 
 from contracts import evm
-from tests.contracts.evm.calls import Contract, Reverted, types
+from tests.contracts.evm.calls import Contract, Reverted
 from tests.contracts.evm.odd import odd_token
+from tests.contracts.evm.random_calls import random_call
 from tests.contracts.evm.signed import parts
 from tests.contracts.evm.world import MAX, START, World, address, person, word
 
@@ -92,7 +93,8 @@ def test_a_thousand_random_senders_move_deposits_to_nobody_but_the_treasury(
         # No key: nobody signs here, and making a thousand keys takes longer than the calls.
         sender = to_checksum_address(word(f"sender {round_}")[12:])
         target = chance.choice([deposits, *targets])
-        data = _random_call(chance, target, salts, [kzte.address, stray.address, sender])
+        known = {"bytes32": salts, "address": [kzte.address, stray.address, sender]}
+        _, data = random_call(chance, target, known)
         try:
             target.raw(data, sender=sender)
         except Reverted:
@@ -118,24 +120,3 @@ def test_a_thousand_random_senders_move_deposits_to_nobody_but_the_treasury(
     assert kzte.totalSupply() == supply
     assert moved > 300
     assert refusals > 100
-
-
-def _random_call(
-    chance: random.Random, target: Contract, salts: list[bytes], addresses: list[str]
-) -> bytes:
-    entry = chance.choice([e for e in target.abi if e["type"] == "function"])
-    values: list[Any] = []
-    for kind in types(entry["inputs"]):
-        if kind == "bytes32":
-            values.append(chance.choice(salts))
-        elif kind == "bytes32[]":
-            values.append(chance.choices(salts, k=chance.randrange(4)))
-        elif kind == "address":
-            values.append(chance.choice(addresses))
-        else:
-            values.append(chance.choice([0, 1, 9, 100, MAX]))
-    data = target.calldata(entry["name"], *values)
-    if chance.random() < 0.1:
-        # Bytes that no library would send.
-        data = data[: chance.randrange(len(data))] + chance.randbytes(chance.randrange(40))
-    return data
