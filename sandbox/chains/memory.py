@@ -97,6 +97,7 @@ class MemoryChain:
     """
 
     network = "Memory"
+    sweep_batch = 0
 
     def __init__(
         self,
@@ -222,9 +223,6 @@ class MemoryChain:
         self, option: Mapping[str, Any], amount_units: int
     ) -> BrowserPayment | None:
         return None
-
-    async def collect(self, sessions: Sequence[str]) -> list[Command]:
-        return []
 
     async def unswept(self, sessions: Sequence[str]) -> AtHeight:
         self._answer()

@@ -9,20 +9,20 @@ from hashlib import sha256
 
 from sandbox.chains.errors import NothingToSweep
 from sandbox.chains.memory import MemoryChain, Move, State, new_address
-from sandbox.chains.port import AtHeight, Command, ReceiveOption, Signed
-
-_SWEEP_BATCH = 3
+from sandbox.chains.port import AtHeight, Command, ReceiveOption, Signed, address_key
 
 
 class DepositMemoryChain(MemoryChain):
     """Heights repeat in a reorg here. Sweeps are small, so that more than one is needed soon."""
+
+    sweep_batch = 3
 
     def __init__(self, name: str = "memory", *, decimals: int = 2, finality: int = 4) -> None:
         super().__init__(name, decimals=decimals, finality=finality, heights_repeat=True)
         self.token = new_address()
 
     def deposit_key(self, address: str) -> str:
-        return f"addr:{address}" if address else ""
+        return address_key(address) if address else ""
 
     def deposit_address(self, session_id: str) -> str:
         """Where this session is paid."""
@@ -52,21 +52,6 @@ class DepositMemoryChain(MemoryChain):
                 for session in command.sessions
             )
         )
-
-    async def collect(self, sessions: Sequence[str]) -> list[Command]:
-        self._answer()
-        asked = dict.fromkeys(sessions)
-        full = [(session, held) for session in asked if (held := self._lies_at(session))]
-        return [
-            Command(
-                "sweep",
-                "",
-                self.treasury,
-                sum(held for _, held in part),
-                sessions=tuple(session for session, _ in part),
-            )
-            for part in (full[n : n + _SWEEP_BATCH] for n in range(0, len(full), _SWEEP_BATCH))
-        ]
 
     async def unswept(self, sessions: Sequence[str]) -> AtHeight:
         self._answer()

@@ -31,6 +31,11 @@ TREASURY, UNSWEPT = "treasury", "unswept"
 """The places of the sandbox's own units: the treasury, and the sessions' deposit addresses."""
 
 
+def address_key(address: str) -> str:
+    """The match key of a deposit address, written as transfers show it."""
+    return f"addr:{address}"
+
+
 class Outcome(StrEnum):
     """What is known of an action on a chain (DESIGN 2). `unknown` is never tried again blindly."""
 
@@ -45,8 +50,8 @@ class Command:
 
     mint: new units to `recipient`. burn: units of the treasury. transfer: units of the treasury
     to `recipient`, with the chain's gas for it when `gas` is set. sweep: what lies at the deposit
-    addresses of `sessions` goes to the treasury, as `collect` asked. freeze, thaw: the holder
-    `recipient`. pause, resume: the whole token.
+    addresses of `sessions` goes to the treasury, but for those that are frozen. freeze, thaw: the
+    holder `recipient`. pause, resume: the whole token.
     """
 
     action: Literal["mint", "burn", "transfer", "sweep", "freeze", "thaw", "pause", "resume"]
@@ -178,12 +183,14 @@ class BrowserPayment:
 class Chain(Protocol):
     """One chain with the token on it. Methods raise `ChainUnavailable` when it does not answer.
 
-    `name` is its key everywhere; `network` is what people call it.
+    `name` is its key everywhere; `network` is what people call it. `sweep_batch` is how many
+    sessions one sweep takes; 0 where payments reach the treasury itself.
     """
 
     name: str
     network: str
     decimals: int
+    sweep_batch: int
 
     @property
     def asset(self) -> str:
@@ -254,13 +261,6 @@ class Chain(Protocol):
         """How a wallet in the browser pays by these option fields; None where links do. No network.
 
         Public: whatever is in it stands in the payment page.
-        """
-        ...
-
-    async def collect(self, sessions: Sequence[str]) -> list[Command]:
-        """What must be swept before the units of these sessions can be burned; empty if nothing.
-
-        Only what is final. `amount_units` is what lies there now; the caller gives a `reference`.
         """
         ...
 

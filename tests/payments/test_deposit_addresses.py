@@ -92,18 +92,6 @@ async def test_two_sessions_paid_in_one_transaction_are_two_payments(world: Worl
     await world.agrees()
 
 
-async def test_what_is_collected_is_what_lies_there_at_final(world: World) -> None:
-    sessions = [await world.session(100) for _ in range(5)]
-    for session in sessions[:4]:
-        await world.pay(session, 100)
-    ids = [session["id"] for session in sessions]
-    assert await world.chain.collect(ids[3:4]) == []
-    await world.finalize()
-    asked = await world.chain.collect(ids)
-    assert [len(command.sessions) for command in asked] == [3, 1]
-    assert sum(command.amount_units for command in asked) == world.units(400)
-
-
 async def test_a_mint_that_nobody_asked_for_pays_no_session(world: World) -> None:
     session = await world.session(100)
     world.chain.mint_unasked(world.place_of(session), 100)

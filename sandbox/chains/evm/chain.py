@@ -29,11 +29,11 @@ from sandbox.chains.port import (
     ReceiveOption,
     Signed,
     UnknownRecipient,
+    address_key,
 )
 from sandbox.chains.service import Deployment
 
 GAS_COINS_WEI = 10 * tx.WEI_PER_COIN
-SWEEP_BATCH = 100
 FULL_BLOCKS_PER_REQUEST = 16
 # A base fee may rise by an eighth per block: this lasts for about twenty full ones.
 FEE_FACTOR, TIP_WEI = 10, 10**9
@@ -41,7 +41,6 @@ _ADDRESS_LENGTH, _HEX = 42, frozenset("0123456789abcdefABCDEF")
 # What a node says of bytes that it has already, or that were mined: nothing to tell anyone.
 _HARMLESS = ("already", "nonce too low")
 _LATEST, _FINAL, _PENDING = "latest", "finalized", "pending"
-_ADDR = "addr:"
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +53,7 @@ class EvmChain:
     """
 
     network = "EVM"
+    sweep_batch = 100
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class EvmChain:
         return {self._treasury: TREASURY}
 
     def deposit_key(self, address: str) -> str:
-        return _ADDR + address.lower() if address else ""
+        return address_key(address.lower()) if address else ""
 
     def check_recipient(self, address: str) -> str:
         """A 20-byte hex address, its checksum right if it has one; not one of our contracts."""
@@ -254,21 +254,6 @@ class EvmChain:
         return browser.payment(
             self._chain_id, option["token"], option["address"], amount_units, self._public_rpc
         )
-
-    async def collect(self, sessions: Sequence[str]) -> list[Command]:
-        asked = list(dict.fromkeys(sessions))
-        units = await self._at_deposit_addresses(asked, await self._final_height())
-        full = [(session, held) for session, held in zip(asked, units, strict=True) if held]
-        return [
-            Command(
-                "sweep",
-                "",
-                self._treasury,
-                sum(held for _, held in part),
-                sessions=tuple(session for session, _ in part),
-            )
-            for part in (full[n : n + SWEEP_BATCH] for n in range(0, len(full), SWEEP_BATCH))
-        ]
 
     async def unswept(self, sessions: Sequence[str]) -> AtHeight:
         height = await self._final_height()

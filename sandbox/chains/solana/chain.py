@@ -58,6 +58,7 @@ class SolanaChain:
     """
 
     network = "Solana"
+    sweep_batch = 0
 
     def __init__(
         self,
@@ -214,10 +215,6 @@ class SolanaChain:
     ) -> BrowserPayment | None:
         """Its links open every wallet; there is no EIP-1193 here."""
         return None
-
-    async def collect(self, sessions: Sequence[str]) -> list[Command]:
-        """Payments reach the treasury itself: nothing to sweep."""
-        return []
 
     async def unswept(self, sessions: Sequence[str]) -> AtHeight:
         return AtHeight(0, await self._rpc.call("getSlot", _FINAL))
