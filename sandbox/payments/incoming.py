@@ -123,6 +123,7 @@ def new_payment(
         refunding_units=0,
         chain_state="confirmed",
         settlement_state="none",
+        place=seen.incoming_place,
         inclusion=seen.inclusion,
         height=block.height,
         block_index=index,

@@ -1,12 +1,13 @@
-"""Tables of checkout: sessions and their match keys, payments, refunds, stray transfers."""
+"""Tables of checkout: sessions, their match keys, payments, refunds, stray transfers, sweeps."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
+from sandbox.chains.port import TREASURY
 from sandbox.core.models import timestamp
 
 
@@ -72,6 +73,8 @@ class Payment(SQLModel, table=True):
 
     `first_block_time` is that of its first inclusion, `block_time`, `height` and `block_index`
     are those of its newest. `excess_units` stay in suspense. `refunding_units` are pending.
+    `place` is where it arrived; what arrived `unswept` lies at its session's deposit address
+    until `sweep` names what took it to the treasury.
     """
 
     __tablename__ = "payment"
@@ -89,6 +92,13 @@ class Payment(SQLModel, table=True):
             name="settlement_state",
         ),
         CheckConstraint("chain_state IN ('confirmed', 'final', 'reverted')", name="chain_state"),
+        CheckConstraint("place IN ('treasury', 'unswept')", name="place"),
+        Index(
+            "ix_payment_unswept",
+            "merchant",
+            "chain",
+            postgresql_where=text("place = 'unswept' AND sweep IS NULL"),
+        ),
         Index("ix_payment_merchant_id", "merchant", "id"),
         Index("ix_payment_session", "session"),
         Index(
@@ -129,6 +139,11 @@ class Payment(SQLModel, table=True):
     capture_entry: str | None = None
     settlement: str | None = None
     resolution: str | None = None
+    place: str = Field(
+        default=TREASURY,
+        sa_column=Column(String, nullable=False, server_default=text("'treasury'")),
+    )
+    sweep: str | None = None
     created_at: datetime = Field(sa_column=timestamp())
     confirmed_at: datetime = Field(sa_column=timestamp())
     final_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
@@ -218,3 +233,53 @@ class Refund(SQLModel, table=True):
     tx: str | None = None
     created_at: datetime = Field(sa_column=timestamp())
     completed_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+
+
+class Sweep(SQLModel, table=True):
+    """Units on their way from deposit addresses to the treasury.
+
+    `settlement` asked for it; a stranger's has no merchant and no attempts, and is known from its
+    end on. `planned_units` are reserved by the pending entry `entry`, null when nothing is.
+    `moved_units` are what the chain says.
+    """
+
+    __tablename__ = "sweep"
+    __table_args__ = (
+        CheckConstraint("status IN ('pending', 'final', 'failed')", name="status"),
+        CheckConstraint("planned_units >= 0 AND moved_units >= 0", name="units"),
+        Index("ix_sweep_settlement", "settlement", postgresql_where=text("settlement IS NOT NULL")),
+    )
+
+    id: str = Field(primary_key=True)
+    chain: str
+    merchant: str | None = None
+    settlement: str | None = None
+    status: str
+    attempt: int
+    planned_units: int = Field(sa_type=BigInteger)
+    moved_units: int | None = Field(default=None, sa_type=BigInteger)
+    entry: str | None = None
+    tx: str | None = None
+    reason: str | None = None
+    created_at: datetime = Field(sa_column=timestamp())
+    ended_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+
+
+class SweepSession(SQLModel, table=True):
+    """A session whose deposit address a sweep empties; `moved_units` stay null until it ended."""
+
+    __tablename__ = "sweep_session"
+    __table_args__ = (
+        Index(
+            "uq_sweep_session_pending",
+            "chain",
+            "session",
+            unique=True,
+            postgresql_where=text("moved_units IS NULL"),
+        ),
+    )
+
+    sweep: str = Field(primary_key=True, foreign_key="sweep.id")
+    session: str = Field(primary_key=True)
+    chain: str
+    moved_units: int | None = Field(default=None, sa_type=BigInteger)

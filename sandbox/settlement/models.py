@@ -9,7 +9,7 @@ from sandbox.core.models import timestamp
 
 
 class Settlement(SQLModel, table=True):
-    """One batch. Its lines and amounts are fixed when it is made (DESIGN 4, Settle).
+    """One batch. Lines are fixed when it is made; amounts fall when one is deferred.
 
     `carried_tiyn` is owed and was not instructed; the batch `carried_into` opens with it.
     `cut_off` is the day of the cut-off that made it, null when somebody asked.
@@ -48,11 +48,19 @@ class Settlement(SQLModel, table=True):
 
 
 class SettlementLine(SQLModel, table=True):
-    """A captured payment in its batch, with what it was worth then; never changed."""
+    """A captured payment in its batch, with what it was worth then.
+
+    A deferred one, whose units could not be swept, counts no more here: another batch takes it.
+    """
 
     __tablename__ = "settlement_line"
     __table_args__ = (
-        UniqueConstraint("payment"),
+        Index(
+            "uq_settlement_line_payment",
+            "payment",
+            unique=True,
+            postgresql_where=text("deferred_at IS NULL"),
+        ),
         CheckConstraint(
             "amount_tiyn > 0 AND refunded_tiyn >= 0 AND fee_tiyn >= 0"
             " AND refunded_tiyn + fee_tiyn <= amount_tiyn",
@@ -68,18 +76,21 @@ class SettlementLine(SQLModel, table=True):
     refunded_tiyn: int = Field(sa_type=BigInteger)
     fee_tiyn: int = Field(sa_type=BigInteger)
     entry: str
+    deferred_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+    reason: str | None = Field(default=None)
 
 
 class SettlementBurn(SQLModel, table=True):
     """The units of one chain that a batch burns. `attempt` counts intents.
 
-    A `stuck` one is asked for again by the merchant's next settlement.
+    A `sweeping` one waits until its units lie in the treasury, and is not asked for yet. A `stuck`
+    one is asked for again by the merchant's next settlement.
     `amount_tiyn` = net + fee; `vat_tiyn` is contained in the fee, by the rate stored with it.
     """
 
     __tablename__ = "settlement_burn"
     __table_args__ = (
-        CheckConstraint("status IN ('pending', 'burned', 'stuck')", name="status"),
+        CheckConstraint("status IN ('sweeping', 'pending', 'burned', 'stuck')", name="status"),
         CheckConstraint(
             "units > 0 AND amount_tiyn > 0 AND fee_tiyn BETWEEN 0 AND amount_tiyn"
             " AND vat_tiyn BETWEEN 0 AND fee_tiyn",
@@ -106,6 +117,7 @@ class SettlementBurn(SQLModel, table=True):
 class Payout(SQLModel, table=True):
     """Tenge for a merchant's account, instructed when its batch is settled.
 
+    One whose lines were all deferred is `canceled` and comes to nothing.
     A rejected or returned one holds the merchant's payouts to that account until the IBAN
     changes or `hold_lifted_at` says that a retry was asked for.
     """
@@ -114,9 +126,12 @@ class Payout(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("settlement"),
         CheckConstraint(
-            "status IN ('pending', 'sent', 'completed', 'rejected', 'returned')", name="status"
+            "status IN ('pending', 'sent', 'completed', 'rejected', 'returned', 'canceled')",
+            name="status",
         ),
-        CheckConstraint("amount_tiyn > 0", name="amount"),
+        CheckConstraint(
+            "amount_tiyn >= 0 AND (amount_tiyn = 0) = (status = 'canceled')", name="amount"
+        ),
         Index("ix_payout_merchant_id", "merchant", "id"),
         Index(
             "ix_payout_failed",
