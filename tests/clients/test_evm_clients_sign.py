@@ -27,6 +27,7 @@ class Script:
     """Steps for a client, and what has to become of each: `None` or the refusal."""
 
     owner: str
+    sender: Any = field(default_factory=Account.create)
     steps: list[dict[str, Any]] = field(default_factory=list)
     expected: list[str | None] = field(default_factory=list)
 
@@ -40,16 +41,23 @@ class Script:
         after: int = 0,
         before: int = FAR,
         spoil: str = "none",
+        receive_to: str | None = None,
     ) -> None:
+        """To the shop by anyone's hand, or to `receive_to`, who must be the sender."""
         message = {
             "from": self.owner,
-            "to": SHOP,
+            "to": receive_to or SHOP,
             "value": str(units),
             "validAfter": str(after),
             "validBefore": str(before),
             "nonce": "0x" + keccak(text=nonce).hex(),
         }
-        self._add(refusal, "TransferWithAuthorization", form, message, spoil)
+        struct = "ReceiveWithAuthorization" if receive_to else "TransferWithAuthorization"
+        self._add(refusal, struct, form, message, spoil)
+
+    def cancel(self, refusal: str | None, form: str, nonce: str) -> None:
+        message = {"authorizer": self.owner, "nonce": "0x" + keccak(text=nonce).hex()}
+        self._add(refusal, "CancelAuthorization", form, message, "none")
 
     def permit(
         self,
@@ -89,8 +97,7 @@ async def play(
     world: EvmWorld, rpc: str, client: str, holder: str, script: Script, folder: Path
 ) -> dict[str, Any]:
     """Let the client play the script; fails where a step ended otherwise than it had to."""
-    sender = Account.create()
-    await world.node.call("anvil_setBalance", sender.address, hex(WEI_PER_COIN))
+    await world.node.call("anvil_setBalance", script.sender.address, hex(WEI_PER_COIN))
     jobs = {
         "token": to_checksum_address(world.token),
         "abi": evm.load("kzte").abi,
@@ -99,7 +106,7 @@ async def play(
             for struct, fields in STRUCTS.items()
         },
         "signerKey": "0x" + world.accounts[holder].key.hex().removeprefix("0x"),
-        "senderKey": "0x" + sender.key.hex().removeprefix("0x"),
+        "senderKey": "0x" + script.sender.key.hex().removeprefix("0x"),
         "steps": script.steps,
     }
     path = folder / "jobs.json"
@@ -142,6 +149,25 @@ async def test_what_a_client_signs_counts_once_and_in_its_time_only(
         "chainId": 31337,
         "verifyingContract": to_checksum_address(evm_world.token),
     }
+    assert await evm_world.wallet(holder).units(evm_world.token) == 1000 - 2 * 10
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_a_payee_takes_what_was_signed_for_it_alone_and_a_payer_cancels_what_is_unused(
+    evm_world: EvmWorld, evm_rpc: str, tmp_path: Path, client: str
+) -> None:
+    holder = await funded(evm_world, 1000)
+    script = Script(to_checksum_address(holder))
+    payee = script.sender.address
+    for form in ("bytes", "vrs"):
+        script.pay("kzte: caller is not the payee", form, form, receive_to=SHOP)
+        script.pay(None, form, form, receive_to=payee)
+        script.pay(USED, form, form, receive_to=payee)
+        script.cancel(USED, form, form)
+        script.cancel(None, form, f"canceled {form}")
+        script.cancel(USED, form, f"canceled {form}")
+        script.pay(USED, form, f"canceled {form}")
+    await play(evm_world, evm_rpc, client, holder, script, tmp_path)
     assert await evm_world.wallet(holder).units(evm_world.token) == 1000 - 2 * 10
 
 
