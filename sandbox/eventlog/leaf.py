@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from sandbox.core.canonical import canonical
+from sandbox.core.canonical import canonical, canonical_exact
 from sandbox.core.clock import iso
 from sandbox.eventlog.tiles import MAX_ENTRY_BYTES
 from sandbox.eventlog.types import EntryHash, NewEvent
@@ -114,7 +114,7 @@ def build(event: NewEvent, entries: Sequence[EntryHash], salt: bytes) -> Parts:
     private: dict[str, Any] = {key: event.data[key] for key in event.private}
     shown = {key: value for key, value in event.data.items() if key not in private}
     data = _public(shown, "", False, private)
-    leaf = canonical(
+    leaf = canonical_exact(
         {
             "v": VERSION,
             "id": event.id,
@@ -213,7 +213,7 @@ def parse(data: bytes) -> dict[str, Any]:
         if not good(leaf[field]):
             raise MalformedLeaf(f"not a leaf's {field}")
     try:
-        same = canonical(leaf) == data
+        same = canonical_exact(leaf) == data
     except ValueError as error:
         raise MalformedLeaf(str(error)) from error
     if not same:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core import clock
-from sandbox.core.canonical import canonical, sha256_hex
+from sandbox.core.canonical import canonical_exact, sha256_hex
 from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.types import EntryHash
 from sandbox.ledger import balances as rows
@@ -68,7 +68,7 @@ def entry_hash(entry: NewEntry | Entry) -> EntryHash:
             for leg in entry.legs
         ],
     }
-    return EntryHash(entry.id, sha256_hex(canonical(form)))
+    return EntryHash(entry.id, sha256_hex(canonical_exact(form)))
 
 
 async def record(db: AsyncSession, changes: Changes) -> dict[str, EntryHash]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import ColumnElement, Table, select, text
+from sqlalchemy.orm.attributes import manager_of_class
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -34,11 +35,17 @@ async def fetch(
 
 
 def copy(model: type[Row], row: Any) -> Row:
-    """A detached copy of a row of the model's table."""
-    values = dict(row._mapping)
+    """A detached copy of a row of the model's table.
+
+    Made as the ORM makes what it loads, without the constructor: that one took 60 µs, of five
+    copies or so per payment.
+    """
+    made: Row = manager_of_class(model).new_instance()
+    values = made.__dict__
+    values.update(row._mapping)
     if model is CheckoutSession:
         values["meta"] = values.pop("metadata")
-    return model(**values)
+    return made
 
 
 def _json(rows: Sequence[Row]) -> str:
