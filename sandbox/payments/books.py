@@ -48,6 +48,22 @@ def arrived(
     )
 
 
+def swept(
+    ref: str, chain: str, units: int, moved_at: datetime, now: datetime, cause: str
+) -> NewEntry:
+    """Units that go from deposit addresses to the treasury; whose they are stays as it is."""
+    return NewEntry(
+        id=new_id("ent", now),
+        kind="pending",
+        reason="sweep",
+        ref=ref,
+        chain=chain,
+        effective_at=min(moved_at, now),
+        cause=cause,
+        legs=(debit(accounts.treasury(chain), units), credit(accounts.unswept(chain), units)),
+    )
+
+
 def captured(payment: Payment, ref: str, units: int, now: datetime, cause: str) -> NewEntry:
     """Units of a payment that become the merchant's; the fee is on the payment, not a leg."""
     return NewEntry(

@@ -64,6 +64,21 @@ class InsufficientMerchantBalance(SandboxError):
         )
 
 
+class TreasuryShort(SandboxError):
+    """Units are sent from the treasury, and it has too few until deposit addresses are swept."""
+
+    status, code = 409, "treasury_short"
+
+    def __init__(self, chain: str, asked_units: int, available_units: int) -> None:
+        super().__init__(
+            "the treasury of this chain has too few units until the next settlement sweeps more",
+            chain=chain,
+            asked_units=asked_units,
+            available_units=available_units,
+            retryable=True,
+        )
+
+
 class StrayResolved(SandboxError):
     """The stray transfer was resolved before, or its refund is on its way."""
 

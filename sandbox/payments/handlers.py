@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.chains.watching import IntentDone, IntentFailed, SeenBlock
 from sandbox.ledger.journal import Changes
-from sandbox.payments import incoming, refunding, rows
+from sandbox.payments import incoming, refunding, rows, sweeping
 from sandbox.payments.capture import capture_due
 from sandbox.payments.incoming import Arrival, ref_of
 from sandbox.payments.models import Payment, StrayTransfer
@@ -95,6 +95,8 @@ class PaymentsHandler:
             for ref in refs:
                 step.resolve(ref, event_id, block.height, posted=True)
         await step.write()
+        # Afterwards: what became final just now may have been swept in the same block.
+        step.changes.extend(await sweeping.by_others(db, block))
         return step.changes
 
     async def on_reverted(self, db: AsyncSession, block: SeenBlock) -> Changes:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox.core.clock import iso
 from sandbox.core.money import tiyn_from_units
-from sandbox.payments.models import CheckoutSession, Payment, Refund, StrayTransfer
+from sandbox.payments.models import CheckoutSession, Payment, Refund, StrayTransfer, Sweep
 
 MAX_PAYMENTS_IN_EVENT = 40
 """Anyone can send dust to a session; a leaf of the log ends at 65,535 bytes (CONTRACT 4)."""
@@ -146,4 +146,24 @@ def refund_object(row: Refund) -> dict[str, Any]:
         "tx": row.tx,
         "created_at": iso(row.created_at),
         "completed_at": _time(row.completed_at),
+    }
+
+
+def sweep_object(row: Sweep, sessions: Sequence[str]) -> dict[str, Any]:
+    """A sweep of these sessions' deposit addresses; without a merchant it is a stranger's."""
+    return {
+        "object": "sweep",
+        "id": row.id,
+        "chain": row.chain,
+        "merchant": row.merchant,
+        "settlement": row.settlement,
+        "status": row.status,
+        "attempt": row.attempt,
+        "sessions": list(sessions),
+        "planned_units": row.planned_units,
+        "moved_units": row.moved_units,
+        "tx": row.tx,
+        "reason": row.reason,
+        "created_at": iso(row.created_at),
+        "ended_at": _time(row.ended_at),
     }

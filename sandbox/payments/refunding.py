@@ -8,6 +8,7 @@ from sandbox.chains.watching import IntentDone, IntentFailed
 from sandbox.core.errors import NotFound
 from sandbox.core.ids import new_id
 from sandbox.core.money import tiyn_from_units, units_from_tiyn
+from sandbox.ledger import accounts
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
 from sandbox.payments import books, rows
@@ -16,6 +17,7 @@ from sandbox.payments.errors import (
     InsufficientMerchantBalance,
     PaymentNotFinal,
     RefundExceedsPayment,
+    TreasuryShort,
 )
 from sandbox.payments.models import Payment, Refund, StrayTransfer
 from sandbox.payments.step import Step
@@ -33,7 +35,8 @@ async def refund_payment(
 ) -> Refund:
     """Send part or all of a captured, unsettled payment back to the address it came from.
 
-    Raises `NotFound`, `PaymentNotFinal`, `RefundExceedsPayment`, `InsufficientMerchantBalance`.
+    Raises `NotFound`, `PaymentNotFinal`, `RefundExceedsPayment`, `InsufficientMerchantBalance`,
+    `TreasuryShort`.
     """
     column = rows.table(Payment).c
     mine = (column.id == payment_id) & (column.merchant == merchant)
@@ -86,12 +89,20 @@ def refund_of_stray(step: Step, stray: StrayTransfer) -> Refund:
 
 
 async def send(step: Step, refund: Refund, suspense: str | None) -> None:
-    """Write the refund, its pending entry, its intent and its event in this transaction."""
+    """Write the refund, its pending entry, its intent and its event in this transaction.
+
+    Raises `TreasuryShort`, `InsufficientFunds`.
+    """
     step.changes.entries.append(books.refunding(refund, suspense, step.now, step.cause))
     step.tell_refund("refund.requested", refund)
     await step.write()
     await rows.insert(step.db, [refund])
-    await ledger.record(step.db, step.changes)
+    try:
+        await ledger.record(step.db, step.changes)
+    except ledger.InsufficientFunds as error:
+        if error.account != accounts.treasury(refund.chain).code:
+            raise
+        raise TreasuryShort(refund.chain, refund.amount_units, error.available) from error
     command = Command(
         action="transfer",
         reference=refund.id,

@@ -4,10 +4,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import text
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.payments import sessions
-from sandbox.payments.models import CheckoutSession, Payment
+from sandbox.payments.models import CheckoutSession, Payment, Sweep
+from sandbox.payments.sweeping import plan as plan_sweeps
 
 __all__ = [
     "Settleable",
@@ -15,9 +17,11 @@ __all__ = [
     "known_keys",
     "mark_in_batch",
     "mark_settled",
+    "plan_sweeps",
     "release",
     "session_with_payments",
     "settleable",
+    "sweeps_of",
 ]
 
 
@@ -99,6 +103,16 @@ async def _move(
     )
     missing = set(ids) - {row.id for row in moved}
     assert not missing, f"payments not {was}, or being refunded: {sorted(missing)}"
+
+
+async def sweeps_of(db: AsyncSession, settlements: Collection[str]) -> dict[str, list[Sweep]]:
+    """What these settlements asked to be swept, by settlement, in the order they asked."""
+    found = select(Sweep).where(col(Sweep.settlement).in_(settlements)).order_by(col(Sweep.id))
+    made: dict[str, list[Sweep]] = {id_: [] for id_ in settlements}
+    for sweep in await db.exec(found.execution_options(populate_existing=True)):
+        assert sweep.settlement is not None
+        made[sweep.settlement].append(sweep)
+    return made
 
 
 async def session_with_payments(

@@ -27,7 +27,7 @@ async def resolve(
     """Send a stray back to where it came from, or accept it for the session it names.
 
     `merchant` limits it to strays of that merchant's sessions. Raises `NotFound`,
-    `StrayResolved`, `StrayNotFinal`, `StrayNotRefundable`, `StrayNotAcceptable`.
+    `StrayResolved`, `StrayNotFinal`, `StrayNotRefundable`, `StrayNotAcceptable`, `TreasuryShort`.
     """
     step, stray = await _load(db, stray_id, merchant)
     if stray.status == "resolved" or stray.refund is not None:
