@@ -21,8 +21,8 @@ def canonical(value: object) -> bytes:
 
 
 _EXACT = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
-# Every number in compact JSON stands behind one of these; inside a string it does no harm.
-_FRACTION = re.compile(rb"(?:^|[\[,:])-?[0-9]+[.eE]")
+# A number with a fraction or exponent, in compact JSON; a string that looks so does no harm.
+_FRACTION = re.compile(rb'(?:^|":|[\[,])-?[0-9]+[.eE]')
 
 
 def canonical_exact(value: object) -> bytes:
