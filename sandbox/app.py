@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 
 from sandbox import wiring
 from sandbox.core import log as logging
+from sandbox.core import memory
 from sandbox.core.http import LimitsMiddleware, RequestIdMiddleware, install, openapi
 from sandbox.core.http.roles import RULES
 from sandbox.core.settings import Settings
@@ -97,8 +98,10 @@ def main() -> None:
     """`python -m sandbox.app`: serve on the host and port of the settings."""
     settings = Settings()
     logging.configure(settings.log_level)
+    app = create_app(settings)
+    memory.freeze()
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         loop="uvloop",

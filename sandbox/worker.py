@@ -16,6 +16,7 @@ import uvloop
 
 from sandbox import wiring
 from sandbox.core import log as logging
+from sandbox.core import memory
 from sandbox.core.db import LostLead, is_disconnect
 from sandbox.core.errors import Unavailable
 from sandbox.core.settings import Settings
@@ -95,6 +96,7 @@ def main() -> None:
     options = parser.parse_args()
     settings = Settings()
     logging.configure(settings.log_level)
+    memory.freeze()
     uvloop.run(run(settings, options.only))
 
 
