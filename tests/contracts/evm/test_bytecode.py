@@ -8,7 +8,8 @@ import pytest
 from contracts import evm
 
 MOST_BYTES = 24_576  # EIP-170
-FORBIDDEN = {0xF2: "CALLCODE", 0xF4: "DELEGATECALL", 0xFF: "SELFDESTRUCT"}
+# ORIGIN: whoever asks for it can be used by any contract that a role holder calls.
+FORBIDDEN = {0x32: "ORIGIN", 0xF2: "CALLCODE", 0xF4: "DELEGATECALL", 0xFF: "SELFDESTRUCT"}
 
 
 def instructions(code: bytes) -> Iterator[int]:
@@ -28,7 +29,7 @@ def executable(artifact: evm.Artifact) -> bytes:
 
 
 @pytest.mark.parametrize("name", evm.CONTRACTS)
-def test_it_cannot_run_foreign_code_or_destroy_itself(name: str) -> None:
+def test_it_cannot_run_foreign_code_or_destroy_itself_or_mistake_the_origin_for_the_caller(name: str) -> None:
     opcodes = set(instructions(executable(evm.load(name))))
     assert not {FORBIDDEN[opcode] for opcode in opcodes & set(FORBIDDEN)}
     assert 0xF1 in opcodes, "no CALL at all: the reading went wrong"
