@@ -29,7 +29,7 @@ def executable(artifact: evm.Artifact) -> bytes:
 
 
 @pytest.mark.parametrize("name", evm.CONTRACTS)
-def test_it_cannot_run_foreign_code_or_destroy_itself_or_mistake_the_origin_for_the_caller(name: str) -> None:
+def test_it_cannot_run_foreign_code_destroy_itself_or_ask_who_began(name: str) -> None:
     opcodes = set(instructions(executable(evm.load(name))))
     assert not {FORBIDDEN[opcode] for opcode in opcodes & set(FORBIDDEN)}
     assert 0xF1 in opcodes, "no CALL at all: the reading went wrong"
