@@ -3,6 +3,7 @@
 The burn is final before the bank hears of anything (LEDGER 2.3, E8b).
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -10,7 +11,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.chains import service as chains
-from sandbox.chains.port import Command
+from sandbox.chains.port import Chain, Command
 from sandbox.chains.watching import IntentDone, IntentFailed
 from sandbox.core import clock
 from sandbox.core.ids import new_id
@@ -76,10 +77,13 @@ async def _ask_again(db: AsyncSession, settlement: Settlement, burn: SettlementB
     return await request(db, settlement, burn)
 
 
-async def retry(db: AsyncSession, merchant: str) -> tuple[list[str], list[NewEntry]]:
+async def retry(
+    db: AsyncSession, merchant: str, configured: Mapping[str, Chain]
+) -> tuple[list[str], list[NewEntry]]:
     """Ask again for the merchant's burns that stand still: their batches, the pending entries.
 
-    What stopped them (a pause, a frozen treasury) may last longer than a few attempts do.
+    What stopped them (a pause, a frozen treasury) may last longer than a few attempts do. Where
+    units have to be swept first, they are asked for as soon as the treasury has them.
     """
     found = (
         select(SettlementBurn)
@@ -90,9 +94,20 @@ async def retry(db: AsyncSession, merchant: str) -> tuple[list[str], list[NewEnt
     batches, entries = [], []
     for burn in (await db.exec(found)).all():
         settlement = await payouts.locked(db, burn.settlement)
-        entries.append(await _ask_again(db, settlement, burn))
+        if configured[burn.chain].sweep_batch:
+            burn.status, burn.attempt = "sweeping", burn.attempt + 1
+            db.add(burn)
+        else:
+            entries.append(await _ask_again(db, settlement, burn))
         batches.append(settlement.id)
     return batches, entries
+
+
+async def settled_if_burned(db: AsyncSession, settlement: Settlement) -> Changes:
+    """The batch is settled with its last burn, or with nothing left to burn."""
+    if any(burn.status != "burned" for burn in await _burns(db, settlement.id)):
+        return Changes()
+    return await settled(db, settlement)
 
 
 async def settled(db: AsyncSession, settlement: Settlement) -> Changes:
@@ -101,7 +116,9 @@ async def settled(db: AsyncSession, settlement: Settlement) -> Changes:
     settlement.status, settlement.settled_at = "settled", at
     db.add(settlement)
     changes = await payouts.instruct(db, settlement, await _burns(db, settlement.id))
-    lines = select(SettlementLine.payment).where(col(SettlementLine.settlement) == settlement.id)
+    lines = select(SettlementLine.payment).where(
+        col(SettlementLine.settlement) == settlement.id, col(SettlementLine.deferred_at).is_(None)
+    )
     await payments.mark_settled(db, list(await db.exec(lines)))
     changes.events.append(
         NewEvent(
@@ -150,8 +167,7 @@ class Burns:
         changes = Changes(
             resolutions=[Resolution(done.id, "posted", event.id, done.height)], events=[event]
         )
-        if all(one.status == "burned" for one in await _burns(db, settlement.id)):
-            changes.extend(await settled(db, settlement))
+        changes.extend(await settled_if_burned(db, settlement))
         return changes
 
     async def on_not_done(self, db: AsyncSession, failed: IntentFailed) -> Changes:

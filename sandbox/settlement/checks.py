@@ -13,7 +13,7 @@ SHOWN: Final = 5
 # Legs by entry reference; what was voided never happened, what is pending is still asked for.
 _LEGS = """
 legs AS (
-    SELECT e.ref, coalesce(r.outcome, e.kind) AS state, a.book, a.code, l.side, l.amount
+    SELECT e.ref, coalesce(r.outcome, e.kind) AS state, a.book, a.asset, a.code, l.side, l.amount
     FROM entry e JOIN leg l ON l.entry_id = e.id JOIN account a ON a.id = l.account_id
     LEFT JOIN resolution r ON r.entry_id = e.id
     WHERE coalesce(r.outcome, '') <> 'voided'
@@ -23,7 +23,8 @@ legs AS (
 _BATCHES = f"""
 WITH {_LEGS}, lines AS (
     SELECT settlement, sum(amount_tiyn) AS gross, sum(fee_tiyn) AS fees,
-        sum(refunded_tiyn) AS refunds FROM settlement_line GROUP BY settlement
+        sum(refunded_tiyn) AS refunds FROM settlement_line WHERE deferred_at IS NULL
+        GROUP BY settlement
 ), sources AS (
     SELECT carried_into AS settlement, carried_tiyn AS amount FROM settlement
     UNION ALL SELECT carried_into, amount_tiyn FROM payout
@@ -52,14 +53,18 @@ WITH {_LEGS}, lines AS (
     SELECT l.settlement, l.chain, sum(amount_tiyn - refunded_tiyn) AS amount,
         sum(l.fee_tiyn) AS fees,
         sum((amount_tiyn - refunded_tiyn) * 10::numeric ^ (p.decimals - 2)) AS units
-    FROM settlement_line l JOIN payment p ON p.id = l.payment GROUP BY l.settlement, l.chain
+    FROM settlement_line l JOIN payment p ON p.id = l.payment WHERE l.deferred_at IS NULL
+    GROUP BY l.settlement, l.chain
 ), burns AS (
     SELECT b.*, b.settlement || ':lines:' || b.chain AS lines_ref,
         b.settlement || ':burn:' || b.chain || ':' || b.attempt AS burn_ref FROM settlement_burn b
 ), found AS (
     SELECT b.settlement, b.chain, b.units, b.amount_tiyn, b.fee_tiyn, b.vat_tiyn, b.status,
         coalesce((SELECT sum(amount) FROM legs WHERE ref = lines_ref AND side = 'C'
-            AND code = 'settling:' || b.settlement), 0) AS taken,
+            AND code = 'settling:' || b.settlement), 0)
+            - coalesce((SELECT sum(amount) FROM legs
+            WHERE starts_with(ref, b.settlement || ':deferred:') AND side = 'D'
+            AND asset = 'KZTE.' || b.chain), 0) AS taken,
         coalesce((SELECT sum(amount) FROM legs WHERE ref = burn_ref AND side = 'D'
             AND code = 'settling:' || b.settlement), 0) AS burned,
         coalesce((SELECT sum(amount) FROM legs WHERE ref = burn_ref AND side = 'D'
@@ -77,7 +82,7 @@ SELECT coalesce(f.settlement, l.settlement) AS settlement, coalesce(f.chain, l.c
                 f.amount_tiyn, f.fee_tiyn, l.amount, l.fees)
         WHEN f.units <> l.units THEN format('burn of %s units, lines of %s', f.units, l.units)
         WHEN f.taken <> f.units THEN format('%s units taken, %s to burn', f.taken, f.units)
-        WHEN f.status <> 'stuck' AND (f.burned, f.redeemed, f.owed, f.vat) <>
+        WHEN f.status NOT IN ('sweeping', 'stuck') AND (f.burned, f.redeemed, f.owed, f.vat) <>
             (f.units, f.amount_tiyn, f.amount_tiyn - f.fee_tiyn, f.vat_tiyn)
             THEN format('entry burns %s, redeems %s, owes %s, VAT %s; burn of %s, %s, fee %s, %s',
                 f.burned, f.redeemed, f.owed, f.vat, f.units, f.amount_tiyn, f.fee_tiyn, f.vat_tiyn)
@@ -87,6 +92,20 @@ WHERE f.settlement IS NOT NULL OR l.amount > 0
 ORDER BY 1, 2
 """  # noqa: S608 - SQL of this file
 
+# What a batch holds: the units of its burns that are not burned, and of nothing else.
+_HELD = f"""
+WITH {_LEGS}, held AS (
+    SELECT substr(code, length('settling:') + 1) AS settlement,
+        substr(asset, length('KZTE.') + 1) AS chain,
+        sum(CASE side WHEN 'C' THEN amount ELSE -amount END)::bigint AS units
+    FROM legs WHERE starts_with(code, 'settling:') AND state = 'posted' GROUP BY code, asset
+)
+SELECT h.settlement, h.chain, h.units, coalesce(b.units, 0) AS waiting FROM held h
+LEFT JOIN settlement_burn b ON b.settlement = h.settlement AND b.chain = h.chain
+    AND b.status <> 'burned'
+WHERE h.units <> coalesce(b.units, 0) ORDER BY 1, 2
+"""  # noqa: S608 - SQL of this file
+
 # A line against the units that its payment's own entries made the merchant's.
 _LINES = f"""
 WITH {_LEGS}
@@ -94,7 +113,8 @@ SELECT s.settlement, s.payment, s.amount_tiyn, (SELECT coalesce(sum(amount), 0) 
     WHERE ref > s.payment || ':' AND ref < s.payment || ';' AND side = 'C'
     AND starts_with(code, 'merchant:'))::bigint AS captured_units,
     p.counted_units, p.decimals, p.settlement AS batch, p.settlement_state
-FROM settlement_line s LEFT JOIN payment p ON p.id = s.payment ORDER BY s.payment
+FROM settlement_line s LEFT JOIN payment p ON p.id = s.payment WHERE s.deferred_at IS NULL
+ORDER BY s.payment
 """  # noqa: S608 - SQL of this file
 
 # The next opening is what nobody instructed: carried, come back, or burned in a batch that
@@ -163,6 +183,10 @@ async def batches_add_up(db: AsyncSession) -> list[Check]:
     for row in await db.execute(text(_CHAINS)):
         if row.fault is not None:
             faults.append(f"{row.settlement} on {row.chain}: {row.fault}")
+    for row in await db.execute(text(_HELD)):
+        faults.append(
+            f"{row.settlement} on {row.chain}: {row.units} units held, {row.waiting} to burn"
+        )
     for row in await db.execute(text(_LINES)):
         faults += _line_faults(row)
     for row in await db.execute(text(_UNINSTRUCTED)):

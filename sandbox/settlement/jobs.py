@@ -1,4 +1,4 @@
-"""Background work: reading the bank's messages, and the daily cut-off."""
+"""Background work: reading the bank's messages, burning what is swept, and the daily cut-off."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -15,7 +15,7 @@ from sandbox.core import clock
 from sandbox.core.db import Database, DatabaseUnavailable
 from sandbox.ledger import service as ledger
 from sandbox.payments.models import Payment
-from sandbox.settlement import payouts, service
+from sandbox.settlement import payouts, service, sweeps
 from sandbox.settlement.errors import NothingToSettle, PaymentCodeMissing
 from sandbox.settlement.models import Payout, Settlement, SettlementBurn
 
@@ -54,6 +54,34 @@ async def step(database: Database) -> int:
     if failure is not None:
         raise failure
     return done
+
+
+async def follow_sweeps(database: Database, chains: Mapping[str, Chain]) -> int:
+    """Go on with the burns that wait for sweeps, each in a transaction of its own; how many moved.
+
+    Burns whose units are in the treasury are asked for; lines whose sweep failed are deferred.
+    May be called by any number of workers. What fails for one is raised when all are through.
+    """
+    async with database.transaction() as db:
+        waiting = await sweeps.waiting(db)
+    moved = 0
+    failure: Exception | None = None
+    for merchant_id, settlement_id, chain in waiting:
+        try:
+            async with database.transaction() as db:
+                await service.lock(db, merchant_id)
+                changes = await sweeps.go_on(db, settlement_id, chains[chain])
+                await ledger.record(db, changes)
+                moved += bool(changes.entries or changes.events)
+        except ledger.InsufficientFunds as short:
+            log.info("units were taken meanwhile", settlement=settlement_id, account=short.account)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    return moved
 
 
 async def _waiting(db: AsyncSession) -> list[str]:

@@ -10,10 +10,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core import clock
 from sandbox.core.canonical import canonical, sha256_hex
+from sandbox.payments import service as payments
+from sandbox.payments.models import Sweep
 from sandbox.settlement.models import Payout, Settlement, SettlementBurn, SettlementLine
 
 LINES_IN_AN_EVENT: Final = 100
 """A leaf of the log is bounded; of a longer batch it holds the first lines and a hash of all."""
+SWEEPS_IN_AN_EVENT: Final = 10
+"""Each has an event of its own besides."""
 
 
 def _time(moment: datetime | None) -> str | None:
@@ -50,6 +54,21 @@ def _line_object(line: SettlementLine) -> dict[str, Any]:
         "refunded_tiyn": line.refunded_tiyn,
         "fee_tiyn": line.fee_tiyn,
         "entry": line.entry,
+        "deferred": line.deferred_at is not None,
+        "reason": line.reason,
+    }
+
+
+def _sweep_object(sweep: Sweep) -> dict[str, Any]:
+    return {
+        "id": sweep.id,
+        "chain": sweep.chain,
+        "status": sweep.status,
+        "attempt": sweep.attempt,
+        "tx": sweep.tx,
+        "planned_units": sweep.planned_units,
+        "moved_units": sweep.moved_units,
+        "reason": sweep.reason,
     }
 
 
@@ -76,6 +95,7 @@ def _check(
     payout: Payout | None,
 ) -> dict[str, int]:
     """The batch's arithmetic, each figure from its own rows and none from the difference."""
+    lines = [line for line in lines if line.deferred_at is None]
     gross = sum(line.amount_tiyn for line in lines)
     fees = sum(line.fee_tiyn for line in lines)
     refunds = sum(line.refunded_tiyn for line in lines)
@@ -104,14 +124,16 @@ SELECT into_, sum(amount)::bigint AS opening_tiyn FROM (
 async def settlement_objects(
     db: AsyncSession, settlements: Sequence[Settlement]
 ) -> list[dict[str, Any]]:
-    """The settlements in the given order, each with all of its lines."""
+    """The settlements in the given order, each with all of its lines and sweeps."""
     ids = [settlement.id for settlement in settlements]
     if not ids:
         return []
     fresh = {"populate_existing": True}
     lines: dict[str, list[SettlementLine]] = {id_: [] for id_ in ids}
     found = select(SettlementLine).where(col(SettlementLine.settlement).in_(ids))
-    for line in await db.exec(found.order_by(col(SettlementLine.payment))):
+    for line in await db.exec(
+        found.order_by(col(SettlementLine.payment)).execution_options(**fresh)
+    ):
         lines[line.settlement].append(line)
     burns: dict[str, list[SettlementBurn]] = {id_: [] for id_ in ids}
     burned = select(SettlementBurn).where(col(SettlementBurn.settlement).in_(ids))
@@ -121,6 +143,7 @@ async def settlement_objects(
         burns[burn.settlement].append(burn)
     paid = select(Payout).where(col(Payout.settlement).in_(ids)).execution_options(**fresh)
     payouts = {payout.settlement: payout for payout in await db.exec(paid)}
+    sweeps = await payments.sweeps_of(db, ids)
     openings = {
         row.into_: row.opening_tiyn for row in await db.execute(text(_OPENINGS), {"ids": ids})
     }
@@ -133,6 +156,7 @@ async def settlement_objects(
             "cut_off": None if one.cut_off is None else one.cut_off.isoformat(),
             "value_date": one.value_date.isoformat(),
             "lines": [_line_object(line) for line in lines[one.id]],
+            "sweeps": [_sweep_object(sweep) for sweep in sweeps[one.id]],
             "burns": [_burn_object(burn) for burn in burns[one.id]],
             "check": _check(one, lines[one.id], openings.get(one.id, 0), payouts.get(one.id)),
             "fee_status": one.fee_status,
@@ -151,10 +175,13 @@ async def settlement_event(db: AsyncSession, settlement: Settlement) -> dict[str
     """
     await db.flush()
     (made,) = await settlement_objects(db, [settlement])
-    lines = made["lines"]
+    lines, sweeps = made["lines"], made["sweeps"]
+    if len(sweeps) > SWEEPS_IN_AN_EVENT:
+        made["sweeps"] = sweeps[:SWEEPS_IN_AN_EVENT]
+        made["sweeps_left_out"] = len(sweeps) - SWEEPS_IN_AN_EVENT
     if len(lines) > LINES_IN_AN_EVENT:
         exact = [
-            {key: str(value) if isinstance(value, int) else value for key, value in line.items()}
+            {key: str(value) if type(value) is int else value for key, value in line.items()}
             for line in lines
         ]
         made["lines"] = lines[:LINES_IN_AN_EVENT]

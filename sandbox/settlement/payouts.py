@@ -79,7 +79,7 @@ async def instruct(
         await _order_fee(db, settlement, fee_tiyn)
     found = select(Payout).where(col(Payout.settlement) == settlement.id)
     payout = (await db.exec(found.execution_options(populate_existing=True))).one_or_none()
-    if payout is not None:
+    if payout is not None and payout.status != "canceled":
         assert payout.amount_tiyn == settlement.paid_tiyn
         payout.instructed_at = await clock.now(db)
         db.add(payout)

@@ -24,7 +24,7 @@ from sandbox.ledger.journal import Changes, NewEntry, credit, debit
 from sandbox.parties import service as parties
 from sandbox.parties.models import Merchant
 from sandbox.payments import service as payments
-from sandbox.settlement import burns, vat
+from sandbox.settlement import burns, sweeps, vat
 from sandbox.settlement.errors import NothingToSettle, PaymentCodeMissing
 from sandbox.settlement.models import Payout, Settlement, SettlementBurn, SettlementLine
 from sandbox.settlement.objects import payout_object, settlement_event, settlement_objects
@@ -64,6 +64,8 @@ async def settle(
 ) -> dict[str, Any]:
     """Make a batch of everything captured and unsettled, and ask for its burns.
 
+    Where payers pay deposit addresses, these are swept first (`jobs.follow_sweeps` goes on).
+
     Of two calls at once the second waits, and then finds nothing. `retry_payout` lifts the hold
     of a payout that came back; without it such money is carried. Burns of older batches that
     stand still are asked for again; with nothing else to settle, the answer is such a batch.
@@ -77,7 +79,7 @@ async def settle(
     if retry_payout:
         await _lift_hold(db, merchant_id)
     held = await _is_held(db, merchant)
-    older, again = await burns.retry(db, merchant_id)
+    older, again = await burns.retry(db, merchant_id, chains)
     settlement = Settlement(
         id=new_id("stl", at),
         merchant=merchant_id,
@@ -124,8 +126,7 @@ async def _changes(
     for chain, one in sorted(sums.items()):
         if one.burned == 0:
             continue
-        # Nothing is swept on the chains there are: payers pay the treasury itself. A chain with
-        # deposit addresses asks `collect` here and requests its burn when its sweeps are final.
+        batch = chains[chain].sweep_batch
         burn = SettlementBurn(
             settlement=settlement.id,
             chain=chain,
@@ -136,11 +137,14 @@ async def _changes(
             vat_percent=rate.percent,
             vat_version=rate.version,
             attempt=1,
-            status="pending",
+            status="sweeping" if batch else "pending",
         )
         db.add(burn)
         changes.entries.append(_lines_entry(settlement, burn))
-        changes.entries.append(await burns.request(db, settlement, burn))
+        if batch:
+            changes.extend(await sweeps.begin(db, settlement, burn, batch))
+        else:
+            changes.entries.append(await burns.request(db, settlement, burn))
     posted = tuple(entry.ref for entry in changes.entries if entry.kind == "posted")
     created = NewEvent(
         new_id("evt", settlement.created_at),
@@ -351,6 +355,7 @@ async def busy(db: AsyncSession) -> list[str]:
     counts = await db.execute(
         text(
             "SELECT (SELECT count(*) FROM settlement_burn WHERE status = 'pending') AS burns,"
+            " (SELECT count(*) FROM settlement_burn WHERE status = 'sweeping') AS sweeping,"
             " (SELECT count(*) FROM payout WHERE status = 'pending'"
             "  AND instructed_at IS NOT NULL) AS payouts,"
             " (SELECT max(day) FROM settlement_cut_off) AS last_cut_off"
@@ -360,6 +365,8 @@ async def busy(db: AsyncSession) -> list[str]:
     left = []
     if row.burns:
         left.append(f"burns not final: {row.burns}")
+    if row.sweeping:
+        left.append(f"burns that wait for sweeps: {row.sweeping}")
     if row.payouts:
         left.append(f"payouts the bank has not answered: {row.payouts}")
     due = calendar.last_cut_off(await clock.now(db))

@@ -216,10 +216,20 @@ async def test_the_application_cannot_change_what_a_batch_was_made_of(town: Town
     for statement in (
         "UPDATE settlement_line SET fee_tiyn = 0",
         "DELETE FROM settlement_line",
-        "UPDATE settlement SET paid_tiyn = 0",
+        "UPDATE settlement SET opening_tiyn = 1",
+        "UPDATE settlement SET paid_tiyn = paid_tiyn + 1",
         "UPDATE settlement_burn SET units = 1",
-        "UPDATE payout SET amount_tiyn = 1",
+        "DELETE FROM settlement_burn",
+        "UPDATE payout SET amount_tiyn = amount_tiyn + 1",
         "DELETE FROM payout",
+    ):
+        with pytest.raises(DBAPIError, match="permission denied"):
+            async with town.database.transaction() as db:
+                await db.execute(text(statement))
+    await town.world.carry_out()
+    for statement in (
+        "UPDATE settlement SET paid_tiyn = paid_tiyn - 1",
+        "UPDATE payout SET amount_tiyn = amount_tiyn - 1",
     ):
         with pytest.raises(DBAPIError, match="permission denied"):
             async with town.database.transaction() as db:

@@ -6,6 +6,23 @@ from alembic import op
 revision = "0013_sweeps"
 down_revision = "0012_attempt_slots"
 
+# The application lowers what a deferred line takes out of its batch, and can do no more.
+_ONLY_FALLS = """
+CREATE FUNCTION batch_amounts_only_fall() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'permission denied: amounts of % fall while lines can be deferred, and never'
+        ' rise', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+END $$
+"""
+_FALLING = {
+    "settlement": ("status = 'pending'", ("paid_tiyn", "carried_tiyn")),
+    "settlement_burn": (
+        "status = 'sweeping'",
+        ("units", "amount_tiyn", "fee_tiyn", "vat_tiyn"),
+    ),
+    "payout": ("status = 'pending' AND OLD.instructed_at IS NULL", ("amount_tiyn",)),
+}
+
 
 def upgrade() -> None:
     _payments()
@@ -111,3 +128,16 @@ def _settlement() -> None:
         " TO sbx_app"
     )
     op.execute("GRANT UPDATE (amount_tiyn) ON payout TO sbx_app")
+    op.execute(_ONLY_FALLS)
+    for table, (while_, columns) in _FALLING.items():
+        changed = " OR ".join(f"NEW.{one} IS DISTINCT FROM OLD.{one}" for one in columns)
+        risen = " OR ".join(f"NEW.{one} > OLD.{one}" for one in columns)
+        op.execute(
+            f"CREATE TRIGGER {table}_only_falls BEFORE UPDATE ON {table} FOR EACH ROW"
+            f" WHEN (({changed}) AND (NOT (OLD.{while_}) OR {risen}))"
+            " EXECUTE FUNCTION batch_amounts_only_fall()"
+        )
+    op.execute(
+        "CREATE TRIGGER settlement_burn_stays BEFORE DELETE ON settlement_burn FOR EACH ROW"
+        " WHEN (OLD.status <> 'sweeping') EXECUTE FUNCTION batch_amounts_only_fall()"
+    )
