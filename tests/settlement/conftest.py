@@ -1,4 +1,7 @@
-"""The whole path a batch needs: reserve, checkout, settlement and bank on a memory chain."""
+"""The whole path a batch needs: reserve, checkout, settlement and bank on a memory chain.
+
+Most tests run twice: with payers who pay the treasury, and with a deposit address per session.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,21 +17,26 @@ from sandbox.bank import routes as bank_routes
 from sandbox.bank import service as bank
 from sandbox.bank import simulator
 from sandbox.chains.memory import MemoryChain, new_address
+from sandbox.chains.memory_deposits import DepositMemoryChain
+from sandbox.chains.watcher import Watcher
 from sandbox.core.db import Database
 from sandbox.core.zone import ALMATY
 from sandbox.ledger import accounts
 from sandbox.ledger import checks as ledger_checks
 from sandbox.ledger import service as ledger
 from sandbox.parties import service as parties
+from sandbox.payments import checks as payment_checks
 from sandbox.payments import routes as payment_routes
+from sandbox.payments import service as payments
 from sandbox.payments.handlers import PaymentsHandler
+from sandbox.payments.sweeping import Sweeps
 from sandbox.reserve import checks as reserve_checks
 from sandbox.reserve import routes as reserve_routes
 from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
 from sandbox.settlement import checks, jobs
 from sandbox.settlement import routes as settlement_routes
 from sandbox.settlement.burns import Burns
-from tests.reserve.world import World
+from tests.reserve.world import World, record
 
 SHOP_IBAN = "KZ31601A000000000001"
 OTHER_IBAN = "KZ41722C000000000001"
@@ -36,11 +44,50 @@ BIN = "260340000002"
 FLOAT, CUSTOMER = 70_000, 30_000
 
 
+class SettlingWorld(World):
+    """A world that knows deposit addresses, and goes on with burns as their sweeps end."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.watcher = Watcher(
+            self.database,
+            self.chain,
+            self.block_handlers,
+            self.intent_handlers,
+            record,
+            self.leader,
+            known_keys=payments.known_keys,
+        )
+
+    async def go_on(self) -> None:
+        """Let the burns that wait for sweeps go on as far as they can."""
+        for _ in range(50):
+            if not await jobs.follow_sweeps(self.database, self.chains):
+                return
+        raise AssertionError("burns and sweeps do not come to rest")
+
+    async def step(self) -> None:
+        """Send what is due, let it become final, and hear of it."""
+        await self.runner.step()
+        self.chain.mine_final()
+        await self.follow()
+
+    async def carry_out(self) -> None:
+        """Until nothing is under way on this chain."""
+        for _ in range(20):
+            await self.step()
+            await self.go_on()
+            under_way = "chain_intent WHERE state IN ('due', 'signed') AND chain = "
+            if not await self.count(f"{under_way}'{self.chain.name}'"):
+                return
+        raise AssertionError("the intents do not come to rest")
+
+
 @dataclass
 class Town:
     """A shop, a customer with tokens, and everything between the two and the bank."""
 
-    world: World
+    world: SettlingWorld
     customer: str
     owner_url: str
     shop: str = ""
@@ -124,9 +171,16 @@ class Town:
     async def _send(self, world: World, amount_tiyn: int, role: str) -> str:
         session = await self.done("/v1/checkout/sessions", {"amount_tiyn": amount_tiyn}, role)
         option = next(one for one in session["options"] if one["chain"] == world.chain.name)
-        keys = (f"ref:{option['reference']}",)
-        world.chain.pay(self.customer, world.chain.treasury, option["amount_units"], keys)
+        self.send_to(session, option["amount_units"], world)
         return str(session["id"])
+
+    def send_to(self, session: dict[str, Any], units: int, world: World | None = None) -> str:
+        """The customer's transfer for a session, waiting to be mined; returns the tx."""
+        chain = (world or self.world).chain
+        option = next(one for one in session["options"] if one["chain"] == chain.name)
+        keys = (f"ref:{option['reference']}",) if "reference" in option else ()
+        to = str(option.get("address", chain.treasury))
+        return chain.pay(self.customer, to, units, keys)
 
     async def _captured(self, session: str, role: str) -> str:
         payment = (await self.get(f"/v1/checkout/sessions/{session}", role))["payment"]
@@ -144,16 +198,35 @@ class Town:
     async def audit(self) -> None:
         """Every invariant that can be recomputed from rows alone holds."""
         reserve = (reserve_checks.reserve_covers, reserve_checks.statements_match)
-        for check in (*ledger_checks.ALL, *reserve, *checks.ALL):
+        checkout = (
+            payment_checks.suspense_is_explained,
+            payment_checks.unswept_is_explained,
+            payment_checks.refunds_within_payments,
+        )
+        for check in (*ledger_checks.ALL, *reserve, *checkout, *checks.ALL):
             async with self.database.transaction() as db:
                 for result in await check(db):
                     assert result.ok, result
+        for result in await payment_checks.places_match(
+            self.database, {self.chain.name: self.chain}, wait_s=0
+        ):
+            assert result.ok, result
+        assert await self.world.count("chain_halt") == 0
 
     async def refund(self, payment: str, amount_tiyn: int) -> None:
         await self.done("/v1/refunds", {"payment": payment, "amount_tiyn": amount_tiyn}, "shop")
         await self.world.carry_out()
 
     async def settle(self, **body: object) -> dict[str, Any]:
+        """Ask for a batch, and let it be swept: its burns are asked for and not sent."""
+        made = await self.ask(**body)
+        if self.chain.sweep_batch:
+            await self.world.step()
+            await self.world.go_on()
+        return made
+
+    async def ask(self, **body: object) -> dict[str, Any]:
+        """Ask for a batch, no more."""
         return await self.done("/v1/settlements", body, "shop")
 
     async def settlement(self, id_: str) -> dict[str, Any]:
@@ -209,14 +282,13 @@ class Town:
         return figures
 
 
-async def open_town(database: Database, owner_url: str, decimals: int) -> Town:
-    chain = MemoryChain(decimals=decimals)
+async def open_town(database: Database, owner_url: str, chain: MemoryChain) -> Town:
     checkout = PaymentsHandler()
-    world = World(
+    world = SettlingWorld(
         database,
         chain,
         [checkout, ReserveWatch()],
-        {"issuance": IssuanceHandler(), "refund": checkout, "burn": Burns()},
+        {"issuance": IssuanceHandler(), "refund": checkout, "burn": Burns(), "sweep": Sweeps()},
         [
             reserve_routes.router,
             payment_routes.router,
@@ -230,18 +302,37 @@ async def open_town(database: Database, owner_url: str, decimals: int) -> Town:
     return town
 
 
-@pytest.fixture
-async def town(database: Database, owner_url: str) -> AsyncIterator[Town]:
-    town = await open_town(database, owner_url, 2)
+@pytest.fixture(params=[MemoryChain, DepositMemoryChain], ids=["treasury", "deposits"])
+async def town(
+    database: Database, owner_url: str, request: pytest.FixtureRequest
+) -> AsyncIterator[Town]:
+    town = await open_town(database, owner_url, request.param())
     yield town
     await town.world.end()
 
 
+@pytest.fixture
+async def swept_town(database: Database, owner_url: str) -> AsyncIterator[Town]:
+    """One with deposit addresses, whatever the test."""
+    town = await open_town(database, owner_url, DepositMemoryChain())
+    yield town
+    await town.world.end()
+
+
+@pytest.fixture(params=[MemoryChain, DepositMemoryChain], ids=["treasury", "deposits"])
+def any_chain(request: pytest.FixtureRequest) -> type[MemoryChain]:
+    kind: type[MemoryChain] = request.param
+    return kind
+
+
 @pytest.fixture(params=[2, 6])
 async def any_town(
-    database: Database, owner_url: str, request: pytest.FixtureRequest
+    database: Database,
+    owner_url: str,
+    any_chain: type[MemoryChain],
+    request: pytest.FixtureRequest,
 ) -> AsyncIterator[Town]:
     """The same with the token's own decimals, and with those that others guess."""
-    town = await open_town(database, owner_url, request.param)
+    town = await open_town(database, owner_url, any_chain(decimals=request.param))
     yield town
     await town.world.end()
