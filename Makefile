@@ -26,12 +26,12 @@ check: setup
 bench: setup
 	$(BIN)/sandbox bench
 
-# Long random histories, about ten minutes.
+# Long random histories, about six minutes.
 soak: setup
 	$(BIN)/pytest -m soak $(ARGS)
 
-# Do the tests notice when a line of an EVM contract is broken? A fifth of all ways, ten minutes;
-# COUNT= tries every one and takes most of an hour.
+# Do the tests notice when a line of an EVM contract is broken? A fifth of all ways, some
+# six minutes; COUNT= tries every one, in half an hour.
 COUNT ?= 60
 mutants: setup
 	$(BIN)/python -m tests.contracts.evm.mutants $(COUNT)

@@ -60,6 +60,16 @@ def test_raising_above_the_greatest_number_is_refused(world: World, kzte: Contra
         kzte.increaseMinterAllowance(world.issuer, 1, sender=world.master)
 
 
+def test_raising_to_the_greatest_number_is_the_last_that_works(
+    world: World, kzte: Contract
+) -> None:
+    kzte.configureMinter(world.issuer, 5, sender=world.master)
+    with refused("kzte: allowance overflow"):
+        kzte.increaseMinterAllowance(world.issuer, MAX - 4, sender=world.master)
+    kzte.increaseMinterAllowance(world.issuer, MAX - 5, sender=world.master)
+    assert kzte.minterAllowance(world.issuer) == MAX
+
+
 @pytest.mark.parametrize("allowance", [0, 1, MAX])
 def test_configuring_sets_the_allowance_and_does_not_add(
     world: World, kzte: Contract, allowance: int
