@@ -58,6 +58,7 @@ from sandbox.payments import jobs as payments_jobs
 from sandbox.payments import routes as payments_routes
 from sandbox.payments import service as payments
 from sandbox.payments.handlers import PaymentsHandler
+from sandbox.payments.sweeping import Sweeps
 from sandbox.reserve import checks as reserve_checks
 from sandbox.reserve import jobs as reserve_jobs
 from sandbox.reserve import routes as reserve_routes
@@ -200,6 +201,7 @@ def loops(world: World) -> list[Loop]:
     intent_handlers: dict[str, IntentHandler[Changes]] = {
         "issuance": IssuanceHandler(),
         "refund": payments_handler,
+        "sweep": Sweeps(),
         "burn": Burns(),
         "faucet": faucet.FaucetHandler(),
     }
@@ -212,6 +214,7 @@ def loops(world: World) -> list[Loop]:
         Loop("expire", _counted(payments_jobs.expire, database), 1.0),
         Loop("bank", _counted(simulator.step, database), 0.2),
         Loop("bank-messages", _counted(settlement_jobs.step, database), 0.2),
+        Loop("sweeps", _counted(settlement_jobs.follow_sweeps, database, opened), 0.2),
         Loop("cut-off", _counted(settlement_jobs.cut_off, database, opened), 1.0),
         Loop("reserve", _counted(reserve_jobs.halt_if_short, database), 1.0),
         Loop("float", _counted(lab_jobs.refill_float, database, opened), 0.2),
@@ -288,6 +291,7 @@ def audit_checks(world: World) -> list[CheckFunction]:
         alone(ledger_checks.balances_are_sums),
         alone(reserve_checks.statements_match),
         alone(payments_checks.suspense_is_explained),
+        alone(payments_checks.unswept_is_explained),
         alone(payments_checks.refunds_within_payments),
         alone(settlement_checks.batches_add_up),
         alone(log_checks.i8_log, world.log_vkey),

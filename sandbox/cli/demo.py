@@ -200,6 +200,7 @@ def _settle(
         settlement=settled["id"],
         sum=f"{format_tenge(check['gross_tiyn'])} − fee {format_tenge(check['fees_tiyn'])}"
         f" = {format_tenge(check['paid_tiyn'])}",
+        **{f"swept_on_{CHAINS[sweep['chain']]}": sweep["tx"] for sweep in settled["sweeps"]},
         **{f"burned_on_{CHAINS[burn['chain']]}": burn["tx"] for burn in settled["burns"]},
         unexplained=format_tenge(check["unexplained_tiyn"]),
     )
