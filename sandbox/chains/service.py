@@ -100,12 +100,16 @@ async def intent(db: AsyncSession, intent_id: str) -> IntentState:
 
 
 async def moved_by(db: AsyncSession, intent_id: str) -> list[Moved]:
-    """What an intent's transaction moved, by order in it; a sweep moves what it finds."""
+    """What an intent's transaction moved, by order in it; a sweep moves what it finds.
+
+    What it moved only in a block that left the chain is not told.
+    """
     rows = await db.execute(
         text(
             "SELECT t.source, t.destination, t.amount_units FROM chain_transfer t"
             " JOIN chain_intent i ON i.id = t.intent AND i.tx = t.tx"
-            " WHERE i.id = :id ORDER BY t.ordinal"
+            " WHERE i.id = :id AND EXISTS (SELECT FROM chain_inclusion n"
+            " WHERE n.transfer_id = t.id AND n.state <> 'reverted') ORDER BY t.ordinal"
         ),
         {"id": intent_id},
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, text
+from sqlalchemy import delete, func, insert, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -134,11 +134,15 @@ class Sightings:
         known = await self._known(db, {transfer.tx for transfer in block.transfers})
         fresh, inclusions, seen = [], [], []
         for position, transfer in enumerate(block.transfers):
-            id_, n = known.get((transfer.tx, transfer.ordinal), (None, 0))
+            stored, n = known.get((transfer.tx, transfer.ordinal), (None, 0))
             intent = intents.get(transfer.tx)
-            if id_ is None:
+            if stored is None:
                 id_ = new_id("ct", at)
                 fresh.append(_transfer_row(self.chain, id_, transfer, intent))
+            else:
+                id_ = stored.id
+                if _transfer(stored) != transfer:
+                    await _rewrite(db, id_, transfer)
             inclusions.append(
                 {
                     "transfer_id": id_,
@@ -158,20 +162,16 @@ class Sightings:
 
     async def _known(
         self, db: AsyncSession, txs: set[str]
-    ) -> dict[tuple[str, int], tuple[str, int]]:
-        """Transfers that were seen before: (tx, ordinal) → (id, newest inclusion)."""
+    ) -> dict[tuple[str, int], tuple[ChainTransfer, int]]:
+        """Transfers that were seen before: (tx, ordinal) → (row, newest inclusion)."""
         found = (
-            select(
-                ChainTransfer.tx,
-                ChainTransfer.ordinal,
-                ChainTransfer.id,
-                func.max(col(ChainInclusion.n)),
-            )
+            select(ChainTransfer, func.max(col(ChainInclusion.n)))
             .join(ChainInclusion, col(ChainInclusion.transfer_id) == col(ChainTransfer.id))
             .where(col(ChainTransfer.chain) == self.chain, col(ChainTransfer.tx).in_(txs))
             .group_by(col(ChainTransfer.id))
         )
-        return {(tx, ordinal): (id_, n) for tx, ordinal, id_, n in (await db.exec(found)).all()}
+        found = found.execution_options(populate_existing=True)
+        return {(row.tx, row.ordinal): (row, n) for row, n in (await db.exec(found)).all()}
 
     async def _insert_rows(self, db: AsyncSession, rows: list[dict[str, Any]]) -> None:
         if rows:
@@ -273,6 +273,21 @@ def _transfer_row(chain: str, id_: str, transfer: Transfer, intent: str | None) 
         "keys": list(transfer.keys),
         "intent": intent,
     }
+
+
+async def _rewrite(db: AsyncSession, id_: str, transfer: Transfer) -> None:
+    """A transaction that comes back after a reorg may move something else (whole balances)."""
+    await db.execute(
+        update(ChainTransfer)
+        .where(col(ChainTransfer.id) == id_)
+        .values(
+            kind=transfer.kind,
+            source=transfer.source,
+            destination=transfer.destination,
+            amount_units=transfer.amount_units,
+            keys=list(transfer.keys),
+        )
+    )
 
 
 def _transfer(row: ChainTransfer) -> Transfer:

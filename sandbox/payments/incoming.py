@@ -93,6 +93,8 @@ def include(step: Step, block: SeenBlock, arrival: Arrival, payment: Payment) ->
     index, seen = arrival
     if seen.inclusion <= payment.inclusion:
         return False
+    # A payer that is a contract may send another amount when its transaction comes back.
+    payment.amount_units, payment.from_address = seen.transfer.amount_units, seen.transfer.source
     payment.inclusion, payment.height = seen.inclusion, block.height
     payment.block_index, payment.block_time = index, block.time
     payment.chain_state, payment.confirmed_at = "confirmed", step.now
@@ -164,6 +166,8 @@ def record_stray(
         stray.amount_units, stray.inclusion = seen.transfer.amount_units, seen.inclusion
     elif seen.inclusion <= stray.inclusion:
         return None
+    else:
+        stray.amount_units, stray.from_address = seen.transfer.amount_units, seen.transfer.source
     _open(stray, block, seen.inclusion)
     step.changes.entries.append(
         books.arrived(

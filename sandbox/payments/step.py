@@ -30,13 +30,14 @@ SESSION_COLUMNS = (
     "completions", "completed_payment", "received_units", "excess_units",
 )  # fmt: skip
 PAYMENT_COLUMNS = (
-    "counted_units", "excess_units", "refunded_units", "refunding_units", "chain_state",
-    "settlement_state", "inclusion", "height", "block_index", "block_time", "fee_bps", "fee_tiyn",
-    "capture_entry", "resolution", "confirmed_at", "final_at", "captured_at",
+    "amount_units", "from_address", "counted_units", "excess_units", "refunded_units",
+    "refunding_units", "chain_state", "settlement_state", "inclusion", "height", "block_index",
+    "block_time", "fee_bps", "fee_tiyn", "capture_entry", "resolution", "confirmed_at", "final_at",
+    "captured_at",
 )  # fmt: skip
 STRAY_COLUMNS = (
-    "amount_units", "proposal", "reasons", "status", "resolution", "refund", "chain_state",
-    "inclusion", "height", "resolved_at",
+    "amount_units", "from_address", "proposal", "reasons", "status", "resolution", "refund",
+    "chain_state", "inclusion", "height", "resolved_at",
 )  # fmt: skip
 
 

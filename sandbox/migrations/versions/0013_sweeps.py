@@ -25,6 +25,10 @@ _FALLING = {
 
 
 def upgrade() -> None:
+    # A transaction that comes back after a reorg may move something else: a sweep moves balances.
+    op.execute(
+        "GRANT UPDATE (kind, source, destination, amount_units, keys) ON chain_transfer TO sbx_app"
+    )
     _payments()
     _settlement()
 
