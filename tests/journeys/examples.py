@@ -73,6 +73,9 @@ def answers(running: Running, folder: Path) -> JsonObject:
         running.quiesce()
         pay.pay(running, folder, session["id"], "solana", "resident", None)
         running.quiesce()
+        on_evm = shop.create_session(100_000, description="A samsa")
+        pay.pay(running, folder, on_evm["id"], "evm", "resident", None)
+        running.quiesce()
         session_path = f"/v1/checkout/sessions/{session['id']}"
         paid = get("/v1/checkout/sessions/{session_id}", session_path)
         payment = paid["payment"]["id"]
