@@ -65,8 +65,11 @@ class DepositMemoryChain(MemoryChain):
         if move.action == "sweep":
             # Whole balances; what is frozen stays and does not stop the others.
             held = state.units.get(move.source, 0)
-            is_stuck = move.source in state.frozen or held == 0
-            return [] if is_stuck else [replace(move, action="transfer", amount=held)]
+            if move.source in state.frozen or held == 0:
+                return []
+            move = replace(move, action="transfer", amount=held)
+            if move.destination == self.treasury:
+                return [move]
         if any(key.startswith("memo:") for key in move.keys) and move.source in ("", self.treasury):
             return [move]
         is_ours = move.destination in self.own_addresses()

@@ -98,3 +98,27 @@ async def test_a_mint_that_nobody_asked_for_pays_no_session(world: World) -> Non
     await world.finalize()
     assert (await world.read(session))["status"] == "open"
     assert await world.posted(accounts.unswept(world.chain.name)) == 0
+
+
+async def test_a_payment_that_comes_back_with_another_amount_is_what_it_is_now(
+    world: World,
+) -> None:
+    session = await world.session(100)
+    payer = new_address()
+    world.chain.pay(world.customer, payer, world.units(100))
+    world.chain.mine()
+    extra = world.chain.pay(world.customer, payer, world.units(20))
+    world.chain.mine()
+    # A contract that pays whatever it has.
+    world.chain.send(Move("sweep", payer, world.place_of(session)))
+    world.chain.mine()
+    await world.follow()
+    assert (await world.read(session))["received_units"] == world.units(120)
+    world.chain.reorg(2, what="return")
+    world.chain._mempool.pop(extra)
+    await world.finalize()
+    found = await world.read(session)
+    assert (found["status"], found["received_units"]) == ("complete", world.units(100))
+    assert found["excess_units"] == 0
+    assert await world.posted(accounts.unswept(world.chain.name)) == world.units(100)
+    await world.agrees()

@@ -4,10 +4,22 @@ import random
 
 import pytest
 
+from sandbox.chains.memory import MemoryChain, Move
+from sandbox.chains.memory_deposits import DepositMemoryChain
 from sandbox.payments.jobs import expire
 from tests.payments.world import Json, World
 
 STEPS = 45
+
+
+@pytest.fixture(
+    params=[(MemoryChain, 2), (MemoryChain, 6), (DepositMemoryChain, 2), (DepositMemoryChain, 6)],
+    ids=["2 decimals", "6 decimals", "deposits, 2 decimals", "deposits, 6 decimals"],
+)
+def chain(request: pytest.FixtureRequest) -> MemoryChain:
+    kind, decimals = request.param
+    made: MemoryChain = kind(decimals=decimals)
+    return made
 
 
 class History:
@@ -21,6 +33,7 @@ class History:
         moves = [
             self.new, self.pay, self.pay, self.pay, self.pay_twice, self.unknown, self.reorg,
             self.finalize, self.wait, self.cancel, self.refund, self.resolve, self.lose,
+            self.stranger,
         ]  # fmt: skip
         await self.chance.choice(moves)()
 
@@ -97,6 +110,16 @@ class History:
             assert answer.status_code in (200, 409), answer.text
         if self.chance.random() < 0.5:
             await self.world.carry_out()
+
+    async def stranger(self) -> None:
+        """Anyone may sweep a deposit address, with money on its way to it in the same block."""
+        if not self.world.chain.sweep_batch:
+            return
+        for session in self.chance.sample(self.sessions, k=min(2, len(self.sessions))):
+            self.send()
+            sweep = Move("sweep", self.world.place_of(session), self.world.chain.treasury)
+            self.world.chain.send(sweep)
+        await self.pay()
 
     async def lose(self) -> None:
         """What the sandbox sends now is lost, until it is tried again."""

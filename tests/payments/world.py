@@ -29,6 +29,7 @@ from sandbox.payments import checks as payment_checks
 from sandbox.payments import service as payments
 from sandbox.payments.handlers import PaymentsHandler
 from sandbox.payments.routes import router
+from sandbox.payments.sweeping import Sweeps
 from sandbox.web.routes import router as pages
 
 Json = dict[str, Any]
@@ -55,7 +56,7 @@ class World:
         self.chains = {self.chain.name: self.chain}
         self.handler = PaymentsHandler()
         self.leader = Leader(self.database, f"watcher:{self.chain.name}", "worker-1")
-        intents = {"refund": self.handler}
+        intents = {"refund": self.handler, "sweep": Sweeps()}
         self.watcher = Watcher(
             self.database,
             self.chain,
@@ -238,6 +239,7 @@ class World:
         await self.books_hold()
         async with self.database.transaction() as db:
             found = await payment_checks.suspense_is_explained(db)
+            found += await payment_checks.unswept_is_explained(db)
             found += await payment_checks.refunds_within_payments(db)
         found += await payment_checks.places_match(self.database, self.chains, wait_s=0)
         assert [check for check in found if not check.ok] == []
