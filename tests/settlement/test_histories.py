@@ -2,10 +2,13 @@
 
 import random
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from sandbox.bank import simulator
+from sandbox.chains.memory import Move
 from sandbox.core.errors import NotFound
 from sandbox.settlement import jobs
 from tests.settlement.conftest import SHOP_IBAN, Town
@@ -80,11 +83,80 @@ class Play:
         await self.town.set_clock(self.now.isoformat())
         await jobs.cut_off(self.town.database, self.town.world.chains)
 
+    # What else happens on a chain: half a block's way, reorgs, strangers, frozen addresses.
+
+    async def confirm(self) -> None:
+        await self.town.world.runner.step()
+        self.town.chain.mine()
+        await self.town.world.follow()
+
+    async def go_on(self) -> None:
+        await self.town.world.go_on()
+
+    async def reorg(self) -> None:
+        chain = self.town.chain
+        if chain.reversible:
+            depth = self.random.randint(1, chain.reversible)
+            chain.reorg(depth, what=self.random.choice(["return", "return", "drop"]))
+            chain.mine(depth + 1)
+            await self.town.world.follow()
+
+    async def sessions(self) -> list[dict[str, Any]]:
+        return list((await self.town.get("/v1/checkout/sessions?limit=100"))["data"])
+
+    async def pay_more(self) -> None:
+        """Money that no session waits for any more, or does."""
+        known = await self.sessions()
+        for session in self.random.sample(known, k=min(2, len(known))):
+            self.town.send_to(session, self.random.randint(1, 60))
+        self.town.chain.mine(self.random.choice([1, 5]))
+        await self.town.world.follow()
+
+    async def accept(self) -> None:
+        for stray in (await self.town.get("/v1/stray_transfers?limit=100", "operator"))["data"]:
+            action = self.random.choice(["accept", "refund"])
+            answer = await self.town.world.post(
+                f"/v1/stray_transfers/{stray['id']}/resolve", {"action": action}, "operator"
+            )
+            assert answer.status_code in (200, 409), answer.text
+
+    async def addresses(self, count: int) -> list[str]:
+        known = await self.sessions()
+        return [
+            str(session["options"][0].get("address", ""))
+            for session in self.random.sample(known, k=min(count, len(known)))
+        ]
+
+    async def stranger(self) -> None:
+        if self.town.chain.sweep_batch:
+            moves = [
+                Move("sweep", address, self.town.chain.treasury)
+                for address in await self.addresses(3)
+            ]
+            if moves:
+                self.town.chain.send(*moves)
+            await self.confirm()
+
+    async def freeze(self) -> None:
+        if self.town.chain.sweep_batch:
+            for address in await self.addresses(2):
+                self.town.chain.send(Move("freeze", destination=address))
+            await self.confirm()
+
+    async def thaw(self) -> None:
+        for session in await self.sessions():
+            address = str(session["options"][0].get("address", ""))
+            if await self.town.chain.is_frozen(address):
+                self.town.chain.send(Move("thaw", destination=address))
+        await self.confirm()
+
     async def anything(self) -> None:
         steps = (
             self.sell, self.sell, self.sell, self.refund, self.refund, self.settle, self.settle,
             self.carry_out, self.lose, self.bank, self.bank, self.books, self.books, self.account,
-            self.give_back, self.give_back, self.wait, self.wait,
+            self.give_back, self.give_back, self.wait, self.wait, self.confirm, self.confirm,
+            self.go_on, self.reorg, self.pay_more, self.accept, self.stranger, self.freeze,
+            self.thaw,
         )  # fmt: skip
         await self.random.choice(steps)()
 
@@ -96,6 +168,7 @@ async def test_after_every_step_every_tiyn_is_explained(town: Town, seed: int) -
     for _ in range(STEPS):
         await play.anything()
         await town.audit()
+    await play.thaw()
     # In the end everything reaches the merchant or the issuer, but for what no refund gave back.
     async with town.database.transaction() as db:
         await simulator.accept_payments_to(db, SHOP_IBAN)
@@ -120,6 +193,13 @@ async def test_after_every_step_every_tiyn_is_explained(town: Town, seed: int) -
     ]
     figures = await town.figures()
     assert (figures["merchant"], figures["2040"], figures["1090"]) == (0, 0, 0)
-    assert figures["custody"] == 70_000 + sum(burn["units"] for burn in stuck)
+    async with town.database.transaction() as db:
+        nobodys = await db.scalar(
+            text(
+                "SELECT coalesce(sum(b.posted), 0)::bigint FROM balance b"
+                " JOIN account a ON a.id = b.account_id WHERE starts_with(a.code, 'suspense:')"
+            )
+        )
+    assert figures["custody"] == 70_000 + nobodys + sum(burn["units"] for burn in stuck)
     assert figures["bank"] == figures["1010"]
     assert figures["bank, own"] == figures["1110"] == figures["4010"] + figures["2070"]
