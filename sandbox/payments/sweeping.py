@@ -161,7 +161,7 @@ class Sweeps:
 
 
 async def by_others(db: AsyncSession, block: SeenBlock) -> Changes:
-    """A final block: what strangers swept, who may. Our own plans shrink by what is gone."""
+    """A final block: what strangers swept, who may. Our own plans follow what is left."""
     changes = Changes()
     at = await clock.now(db)
     for tx, moved in _strangers(block):
@@ -185,7 +185,7 @@ async def by_others(db: AsyncSession, block: SeenBlock) -> Changes:
         units, event_id = sum(explained.values()), new_id("evt", at)
         entry = books.swept(f"{sweep.id}:moved", block.chain, units, block.time, at, tx)
         told = Changes([entry], [Resolution(entry.ref, "posted", event_id, block.height)])
-        told.extend(await _shrink(db, block.chain, explained.keys(), event_id))
+        told.extend(await _plan_anew(db, block.chain, explained.keys(), event_id))
         told.events.append(_event(event_id, sweep, sorted(sessions_at), at, told))
         changes.extend(told)
     return changes
@@ -250,10 +250,10 @@ async def _take(
     return dict(explained)
 
 
-async def _shrink(
+async def _plan_anew(
     db: AsyncSession, chain: str, sessions: Collection[str], event_id: str
 ) -> Changes:
-    """Lower the plans of pending sweeps of these sessions to what still lies there for them."""
+    """Bring the plans of pending sweeps of these sessions to what still lies there for them."""
     pending = await db.scalars(
         text(
             "SELECT DISTINCT sweep FROM sweep_session WHERE chain = :chain"
@@ -264,13 +264,13 @@ async def _shrink(
     changes, at = Changes(), await clock.now(db)
     for id_ in list(pending):
         sweep = await _locked(db, id_)
-        units = min(sweep.planned_units, await _lying(db, id_))
+        units = await _lying(db, id_)
         if sweep.entry is None or units == sweep.planned_units:
             continue
         changes.resolutions.append(Resolution(sweep.entry, "voided", event_id))
-        shrunk = int(sweep.entry.partition(":less:")[2] or 0)
+        before = int(sweep.entry.partition(":plan:")[2] or 1)
         sweep.planned_units = units
-        sweep.entry = f"{id_}:less:{shrunk + 1}" if units else None
+        sweep.entry = f"{id_}:plan:{before + 1}" if units else None
         if sweep.entry is not None:
             changes.entries.append(books.swept(sweep.entry, chain, units, at, at, event_id))
         db.add(sweep)

@@ -5,13 +5,14 @@ from typing import Any
 
 from sqlalchemy import text
 
+from sandbox.bank import simulator
 from sandbox.chains.memory import Move
 from sandbox.chains.memory_deposits import DepositMemoryChain
 from sandbox.ledger import accounts
 from sandbox.ledger import service as ledger
 from sandbox.payments import sweeping
 from sandbox.settlement import jobs, service
-from tests.settlement.conftest import Town
+from tests.settlement.conftest import SHOP_IBAN, Town
 
 
 def deposits(town: Town) -> DepositMemoryChain:
@@ -246,22 +247,22 @@ class TestDeferred:
         self, swept_town: Town
     ) -> None:
         town = swept_town
-        await town.as_owner("UPDATE settlement SET status = status")
         await paid(town, 6000)
         first = await town.settle()
         await town.world.carry_out()
-        await town.as_owner("UPDATE merchant SET iban = iban")
-        from sandbox.bank import simulator
-
         async with town.database.transaction() as db:
-            await simulator.refuse_payments_to(db, "KZ31601A000000000001")
+            await simulator.refuse_payments_to(db, SHOP_IBAN)
         await town.bank_and_books()
         async with town.database.transaction() as db:
-            await simulator.accept_payments_to(db, "KZ31601A000000000001")
+            await simulator.accept_payments_to(db, SHOP_IBAN)
         assert (await town.settlement(first["id"]))["payout"]["status"] == "rejected"
         _, address = await paid(town, 4000)
         freeze(town, address)
         await final(town)
+        held = await town.ask(retry_payout=False)
+        assert (held["payout"], held["check"]["carried_tiyn"]) == (None, 5940 + 3960)
+        await town.world.carry_out()
+        assert (await is_settled(town, held["id"]))["check"]["carried_tiyn"] == 5940
         made = await town.ask()
         assert made["payout"]["amount_tiyn"] == 5940 + 3960
         await town.world.carry_out()
@@ -308,6 +309,42 @@ class TestDeferred:
         town.chain.send(Move("resume"))
         await town.world.carry_out()
         await is_settled(town, made["id"])
+
+    async def test_a_line_that_was_refunded_whole_waits_for_no_sweep(
+        self, swept_town: Town
+    ) -> None:
+        town = swept_town
+        (refunded, address), _ = await paid(town, 500), await paid(town, 6000)
+        await town.refund(refunded, 500)
+        freeze(town, address)
+        await final(town)
+        made = await town.ask()
+        await town.world.carry_out()
+        done = await is_settled(town, made["id"])
+        assert not any(line["deferred"] for line in done["lines"])
+        assert (done["check"]["gross_tiyn"], done["check"]["refunds_tiyn"]) == (6500, 500)
+        assert (await unswept(town)).posted == 500
+
+    async def test_a_batch_tries_each_address_once(self, swept_town: Town) -> None:
+        town = swept_town
+        _, address = await paid(town, 6000)
+        await town.ask()
+        town.chain.pay(town.customer, address, 70)
+        await final(town)
+        (stray,) = (await town.get("/v1/stray_transfers", "operator"))["data"]
+        path = f"/v1/stray_transfers/{stray['id']}/resolve"
+        assert (await town.world.post(path, {"action": "accept"}, "operator")).status_code == 200
+        other, _ = await paid(town, 400)
+        second = await town.ask()
+        assert [one["planned_units"] for one in second["sweeps"]] == [400]
+        await town.lose_everything_until("sweep.failed", 2)
+        # Both failed: the first batch gives its line up, the second tries that address itself.
+        await town.world.go_on()
+        found = await town.settlement(second["id"])
+        assert [one["planned_units"] for one in found["sweeps"]] == [400, 6070]
+        assert {line["payment"] for line in found["lines"] if line["deferred"]} == {other}
+        await town.world.carry_out()
+        await is_settled(town, second["id"])
 
     async def test_many_deferred_lines_fit_into_the_leaves_that_tell_of_them(
         self, swept_town: Town
@@ -428,6 +465,35 @@ class TestStrangers:
         assert (await unswept(town)).posted == 0
         await town.audit()
 
+    async def test_units_that_no_payment_brought_are_in_no_book_of_a_stranger(
+        self, swept_town: Town
+    ) -> None:
+        town = swept_town
+        _, address = await paid(town, 600)
+        sweep_by_stranger(town, address)
+        await final(town)
+        town.chain.mint_unasked(address, 50)
+        sweep_by_stranger(town, address)
+        await final(town)
+        assert await town.world.count("chain_halt") == 0
+        assert len(await told(town, "sweep.final")) == 1
+
+    async def test_units_that_no_payment_brought_do_not_stand_for_a_later_payment(
+        self, swept_town: Town
+    ) -> None:
+        town = swept_town
+        _, address = await paid(town, 600)
+        made = await town.ask()
+        town.chain.mint_unasked(address, 70)
+        await town.world.runner.step()
+        await confirm(town)
+        town.chain.pay(town.customer, address, 70)
+        await confirm(town)
+        await final(town)
+        assert (await town.settlement(made["id"]))["sweeps"][0]["moved_units"] == 670
+        assert (await unswept(town)).posted == 70
+        assert await town.world.count("chain_halt") == 0
+
     async def test_an_unasked_mint_at_a_deposit_address_stops_nobody(
         self, swept_town: Town
     ) -> None:
@@ -482,6 +548,26 @@ class TestAccidents:
         await final(town)
         assert (await town.settlement(made["id"]))["sweeps"][0]["moved_units"] == 600
         assert (await unswept(town)).posted == 31
+        await town.world.carry_out()
+        await is_settled(town, made["id"])
+
+    async def test_a_sweep_that_comes_back_behind_a_strangers_moves_less(
+        self, swept_town: Town
+    ) -> None:
+        town = swept_town
+        addresses = sorted([(await paid(town, 600))[1], (await paid(town, 400))[1]])
+        made = await town.ask()
+        await town.world.runner.step()
+        await confirm(town)
+        town.chain.reorg(1, what="drop")
+        sweep_by_stranger(town, addresses[0])
+        await confirm(town)
+        await town.world.runner.step()
+        await final(town)
+        assert (await unswept(town)).posted == 0
+        (sweep,) = (await town.settlement(made["id"]))["sweeps"]
+        assert sweep["moved_units"] in (400, 600)
+        await town.audit()
         await town.world.carry_out()
         await is_settled(town, made["id"])
 
