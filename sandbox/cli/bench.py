@@ -20,7 +20,7 @@ from typing import Any
 import httpx2
 from rich.table import Table
 
-from sandbox.cli import measure, pay, show
+from sandbox.cli import bench_books, measure, pay, show
 from sandbox.cli.bench_limits import litesvm_transfers_per_second
 from sandbox.cli.bench_limits_evm import anvil_transfers_per_second
 from sandbox.cli.bench_payers import EvmPayer, Payer, SolanaPayer
@@ -58,6 +58,8 @@ def run(payments: int, as_json: bool) -> int:
         show.err.print("limits: raw LiteSVM, raw anvil")
         figures.add(RAW["solana"], litesvm_transfers_per_second(LIMIT_TRANSFERS), "1/s")
         figures.add(RAW["evm"], asyncio.run(anvil_transfers_per_second(LIMIT_TRANSFERS)), "1/s")
+        show.err.print("books and log alone")
+        bench_books.measure(figures.add)
         process, running, payable_s = _start(folder)
         try:
             figures.add("start to first payable checkout", payable_s, "s")

@@ -1,0 +1,147 @@
+"""Books and log alone, on a durable PostgreSQL of their own, beside what that can do at most."""
+
+import asyncio
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+from sqlalchemy import text
+
+from sandbox import migrations
+from sandbox.core.db import Database
+from sandbox.core.ids import new_id
+from sandbox.devnets import postgres
+from sandbox.eventlog import keys as log_keys
+from sandbox.eventlog import sequencer
+from sandbox.eventlog.types import NewEvent
+from sandbox.ledger import accounts
+from sandbox.ledger import service as ledger
+from sandbox.ledger.journal import Changes, NewEntry, Resolution, credit, debit
+
+ORIGIN = "bench.local/log"
+MERCHANTS = 50
+BULK, SINGLE, BATCHES = 1_000, 500, 20
+Add = Callable[..., None]
+
+
+def measure(add: Add) -> None:
+    """Rows, entries and events per second; `add(name, value, unit, limit)` takes each."""
+    # Not under a closed folder: PostgreSQL may run as another user (see `postgres_cluster`).
+    folder = Path(tempfile.mkdtemp(prefix="kzte-bench-books-"))
+    folder.chmod(0o711)
+    server = postgres.start(folder / "data")
+    try:
+        bulk, single = asyncio.run(_limits(server.url))
+        add("PostgreSQL: rows inserted, 1,000 a commit", bulk, "1/s")
+        add("PostgreSQL: rows inserted, one a commit", single, "1/s")
+        migrations.upgrade(server.url)
+        asyncio.run(_books(add, server.app_url(), folder / "keys", bulk, single))
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _books(add: Add, url: str, keys_dir: Path, bulk: float, single: float) -> None:
+    database = Database(url)
+    try:
+        await _ledger(add, database, bulk, single)
+        await _sequencer(add, database, keys_dir)
+    finally:
+        await database.dispose()
+
+
+async def _limits(url: str) -> tuple[float, float]:
+    """Rows as an entry with four legs would need them, without anything that checks them."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(
+            "CREATE TABLE bench_row (id text PRIMARY KEY, line int, account bigint, amount bigint)"
+        )
+        insert = (
+            "INSERT INTO bench_row SELECT * FROM"
+            " unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[])"
+        )
+
+        async def rows(count: int) -> None:
+            ids = [secrets.token_hex(15) for _ in range(count)]
+            await connection.execute(insert, ids, [1] * count, [7] * count, [1_000] * count)
+
+        began = time.perf_counter()
+        for _ in range(BATCHES):
+            await rows(BULK)
+        bulk = BATCHES * BULK / (time.perf_counter() - began)
+        began = time.perf_counter()
+        for _ in range(SINGLE):
+            await rows(1)
+        return bulk, SINGLE / (time.perf_counter() - began)
+    finally:
+        await connection.close()
+
+
+def _changes(count: int) -> Changes:
+    """Units that reach the treasury, each for one of fifty merchants: reserved and made final."""
+    at = datetime.now(UTC)
+    changes = Changes()
+    for index in range(count):
+        ref = f"bench_{secrets.token_hex(8)}"
+        legs = (
+            debit(accounts.treasury("solana"), 1_000),
+            credit(accounts.external("solana"), 1_000),
+            debit(accounts.custody("solana"), 1_000),
+            credit(accounts.merchant("solana", f"mch_{index % MERCHANTS}"), 1_000),
+        )
+        entry = new_id("ent", at)
+        changes.entries.append(NewEntry(entry, "pending", "bench", ref, "solana", at, ref, legs))
+        told = NewEvent(
+            new_id("evt", at),
+            "payment.final",
+            at,
+            {"object": "payment", "id": ref, "amount_units": 1_000, "chain_state": "final"},
+            refs=(ref,),
+        )
+        changes.events.append(told)
+        changes.resolutions.append(Resolution(ref, "posted", told.id, index))
+    return changes
+
+
+async def _record(database: Database, count: int, times: int) -> float:
+    prepared = [_changes(count) for _ in range(times)]
+    began = time.perf_counter()
+    for changes in prepared:
+        async with database.transaction() as db:
+            await ledger.record(db, changes)
+    return count * times / (time.perf_counter() - began)
+
+
+async def _ledger(add: Add, database: Database, bulk: float, single: float) -> None:
+    await _record(database, 100, 2)
+    add(
+        "entries with four legs and an event, 1,000 a commit",
+        await _record(database, BULK, BATCHES),
+        "1/s",
+        bulk,
+    )
+    add(
+        "entries with four legs and an event, one a commit",
+        await _record(database, 1, SINGLE),
+        "1/s",
+        single,
+    )
+
+
+async def _sequencer(add: Add, database: Database, keys_dir: Path) -> None:
+    key = log_keys.load_or_create(keys_dir, ORIGIN)
+    async with database.transaction() as db:
+        await sequencer.open_epoch(db, key)
+        waiting = await db.scalar(text("SELECT count(*) FROM event_queue"))
+    leader = database.leader("sequence", "bench")
+    began, done = time.perf_counter(), 0
+    while took := await sequencer.turn(database, leader, key):
+        done += took
+    assert done == waiting, f"{done} of {waiting} events were sequenced"
+    add("events sequenced and signed", done / (time.perf_counter() - began), "1/s")
