@@ -2,6 +2,9 @@
 
 import pytest
 
+from sandbox.chains.memory import Move
+from sandbox.chains.memory_deposits import DepositMemoryChain
+from sandbox.payments import checks as payment_checks
 from sandbox.settlement import checks
 from tests.settlement.conftest import Town
 
@@ -55,3 +58,44 @@ async def test_an_altered_row_is_found_and_named(town: Town, breach: str, word: 
         (found,) = await checks.batches_add_up(db)
     assert not found.ok
     assert word in found.detail
+
+
+@pytest.mark.parametrize(
+    ("breach", "word"),
+    [
+        ("UPDATE settlement_line SET deferred_at = NULL", "owed"),
+        ("UPDATE settlement_burn SET status = 'sweeping'", "held"),
+        ("DELETE FROM settlement_burn WHERE units = 6000", "no burn"),
+        ("UPDATE payout SET status = 'pending', amount_tiyn = 5", "paid"),
+        ("DELETE FROM entry WHERE ref LIKE '%:deferred:%'", "held"),
+    ],
+)
+async def test_an_altered_row_of_a_deferred_line_is_found_and_named(
+    swept_town: Town, breach: str, word: str
+) -> None:
+    town = swept_town
+    assert isinstance(town.chain, DepositMemoryChain)
+    await town.pay(6000)
+    frozen = await town.get(f"/v1/payments/{await town.pay(4000)}")
+    address = town.chain.deposit_address(frozen["session"])
+    town.chain.send(Move("freeze", destination=address))
+    await town.ask()
+    await town.world.carry_out()
+    await town.bank_and_books()
+    await town.audit()
+    await town.as_owner(breach)
+    async with town.database.transaction() as db:
+        (found,) = await checks.batches_add_up(db)
+    assert not found.ok
+    assert word in found.detail
+
+
+async def test_a_payment_that_seems_swept_and_is_not_turns_the_audit_red(swept_town: Town) -> None:
+    town = swept_town
+    await town.pay(6000)
+    await town.audit()
+    await town.as_owner("UPDATE payment SET sweep = 'swp_none'")
+    async with town.database.transaction() as db:
+        (found,) = await payment_checks.unswept_is_explained(db)
+    assert (found.ok, found.left, found.right) == (False, 6000, 0)
+    assert found.detail.startswith("memory: ")
