@@ -20,7 +20,7 @@ from typing import Any
 import httpx2
 from rich.table import Table
 
-from sandbox.cli import bench_books, measure, pay, show
+from sandbox.cli import bench_books, bench_latency, measure, pay, show
 from sandbox.cli.bench_limits import litesvm_transfers_per_second
 from sandbox.cli.bench_limits_evm import anvil_transfers_per_second
 from sandbox.cli.bench_payers import EvmPayer, Payer, SolanaPayer
@@ -32,6 +32,7 @@ CONNECTIONS = 16
 SLOT_MS = 100
 LIMIT_TRANSFERS = 2_000
 EVM_TRANSFERS = 10_000
+LATENCIES = 100
 RAW = {"solana": "raw LiteSVM transfers", "evm": "raw anvil transfers"}
 
 
@@ -131,6 +132,7 @@ async def _load(figures: Figures, running: Running, folder: Path, payments: int)
         for payer in payers:
             await _paid(figures, http, running, folder, payer, sessions)
             sessions, _ = await _sessions(None, http, payments, "")
+        await bench_latency.waits(figures.add, running, payers, LATENCIES)
         await _fill_up(payers[1], 2 * payments)
 
 
@@ -144,7 +146,7 @@ async def _paid(
 ) -> None:
     """Sessions made before, and as many with their creation, from the wallet to the log."""
     chain, payments = payer.chain, len(sessions)
-    needed_tiyn = 2 * payments * PRICE_TIYN + EVM_TRANSFERS
+    needed_tiyn = (2 * payments + LATENCIES) * PRICE_TIYN + EVM_TRANSFERS
     await asyncio.to_thread(pay.fund, running, chain, payer.address, needed_tiyn)
     limit = figures.value(RAW[chain])
     began, before = time.monotonic(), _cpu(folder)

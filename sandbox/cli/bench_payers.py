@@ -12,6 +12,7 @@ from solders.keypair import Keypair
 from contracts import token
 from sandbox.chains.evm import wallet as evm_wallet
 from sandbox.chains.evm.rpc import Node
+from sandbox.chains.port import Signed
 from sandbox.chains.solana import tx as solana_tx
 from sandbox.chains.solana import wallet as solana_wallet
 from sandbox.chains.solana.rpc import Rpc
@@ -30,29 +31,36 @@ class Payer(Protocol):
 
     async def pay(self, sessions: Sequence[Session]) -> None: ...
 
+    async def is_confirmed(self) -> bool:
+        """Whether the last payment is in a confirmed block."""
+        ...
+
 
 class SolanaPayer:
     chain = "solana"
 
     def __init__(self, endpoints: Mapping[str, Any]) -> None:
-        self._rpc_url, self._key = endpoints["solana_rpc"], Keypair()
+        self._key = Keypair()
         self._decimals = token.load().decimals
         self.address = str(self._key.pubkey())
+        self._rpc, self._last = Rpc(endpoints["solana_rpc"]), ""
+
+    async def is_confirmed(self) -> bool:
+        [status] = (await self._rpc.call("getSignatureStatuses", [self._last]))["value"]
+        return status is not None
 
     async def pay(self, sessions: Sequence[Session]) -> None:
-        rpc = Rpc(self._rpc_url)
-        try:
-            latest = (await rpc.call("getLatestBlockhash", {"commitment": "confirmed"}))["value"]
-            blockhash = Hash.from_string(latest["blockhash"])
-            raws = [self._signed(_option(session, self.chain), blockhash) for session in sessions]
-            for first in range(0, len(raws), BATCH):
-                await rpc.batch(
-                    [("sendTransaction", [raw, SEND]) for raw in raws[first : first + BATCH]]
-                )
-        finally:
-            await rpc.aclose()
+        latest = (await self._rpc.call("getLatestBlockhash", {"commitment": "confirmed"}))["value"]
+        blockhash = Hash.from_string(latest["blockhash"])
+        signed = [self._signed(_option(session, self.chain), blockhash) for session in sessions]
+        self._last = signed[-1].tx_id
+        raws = [base64.b64encode(one.raw).decode() for one in signed]
+        for first in range(0, len(raws), BATCH):
+            await self._rpc.batch(
+                [("sendTransaction", [raw, SEND]) for raw in raws[first : first + BATCH]]
+            )
 
-    def _signed(self, option: Mapping[str, Any], blockhash: Hash) -> str:
+    def _signed(self, option: Mapping[str, Any], blockhash: Hash) -> Signed:
         request = solana_wallet.parse_url(option["url"])
         instructions = [
             solana_tx.memo(option["memo"]),
@@ -64,15 +72,14 @@ class SolanaPayer:
                 request.references,
             ),
         ]
-        signed = solana_tx.sign(instructions, [self._key], blockhash, 0)
-        return base64.b64encode(signed.raw).decode()
+        return solana_tx.sign(instructions, [self._key], blockhash, 0)
 
 
 class EvmPayer:
     chain = "evm"
 
     def __init__(self, endpoints: Mapping[str, Any]) -> None:
-        self._rpc_url = endpoints["evm_rpc"]
+        self._node, self._used = Node(endpoints["evm_rpc"]), 0
         self._token = endpoints["kzte"]["evm_token"]
         self._key: LocalAccount = Account.create()
         self.address: str = self._key.address
@@ -83,12 +90,16 @@ class EvmPayer:
 
     async def transfer(self, to: Sequence[tuple[str, int]]) -> None:
         """Token transfers of (recipient, units)."""
-        node = Node(self._rpc_url)
-        try:
-            nonce = int(await node.call("eth_getTransactionCount", self.address, "pending"), 16)
-            await evm_limits.send(node, evm_limits.transfers(self._key, nonce, self._token, to))
-        finally:
-            await node.aclose()
+        self._used = await self._count("pending")
+        raws = evm_limits.transfers(self._key, self._used, self._token, to)
+        await evm_limits.send(self._node, raws)
+        self._used += len(raws)
+
+    async def is_confirmed(self) -> bool:
+        return await self._count("latest") >= self._used
+
+    async def _count(self, at: str) -> int:
+        return int(await self._node.call("eth_getTransactionCount", self.address, at), 16)
 
 
 def _option(session: Session, chain: str) -> Mapping[str, Any]:
