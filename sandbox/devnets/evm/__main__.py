@@ -4,53 +4,33 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import fcntl
-import json
-import os
 import re
-import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
-import uvicorn
 import uvloop
 
+from sandbox.devnets import serving
+from sandbox.devnets.doors import Doors, PortTaken, listen
 from sandbox.devnets.evm.anvil import AnvilMissing, find_program
 from sandbox.devnets.evm.control import Control
-from sandbox.devnets.evm.doors import Doors, PortTaken, listen
 from sandbox.devnets.evm.errors import AnvilGone
-from sandbox.devnets.evm.journal import Journal, JournalCorrupt
+from sandbox.devnets.evm.front import Front
+from sandbox.devnets.evm.journal import Journal
 from sandbox.devnets.evm.node import Node
 from sandbox.devnets.evm.opening import ChainDiffers, Options
 from sandbox.devnets.evm.producer import AnvilKeepsEnding, Pace, Producer
 from sandbox.devnets.evm.replay import JournalMismatch
 from sandbox.devnets.evm.rpc import Rpc
-from sandbox.devnets.evm.server import Server
 from sandbox.devnets.evm.subscriptions import Hub
+from sandbox.devnets.journal_file import JournalCorrupt
+from sandbox.devnets.serving import EXIT_CANNOT_START, EXIT_DATA, Refused
+from sandbox.devnets.transport import Transport
 
-EXIT_CANNOT_START = 2
-EXIT_DATA = 3
-EXIT_ANVIL = 4
-
-
-class Refused(Exception):
-    """The process cannot start or go on; the text is the one line for whoever started it."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-class Web(uvicorn.Server):
-    """Uvicorn without its signal handling: it raises the signal again after a clean stop."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+EXIT_ANVIL: Final = 4
 
 
 def _address(text: str) -> str:
@@ -60,11 +40,8 @@ def _address(text: str) -> str:
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="sandbox devnet evm", description=__doc__)
+    parser = serving.flags("evm", __doc__, 8545, "HTTP and WebSocket; 0 = any free one")
     add = parser.add_argument
-    add("--host", default="127.0.0.1")
-    add("--port", type=int, default=8545, help="HTTP and WebSocket; 0 = any free one")
-    add("--data-dir", type=Path, required=True)
     add("--chain-id", type=int, default=31337)
     add("--gas-limit", type=int, default=100_000_000, help="of a block")
     add("--block-ms", type=int, default=200, help="a transaction is mined within")
@@ -76,8 +53,6 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     add("--control", action="store_true", help="serve sandbox_*, anvil_*, evm_*, hardhat_*")
     add("--dev-accounts", action="store_true", help="ten funded accounts with public keys")
     add("--fund", action="append", default=[], type=_address, help="native coin for an address")
-    add("--allow-host", action="append", default=[], help="a further Host name")
-    add("--cors-origin", action="append", default=[], help="a further Origin")
     found = parser.parse_args(argv)
     if min(found.block_ms, found.final_delay_ms) < 0 or found.heartbeat_ms < 1:
         parser.error("--block-ms, --final-delay-ms and --heartbeat-ms cannot be negative")
@@ -86,24 +61,9 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     return found
 
 
-def lock(data_dir: Path) -> int:
-    """Hold the data directory until the process ends."""
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fd = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        raise Refused(
-            EXIT_CANNOT_START,
-            f"{data_dir} is in use by another devnet: stop it, or choose another --data-dir",
-        ) from None
-    return fd
-
-
 def prepare(found: argparse.Namespace) -> tuple[Options, socket.socket]:
     """Lock, program, socket, in this order: what can be refused cheaply is refused first."""
-    lock(found.data_dir)
+    serving.lock(found.data_dir)
     try:
         program = find_program(found.anvil)
         listening = listen(found.host, found.port)
@@ -124,14 +84,13 @@ def prepare(found: argparse.Namespace) -> tuple[Options, socket.socket]:
 
 async def opened(options: Options) -> Node:
     """The chain of the data directory, ready to be asked."""
-    remedy = f"restore {options.data_dir} from a snapshot, or choose an empty --data-dir"
     try:
         node = Node(options, Journal(options.data_dir / "journal.bin"))
         await node.open()
     except ChainDiffers as error:
         raise Refused(EXIT_CANNOT_START, str(error)) from None
     except (JournalCorrupt, JournalMismatch) as error:
-        raise Refused(EXIT_DATA, f"{error}: {remedy}") from None
+        raise serving.unusable_data(error, options.data_dir) from None
     except AnvilGone as error:
         log = options.data_dir / "anvil.log"
         raise Refused(EXIT_ANVIL, f"{error}: see {log}") from None
@@ -150,59 +109,23 @@ async def serve(found: argparse.Namespace, options: Options, listening: socket.s
         has_control=found.control,
         has_keys=found.dev_accounts,
     )
-    web = Web(
-        uvicorn.Config(
-            Server(node, rpc, hub, Doors(found.allow_host, found.cors_origin)),
-            lifespan="off",
-            log_config=None,
-            log_level="error",  # a warning is what some client did, not what we did
-            access_log=False,
-            http="httptools",
-            ws_max_size=1024 * 1024,
-            timeout_graceful_shutdown=2,
-            server_header=False,
-            date_header=False,
-        )
-    )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: setattr(web, "should_exit", True))
+    ready = {
+        "rpc": serving.url("http", found.host, listening),
+        "ws": serving.url("ws", found.host, listening),
+        "chain_id": node.genesis.chain_id,
+        "genesis": node.genesis.hash,
+    }
+    app = Transport(Front(node, rpc, hub), Doors(found.allow_host, found.cors_origin))
     working = [
+        asyncio.create_task(node.unwritable()),  # first: it is the cause of what else ends
         asyncio.create_task(producer.run()),
         asyncio.create_task(producer.keep_alive(found.anvil_memory_mb)),
         asyncio.create_task(hub.run()),
     ]
-    node.unwritable.add_done_callback(lambda _error: setattr(web, "should_exit", True))
-    for task in working:
-        task.add_done_callback(lambda _ended: setattr(web, "should_exit", True))
-    serving = asyncio.create_task(web.serve(sockets=[listening]))
-    while not web.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event
-        await asyncio.sleep(0.001)
-    if web.started:
-        _say_ready(found.host, listening.getsockname()[1], node)
-    await serving
-    for task in working:
-        task.cancel()
-    ends = await asyncio.gather(*working, return_exceptions=True)
-    await node.close()
-    if node.unwritable.done():
-        raise node.unwritable.result()
-    for end in ends:
-        if isinstance(end, Exception):
-            raise end
-
-
-def _say_ready(host: str, port: int, node: Node) -> None:
-    place = f"{f'[{host}]' if ':' in host else host}:{port}"
-    ready = {
-        "ready": True,
-        "rpc": f"http://{place}",
-        "ws": f"ws://{place}",
-        "chain_id": node.genesis.chain_id,
-        "genesis": node.genesis.hash,
-    }
-    sys.stdout.write(json.dumps(ready) + "\n")
-    sys.stdout.flush()
+    try:
+        await serving.serve(app, [listening], ready, working)
+    finally:
+        await node.close()
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -18,8 +18,9 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from sandbox.devnets.evm.errors import AnvilGone, RpcError
+from sandbox.devnets.evm.errors import AnvilGone
 from sandbox.devnets.evm.journal import Genesis
+from sandbox.devnets.json_rpc import RpcError
 from sandbox.devnets.processes import leashed
 
 READY_SECONDS: Final = 20

@@ -9,6 +9,7 @@ from typing import Any, Final
 from sandbox.devnets.evm.errors import invalid_params
 from sandbox.devnets.evm.node import Node
 from sandbox.devnets.evm.producer import Producer
+from sandbox.devnets.evm.reorgs import reorg
 
 _MAX_MS: Final = 4_102_444_800_000  # the year 2100
 _MAX_BLOCKS: Final = 10_000
@@ -130,7 +131,7 @@ async def _reorg(control: Control, params: list[Any]) -> Any:
     if most < 1:
         raise invalid_params("there is no block to replace: every block is final")
     depth = _whole(asked.get("blocks"), "blocks", 1, min(most, control.max_reorg))
-    return await node.reorg(depth, reinclude=mode == "reinclude")
+    return await reorg(node, depth, reinclude=mode == "reinclude")
 
 
 async def _drop(control: Control, params: list[Any]) -> Any:

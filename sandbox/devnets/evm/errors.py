@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from sandbox.devnets.json_rpc import INVALID_PARAMS, RpcError
 
-PARSE_ERROR = -32700
-INVALID_REQUEST = -32600
-METHOD_NOT_FOUND = -32601
-INVALID_PARAMS = -32602
-INTERNAL_ERROR = -32603
 RESOURCE_UNAVAILABLE = -32002
 TRANSACTION_REJECTED = -32003
-
-
-class RpcError(Exception):
-    """A refusal that the caller sees as the JSON-RPC `error` member."""
-
-    def __init__(self, code: int, message: str, data: Any = None) -> None:
-        super().__init__(message)
-        self.code, self.message, self.data = code, message, data
-
-    def to_json(self) -> dict[str, Any]:
-        """The `error` member; `data` only when there is some."""
-        error: dict[str, Any] = {"code": self.code, "message": self.message}
-        if self.data is not None:
-            error["data"] = self.data
-        return error
 
 
 def invalid_params(message: str) -> RpcError:

@@ -1,27 +1,21 @@
-"""The append-only journal: one frame (length, CRC-32, payload) per fact, from which the chain grows
-again. It is the truth; anvil is a cache of it. A torn last frame is dropped at start.
+"""The journal of what was done, one frame per fact, from which the chain grows again.
+
+It is the truth; anvil is a cache of it.
 """
 
 from __future__ import annotations
 
-import os
 import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
 
-_FRAME = struct.Struct("<II")
+from sandbox.devnets.journal_file import JournalCorrupt, JournalFile
+
 _BLOCK = struct.Struct("<QQ32s")
 _HASH = 32
-_MAX_FRAME = 1 << 28
-
-
-class JournalCorrupt(Exception):
-    """A damaged frame with good data behind it: not a torn write, so nothing may be dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,76 +119,19 @@ def decode(payload: bytes) -> Record:
     return _AS_JSON[tag](**orjson.loads(body))
 
 
-class Journal:
-    """The file. With `sync`, what was appended is on disk at the return, with all before it."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        is_new = not path.exists()
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._end = os.fstat(self._fd).st_size
-        if is_new:
-            _sync_folder(path.parent)
-
-    @property
-    def size(self) -> int:
-        return self._end
+class Journal(JournalFile):
+    """The journal of a chain."""
 
     def read(self) -> Iterator[Record]:
-        """Every whole record; cuts a torn tail off.
-
-        Raises JournalCorrupt when a bad frame has data behind it.
-        """
-        at = 0
-        while at < self._end:
-            body = at + _FRAME.size
-            if body > self._end:
-                self._cut(at, self._end)
-                return
-            size, crc = _FRAME.unpack(os.pread(self._fd, _FRAME.size, at))
-            payload = os.pread(self._fd, size, body) if 0 < size < _MAX_FRAME else b""
-            stop = body + len(payload)
-            if not payload or len(payload) < size or zlib.crc32(payload) != crc:
-                self._cut(at, stop)
-                return
+        """Every whole record; cuts a torn tail off. Raises JournalCorrupt."""
+        for payload, (at, _) in self.payloads():
             try:
-                found = decode(payload)
+                yield decode(payload)
             except (KeyError, TypeError, ValueError, struct.error):
                 raise JournalCorrupt(
                     f"{self._path}: the frame at byte {at} is of another version"
                 ) from None
-            yield found
-            at = stop
 
-    def _cut(self, at: int, stop: int) -> None:
-        if stop < self._end and any(os.pread(self._fd, self._end - stop, stop)):
-            raise JournalCorrupt(
-                f"{self._path}: the frame at byte {at} is damaged and others follow it"
-            )
-        os.ftruncate(self._fd, at)
-        os.fsync(self._fd)
-        self._end = at
-
-    def append(self, records: Iterable[Record], *, sync: bool = True) -> None:
-        """Write the records in one piece. Raises OSError, after which nothing may be answered."""
-        out = bytearray()
-        for record in records:
-            payload = encode(record)
-            out += _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
-        view, written = memoryview(out), 0
-        while written < len(out):
-            written += os.pwrite(self._fd, view[written:], self._end + written)
-        self._end += len(out)
-        if sync:
-            os.fdatasync(self._fd)
-
-    def close(self) -> None:
-        os.close(self._fd)
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    def write(self, records: Iterable[Record], *, sync: bool = True) -> None:
+        """Append the records in one piece. Raises OSError, after which nothing may be answered."""
+        self.append(map(encode, records), sync=sync)

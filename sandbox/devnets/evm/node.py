@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterable
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, Final, NoReturn, Protocol
 
+from sandbox.devnets.chain_clock import ChainClock
 from sandbox.devnets.evm import opening
 from sandbox.devnets.evm.anvil import Anvil
-from sandbox.devnets.evm.clock import ChainClock
-from sandbox.devnets.evm.errors import AnvilGone, RpcError, Unavailable
+from sandbox.devnets.evm.blocks import block_of, done, sends
+from sandbox.devnets.evm.errors import AnvilGone, Unavailable
 from sandbox.devnets.evm.journal import (
     Block,
     Call,
@@ -25,13 +24,13 @@ from sandbox.devnets.evm.journal import (
     Genesis,
     Journal,
     Record,
-    Reorg,
     Tx,
     Unsigned,
 )
 from sandbox.devnets.evm.opening import Options
 from sandbox.devnets.evm.pool import Pool, signed
 from sandbox.devnets.evm.replay import JournalMismatch
+from sandbox.devnets.json_rpc import RpcError
 
 FINAL_DEPTH: Final = 2  # anvil's `finalized` with one slot in an epoch
 FUNDS_WEI: Final = 10**24
@@ -40,7 +39,6 @@ _FILLED: Final = (
     *("from", "to", "value", "gas", "gasPrice", "maxFeePerGas", "maxPriorityFeePerGas"),
     *("nonce", "input", "accessList", "type"),
 )
-T = TypeVar("T")
 
 
 class Observer(Protocol):
@@ -69,7 +67,7 @@ class Node:
         self.observer: Observer | None = None
         self.work = asyncio.Event()  # something came since the youngest block
         self.left_over = 0  # transactions that are ready, but not in the youngest block
-        self.unwritable: asyncio.Future[OSError] = asyncio.get_running_loop().create_future()
+        self._unwritable: asyncio.Future[OSError] = asyncio.get_running_loop().create_future()
 
     # -- life
 
@@ -220,7 +218,7 @@ class Node:
                 answers.append(error)
         refused: list[RpcError | None] = []
         try:
-            refused = await anvil.try_many(_sends(fresh.values()))
+            refused = await anvil.try_many(sends(fresh.values()))
         except AnvilGone:
             self._gone(anvil)
             raise Unavailable from None
@@ -231,7 +229,7 @@ class Node:
         if taken:
             if self._anvil is not anvil:
                 raise Unavailable
-            self._write(taken, sync=False)
+            self.write(taken, sync=False)
             for tx in taken:
                 self.pool.take(tx)
         if len(errors) < len(fresh):
@@ -243,7 +241,7 @@ class Node:
 
     async def send_request(self, request: Any) -> str:
         """`eth_sendTransaction`: of a dev account (anvil signs) or of an impersonated one."""
-        async with self._changing() as anvil:
+        async with self.changing() as anvil:
             tx_hash: str = await anvil.call("eth_sendTransaction", request)
             raw = bytes.fromhex((await anvil.call("eth_getRawTransactionByHash", tx_hash))[2:])
             tx: Tx | Unsigned = signed(raw)
@@ -253,7 +251,7 @@ class Node:
                 if "maxFeePerGas" in given:
                     given.pop("gasPrice", None)
                 tx = Unsigned(tx_hash, given)
-            self._write([tx])
+            self.write([tx])
             self.pool.take(tx)
         self.work.set()
         if self.observer is not None:
@@ -263,7 +261,7 @@ class Node:
     # -- changing
 
     @contextlib.asynccontextmanager
-    async def _changing(self) -> AsyncIterator[Anvil]:
+    async def changing(self) -> AsyncIterator[Anvil]:
         """A turn: others wait, and what anvil answers meanwhile is shown only after it.
 
         A refusal by anvil (RpcError) must mean that nothing was changed. Whatever else ends a turn
@@ -285,34 +283,38 @@ class Node:
             finally:
                 self._settled.set()
 
-    def _write(self, records: Iterable[Record], *, sync: bool = True) -> None:
+    async def unwritable(self) -> NoReturn:
+        """Wait until the journal cannot be written, and raise why (OSError)."""
+        raise await self._unwritable
+
+    def write(self, records: Iterable[Record], *, sync: bool = True) -> None:
         """What cannot be written must not be shown; there is nothing to go on with."""
         try:
-            self._journal.append(records, sync=sync)
+            self._journal.write(records, sync=sync)
         except OSError as error:
-            if not self.unwritable.done():
-                self.unwritable.set_result(error)
+            if not self._unwritable.done():
+                self._unwritable.set_result(error)
             raise AnvilGone(f"the journal cannot be written: {error}") from None
 
     async def change(self, method: str, params: list[Any]) -> Any:
         """A control method of anvil, journalled; what it answered survives a kill."""
-        async with self._changing() as anvil:
+        async with self.changing() as anvil:
             result = await anvil.call(method, *params)
-            self._write([Call(method, params)])
+            self.write([Call(method, params)])
             return result
 
     async def set_clock(self, offset_ms: int, frozen_at_ms: int | None) -> None:
-        async with self._changing():
-            self._write([Clock(offset_ms, frozen_at_ms)])
+        async with self.changing():
+            self.write([Clock(offset_ms, frozen_at_ms)])
             self.clock.offset_ms, self.clock.frozen_at_ms = offset_ms, frozen_at_ms
         self.work.set()  # a block shows the new time
 
     async def drop(self, tx_hash: str) -> bool:
         """Take a transaction out of the pool, as if no node had ever seen it."""
-        async with self._changing() as anvil:
+        async with self.changing() as anvil:
             found = await anvil.call("anvil_dropTransaction", tx_hash)
             if found is not None:
-                self._write([Drop(tx_hash)])
+                self.write([Drop(tx_hash)])
                 self.pool.drop(bytes.fromhex(tx_hash[2:]))
             return found is not None
 
@@ -320,34 +322,34 @@ class Node:
         """Make `count` blocks on the clock; gives how many transactions they hold."""
         mined = 0
         while count > 0:
-            async with self._changing() as anvil:
+            async with self.changing() as anvil:
                 self.work.clear()
-                shown = await self._mine(anvil, min(count, _MINED_AT_ONCE))
+                shown = await self.mine_in_turn(anvil, min(count, _MINED_AT_ONCE))
             count -= len(shown)
             mined += sum(len(block["transactions"]) for block in shown)
-            await self._show(shown)
+            await self.show(shown)
         return mined
 
-    async def _mine(
+    async def mine_in_turn(
         self, anvil: Anvil, count: int, before: Iterable[Record] = ()
     ) -> list[dict[str, Any]]:
         """Mine inside a turn, write it down, and give the blocks."""
         parent, records = self.head, list(before)
-        stamp = self.clock.stamp_after(parent.timestamp)
-        await _done(anvil.call_many([("evm_mine", ({"timestamp": stamp},))] * count))
+        stamp = max(parent.timestamp, self.clock.now_s())
+        await done(anvil.call_many([("evm_mine", ({"timestamp": stamp},))] * count))
         numbers = range(parent.number + 1, parent.number + count + 1)
-        found = await _done(
+        found = await done(
             anvil.call_many([("eth_getBlockByNumber", (hex(n), False)) for n in numbers])
         )
         for block in found:
             if block is None or block["parentHash"] != "0x" + parent.hash.hex():
                 raise AnvilGone("anvil lost a block that it had made")
-            parent = _block(block)
+            parent = block_of(block)
             early = [tx for each in parent.txs if (tx := self.pool.mined(each)) is not None]
             records += [*early, parent]
         settled = self.pool.hashes()
-        status = await _done(anvil.call("txpool_status"))
-        self._write(records)
+        status = await done(anvil.call("txpool_status"))
+        self.write(records)
         self.head, self.left_over = parent, int(status["pending"], 16)
         if not self.left_over and not int(status["queued"], 16):
             # Replaced or no longer payable: anvil forgot them, so nothing waits for them.
@@ -355,72 +357,7 @@ class Node:
                 self.pool.drop(tx_hash)
         return found
 
-    async def _show(self, blocks: list[dict[str, Any]]) -> None:
+    async def show(self, blocks: list[dict[str, Any]]) -> None:
         if self.observer is not None:
             for block in blocks:
                 await self.observer.on_block(block)
-
-    async def reorg(self, depth: int, *, reinclude: bool) -> dict[str, Any]:
-        """Replace the `depth` youngest blocks by as many others, whose hashes differ.
-
-        Their transactions are lost, or mined again in the first new block (those of impersonated
-        accounts are always lost: nobody signed them).
-        """
-        async with self._changing() as anvil:
-            first = self.head.number - depth + 1
-            old = await anvil.call_many(
-                [("eth_getBlockByNumber", (hex(first + n), False)) for n in range(-1, depth)]
-            )
-            hashes = [tx for block in old[1:] for tx in block["transactions"]]
-            raws = await anvil.call_many([("eth_getRawTransactionByHash", (tx,)) for tx in hashes])
-            lost = [signed(bytes.fromhex(raw[2:])) for raw in raws]
-            await anvil.call("anvil_rollback", depth)
-            # Two empty blocks with one stamp and one parent would have one hash, so the new ones
-            # pay their fees elsewhere.
-            fees_to = "0x" + secrets.token_hex(20)
-            await _done(anvil.call("anvil_setCoinbase", fees_to))
-            self.head = _block(old[0])
-            before: list[Record] = [Reorg(depth, fees_to)]
-            if reinclude:
-                lost = [tx for tx, was in zip(lost, hashes, strict=True) if was == _hex(tx.hash)]
-                refused = await anvil.try_many(_sends(lost))
-                again = [tx for tx, error in zip(lost, refused, strict=True) if error is None]
-                before += again
-                for tx in again:
-                    self.pool.take(tx)
-            found = await self._mine(anvil, depth, before)
-        await self._show(found)
-        return {
-            "droppedBlocks": depth,
-            "droppedTransactions": len(hashes),
-            "minedTransactions": sum(len(block["transactions"]) for block in found),
-            "blockNumber": hex(self.head.number),
-            "blockHash": _hex(self.head.hash),
-            "parentHash": old[0]["hash"],
-        }
-
-
-def _hex(value: bytes) -> str:
-    return "0x" + value.hex()
-
-
-def _sends(txs: Iterable[Tx]) -> list[tuple[str, tuple[Any, ...]]]:
-    return [("eth_sendRawTransaction", (_hex(tx.raw),)) for tx in txs]
-
-
-def _block(found: dict[str, Any]) -> Block:
-    return Block(
-        int(found["number"], 16),
-        int(found["timestamp"], 16),
-        bytes.fromhex(found["hash"][2:]),
-        tuple(bytes.fromhex(tx[2:]) for tx in found["transactions"]),
-    )
-
-
-async def _done(answer: Awaitable[T]) -> T:
-    """In the middle of a change a refusal is a broken anvil, not the caller's mistake."""
-    try:
-        return await answer
-    except RpcError as error:
-        sys.stderr.write(f"anvil refused in the middle of a change: {error.message}\n")
-        raise AnvilGone(error.message) from None

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.devnets.evm.anvil import Anvil
-from sandbox.devnets.evm.errors import RpcError
 from sandbox.devnets.evm.journal import Call, Genesis, Journal
 from sandbox.devnets.evm.replay import Grown, JournalMismatch, Replay
+from sandbox.devnets.json_rpc import RpcError
 
 HARDFORK: Final = "prague"
 
@@ -57,7 +57,7 @@ async def create(options: Options, journal: Journal) -> tuple[Genesis, Anvil]:
         without_history = Call("anvil_setCode", [_HISTORY_CONTRACT, "0x"])
         await anvil.call(without_history.method, *without_history.params)
         genesis = dataclasses.replace(wanted, hash=found["hash"], anvil=version)
-        journal.append([genesis, without_history])
+        journal.write([genesis, without_history])
     except BaseException:
         await anvil.stop()
         raise

@@ -6,8 +6,9 @@ from typing import Final
 
 from eth_utils.crypto import keccak
 
-from sandbox.devnets.evm.errors import INVALID_PARAMS, TRANSACTION_REJECTED, RpcError
+from sandbox.devnets.evm.errors import TRANSACTION_REJECTED
 from sandbox.devnets.evm.journal import Tx, Unsigned
+from sandbox.devnets.json_rpc import INVALID_PARAMS, RpcError
 
 _BLOB_TRANSACTION: Final = 3
 

@@ -50,7 +50,7 @@ class Producer:
         self._stuck_since: float | None = None
         self._was_cured = False
         self._most_mb = 0
-        if node.clock.stamp_after(0) - node.head.timestamp >= pace.heartbeat_ms / 1000:
+        if node.clock.now_s() - node.head.timestamp >= pace.heartbeat_ms / 1000:
             self._last = 0.0
 
     def set_pace(self, pace: Pace) -> None:

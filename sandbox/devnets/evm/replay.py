@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sandbox.devnets.evm.anvil import Anvil
-from sandbox.devnets.evm.errors import RpcError
 from sandbox.devnets.evm.journal import (
     Block,
     Call,
@@ -20,6 +19,7 @@ from sandbox.devnets.evm.journal import (
     Tx,
     Unsigned,
 )
+from sandbox.devnets.json_rpc import RpcError
 
 _SENT_AT_ONCE: Final = 500
 _MINED_AT_ONCE: Final = 100

@@ -11,18 +11,18 @@ import orjson
 
 from sandbox.devnets.evm import control, methods
 from sandbox.devnets.evm.control import Control
-from sandbox.devnets.evm.errors import (
-    INTERNAL_ERROR,
-    INVALID_REQUEST,
-    METHOD_NOT_FOUND,
-    PARSE_ERROR,
-    RpcError,
-    Unavailable,
-    invalid_params,
-)
+from sandbox.devnets.evm.errors import Unavailable, invalid_params
 from sandbox.devnets.evm.node import Node
+from sandbox.devnets.json_rpc import (
+    INTERNAL_ERROR,
+    METHOD_NOT_FOUND,
+    RpcError,
+    done,
+    failed,
+    method_of,
+    parsed,
+)
 
-MAX_BATCH: Final = 1_000
 _FINAL_TAGS: Final = ("finalized", "safe")
 Extra = dict[str, Callable[[list[Any]], Awaitable[Any]]]
 
@@ -37,25 +37,20 @@ class Rpc:
     async def answer(self, body: bytes, extra: Extra | None = None) -> tuple[bytes, bool]:
         """The answer, empty for notifications only; and whether the chain was away."""
         try:
-            asked = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            return _dump(_failed(None, RpcError(PARSE_ERROR, "Parse error"))), False
+            asked = parsed(body)
+        except RpcError as error:
+            return _dump(failed(None, error)), False
         if isinstance(asked, list):
             return await self._batch(asked, extra)
         if self._passes(asked):
             try:
                 return await self._node.read(self._body(asked, body)), False
             except RpcError as error:
-                return _dump(_failed(asked.get("id"), error)), isinstance(error, Unavailable)
+                return _dump(failed(asked.get("id"), error)), isinstance(error, Unavailable)
         given = await self._one(asked, extra)
         return (b"" if given is None else _dump(given)), _is_away(given)
 
     async def _batch(self, asked: list[Any], extra: Extra | None) -> tuple[bytes, bool]:
-        if not asked:
-            return _dump(_failed(None, RpcError(INVALID_REQUEST, "Invalid request"))), False
-        if len(asked) > MAX_BATCH:
-            refusal = RpcError(INVALID_REQUEST, f"Batch too large; max {MAX_BATCH}")
-            return _dump(_failed(None, refusal)), False
         answers: list[dict[str, Any] | None] = []
         at = 0
         while at < len(asked):
@@ -82,7 +77,7 @@ class Rpc:
         try:
             found = orjson.loads(await self._node.read(self._body(asked, b"")))
         except RpcError as error:
-            return [_failed(request.get("id"), error) for request in asked]
+            return [failed(request.get("id"), error) for request in asked]
         return list(found)
 
     async def _send_many(self, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -91,37 +86,37 @@ class Rpc:
         try:
             given = iter(await self._node.send(good))
         except RpcError as error:
-            return [_failed(request["id"], error) for request in asked]
+            return [failed(request["id"], error) for request in asked]
         refusal = invalid_params("a signed transaction as 0x-prefixed hex is expected")
         found = [refusal if raw is None else next(given) for raw in raws]
         return [
-            _failed(request["id"], result)
+            failed(request["id"], result)
             if isinstance(result, RpcError)
-            else _done(request["id"], result)
+            else done(request["id"], result)
             for request, result in zip(asked, found, strict=True)
         ]
 
     async def _one(self, asked: Any, extra: Extra | None) -> dict[str, Any] | None:
         """One request object; None for a notification."""
-        if not isinstance(asked, dict) or not isinstance(method := asked.get("method"), str):
-            return _failed(None, RpcError(INVALID_REQUEST, "Invalid request"))
-        request_id, params = asked.get("id"), asked.get("params", [])
-        if request_id is not None and not isinstance(request_id, str | int | float):
-            return _failed(None, RpcError(INVALID_REQUEST, "Invalid request"))
+        try:
+            method = method_of(asked)
+        except RpcError as error:
+            return failed(None, error)
         if "id" not in asked:
             return None
+        request_id, params = asked["id"], asked.get("params", [])
         if _is_send(asked):
             return (await self._send_many([asked]))[0]
         try:
             if not isinstance(params, list):
                 raise invalid_params("an array is expected")
-            return _done(request_id, await self._do(method, params, extra))
+            return done(request_id, await self._do(method, params, extra))
         except RpcError as error:
-            return _failed(request_id, error)
+            return failed(request_id, error)
         except Exception:
             # A bug of ours: one request fails with a code, its trace stays in our own log.
             traceback.print_exc(file=sys.stderr)
-            return _failed(request_id, RpcError(INTERNAL_ERROR, "Internal error"))
+            return failed(request_id, RpcError(INTERNAL_ERROR, "Internal error"))
 
     async def _do(self, method: str, params: list[Any], extra: Extra | None) -> Any:
         if extra is not None and method in extra:
@@ -195,14 +190,6 @@ def _is_away(answer: dict[str, Any] | None) -> bool:
     error = (answer or {}).get("error") or {}
     data = error.get("data")
     return isinstance(data, dict) and data.get("retryable") is True
-
-
-def _done(request_id: Any, result: Any) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": request_id, "result": result}
-
-
-def _failed(request_id: Any, error: RpcError) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": request_id, "error": error.to_json()}
 
 
 def _dump(value: Any) -> bytes:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
 
-from sandbox.devnets.evm.errors import RpcError, invalid_params
+from sandbox.devnets.evm.errors import invalid_params
 from sandbox.devnets.evm.node import Node
 from sandbox.devnets.evm.rpc import Extra
+from sandbox.devnets.json_rpc import RpcError
+from sandbox.devnets.transport import Connection
 
-Push = Callable[[dict[str, Any]], None]
 _KINDS: Final = ("newHeads", "logs", "newPendingTransactions", "syncing")
 _NOT_IN_HEADER: Final = ("transactions", "uncles", "size", "totalDifficulty", "withdrawals")
 _MAX_EACH: Final = 100
@@ -30,16 +30,16 @@ class Hub:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._found: dict[str, tuple[Push, str, Any]] = {}
+        self._found: dict[str, tuple[Connection, str, Any]] = {}
         self._blocks: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_MAX_WAITING)
 
-    def methods_for(self, push: Push) -> Extra:
+    def methods_for(self, connection: Connection) -> Extra:
         """`eth_subscribe` and `eth_unsubscribe` of one connection."""
 
         async def subscribe(params: list[Any]) -> str:
             if not params or params[0] not in _KINDS:
                 raise invalid_params(f"the first parameter must be one of {', '.join(_KINDS)}")
-            if sum(1 for owner, _, _ in self._found.values() if owner is push) >= _MAX_EACH:
+            if sum(1 for owner, _, _ in self._found.values() if owner is connection) >= _MAX_EACH:
                 raise invalid_params(f"a connection has at most {_MAX_EACH} subscriptions")
             wanted = params[1] if len(params) > 1 else {}
             if params[0] == "logs":
@@ -47,20 +47,20 @@ class Hub:
                     raise invalid_params("a filter object is expected")
                 await self._logs(wanted, "0x" + self._node.head.hash.hex())  # refuses a bad filter
             name = "0x" + secrets.token_hex(16)
-            self._found[name] = (push, params[0], wanted)
+            self._found[name] = (connection, params[0], wanted)
             return name
 
         async def unsubscribe(params: list[Any]) -> bool:
             name = params[0] if params and isinstance(params[0], str) else ""
-            if name not in self._found or self._found[name][0] is not push:
+            if name not in self._found or self._found[name][0] is not connection:
                 return False
             del self._found[name]
             return True
 
         return {"eth_subscribe": subscribe, "eth_unsubscribe": unsubscribe}
 
-    def leave(self, push: Push) -> None:
-        for name in [name for name, found in self._found.items() if found[0] is push]:
+    def leave(self, connection: Connection) -> None:
+        for name in [name for name, found in self._found.items() if found[0] is connection]:
             del self._found[name]
 
     async def on_block(self, block: dict[str, Any]) -> None:
@@ -79,16 +79,16 @@ class Hub:
             self._tell("newHeads", header)
             if not block["transactions"]:
                 continue
-            for name, (push, kind, wanted) in list(self._found.items()):
+            for name, (connection, kind, wanted) in list(self._found.items()):
                 if kind == "logs":
                     with contextlib.suppress(RpcError):
                         for log in await self._logs(wanted, block["hash"]):
-                            push(_note(name, log))
+                            connection.push(_note(name, log))
 
     def _tell(self, wanted: str, result: Any) -> None:
-        for name, (push, kind, _) in self._found.items():
+        for name, (connection, kind, _) in list(self._found.items()):
             if kind == wanted:
-                push(_note(name, result))
+                connection.push(_note(name, result))
 
     async def _logs(self, wanted: dict[str, Any], block_hash: str) -> list[dict[str, Any]]:
         only: dict[str, Any] = {"blockHash": block_hash}

@@ -16,9 +16,9 @@ from solders.hash import Hash
 from solders.keypair import Keypair
 from solders.litesvm import LiteSVM
 
+from sandbox.devnets.chain_clock import ChainClock
 from sandbox.devnets.solana import execution, genesis, journal
 from sandbox.devnets.solana.archive import Archive
-from sandbox.devnets.solana.clock import ChainClock
 from sandbox.devnets.solana.execution import Failure, Incoming
 from sandbox.devnets.solana.history import History, first_position
 from sandbox.devnets.solana.records import Block, Record
@@ -168,7 +168,7 @@ class Bank:
         images = [
             (key, self.accounts.current(key)) for key in self.accounts.keys_of(self.open_slot)
         ]
-        block.frame = self._journal.append(journal.encode_slot(block, images), sync=sync)
+        (block.frame,) = self._journal.append([journal.encode_slot(block, images)], sync=sync)
         self.history.open_records = []
         self._append(block)
         self._open(block.slot + 1)
@@ -234,7 +234,7 @@ class Bank:
 
     def set_clock(self, offset_ms: int, frozen_at_ms: int | None) -> int:
         """Move or freeze chain time, durably; gives the new chain time in Unix milliseconds."""
-        self._journal.append(journal.encode_clock(journal.ClockFrame(offset_ms, frozen_at_ms)))
+        self._journal.append([journal.encode_clock(journal.ClockFrame(offset_ms, frozen_at_ms))])
         self.clock.offset_ms, self.clock.frozen_at_ms = offset_ms, frozen_at_ms
         self.refresh_time()
         return self.clock.now_ms()
@@ -247,7 +247,7 @@ class Bank:
         keep = self.history.blocks[-slots - 1].slot
         assert keep >= self._final_slot
         next_slot = self.open_slot + 1
-        self._journal.append(journal.encode_rollback(journal.RollbackFrame(keep, next_slot)))
+        self._journal.append([journal.encode_rollback(journal.RollbackFrame(keep, next_slot))])
         dropped = self._roll_back(keep, next_slot)
         self.observer.slot_opened(self.open_slot, self.tip.slot, self.final_block.slot)
         return dropped
@@ -330,7 +330,7 @@ class Bank:
                 self._recent_by_height.append((height, []))
             self._recent_by_height[-1][1].append(signature)
         next_slot = self.tip.slot + 1
-        for frame, place in self._journal.read():
+        for frame, place in self._journal.frames():
             next_slot = self._replay(frame, place, next_slot)
         self._open(next_slot)
         self._confirmed_seen, self._final_seen = self.confirmed_block.slot, self._final_slot

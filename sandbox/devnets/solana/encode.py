@@ -15,13 +15,9 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import TransactionMetadata
 
+from sandbox.devnets.json_rpc import INVALID_REQUEST, RpcError
 from sandbox.devnets.solana import base58
-from sandbox.devnets.solana.errors import (
-    INVALID_REQUEST,
-    UNSUPPORTED_VERSION,
-    RpcError,
-    invalid_params,
-)
+from sandbox.devnets.solana.errors import UNSUPPORTED_VERSION, invalid_params
 from sandbox.devnets.solana.execution import AnyMessage
 from sandbox.devnets.solana.jsonparsed import parse_account, parse_instruction
 from sandbox.devnets.solana.records import Block, Record, TokenBalance

@@ -17,7 +17,8 @@ from solders.transaction_metadata import (
     TransactionMetadata,
 )
 
-from sandbox.devnets.solana.errors import RpcError, invalid_params
+from sandbox.devnets.json_rpc import RpcError
+from sandbox.devnets.solana.errors import invalid_params
 from sandbox.devnets.solana.records import INDEX_BITS, Record, TokenBalance
 from sandbox.devnets.solana.state import Accounts
 from sandbox.devnets.solana.tokens import TOKEN_2022, token_state

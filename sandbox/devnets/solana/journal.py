@@ -1,32 +1,24 @@
-"""The append-only journal: one frame (length, CRC-32, payload) per slot, synced once per slot.
+"""The journal of slots: one frame per slot, synced once per slot.
 
-It holds what is newer than the last checkpoint; a torn last frame is dropped at start.
+It holds what is newer than the last checkpoint.
 """
 
 from __future__ import annotations
 
-import os
 import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from solders.account import Account
 
+from sandbox.devnets.journal_file import JournalFile, Place
 from sandbox.devnets.solana.records import Block, Record, decode_account, encode_account
 
-_FRAME = struct.Struct("<II")
 _SLOT = struct.Struct("<BQQQqII")
 _CLOCK = struct.Struct("<BqqB")
 _ROLLBACK = struct.Struct("<BQQ")
 _SIZE = struct.Struct("<I")
 _KIND_SLOT, _KIND_CLOCK, _KIND_ROLLBACK = 1, 2, 3
-_MAX_FRAME = 1 << 30
-
-
-class JournalCorrupt(Exception):
-    """A damaged frame with good data behind it: not a torn write, so nothing may be dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,93 +101,10 @@ def decode(payload: bytes) -> Frame:
     return SlotFrame(slot, parent, height, time_s, records, images)
 
 
-class Journal:
-    """The file. What `append` wrote is on disk when it returns, with all that came before."""
+class Journal(JournalFile):
+    """The journal of a bank."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._end = os.fstat(self._fd).st_size
-
-    @property
-    def size(self) -> int:
-        return self._end
-
-    def read(self) -> Iterator[tuple[Frame, tuple[int, int]]]:
-        """Every whole frame with its place; cuts a torn tail off.
-
-        Raises JournalCorrupt when a bad frame has data behind it.
-        """
-        at = 0
-        while at < self._end:
-            body = at + _FRAME.size
-            if body > self._end:
-                self._cut(at, self._end)
-                return
-            size, crc = _FRAME.unpack(os.pread(self._fd, _FRAME.size, at))
-            payload = os.pread(self._fd, size, body) if 0 < size < _MAX_FRAME else b""
-            stop = body + len(payload)
-            if not payload or len(payload) < size or zlib.crc32(payload) != crc:
-                self._cut(at, stop)
-                return
-            yield decode(payload), (at, stop - at)
-            at = stop
-
-    def _cut(self, at: int, stop: int) -> None:
-        if stop < self._end and any(os.pread(self._fd, self._end - stop, stop)):
-            raise JournalCorrupt(
-                f"{self._path}: the frame at byte {at} is damaged and others follow it"
-            )
-        os.ftruncate(self._fd, at)
-        os.fsync(self._fd)
-        self._end = at
-
-    def append(self, payload: bytes, *, sync: bool = True) -> tuple[int, int]:
-        """Write one frame; gives its offset and length. Synced unless the caller goes on to."""
-        frame = _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
-        place = (self._end, len(frame))
-        written = 0
-        while written < len(frame):
-            written += os.pwrite(self._fd, frame[written:], self._end + written)
-        if sync:
-            os.fdatasync(self._fd)
-        self._end += len(frame)
-        return place
-
-    def rewrite(
-        self, head: list[bytes], keep: list[tuple[int, int]], tail: list[bytes]
-    ) -> list[tuple[int, int]]:
-        """Replace the file by `head`, the frames at `keep`, and `tail`; gives the new places."""
-        fresh = self._path.with_suffix(".new")
-        fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        out = bytearray()
-        for payload in head:
-            out += _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
-        places = []
-        for offset, length in keep:
-            places.append((len(out), length))
-            out += os.pread(self._fd, length, offset)
-        for payload in tail:
-            out += _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
-        view = memoryview(out)
-        written = 0
-        while written < len(out):
-            written += os.write(fd, view[written:])
-        os.fsync(fd)
-        os.replace(fresh, self._path)
-        sync_folder(self._path.parent)
-        os.close(self._fd)
-        self._fd, self._end = fd, len(out)
-        return places
-
-    def close(self) -> None:
-        os.close(self._fd)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    def frames(self) -> Iterator[tuple[Frame, Place]]:
+        """Every whole frame with its place; cuts a torn tail off. Raises JournalCorrupt."""
+        for payload, place in self.payloads():
+            yield decode(payload), place

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.devnets.json_rpc import RpcError
 from sandbox.devnets.solana.bank import Bank, Level
-from sandbox.devnets.solana.errors import MIN_CONTEXT_SLOT, RpcError
+from sandbox.devnets.solana.errors import MIN_CONTEXT_SLOT
 from sandbox.devnets.solana.params import Config, Params
 from sandbox.devnets.solana.producer import Producer
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import socket
+from typing import Final
 
-_TRIES = 50
+from sandbox.devnets.doors import PortTaken, listen
+
+_TRIES: Final = 50
 
 
-class PortTaken(Exception):
-    """A port is in use; the text says which, and what to do."""
+def listen_pair(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """Two listening sockets on `port` and `port + 1`; port 0 takes any free pair.
 
-
-def listen(host: str, port: int) -> tuple[socket.socket, socket.socket]:
-    """Two listening sockets on `port` and `port + 1`; port 0 takes any free pair."""
+    Raises PortTaken.
+    """
     for _ in range(_TRIES if port == 0 else 1):
-        first = _bind(host, port)
-        above = first.getsockname()[1] + 1
+        first = listen(host, port)
         try:
-            return first, _bind(host, above)
+            return first, listen(host, first.getsockname()[1] + 1)
         except PortTaken:
             first.close()
             if port != 0:
@@ -27,26 +27,3 @@ def listen(host: str, port: int) -> tuple[socket.socket, socket.socket]:
             first.close()
             raise
     raise PortTaken(f"no pair of free ports was found on {host}: close something that listens")
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if port > 65_535:
-            raise PortTaken(f"port {port} does not exist: choose an RPC port below 65535")
-        made.bind((host, port))
-        made.listen(1024)
-    except OSError as error:
-        made.close()
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            raise PortTaken(
-                f"port {port} on {host} is in use or not allowed: stop what listens there,"
-                " or choose another with --port (0 takes any free pair)"
-            ) from None
-        raise
-    except BaseException:
-        made.close()
-        raise
-    return made

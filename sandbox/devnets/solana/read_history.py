@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox.devnets.json_rpc import RpcError
 from sandbox.devnets.solana import params
 from sandbox.devnets.solana.bank import Bank
 from sandbox.devnets.solana.encode import (
@@ -12,12 +13,7 @@ from sandbox.devnets.solana.encode import (
     signature_text,
     transaction_json,
 )
-from sandbox.devnets.solana.errors import (
-    BLOCK_NOT_AVAILABLE,
-    SLOT_SKIPPED,
-    RpcError,
-    invalid_params,
-)
+from sandbox.devnets.solana.errors import BLOCK_NOT_AVAILABLE, SLOT_SKIPPED, invalid_params
 from sandbox.devnets.solana.history import first_position
 from sandbox.devnets.solana.node import Method, Node
 from sandbox.devnets.solana.params import Config, Params

@@ -13,6 +13,7 @@ from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import TransactionMetadata
 
+from sandbox.devnets.json_rpc import INTERNAL_ERROR, RpcError
 from sandbox.devnets.solana import execution, params
 from sandbox.devnets.solana.bank import MAX_HASH_AGE
 from sandbox.devnets.solana.encode import (
@@ -23,10 +24,8 @@ from sandbox.devnets.solana.encode import (
     signature_text,
 )
 from sandbox.devnets.solana.errors import (
-    INTERNAL_ERROR,
     PREFLIGHT_FAILURE,
     SIGNATURE_FAILURE,
-    RpcError,
     invalid_params,
     transaction_error_text,
 )

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from sandbox.devnets.json_rpc import RpcError
 from sandbox.devnets.solana import params
 from sandbox.devnets.solana.bank import Level, Observer
 from sandbox.devnets.solana.encode import (
@@ -21,7 +22,7 @@ from sandbox.devnets.solana.encode import (
     key_text,
     signature_text,
 )
-from sandbox.devnets.solana.errors import RpcError, invalid_params
+from sandbox.devnets.solana.errors import invalid_params
 from sandbox.devnets.solana.node import API_VERSION, Method, Node
 from sandbox.devnets.solana.params import Config, Params
 from sandbox.devnets.solana.read_accounts import Filter, View, filters

@@ -51,14 +51,16 @@ class Chain:
             "finality": finality,
             "control": control,
             "max_memory_records": max_memory_records,
-            "stderr": stderr,
         }
+        self._stderr = stderr
         self._ids = itertools.count(1)
         self.http = httpx2.AsyncClient(timeout=20)
         self.running: process.Running | None = None
 
     async def start(self) -> None:
-        self.running = await process.start(self.data_dir, **self._settings)
+        self.running = await process.start(
+            process.command(self.data_dir, **self._settings), stderr=self._stderr
+        )
         if self.paused:
             await self.call("sandbox_pause")
 

@@ -33,7 +33,7 @@ async def test_a_second_devnet_on_one_data_directory_is_refused(
     chain: Chain, tmp_path: Path
 ) -> None:
     with pytest.raises(process.DevnetDidNotStart) as refused:
-        await process.start(chain.data_dir, stderr=asyncio.subprocess.PIPE)
+        await process.start(process.command(chain.data_dir), stderr=asyncio.subprocess.PIPE)
     assert "is in use by another devnet" in str(refused.value)
     assert "\n" not in str(refused.value)
 

@@ -1,4 +1,7 @@
-"""The transport: a plain ASGI function for HTTP POST and WebSocket on one port."""
+"""The transport of both devnets: a plain ASGI function for HTTP POST and WebSocket.
+
+Host and Origin are checked before anything else.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +9,46 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
-from sandbox.devnets.evm.doors import Doors
-from sandbox.devnets.evm.node import Node
-from sandbox.devnets.evm.rpc import Rpc
-from sandbox.devnets.evm.subscriptions import Hub
+from sandbox.devnets.doors import Doors
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+# The answer to a body, empty for notifications only; and whether the chain was away.
+Answer = Callable[[bytes], Awaitable[tuple[bytes, bool]]]
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 _MAX_WAITING_BYTES: Final = 16 * 1024 * 1024  # to a client that does not read
 _POLICY_VIOLATION, _TOO_SLOW = 1008, 1013
-_JSON: Final = b"application/json"
+_TEXT, _JSON = b"text/plain", b"application/json; charset=utf-8"
 
 
-class Server:
-    """Doors first, then `Rpc`."""
+class Front(Protocol):
+    """What a devnet answers with."""
 
-    def __init__(self, node: Node, rpc: Rpc, hub: Hub, doors: Doors) -> None:
-        self._node, self._rpc, self._hub, self._doors = node, rpc, hub, doors
+    cors_headers: bytes  # request headers that a browser may send
+
+    def is_up(self) -> bool: ...
+
+    async def answer(self, body: bytes) -> tuple[bytes, bool]: ...
+
+    def join(self, connection: Connection) -> Answer:
+        """How the messages of a WebSocket are answered."""
+        ...
+
+    def leave(self, connection: Connection) -> None: ...
+
+
+class Transport:
+    """The ASGI application: doors first, then the front."""
+
+    def __init__(self, front: Front, doors: Doors) -> None:
+        self._front, self._doors = front, doors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -38,47 +56,61 @@ class Server:
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
 
-    def _door(self, scope: Scope) -> tuple[bool, bytes | None]:
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = dict(scope["headers"])
         origin = found.get(b"origin")
-        admitted = self._doors.admit_host(found.get(b"host")) and self._doors.admit_origin(origin)
-        return admitted, origin
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        admitted, origin = self._door(scope)
-        if not admitted:
-            await _reply(send, 403, b"Host or Origin not allowed\n", None)
+        async def reply(status: int, body: bytes, kind: bytes = _TEXT) -> None:
+            headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+            if status == 503:
+                headers.append((b"retry-after", b"1"))
+            if origin is not None and status != 403:
+                headers += [
+                    (b"access-control-allow-origin", origin),
+                    (b"access-control-allow-methods", b"POST, GET, OPTIONS"),
+                    (b"access-control-allow-headers", self._front.cors_headers),
+                    (b"access-control-max-age", b"600"),
+                    (b"vary", b"origin"),
+                ]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+
+        if not self._doors.admit(found.get(b"host"), origin):
+            await reply(403, b"Host or Origin not allowed\n")
         elif scope["method"] == "OPTIONS":
-            await _reply(send, 204, b"", origin)
+            await reply(204, b"")
         elif scope["method"] == "GET" and scope["path"] == "/health":
-            up = self._node.up
-            await _reply(send, 200 if up else 503, b"ok" if up else b"restoring", origin)
+            is_up = self._front.is_up()
+            await reply(200 if is_up else 503, b"ok" if is_up else b"restoring")
         elif scope["method"] != "POST":
-            await _reply(send, 405, b"Use POST\n", origin)
+            await reply(405, b"Use POST\n")
         elif (body := await _body(receive)) is None:
-            await _reply(send, 413, b"Request too large\n", origin)
+            await reply(413, b"Request too large\n")
         else:
-            out, is_away = await self._rpc.answer(body)
-            await _reply(send, 503 if is_away else 200, out, origin, _JSON)
+            out, is_away = await self._front.answer(body)
+            await reply(503 if is_away else 200, out, _JSON)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = dict(scope["headers"])
         await receive()  # websocket.connect
-        if not self._door(scope)[0]:
+        if not self._doors.admit(found.get(b"host"), found.get(b"origin")):
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
             return
         await send({"type": "websocket.accept"})
-        connection = Connection()
-        extra = self._hub.methods_for(connection.push)
+        connection = Connection(self._front.leave)
+        answer = self._front.join(connection)
         writer = asyncio.create_task(connection.write(send))
         try:
             while (event := await receive())["type"] == "websocket.receive":
                 text = event.get("text")
-                message = (event.get("bytes") or b"") if text is None else text.encode()
-                out, _ = await self._rpc.answer(message, extra)
+                out, _ = await answer(
+                    (event.get("bytes") or b"") if text is None else text.encode()
+                )
                 if out:
                     connection.push_bytes(out)
+                connection.flush()
         finally:
-            self._hub.leave(connection.push)
+            self._front.leave(connection)
             writer.cancel()
             # The peer may be gone in the middle of a write.
             with contextlib.suppress(asyncio.CancelledError, Exception):
@@ -101,33 +133,17 @@ async def _body(receive: Receive) -> bytes | None:
             return b"".join(parts)
 
 
-async def _reply(
-    send: Send, status: int, body: bytes, origin: bytes | None, kind: bytes = b"text/plain"
-) -> None:
-    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
-    if status == 503:
-        headers.append((b"retry-after", b"1"))
-    if origin is not None:
-        headers += [
-            (b"access-control-allow-origin", origin),
-            (b"access-control-allow-methods", b"POST, GET, OPTIONS"),
-            (b"access-control-allow-headers", b"content-type"),
-            (b"access-control-max-age", b"600"),
-            (b"vary", b"origin"),
-        ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
 class Connection:
     """One WebSocket: answers and notifications leave in the order they were made.
 
-    A client that does not read is given up, and told so when it reads.
+    A client that does not read is given up: its subscriptions end, and it is told when it reads.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, give_up: Callable[[Connection], None]) -> None:
+        self._give_up = give_up
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
+        self._deferred: list[dict[str, Any]] = []
         self._wake = asyncio.Event()
         self._is_too_slow = False
 
@@ -142,7 +158,17 @@ class Connection:
         if self._waiting_bytes > _MAX_WAITING_BYTES:
             self._is_too_slow = True
             self._waiting.clear()
+            self._give_up(self)
         self._wake.set()
+
+    def defer(self, message: dict[str, Any]) -> None:
+        """Send it right behind the answer that is being made."""
+        self._deferred.append(message)
+
+    def flush(self) -> None:
+        deferred, self._deferred = self._deferred, []
+        for message in deferred:
+            self.push(message)
 
     async def write(self, send: Send) -> None:
         while not self._is_too_slow:

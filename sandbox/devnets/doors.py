@@ -1,4 +1,4 @@
-"""Who may come in: Host and Origin of a request, and the socket that the front listens on."""
+"""Who may come in: Host and Origin of a request, and the socket that a devnet listens on."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ class PortTaken(Exception):
 class Doors:
     """Which Host and Origin headers may come in: loopback names, and those given at start.
 
-    With an open door any web page could drive this chain.
+    With an open door any web page could drive the chain.
     """
 
     def __init__(self, hosts: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
         self._hosts = _LOOPBACK | set(hosts)
         self._origins = set(origins)
 
-    def admit_host(self, host: bytes | None) -> bool:
-        return host is not None and _hostname("//" + host.decode("latin-1")) in self._hosts
-
-    def admit_origin(self, origin: bytes | None) -> bool:
+    def admit(self, host: bytes | None, origin: bytes | None) -> bool:
+        if host is None or _hostname("//" + host.decode("latin-1")) not in self._hosts:
+            return False
         if origin is None:
             return True
         text = origin.decode("latin-1")
@@ -56,7 +55,7 @@ def listen(host: str, port: int) -> socket.socket:
         if isinstance(error, OverflowError) or error.errno in (errno.EADDRINUSE, errno.EACCES):
             raise PortTaken(
                 f"port {port} on {host} is in use or not allowed: stop what listens there,"
-                " or choose another with --port (0 takes any free port)"
+                " or choose another with --port (0 takes any that is free)"
             ) from None
         raise
     return made

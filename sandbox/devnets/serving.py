@@ -1,0 +1,129 @@
+"""A devnet as a process: its common flags, its lock, its web server and how it ends."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+
+from sandbox.devnets.transport import App
+
+EXIT_CANNOT_START: Final = 2
+EXIT_DATA: Final = 3
+
+
+class Refused(Exception):
+    """The process cannot start or go on; the text is the one line for whoever started it."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its signal handling: it raises the signal again after a clean stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def flags(chain: str, about: str | None, port: int, port_help: str) -> argparse.ArgumentParser:
+    """A parser that knows what every devnet is asked."""
+    parser = argparse.ArgumentParser(prog=f"sandbox devnet {chain}", description=about)
+    add = parser.add_argument
+    add("--host", default="127.0.0.1")
+    add("--port", type=int, default=port, help=port_help)
+    add("--data-dir", type=Path, required=True)
+    add("--allow-host", action="append", default=[], help="a further Host name")
+    add("--cors-origin", action="append", default=[], help="a further Origin")
+    return parser
+
+
+def lock(data_dir: Path) -> None:
+    """Hold the data directory until the process ends. Raises Refused."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Refused(
+            EXIT_CANNOT_START,
+            f"{data_dir} cannot be used ({error.strerror}): choose another --data-dir",
+        ) from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise Refused(
+            EXIT_CANNOT_START,
+            f"{data_dir} is in use by another devnet: stop it, or choose another --data-dir",
+        ) from None
+
+
+def unusable_data(error: Exception, data_dir: Path) -> Refused:
+    """The data cannot be trusted, and nothing of it is thrown away."""
+    remedy = f"restore {data_dir} from a snapshot, or choose an empty --data-dir"
+    return Refused(EXIT_DATA, f"{error}: {remedy}")
+
+
+def url(scheme: str, host: str, listening: socket.socket) -> str:
+    named = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{named}:{listening.getsockname()[1]}"
+
+
+async def serve(
+    app: App,
+    sockets: list[socket.socket],
+    ready: dict[str, Any],
+    working: list[asyncio.Task[Any]],
+) -> None:
+    """Until SIGTERM, SIGINT or the end of one of `working`, whose exception is raised.
+
+    `ready` is written to stdout as one line once the sockets are served.
+    """
+    web = _Server(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            log_level="error",  # a warning is what some client did, not what we did
+            access_log=False,
+            http="httptools",
+            ws_max_size=1024 * 1024,
+            timeout_graceful_shutdown=2,
+            server_header=False,
+            date_header=False,
+        )
+    )
+
+    def stop(_why: object = None) -> None:
+        web.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    for task in working:
+        task.add_done_callback(stop)
+    serving = asyncio.create_task(web.serve(sockets=sockets))
+    while not web.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event
+        await asyncio.sleep(0.001)
+    if web.started:
+        sys.stdout.write(json.dumps({"ready": True, **ready}) + "\n")
+        sys.stdout.flush()
+    await serving
+    for task in working:
+        task.cancel()
+    for end in await asyncio.gather(*working, return_exceptions=True):
+        if isinstance(end, Exception):
+            raise end

@@ -1,0 +1,53 @@
+"""How requests reach the chain: the methods of `rpc`, and subscriptions on a WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from sandbox.devnets.json_rpc import RpcError, failed, parsed
+from sandbox.devnets.solana import rpc
+from sandbox.devnets.solana.node import Node
+from sandbox.devnets.solana.subscriptions import Hub, methods_for
+from sandbox.devnets.transport import Answer, Connection
+
+_BATCH_TURN: Final = 50  # requests of a batch between two looks at other connections
+
+
+class Front:
+    """What the transport asks."""
+
+    cors_headers = b"content-type, solana-client"
+
+    def __init__(self, node: Node, hub: Hub) -> None:
+        self._node, self._hub = node, hub
+
+    def is_up(self) -> bool:
+        return True
+
+    async def answer(self, body: bytes) -> tuple[bytes, bool]:
+        """Like `rpc.answer`, but a long batch lets others have a turn."""
+        if body.lstrip()[:1] != b"[":
+            return rpc.answer(self._node, body), False
+        try:
+            batch = parsed(body)
+        except RpcError as error:
+            return rpc.dump(failed(None, error)), False
+        answers = []
+        for index, request in enumerate(batch):
+            if index % _BATCH_TURN == _BATCH_TURN - 1:
+                await asyncio.sleep(0)
+            if (given := rpc.one(self._node, request)) is not None:
+                answers.append(given)
+        return rpc.dump(answers) if answers else b"", False
+
+    def join(self, connection: Connection) -> Answer:
+        extra = methods_for(self._hub, self._node, connection)
+
+        async def answer(body: bytes) -> tuple[bytes, bool]:
+            return rpc.answer(self._node, body, extra), False
+
+        return answer
+
+    def leave(self, connection: Connection) -> None:
+        self._hub.drop_sink(connection)
