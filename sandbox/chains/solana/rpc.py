@@ -25,8 +25,8 @@ Call = tuple[str, list[Any]]
 class RpcRefused(Exception):
     """The node understood and said no: a mistake of the caller."""
 
-    def __init__(self, method: str, code: int, message: str) -> None:
-        self.method, self.code = method, code
+    def __init__(self, method: str, code: int, message: str, data: Any = None) -> None:
+        self.method, self.code, self.data = method, code, data
         super().__init__(f"{method}: {code} {message}")
 
 
@@ -82,7 +82,7 @@ class Rpc:
             code, message = error.get("code", 0), str(error.get("message", ""))
             if code in _PASSING:
                 raise ChainUnavailable(self._part)
-            raise RpcRefused(method, code, message)
+            raise RpcRefused(method, code, message, error.get("data"))
         if "result" not in answer:
             raise ChainUnavailable(self._part)
         return answer["result"]

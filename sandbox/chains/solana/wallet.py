@@ -6,17 +6,20 @@ It knows nothing of the sandbox but the node's address, as an ordinary wallet wo
 import asyncio
 import base64
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from solders.hash import Hash
+from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from sandbox.chains.errors import BadPaymentUrl, PaymentRefused
 from sandbox.chains.port import ChainUnavailable
 from sandbox.chains.solana import tx
+from sandbox.chains.solana.errors import reason
 from sandbox.chains.solana.rpc import Rpc, RpcRefused
 from sandbox.chains.solana.state import token_amount
 
@@ -101,8 +104,11 @@ class SolanaWallet:
         memo = [tx.memo(request.memo)] if request.memo is not None else []
         return await self.send([*memo, transfer], wait=wait)
 
-    async def send(self, instructions: list[Any], *, wait: bool = True) -> str:
-        """Send any transaction of this wallet with preflight; returns its id."""
+    async def send(self, instructions: list[Instruction], *, wait: bool = True) -> str:
+        """Send any transaction of this wallet with preflight; returns its id.
+
+        Raises `PaymentRefused` in the words that every chain uses, `ChainUnavailable`.
+        """
         answer = (await self._rpc.call("getLatestBlockhash", _CONFIRMED))["value"]
         signed = tx.sign(
             instructions,
@@ -115,9 +121,11 @@ class SolanaWallet:
         try:
             await self._rpc.call("sendTransaction", raw, options)
         except RpcRefused as refused:
-            raise PaymentRefused(str(refused)) from refused
+            failed = refused.data.get("err") if isinstance(refused.data, dict) else None
+            words = str(refused) if failed is None else _why(failed, instructions)
+            raise PaymentRefused(words) from refused
         if wait:
-            await self._wait(signed.tx_id)
+            await self._wait(signed.tx_id, instructions)
         return signed.tx_id
 
     async def units(self, mint: str) -> int:
@@ -131,16 +139,21 @@ class SolanaWallet:
         """Native coin held, at confirmed."""
         return int((await self._rpc.call("getBalance", self.address, _CONFIRMED))["value"])
 
-    async def _wait(self, signature: str) -> None:
+    async def _wait(self, signature: str, instructions: Sequence[Instruction]) -> None:
         until = time.monotonic() + WAIT_S
         while time.monotonic() < until:
             [status] = (await self._rpc.call("getSignatureStatuses", [signature]))["value"]
             if status is not None and status["err"] is not None:
-                raise PaymentRefused(f"failed on chain: {status['err']}", tx=signature)
+                words = _why(status["err"], instructions)
+                raise PaymentRefused(f"failed on chain: {words}", tx=signature)
             if status is not None and status["confirmationStatus"] in ("confirmed", "finalized"):
                 return
             await asyncio.sleep(_POLL_S)
         raise ChainUnavailable(f"solana ({signature} was not confirmed within {WAIT_S} s)")
+
+
+def _why(error: Any, instructions: Sequence[Instruction]) -> str:
+    return reason(error, [str(one.program_id) for one in instructions])
 
 
 async def pay(rpc_url: str, keypair: Keypair, url: str, *, amount_units: int | None = None) -> str:
