@@ -45,20 +45,24 @@ class Door:
         assert task is not None
         self._passing.add(task)
         to = urlsplit(self.leads_to)
+        ways: list[asyncio.Task[None]] = []
         try:
             inside, outside = await asyncio.open_connection(to.hostname, to.port)
             try:
-                ways = [_pass(reader, outside), _pass(inside, writer)]
-                await asyncio.wait(
-                    [asyncio.ensure_future(way) for way in ways],
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
+                ways = [
+                    asyncio.create_task(_pass(reader, outside)),
+                    asyncio.create_task(_pass(inside, writer)),
+                ]
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 outside.close()
         except asyncio.CancelledError:
             pass  # shut; the server's own callback would log it
         finally:
             writer.close()
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
             self._passing.discard(task)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -50,6 +51,8 @@ class EvmGround:
         self.accounts: dict[str, LocalAccount] = {}
         self._wallets: dict[str, EvmWallet] = {}
         self._node = ""
+        self._closing = AsyncExitStack()
+        self._closing.push_async_callback(self.node.aclose)
 
     @property
     def treasury(self) -> str:
@@ -59,6 +62,7 @@ class EvmGround:
     async def deploy(self, database: Database, keys_dir: Path, node: str) -> None:
         deployment, keys = await deploy(database, self.rpc_url, keys_dir, spec.load())
         self.chain, self._node = EvmChain(node, deployment, keys), node
+        self._closing.push_async_callback(self.chain.aclose)
         self.token, self.factory = deployment.config["token"], deployment.config["deposits"]
 
     async def check_deployment(self, database: Database, keys_dir: Path, node: str) -> None:
@@ -69,10 +73,7 @@ class EvmGround:
             return EvmChain(self._node, await service.deployment(db, self.name))
 
     async def aclose(self) -> None:
-        for one in self._wallets.values():
-            await one.aclose()
-        await self.chain.aclose()
-        await self.node.aclose()
+        await self._closing.aclose()
 
     async def run(self) -> None:
         await self.node.call("sandbox_resume")
@@ -90,6 +91,7 @@ class EvmGround:
         account = Account.create()
         one = EvmWallet(self.rpc_url, account)
         self._wallets[one.address], self.accounts[one.address] = one, account
+        self._closing.push_async_callback(one.aclose)
         await self.node.call("anvil_setBalance", one.address, hex(10 * WEI_PER_COIN))
         return one.address
 

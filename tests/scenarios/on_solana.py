@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +43,8 @@ class SolanaGround:
         self._keys: dict[str, Keypair] = {}
         self._wallets: dict[str, SolanaWallet] = {}
         self._node = ""
+        self._closing = AsyncExitStack()
+        self._closing.push_async_callback(self._rpc.aclose)
 
     @property
     def treasury(self) -> str:
@@ -51,6 +54,7 @@ class SolanaGround:
     async def deploy(self, database: Database, keys_dir: Path, node: str) -> None:
         deployment, keys = await deploy(database, self.rpc_url, keys_dir, spec.load())
         self.chain, self._node = SolanaChain(node, deployment, keys), node
+        self._closing.push_async_callback(self.chain.aclose)
         self._mint = str(deployment.config["mint"])
         self._token = tx.Token(Pubkey.from_string(self._mint), self.chain.decimals)
 
@@ -62,10 +66,7 @@ class SolanaGround:
             return SolanaChain(self._node, await service.deployment(db, self.name))
 
     async def aclose(self) -> None:
-        for one in self._wallets.values():
-            await one.aclose()
-        await self.chain.aclose()
-        await self._rpc.aclose()
+        await self._closing.aclose()
 
     async def run(self) -> None:
         await self._rpc.call("sandbox_resume")
@@ -84,6 +85,7 @@ class SolanaGround:
         key = Keypair()
         one = SolanaWallet(self.rpc_url, key)
         self._keys[one.address], self._wallets[one.address] = key, one
+        self._closing.push_async_callback(one.aclose)
         await self._rpc.call("requestAirdrop", one.address, GAS_LAMPORTS)
         return one.address
 
