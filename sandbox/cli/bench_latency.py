@@ -78,7 +78,7 @@ async def _one(http: httpx2.AsyncClient, shop: _Shop, payer: Payer) -> tuple[flo
         headers={"Idempotency-Key": f"latency-{time.monotonic_ns()}"},
     )
     session: dict[str, Any] = made.raise_for_status().json()
-    await payer.pay([session])
+    await payer.send(await payer.sign([session]))
     await _until(payer.is_confirmed)
     confirmed = time.monotonic()
 

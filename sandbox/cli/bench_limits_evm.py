@@ -84,23 +84,24 @@ async def _measure(node: Node, count: int) -> float:
 
 def transfers(
     payer: LocalAccount, nonce: int, token: str, to: Sequence[tuple[str, int]]
-) -> list[bytes]:
+) -> list[str]:
     """Signed transfers of (recipient, units), with nonces from `nonce` on."""
     return [
-        tx.sign(
+        "0x"
+        + tx.sign(
             payer,
             CHAIN_ID,
             nonce + index,
             tx.Act(token, tx.call_data(calls.TRANSFER, recipient, units), calls.CALL_GAS),
             FEES,
-        )[1]
+        )[1].hex()
         for index, (recipient, units) in enumerate(to)
     ]
 
 
-async def send(node: Node, raws: Sequence[bytes]) -> None:
+async def send(node: Node, raws: Sequence[str]) -> None:
     """In requests of 50, as many wallets together would. Raises `LimitFailed` for a refusal."""
-    asked: list[Call] = [("eth_sendRawTransaction", ["0x" + raw.hex()]) for raw in raws]
+    asked: list[Call] = [("eth_sendRawTransaction", [raw]) for raw in raws]
     for first in range(0, len(asked), BATCH):
         refused = [r for r in await node.attempt(asked[first : first + BATCH]) if r is not None]
         if refused:

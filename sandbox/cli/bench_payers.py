@@ -1,4 +1,4 @@
-"""Customers of a measurement: one wallet per chain that signs many payments and sends them."""
+"""Customers of a measurement: one wallet per chain that signs many payments, then sends them."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -24,12 +24,18 @@ Session = Mapping[str, Any]
 
 
 class Payer(Protocol):
-    """Everything is signed before anything is sent, in requests of 50, as many wallets would."""
+    """What is signed is sent in requests of 50, as many wallets together would."""
 
     chain: str
     address: str
 
-    async def pay(self, sessions: Sequence[Session]) -> None: ...
+    async def sign(self, sessions: Sequence[Session]) -> list[str]:
+        """A raw transaction for each session; wallets have their own processors for that."""
+        ...
+
+    async def send(self, raws: Sequence[str]) -> None:
+        """Send what `sign` gave."""
+        ...
 
     async def is_confirmed(self) -> bool:
         """Whether the last payment is in a confirmed block."""
@@ -49,12 +55,14 @@ class SolanaPayer:
         [status] = (await self._rpc.call("getSignatureStatuses", [self._last]))["value"]
         return status is not None
 
-    async def pay(self, sessions: Sequence[Session]) -> None:
+    async def sign(self, sessions: Sequence[Session]) -> list[str]:
         latest = (await self._rpc.call("getLatestBlockhash", {"commitment": "confirmed"}))["value"]
         blockhash = Hash.from_string(latest["blockhash"])
         signed = [self._signed(_option(session, self.chain), blockhash) for session in sessions]
         self._last = signed[-1].tx_id
-        raws = [base64.b64encode(one.raw).decode() for one in signed]
+        return [base64.b64encode(one.raw).decode() for one in signed]
+
+    async def send(self, raws: Sequence[str]) -> None:
         for first in range(0, len(raws), BATCH):
             await self._rpc.batch(
                 [("sendTransaction", [raw, SEND]) for raw in raws[first : first + BATCH]]
@@ -84,16 +92,20 @@ class EvmPayer:
         self._key: LocalAccount = Account.create()
         self.address: str = self._key.address
 
-    async def pay(self, sessions: Sequence[Session]) -> None:
+    async def sign(self, sessions: Sequence[Session]) -> list[str]:
         requests = [evm_wallet.parse_url(_option(one, self.chain)["url"]) for one in sessions]
-        await self.transfer([(one.recipient, one.amount_units or 0) for one in requests])
+        return await self.sign_transfers(
+            [(one.recipient, one.amount_units or 0) for one in requests]
+        )
 
-    async def transfer(self, to: Sequence[tuple[str, int]]) -> None:
+    async def sign_transfers(self, to: Sequence[tuple[str, int]]) -> list[str]:
         """Token transfers of (recipient, units)."""
-        self._used = await self._count("pending")
-        raws = evm_limits.transfers(self._key, self._used, self._token, to)
+        used = await self._count("pending")
+        self._used = used + len(to)
+        return evm_limits.transfers(self._key, used, self._token, to)
+
+    async def send(self, raws: Sequence[str]) -> None:
         await evm_limits.send(self._node, raws)
-        self._used += len(raws)
 
     async def is_confirmed(self) -> bool:
         return await self._count("latest") >= self._used
