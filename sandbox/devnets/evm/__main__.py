@@ -8,6 +8,7 @@ import re
 import socket
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -15,11 +16,12 @@ import uvloop
 
 from sandbox.devnets import serving
 from sandbox.devnets.doors import Doors, PortTaken, listen
-from sandbox.devnets.evm.anvil import AnvilMissing, find_program
+from sandbox.devnets.evm.anvil import Anvil, AnvilMissing, find_program
+from sandbox.devnets.evm.backend import Backend
 from sandbox.devnets.evm.control import Control
 from sandbox.devnets.evm.errors import AnvilGone
 from sandbox.devnets.evm.front import Front
-from sandbox.devnets.evm.journal import Journal
+from sandbox.devnets.evm.journal import Genesis, Journal
 from sandbox.devnets.evm.node import Node
 from sandbox.devnets.evm.opening import ChainDiffers, Options
 from sandbox.devnets.evm.producer import AnvilKeepsEnding, Pace, Producer
@@ -31,6 +33,7 @@ from sandbox.devnets.serving import EXIT_CANNOT_START, EXIT_DATA, Refused
 from sandbox.devnets.transport import Transport
 
 EXIT_ANVIL: Final = 4
+ANVIL, TESTER = "anvil", "eth-tester"
 
 
 def _address(text: str) -> str:
@@ -48,6 +51,12 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     add("--final-delay-ms", type=int, default=1_000, help="two more blocks follow after")
     add("--heartbeat-ms", type=int, default=12_000, help="between blocks of an idle chain")
     add("--history", type=int, default=64, help="blocks whose state can be asked")
+    add(
+        "--engine",
+        choices=("auto", ANVIL, TESTER),
+        default="auto",
+        help="auto: anvil if it is there",
+    )
     add("--anvil", type=Path, help="the program; default: the one that npm installed")
     add("--anvil-memory-mb", type=int, default=400, help="restart anvil above it")
     add("--control", action="store_true", help="serve sandbox_*, anvil_*, evm_*, hardhat_*")
@@ -62,24 +71,48 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def prepare(found: argparse.Namespace) -> tuple[Options, socket.socket]:
-    """Lock, program, socket, in this order: what can be refused cheaply is refused first."""
+    """Lock, engine, socket, in this order: what can be refused cheaply is refused first."""
     serving.lock(found.data_dir)
+    data_dir = found.data_dir.resolve()
+    engine, start = choose(found, data_dir)
     try:
-        program = find_program(found.anvil)
         listening = listen(found.host, found.port)
-    except (AnvilMissing, PortTaken) as error:
+    except PortTaken as error:
         raise Refused(EXIT_CANNOT_START, str(error)) from None
     options = Options(
         chain_id=found.chain_id,
         gas_limit=found.gas_limit,
         dev_accounts=found.dev_accounts,
         first_stamp=int(time.time()),
-        program=program,
-        data_dir=found.data_dir.resolve(),
-        history=found.history,
+        data_dir=data_dir,
+        engine=engine,
+        start=start,
         fund=tuple(found.fund),
     )
     return options, listening
+
+
+def choose(
+    found: argparse.Namespace, data_dir: Path
+) -> tuple[str, Callable[[Genesis], Awaitable[Backend]]]:
+    """anvil where it is installed, else the fallback, which is said in one line."""
+    why = "as asked"
+    if found.engine != TESTER:
+        try:
+            program = find_program(found.anvil)
+        except AnvilMissing as error:
+            if found.engine == ANVIL or found.anvil is not None:
+                raise Refused(EXIT_CANNOT_START, str(error)) from None
+            why = str(error)
+        else:
+            return ANVIL, lambda genesis: Anvil.start(program, data_dir, genesis, found.history)
+    if found.dev_accounts:
+        raise Refused(EXIT_CANNOT_START, f"--dev-accounts needs anvil ({why})")
+    # Imported where it runs: it takes half a second and is seldom needed.
+    from sandbox.devnets.evm.tester import LIMITS, Tester
+
+    sys.stderr.write(f"this EVM chain runs on eth-tester, not on anvil ({why}): {LIMITS}\n")
+    return TESTER, Tester.start
 
 
 async def opened(options: Options) -> Node:

@@ -13,14 +13,13 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
-import orjson
 
+from sandbox.devnets.evm.backend import Backend
 from sandbox.devnets.evm.errors import AnvilGone
 from sandbox.devnets.evm.journal import Genesis
-from sandbox.devnets.json_rpc import RpcError
 from sandbox.devnets.processes import leashed
 
 READY_SECONDS: Final = 20
@@ -56,8 +55,8 @@ def find_program(given: Path | None = None) -> Path:
     )
 
 
-class Anvil:
-    """A running anvil and a connection to it. Every failure to answer is AnvilGone."""
+class Anvil(Backend):
+    """A running anvil and a connection to it."""
 
     def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
         self._process, self._url = process, url
@@ -69,7 +68,7 @@ class Anvil:
         self._ended = asyncio.create_task(process.wait())
 
     @property
-    def pid(self) -> int:
+    def pid(self) -> int | None:
         return self._process.pid
 
     @classmethod
@@ -130,38 +129,16 @@ class Anvil:
         raise AnvilGone(f"anvil did not start (status {self._process.returncode})")
 
     async def ended(self) -> None:
-        """Wait for the end of the process."""
         await asyncio.shield(self._ended)
 
     async def post(self, body: bytes) -> bytes:
-        """Send a JSON-RPC body as it is and give the answer as it is. Raises AnvilGone."""
         try:
             async with self._http.post(self._url, data=body, headers=_JSON) as answer:
                 return await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise AnvilGone(f"anvil does not answer: {error}") from None
 
-    async def call(self, method: str, *params: Any) -> Any:
-        """The result of one method. Raises RpcError as anvil refused, and AnvilGone."""
-        return _result(orjson.loads(await self.post(orjson.dumps(_request(method, params)))))
-
-    async def call_many(self, calls: list[tuple[str, tuple[Any, ...]]]) -> list[Any]:
-        """One batch; gives results, in order. Raises the first RpcError, and AnvilGone."""
-        if not calls:
-            return []
-        body = orjson.dumps([_request(method, params) for method, params in calls])
-        answers = orjson.loads(await self.post(body))
-        return [_result(answer) for answer in answers]
-
-    async def try_many(self, calls: list[tuple[str, tuple[Any, ...]]]) -> list[RpcError | None]:
-        """One batch; gives each call's refusal, or None for what was done. Raises AnvilGone."""
-        if not calls:
-            return []
-        body = orjson.dumps([_request(method, params) for method, params in calls])
-        return [_refusal(answer) for answer in orjson.loads(await self.post(body))]
-
     def resident_mb(self) -> int:
-        """Memory that it holds; 0 where the system does not say."""
         try:
             pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         except (OSError, IndexError, ValueError):
@@ -169,28 +146,11 @@ class Anvil:
         return pages * os.sysconf("SC_PAGE_SIZE") // 1_000_000
 
     async def stop(self) -> None:
-        """End it at once: it holds nothing that the journal does not."""
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
         await self.ended()
         await self._http.close()
-
-
-def _request(method: str, params: tuple[Any, ...]) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-
-
-def _refusal(answer: dict[str, Any]) -> RpcError | None:
-    if (error := answer.get("error")) is None:
-        return None
-    return RpcError(error["code"], error["message"], error.get("data"))
-
-
-def _result(answer: dict[str, Any]) -> Any:
-    if (refusal := _refusal(answer)) is not None:
-        raise refusal
-    return answer["result"]
 
 
 def _any_address() -> tuple[str, int]:

@@ -10,6 +10,7 @@ from sandbox.devnets.evm.errors import invalid_params
 from sandbox.devnets.evm.node import Node
 from sandbox.devnets.evm.producer import Producer
 from sandbox.devnets.evm.reorgs import reorg
+from sandbox.devnets.json_rpc import METHOD_NOT_FOUND, RpcError
 
 _MAX_MS: Final = 4_102_444_800_000  # the year 2100
 _MAX_BLOCKS: Final = 10_000
@@ -122,6 +123,8 @@ async def _hold_finality(control: Control, params: list[Any]) -> Any:
 
 async def _reorg(control: Control, params: list[Any]) -> Any:
     asked, node = _object(params), control.node
+    if not node.can_go_back:
+        raise RpcError(METHOD_NOT_FOUND, "sandbox_reorg is not there with eth-tester: use anvil")
     mode = asked.get("mode", "drop")
     if mode not in ("drop", "reinclude"):
         raise invalid_params("mode must be drop or reinclude")

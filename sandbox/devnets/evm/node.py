@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn, Protocol
 
 from sandbox.devnets.chain_clock import ChainClock
 from sandbox.devnets.evm import opening
-from sandbox.devnets.evm.anvil import Anvil
+from sandbox.devnets.evm.backend import Backend
 from sandbox.devnets.evm.blocks import block_of, done, sends
 from sandbox.devnets.evm.errors import AnvilGone, Unavailable
 from sandbox.devnets.evm.journal import (
@@ -54,7 +54,7 @@ class Node:
     def __init__(self, options: Options, journal: Journal) -> None:
         self._options, self._journal = options, journal
         self._genesis: Genesis | None = None
-        self._anvil: Anvil | None = None
+        self._anvil: Backend | None = None
         self._turn = asyncio.Lock()
         self._settled = asyncio.Event()
         self._settled.set()
@@ -151,6 +151,10 @@ class Node:
         return self._anvil is not None and not self._failed.is_set()
 
     @property
+    def can_go_back(self) -> bool:
+        return self._anvil is None or self._anvil.can_go_back
+
+    @property
     def anvil_pid(self) -> int | None:
         return self._anvil.pid if self._anvil is not None else None
 
@@ -191,12 +195,12 @@ class Node:
             for tx in offers
         )
 
-    def _ready(self) -> Anvil:
+    def _ready(self) -> Backend:
         if self._anvil is None or self._failed.is_set():
             raise Unavailable
         return self._anvil
 
-    def _gone(self, anvil: Anvil) -> None:
+    def _gone(self, anvil: Backend) -> None:
         if self._anvil is anvil:
             self._failed.set()
 
@@ -261,7 +265,7 @@ class Node:
     # -- changing
 
     @contextlib.asynccontextmanager
-    async def changing(self) -> AsyncIterator[Anvil]:
+    async def changing(self) -> AsyncIterator[Backend]:
         """A turn: others wait, and what anvil answers meanwhile is shown only after it.
 
         A refusal by anvil (RpcError) must mean that nothing was changed. Whatever else ends a turn
@@ -331,7 +335,7 @@ class Node:
         return mined
 
     async def mine_in_turn(
-        self, anvil: Anvil, count: int, before: Iterable[Record] = ()
+        self, anvil: Backend, count: int, before: Iterable[Record] = ()
     ) -> list[dict[str, Any]]:
         """Mine inside a turn, write it down, and give the blocks."""
         parent, records = self.head, list(before)

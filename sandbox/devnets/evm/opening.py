@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sandbox.devnets.evm.anvil import Anvil
+from sandbox.devnets.evm.backend import Backend
 from sandbox.devnets.evm.journal import Call, Genesis, Journal
 from sandbox.devnets.evm.replay import Grown, JournalMismatch, Replay
 from sandbox.devnets.json_rpc import RpcError
@@ -28,9 +29,9 @@ class Options:
     gas_limit: int
     dev_accounts: bool
     first_stamp: int
-    program: Path
     data_dir: Path
-    history: int
+    engine: str  # `anvil` or `eth-tester`
+    start: Callable[[Genesis], Awaitable[Backend]]
     fund: tuple[str, ...] = ()
 
 
@@ -38,7 +39,7 @@ class ChainDiffers(Exception):
     """The chain in the data directory was made with other flags; the text says which."""
 
 
-async def create(options: Options, journal: Journal) -> tuple[Genesis, Anvil]:
+async def create(options: Options, journal: Journal) -> tuple[Genesis, Backend]:
     """A chain of its own: the genesis hash is a new one each time. Raises AnvilGone."""
     wanted = Genesis(
         chain_id=options.chain_id,
@@ -50,7 +51,7 @@ async def create(options: Options, journal: Journal) -> tuple[Genesis, Anvil]:
         anvil="",
         hash="",
     )
-    anvil = await Anvil.start(options.program, options.data_dir, wanted, options.history)
+    anvil = await options.start(wanted)
     try:
         found = await anvil.call("eth_getBlockByNumber", "0x0", False)
         version = await anvil.call("web3_clientVersion")
@@ -66,7 +67,9 @@ async def create(options: Options, journal: Journal) -> tuple[Genesis, Anvil]:
 
 def check(options: Options, genesis: Genesis) -> None:
     """Raises ChainDiffers when the flags ask for another chain than there is."""
+    engine = genesis.anvil.partition("/")[0]
     for flag, asked, made in (
+        ("--engine", options.engine, engine),
         ("--chain-id", options.chain_id, genesis.chain_id),
         ("--gas-limit", options.gas_limit, genesis.gas_limit),
         ("--dev-accounts", options.dev_accounts, genesis.dev_accounts),
@@ -78,7 +81,7 @@ def check(options: Options, genesis: Genesis) -> None:
             )
 
 
-async def grow(options: Options, genesis: Genesis, journal: Journal) -> tuple[Anvil, Grown]:
+async def grow(options: Options, genesis: Genesis, journal: Journal) -> tuple[Backend, Grown]:
     """A fresh anvil with the whole journal in it; the careful way if the quick one differs.
 
     Raises JournalMismatch, JournalCorrupt and AnvilGone.
@@ -98,8 +101,8 @@ async def grow(options: Options, genesis: Genesis, journal: Journal) -> tuple[An
 
 async def _grow(
     options: Options, genesis: Genesis, journal: Journal, *, careful: bool
-) -> tuple[Anvil, Grown]:
-    anvil = await Anvil.start(options.program, options.data_dir, genesis, options.history)
+) -> tuple[Backend, Grown]:
+    anvil = await options.start(genesis)
     try:
         found = await anvil.call("eth_getBlockByNumber", "0x0", False)
         if found["hash"] != genesis.hash:

@@ -24,6 +24,7 @@ def command(
     control: bool = False,
     dev_accounts: bool = False,
     fund: tuple[str, ...] = (),
+    engine: str = "auto",
     anvil: Path | None = None,
     cors_origins: tuple[str, ...] = (),
 ) -> list[str]:
@@ -37,6 +38,8 @@ def command(
         argv.append("--control")
     if dev_accounts:
         argv.append("--dev-accounts")
+    if engine != "auto":
+        argv += ["--engine", engine]
     if anvil is not None:
         argv += ["--anvil", str(anvil)]
     for address in fund:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sandbox.devnets.evm.anvil import Anvil
+from sandbox.devnets.evm.backend import Backend
 from sandbox.devnets.evm.journal import (
     Block,
     Call,
@@ -46,7 +46,7 @@ class Grown:
 class Replay:
     """One pass over the records; `careful` sends one thing at a time, so order is beyond doubt."""
 
-    def __init__(self, anvil: Anvil, genesis: Genesis, *, careful: bool) -> None:
+    def __init__(self, anvil: Backend, genesis: Genesis, *, careful: bool) -> None:
         self._anvil, self._careful = anvil, careful
         first = Block(0, genesis.timestamp, bytes.fromhex(genesis.hash[2:]), ())
         self._grown = Grown(first)
