@@ -133,8 +133,8 @@ class World:
         body = {"chain": self.name, "address": address, "amount_tiyn": amount_tiyn}
         return await self._done("/v1/sandbox/faucet", body, "operator")
 
-    async def issue(self, shares: dict[str, int]) -> None:
-        """Tenge comes in, and becomes tokens that are final at these addresses."""
+    async def ask_issue(self, shares: dict[str, int]) -> None:
+        """Tenge comes in, and is to become tokens at these addresses."""
         number = next(self._numbers)
         body = {"amount_tiyn": sum(shares.values()), "bank_reference": f"in-{number}"}
         deposit = await self._done("/v1/reserve/deposits", body, "issuer")
@@ -146,6 +146,10 @@ class World:
                 "recipient": recipient,
             }
             await self._done("/v1/reserve/issuances", asked, "issuer")
+
+    async def issue(self, shares: dict[str, int]) -> None:
+        """The same until the tokens are final there, as far as nothing else is under way."""
+        await self.ask_issue(shares)
         await self.carry_out()
 
     async def payer(self, amount_tiyn: int) -> str:
@@ -217,6 +221,10 @@ class World:
             if not await self._loops[loop].step():
                 return n > 0
         raise AssertionError(f"{loop} does not come to rest")
+
+    async def step(self, loop: str) -> bool:
+        """Step a loop of the worker once."""
+        return await self._loops[loop].step()
 
     async def follow(self) -> None:
         await self.run(f"watch:{self.name}")
