@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import insert, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.chains.errors import NoKeys
+from sandbox.chains.errors import NoKeys, WrongChain
 from sandbox.chains.models import ChainAttempt
 from sandbox.chains.port import Chain, ChainUnavailable, Command, Outcome, Signed
 from sandbox.chains.resolving import expire_attempts, give_up, taken_slots
@@ -114,7 +114,7 @@ class IntentRunner:
             try:
                 one = signed[intent.id] = await chain.prepare(intent.command, taken)
                 taken.update(one.slots)
-            except (Unavailable, NoKeys):
+            except (Unavailable, NoKeys, WrongChain):
                 raise
             except SandboxError as refused:
                 await self._refuse(chain, intent, refused.code)

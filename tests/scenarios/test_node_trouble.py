@@ -10,6 +10,7 @@ from sandbox.chains.errors import WrongChain
 from sandbox.chains.port import ChainUnavailable
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
+from sandbox.reserve import minting
 from tests.chains import evm_node, solana_node
 from tests.scenarios.ground import Ground
 from tests.scenarios.world import World, completed
@@ -105,32 +106,50 @@ async def test_a_node_of_another_chain_id_is_refused_by_name_when_the_sandbox_st
         await world.ground.check_deployment(world.database, keys, rpc)
 
 
-async def test_another_chain_behind_the_recorded_port_books_nothing_and_halts_by_name(
-    world: World, strange_rpc: str
+@pytest.mark.parametrize("age", ["younger", "older"])
+async def test_another_chain_behind_the_recorded_port_halts_ours_by_name_and_nothing_is_sent_there(
+    world: World, strange_rpc: str, age: str
 ) -> None:
+    payer = await world.payer(10_000)
+    refund = await world.refund(await world.captured(10_000, payer), 4_000)
     session = await world.session()
     await world.send(session, 10_000)
     await world.ground.mine()
-    stranger = type(world.ground)(strange_rpc)
-    head = (await world.chain.heads()).confirmed
-    await stranger.stand_still()
-    # A chain that is shorter than what was read already is a node that lags behind.
-    await stranger.mine(head + 50)
-    await stranger.aclose()
+    if age == "older":
+        stranger = type(world.ground)(strange_rpc)
+        await stranger.stand_still()
+        await stranger.mine((await world.chain.heads()).confirmed + 50)
+        await stranger.aclose()
     await world.door.reopen(strange_rpc)
-    for _ in range(5):
+    with pytest.raises(WrongChain):
+        await world.chain.heads()
+    await world.send_due()
+    async with world.database.transaction() as db:
+        found = await service.intent(db, refund["id"])
+    assert (found.state, found.attempts) == ("due", 0)
+    ready = await world.http.get("/readyz")
+    assert (ready.status_code, world.name in ready.text) == (503, True)
+    for _ in range(3):
         await world.follow()
-    assert "final and is gone" in (await _halts(world))[world.name]
+    assert "WrongChain" in (await _halts(world))[world.name]
     assert completed(await world.read(session)) == ("open", "none", [])
 
     await world.door.reopen(world.ground.rpc_url)
-    async with world.database.transaction() as db:
-        event = await service.resume(db, world.name)
-        await ledger.record(db, Changes(events=[event]))
+    await _resume(world)
     await world.follow()
     assert (await world.read(session))["status"] == "complete"
+    await world.carry_out()
+    assert (await world.get(f"/v1/refunds/{refund['id']}"))["status"] == "completed"
+    assert await world.ground.units(payer) == world.units(4_000)
 
 
 async def _halts(world: World) -> dict[str, str]:
     async with world.database.transaction() as db:
         return await service.halts(db)
+
+
+async def _resume(world: World) -> None:
+    """What an operator does who has put the right node back."""
+    async with world.database.transaction() as db:
+        events = [await service.resume(db, world.name), await minting.resume(db)]
+        await ledger.record(db, Changes(events=events))

@@ -10,7 +10,7 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.address import is_checksum_address, to_checksum_address
 
 from contracts.evm_addresses import DepositAddresses, deposit_salt
-from sandbox.chains.errors import NoKeys, NothingToSweep
+from sandbox.chains.errors import NoKeys, NothingToSweep, WrongChain
 from sandbox.chains.evm import browser, calls, tx
 from sandbox.chains.evm.blocks import TRANSFER, Watched, block_id, parse_block, undecided
 from sandbox.chains.evm.errors import reason, revert_text
@@ -41,6 +41,7 @@ _ADDRESS_LENGTH, _HEX = 42, frozenset("0123456789abcdefABCDEF")
 # What a node says of bytes that it has already, or that were mined: nothing to tell anyone.
 _HARMLESS = ("already", "nonce too low")
 _LATEST, _FINAL, _PENDING = "latest", "finalized", "pending"
+_IDENTITY: Sequence[Call] = (("eth_chainId", []), ("eth_getBlockByNumber", ["0x0", False]))
 
 log = structlog.get_logger(__name__)
 
@@ -48,8 +49,9 @@ log = structlog.get_logger(__name__)
 class EvmChain:
     """Reads with public facts only; signs when it was given keys.
 
-    Raises `ChainUnavailable` when the node does not answer. `public_rpc` is what buyers' wallets
-    are told; the node that we use ourselves is nobody's business.
+    Raises `ChainUnavailable` when the node does not answer, and `WrongChain`, before anything is
+    followed or signed, when it answers for another chain. `public_rpc` is what buyers' wallets are
+    told; the node that we use ourselves is nobody's business.
     """
 
     network = "EVM"
@@ -66,7 +68,7 @@ class EvmChain:
     ) -> None:
         config = deployment.config
         self.name, self.decimals = name, int(config["decimals"])
-        self._chain_id = int(config["chain_id"])
+        self._chain_id, self._genesis = int(config["chain_id"]), deployment.genesis
         self._token, self._treasury = config["token"], config["treasury"]
         self._deposits = config["deposits"]
         self._addresses = DepositAddresses(self._deposits, config["implementation"])
@@ -111,13 +113,15 @@ class EvmChain:
         return str((await self._node.call("eth_getBlockByNumber", "0x0", False))["hash"])
 
     async def heads(self) -> Heads:
-        final, confirmed, waiting = await self._node.batch(
+        final, confirmed, waiting, *identity = await self._node.batch(
             [
                 ("eth_getBlockByNumber", [_FINAL, False]),
                 ("eth_getBlockByNumber", [_LATEST, False]),
                 ("eth_getBlockTransactionCountByNumber", [_PENDING]),
+                *_IDENTITY,
             ]
         )
+        self._check(*identity)
         if final is None or confirmed is None or waiting is None:
             raise ChainUnavailable(self.name)
         height = int(confirmed["number"], 16)
@@ -172,18 +176,21 @@ class EvmChain:
         """Takes the lowest nonces that are free on the chain and not in `taken`: no gap stays.
 
         With `gas`, native coin goes ahead in a transaction of its own; the id is the second's.
-        Raises `NoKeys` in a process that only reads, `UnknownRecipient`, `NothingToSweep`.
+        Raises `NoKeys` in a process that only reads, `UnknownRecipient`, `NothingToSweep`,
+        `WrongChain`.
         """
         if self._keys is None:
             raise NoKeys(self.name)
         key, acts = self._acts(command, self._keys)
         signer = key.address.lower()
-        waiting, head = await self._node.batch(
+        waiting, head, *identity = await self._node.batch(
             [
                 ("eth_getTransactionCount", [signer, _PENDING]),
                 ("eth_getBlockByNumber", [_LATEST, False]),
+                *_IDENTITY,
             ]
         )
+        self._check(*identity)
         free = (n for n in count(int(waiting, 16)) if f"{signer}:{n}" not in taken)
         nonces = list(islice(free, len(acts)))
         fees = tx.Fees(int(head["baseFeePerGas"], 16) * FEE_FACTOR + TIP_WEI, TIP_WEI)
@@ -283,6 +290,16 @@ class EvmChain:
         ]
 
     # Inside.
+
+    def _check(self, chain_id: str, first: Mapping[str, Any] | None) -> None:
+        """Another chain may stand behind the same port, with numbers of its own."""
+        if int(chain_id, 16) != self._chain_id:
+            found = str(int(chain_id, 16))
+            raise WrongChain(self.name, str(self._chain_id), found, "chain id")
+        if first is None:
+            raise ChainUnavailable(self.name)
+        if first["hash"] != self._genesis:
+            raise WrongChain(self.name, self._genesis, first["hash"])
 
     async def _bodies(self, first: int, last: int, *, full: bool) -> list[Mapping[str, Any]]:
         """The blocks of the range as far as there are any, each following the one before it."""

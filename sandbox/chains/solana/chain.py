@@ -13,7 +13,7 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from contracts.solana_mint import SYSTEM
-from sandbox.chains.errors import NoKeys, NothingToSweep
+from sandbox.chains.errors import NoKeys, NothingToSweep, WrongChain
 from sandbox.chains.port import (
     AtHeight,
     Block,
@@ -54,7 +54,8 @@ _FINAL: dict[str, Any] = {"commitment": "finalized"}
 class SolanaChain:
     """Reads with public facts only; signs when it was given keys.
 
-    Raises `ChainUnavailable` when the node does not answer.
+    Raises `ChainUnavailable` when the node does not answer, and `WrongChain`, before anything is
+    followed or signed, when it answers for another chain.
     """
 
     network = "Solana"
@@ -70,6 +71,7 @@ class SolanaChain:
     ) -> None:
         config = deployment.config
         self.name, self.decimals = name, int(config["decimals"])
+        self._genesis = deployment.genesis
         self._mint, self._treasury = config["mint"], config["treasury"]
         self._token = tx.Token(Pubkey.from_string(self._mint), self.decimals)
         self._watched = Watched(self._mint, frozenset({self._treasury}))
@@ -110,7 +112,10 @@ class SolanaChain:
 
     async def heads(self) -> Heads:
         views = (_FINAL, _CONFIRMED, {"commitment": "processed"})
-        final, confirmed, newest = await self._rpc.batch([("getSlot", [view]) for view in views])
+        final, confirmed, newest, genesis = await self._rpc.batch(
+            [*(("getSlot", [view]) for view in views), ("getGenesisHash", [])]
+        )
+        self._check(genesis)
         return Heads(max(confirmed, final), final, newest)
 
     async def block_ids(self, first: int, last: int) -> list[BlockId]:
@@ -151,7 +156,7 @@ class SolanaChain:
     # Writing.
 
     async def prepare(self, command: Command, taken: Collection[str] = ()) -> Signed:
-        """Raises `NoKeys` in a process that only reads, `UnknownRecipient` for a bad address."""
+        """Raises `NoKeys` in a process that only reads, `UnknownRecipient`, `WrongChain`."""
         if self._keys is None:
             raise NoKeys(self.name)
         if command.action not in ("burn", "pause", "resume"):
@@ -159,9 +164,9 @@ class SolanaChain:
         if command.action == "sweep":
             raise NothingToSweep(self.name)
         instructions, signer = self._instructions(command, self._keys)
+        blockhash, valid_until = await self._recent_blockhash()
         if command.action in ("burn", "transfer"):
             instructions = [*await self._gathered(command.amount_units), *instructions]
-        blockhash, valid_until = await self._recent_blockhash()
         signers = [self._keys.fee_payer, signer]
         memo = tx.memo(command.reference)
         return tx.sign(
@@ -231,6 +236,11 @@ class SolanaChain:
 
     # Inside.
 
+    def _check(self, genesis: str) -> None:
+        """Another chain may stand behind the same port, with numbers of its own."""
+        if genesis != self._genesis:
+            raise WrongChain(self.name, self._genesis, genesis)
+
     async def _get_blocks(
         self, first: int, last: int, details: str
     ) -> tuple[list[int], list[Mapping[str, Any]]]:
@@ -270,7 +280,11 @@ class SolanaChain:
             kept = self._blockhash
             if kept is None or time.monotonic() - kept[0] > BLOCKHASH_REUSE_S:
                 asked = time.monotonic()
-                answer = (await self._rpc.call("getLatestBlockhash", _FINAL))["value"]
+                newest, genesis = await self._rpc.batch(
+                    [("getLatestBlockhash", [_FINAL]), ("getGenesisHash", [])]
+                )
+                self._check(genesis)
+                answer = newest["value"]
                 hash_ = Hash.from_string(answer["blockhash"])
                 kept = self._blockhash = (asked, hash_, answer["lastValidBlockHeight"])
             return kept[1], kept[2]
