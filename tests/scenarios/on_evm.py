@@ -145,6 +145,10 @@ class EvmGround:
             self.token, call_data(TRANSFER, to, units), wait=False
         )
 
+    async def call(self, payer: str, contract: str, data: bytes) -> str:
+        """Anything that anybody may do with a contract, whatever comes of it."""
+        return await self._wallets[payer].send(contract, data, gas=PLENTY_OF_GAS, wait=False)
+
     async def send_coin(self, payer: str, to: str, amount: int) -> str:
         return await self._wallets[payer].send(to, value_wei=amount, wait=False)
 

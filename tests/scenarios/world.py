@@ -129,6 +129,18 @@ class World:
         body = {"payment": payment["id"], "amount_tiyn": amount_tiyn}
         return await self._done("/v1/refunds", body, "merchant")
 
+    async def ask_settlement(self) -> Json:
+        """The merchant's batch, nothing of it sent yet."""
+        return await self._done("/v1/settlements", {}, "merchant")
+
+    async def settled(self, settlement: Json) -> Json:
+        """Carried out on the chain and at the bank; the batch afterwards."""
+        await self.carry_out()
+        await self.bank()
+        done = await self.get(f"/v1/settlements/{settlement['id']}")
+        assert (done["status"], done["check"]["unexplained_tiyn"]) == ("settled", 0)
+        return done
+
     async def grant(self, address: str, amount_tiyn: int) -> Json:
         body = {"chain": self.name, "address": address, "amount_tiyn": amount_tiyn}
         return await self._done("/v1/sandbox/faucet", body, "operator")
@@ -240,9 +252,17 @@ class World:
         for _ in range(20):
             await self.send_due()
             await self.finalize()
+            await self.run("sweeps")
             if not await self.under_way():
                 return
         raise AssertionError("the intents do not come to rest")
+
+    async def bank(self) -> None:
+        """Until bank and books have nothing to tell each other."""
+        for _ in range(20):
+            if not await self.run("bank") | await self.run("bank-messages"):
+                return
+        raise AssertionError("bank and books do not come to rest")
 
     async def under_way(self) -> list[str]:
         async with self.database.transaction() as db:
