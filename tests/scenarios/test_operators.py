@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from eth_utils.crypto import keccak
 from sqlalchemy import text
 
+from sandbox.chains.evm import tx
 from sandbox.chains.evm.operators import Operator, operators
 from tests.scenarios.on_evm import EvmGround
 from tests.scenarios.world import Json, World
@@ -175,3 +177,30 @@ async def test_a_mint_and_a_refund_are_stuck_each_on_its_own_key(world: World) -
     assert (await operator(world, "treasury")).blocked_by == refund["id"]
     await world.carry_out()
     await arrived_once(world, payer, refund)
+
+
+@pytest.mark.parametrize("lost", [0, 1], ids=["coin", "units"])
+async def test_a_grant_of_which_the_pool_forgot_a_part_gives_coin_and_units_once(
+    world: World, lost: int
+) -> None:
+    ground = evm(world)
+    while await world.run("float"):
+        await world.carry_out()
+    payer = await ground.payer()
+    coin = await ground.coin(payer)
+    grant = await world.grant(payer, 500)
+    await world.send_due()
+    async with world.database.transaction() as db:
+        packed = "SELECT raw FROM chain_attempt WHERE intent_id = :id"
+        raws = tx.unpack(await db.scalar(text(packed), {"id": grant["id"]}))
+    dropped = "0x" + keccak(raws[lost]).hex()
+    assert await ground.node.call("sandbox_drop", {"tx": dropped}) == {"dropped": True}
+    await world.mine(3)
+    assert await ground.units(payer) == 0
+    stuck = await operator(world, "treasury")
+    assert (stuck.blocked_by, len(stuck.waiting)) == (grant["id"], 2 - lost)
+    await world.carry_out()
+    assert await ground.units(payer) == world.units(500)
+    assert await ground.coin(payer) == coin + 10 * tx.WEI_PER_COIN
+    assert len(await attempts(world, grant["id"])) == 1
+    await is_at_rest(world, "treasury")
