@@ -11,7 +11,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 _FRAME: Final = struct.Struct("<II")
 _MAX_FRAME: Final = 1 << 30
@@ -97,6 +97,12 @@ class JournalFile:
         os.close(self._fd)
         self._fd, self._end = os.open(self._path, os.O_RDWR | os.O_CLOEXEC), len(out)
         return places
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_why: object) -> None:
+        self.close()
 
     def close(self) -> None:
         os.close(self._fd)

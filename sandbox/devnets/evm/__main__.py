@@ -16,15 +16,16 @@ import uvloop
 
 from sandbox.devnets import serving
 from sandbox.devnets.doors import Doors, PortTaken, listen
-from sandbox.devnets.evm.anvil import Anvil, AnvilMissing, find_program
+from sandbox.devnets.evm.anvil import Anvil, AnvilDiffers, AnvilMissing, find_program
 from sandbox.devnets.evm.backend import Backend
 from sandbox.devnets.evm.control import Control
 from sandbox.devnets.evm.errors import AnvilGone
 from sandbox.devnets.evm.front import Front
 from sandbox.devnets.evm.journal import Genesis, Journal
+from sandbox.devnets.evm.keeper import AnvilKeepsEnding, Keeper
 from sandbox.devnets.evm.node import Node
 from sandbox.devnets.evm.opening import ChainDiffers, Options
-from sandbox.devnets.evm.producer import AnvilKeepsEnding, Pace, Producer
+from sandbox.devnets.evm.producer import Pace, Producer
 from sandbox.devnets.evm.replay import JournalMismatch
 from sandbox.devnets.evm.rpc import Rpc
 from sandbox.devnets.evm.subscriptions import Hub
@@ -59,12 +60,15 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     )
     add("--anvil", type=Path, help="the program; default: the one that npm installed")
     add("--anvil-memory-mb", type=int, default=400, help="restart anvil above it")
+    add("--pool-seconds", type=float, default=30, help="a transaction that waits longer is said")
     add("--control", action="store_true", help="serve sandbox_*, anvil_*, evm_*, hardhat_*")
     add("--dev-accounts", action="store_true", help="ten funded accounts with public keys")
     add("--fund", action="append", default=[], type=_address, help="native coin for an address")
     found = parser.parse_args(argv)
     if min(found.block_ms, found.final_delay_ms) < 0 or found.heartbeat_ms < 1:
         parser.error("--block-ms, --final-delay-ms and --heartbeat-ms cannot be negative")
+    if found.anvil_memory_mb < 1 or found.pool_seconds <= 0:
+        parser.error("--anvil-memory-mb and --pool-seconds must be above 0")
     if found.history < 16:
         parser.error("--history must be at least 16 blocks")
     return found
@@ -86,6 +90,7 @@ def prepare(found: argparse.Namespace) -> tuple[Options, socket.socket]:
         first_stamp=int(time.time()),
         data_dir=data_dir,
         engine=engine,
+        history=found.history,
         start=start,
         fund=tuple(found.fund),
     )
@@ -120,7 +125,7 @@ async def opened(options: Options) -> Node:
     try:
         node = Node(options, Journal(options.data_dir / "journal.bin"))
         await node.open()
-    except ChainDiffers as error:
+    except (ChainDiffers, AnvilDiffers) as error:
         raise Refused(EXIT_CANNOT_START, str(error)) from None
     except (JournalCorrupt, JournalMismatch) as error:
         raise serving.unusable_data(error, options.data_dir) from None
@@ -134,11 +139,12 @@ async def serve(found: argparse.Namespace, options: Options, listening: socket.s
     """Run until SIGTERM or SIGINT, or until there is no chain any more (Refused)."""
     node = await opened(options)
     producer = Producer(node, Pace(found.block_ms, found.final_delay_ms, found.heartbeat_ms))
+    keeper = Keeper(node, producer, memory_mb=found.anvil_memory_mb, pool_s=found.pool_seconds)
     hub = Hub(node)
     node.observer = hub
     rpc = Rpc(
         node,
-        Control(node, producer, found.history),
+        Control(node, producer, keeper, found.history),
         has_control=found.control,
         has_keys=found.dev_accounts,
     )
@@ -152,7 +158,7 @@ async def serve(found: argparse.Namespace, options: Options, listening: socket.s
     working = [
         asyncio.create_task(node.unwritable()),  # first: it is the cause of what else ends
         asyncio.create_task(producer.run()),
-        asyncio.create_task(producer.keep_alive(found.anvil_memory_mb)),
+        asyncio.create_task(keeper.run()),
         asyncio.create_task(hub.run()),
     ]
     try:
@@ -172,6 +178,9 @@ def main(argv: list[str] | None = None) -> int:
     except (JournalCorrupt, JournalMismatch) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_DATA
+    except AnvilDiffers as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_ANVIL
     except AnvilKeepsEnding as error:
         sys.stderr.write(f"{error}: see {options.data_dir / 'anvil.log'}\n")
         return EXIT_ANVIL

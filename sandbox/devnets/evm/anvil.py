@@ -22,6 +22,7 @@ from sandbox.devnets.evm.errors import AnvilGone
 from sandbox.devnets.evm.journal import Genesis
 from sandbox.devnets.processes import leashed
 
+VERSION: Final = "1.7.1"  # what package-lock.json pins
 READY_SECONDS: Final = 20
 _ANSWER_SECONDS: Final = 60
 _CPU: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
@@ -30,6 +31,10 @@ _JSON: Final = {"content-type": "application/json"}
 
 class AnvilMissing(Exception):
     """The program is not there; the text says what to do."""
+
+
+class AnvilDiffers(Exception):
+    """The program is of another version; the text says what to do."""
 
 
 def find_program(given: Path | None = None) -> Path:
@@ -41,7 +46,7 @@ def find_program(given: Path | None = None) -> Path:
     if given is not None:
         if given.is_file() and os.access(given, os.X_OK):
             return given.resolve()  # anvil starts in another folder
-        raise AnvilMissing(f"{given} is no program: give --anvil the path of anvil 1.7.1")
+        raise AnvilMissing(f"{given} is no program: give --anvil the path of anvil {VERSION}")
     cpu = _CPU.get(platform.machine().lower(), platform.machine())
     package = f"node_modules/@foundry-rs/anvil-{sys.platform}-{cpu}/bin/anvil"
     for folder in (*Path(__file__).resolve().parents, *[Path.cwd(), *Path.cwd().parents]):
@@ -51,7 +56,7 @@ def find_program(given: Path | None = None) -> Path:
         return Path(on_path).resolve()
     raise AnvilMissing(
         "anvil is not installed: run `npm ci --ignore-scripts` in the project folder"
-        " (Node 20 or newer), or give --anvil the path of anvil 1.7.1"
+        f" (Node 20 or newer), or give --anvil the path of anvil {VERSION}"
     )
 
 
@@ -76,7 +81,7 @@ class Anvil(Backend):
         """Start anvil with an empty chain of `genesis` and wait until it answers.
 
         It must be called in the main thread: the leash ends anvil when that thread ends. Raises
-        AnvilGone with what anvil said.
+        AnvilGone, and AnvilDiffers.
         """
         host, port = _any_address()
         first = folder / "genesis.json"
@@ -123,7 +128,7 @@ class Anvil(Backend):
             async with asyncio.timeout(READY_SECONDS):
                 while not self._ended.done():
                     with contextlib.suppress(AnvilGone):
-                        await self.call("web3_clientVersion")
+                        _check_version(await self.call("web3_clientVersion"))
                         return
                     await asyncio.sleep(0.01)
         raise AnvilGone(f"anvil did not start (status {self._process.returncode})")
@@ -151,6 +156,15 @@ class Anvil(Backend):
                 self._process.kill()
         await self.ended()
         await self._http.close()
+
+
+def _check_version(found: str) -> None:
+    """Another version may make other blocks of the same journal, or miss a method."""
+    if found != f"anvil/v{VERSION}":
+        raise AnvilDiffers(
+            f"{found} is installed, and this chain needs anvil/v{VERSION}: run"
+            f" `npm ci --ignore-scripts` in the project folder, or give --anvil the path of it"
+        )
 
 
 def _any_address() -> tuple[str, int]:

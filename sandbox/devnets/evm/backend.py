@@ -16,6 +16,7 @@ class Backend(ABC):
     """A running node with one chain. Every failure to answer is AnvilGone."""
 
     can_go_back = True  # reorgs
+    can_dump = True  # its state, for checkpoints
 
     @property
     @abstractmethod

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from sandbox.devnets.evm.errors import invalid_params
+from sandbox.devnets.evm.keeper import Keeper
 from sandbox.devnets.evm.node import Node
 from sandbox.devnets.evm.producer import Producer
 from sandbox.devnets.evm.reorgs import reorg
@@ -21,8 +22,8 @@ Method = Callable[["Control", list[Any]], Awaitable[Any]]
 class Control:
     """What the methods work on."""
 
-    def __init__(self, node: Node, producer: Producer, history: int) -> None:
-        self.node, self.producer = node, producer
+    def __init__(self, node: Node, producer: Producer, keeper: Keeper, history: int) -> None:
+        self.node, self.producer, self.keeper = node, producer, keeper
         self.max_reorg = history - 2  # anvil keeps the states of so many blocks
 
 
@@ -148,7 +149,12 @@ async def _drop(control: Control, params: list[Any]) -> Any:
     return {"dropped": await control.node.drop(tx)}
 
 
+async def _health(control: Control, _params: list[Any]) -> Any:
+    return await control.keeper.health()
+
+
 METHODS: Final[dict[str, Method]] = {
+    "sandbox_health": _health,
     "sandbox_setClock": _set_clock,
     "sandbox_getClock": _get_clock,
     "sandbox_mine": _mine,

@@ -122,15 +122,26 @@ def decode(payload: bytes) -> Record:
 class Journal(JournalFile):
     """The journal of a chain."""
 
-    def read(self) -> Iterator[Record]:
-        """Every whole record; cuts a torn tail off. Raises JournalCorrupt."""
+    def read(self, offset: int = 0) -> Iterator[Record]:
+        """Every whole record from `offset` on; cuts a torn tail off. What is before is checked.
+
+        Raises JournalCorrupt, also when no record begins at `offset`.
+        """
+        reached = False
         for payload, (at, _) in self.payloads():
+            if at < offset:
+                continue
+            reached = reached or at == offset
+            if not reached:
+                break
             try:
                 yield decode(payload)
             except (KeyError, TypeError, ValueError, struct.error):
                 raise JournalCorrupt(
                     f"{self._path}: the frame at byte {at} is of another version"
                 ) from None
+        if not reached and offset not in (0, self.size):
+            raise JournalCorrupt(f"{self._path}: no frame begins at byte {offset}")
 
     def write(self, records: Iterable[Record], *, sync: bool = True) -> None:
         """Append the records in one piece. Raises OSError, after which nothing may be answered."""

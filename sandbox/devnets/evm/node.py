@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final, NoReturn, Protocol
 
 from sandbox.devnets.chain_clock import ChainClock
 from sandbox.devnets.evm import opening
-from sandbox.devnets.evm.backend import Backend
-from sandbox.devnets.evm.blocks import block_of, done, sends
+from sandbox.devnets.evm.backend import Backend, Calls
+from sandbox.devnets.evm.blocks import block_of, done, hex_of, sends
+from sandbox.devnets.evm.checkpoint import Checkpoints, Mark, Saved
 from sandbox.devnets.evm.errors import AnvilGone, Unavailable
 from sandbox.devnets.evm.journal import (
     Block,
@@ -24,21 +27,20 @@ from sandbox.devnets.evm.journal import (
     Genesis,
     Journal,
     Record,
+    Reorg,
     Tx,
     Unsigned,
 )
 from sandbox.devnets.evm.opening import Options
-from sandbox.devnets.evm.pool import Pool, signed
+from sandbox.devnets.evm.pool import Pool
 from sandbox.devnets.evm.replay import JournalMismatch
+from sandbox.devnets.evm.settings import Settings
 from sandbox.devnets.json_rpc import RpcError
 
 FINAL_DEPTH: Final = 2  # anvil's `finalized` with one slot in an epoch
 FUNDS_WEI: Final = 10**24
 _MINED_AT_ONCE: Final = 50
-_FILLED: Final = (
-    *("from", "to", "value", "gas", "gasPrice", "maxFeePerGas", "maxPriorityFeePerGas"),
-    *("nonce", "input", "accessList", "type"),
-)
+_FORGOTTEN_KEPT: Final = 1_000
 
 
 class Observer(Protocol):
@@ -46,6 +48,7 @@ class Observer(Protocol):
 
     async def on_block(self, block: dict[str, Any]) -> None: ...
     async def on_pending(self, tx_hash: str) -> None: ...
+    def __len__(self) -> int: ...
 
 
 class Node:
@@ -53,6 +56,7 @@ class Node:
 
     def __init__(self, options: Options, journal: Journal) -> None:
         self._options, self._journal = options, journal
+        self._checkpoints = Checkpoints(options.data_dir, options.history)
         self._genesis: Genesis | None = None
         self._anvil: Backend | None = None
         self._turn = asyncio.Lock()
@@ -62,10 +66,12 @@ class Node:
         self.pool = Pool()
         self.clock = ChainClock()
         self.head = Block(0, 0, b"", ())
-        self.replay_seconds = 0.0
+        self.settings = Settings()
+        self.replayed, self.replay_seconds = 0, 0.0  # at the last start
         self.held_final: int | None = None
         self.observer: Observer | None = None
         self.work = asyncio.Event()  # something came since the youngest block
+        self.forgotten: deque[Tx | Unsigned] = deque(maxlen=_FORGOTTEN_KEPT)
         self.left_over = 0  # transactions that are ready, but not in the youngest block
         self._unwritable: asyncio.Future[OSError] = asyncio.get_running_loop().create_future()
 
@@ -96,24 +102,23 @@ class Node:
 
     async def _grow(self) -> None:
         started = time.monotonic()
-        anvil, grown = await opening.grow(self._options, self.genesis, self._journal)
+        anvil, grown = await opening.grow(
+            self._options, self.genesis, self._journal, self._checkpoints
+        )
         self.head, self.left_over = grown.head, len(grown.pool)
         self.pool.reset(grown.pool)
         self.clock.offset_ms = grown.clock.offset_ms
         self.clock.frozen_at_ms = grown.clock.frozen_at_ms
+        self.settings, self.replayed = grown.settings, grown.replayed
+        self._checkpoints.started(grown.replayed)
         self._failed.clear()
         self._anvil = anvil
         self.replay_seconds = time.monotonic() - started
 
     async def _fund(self) -> None:
         """Native coin for the given addresses, once in the life of the chain."""
-        done = {
-            str(record.params[0]).lower()
-            for record in self._journal.read()
-            if isinstance(record, Call) and record.method == "anvil_setBalance"
-        }
         for address in self._options.fund:
-            if address.lower() not in done:
+            if address.lower() not in self.settings.funded:
                 await self.change("anvil_setBalance", [address, hex(FUNDS_WEI)])
 
     async def anvil_ended(self) -> None:
@@ -155,6 +160,10 @@ class Node:
         return self._anvil is None or self._anvil.can_go_back
 
     @property
+    def journal_bytes(self) -> int:
+        return self._journal.size
+
+    @property
     def anvil_pid(self) -> int | None:
         return self._anvil.pid if self._anvil is not None else None
 
@@ -180,20 +189,6 @@ class Node:
         if self._anvil is not anvil or self._failed.is_set():
             raise Unavailable
         return answer
-
-    async def has_payable(self) -> bool:
-        """Whether anvil's pool holds a transaction that the next block's base fee admits."""
-        try:
-            anvil = self._ready()
-            pending = (await anvil.call("txpool_content"))["pending"]
-            base = (await anvil.call("eth_getBlockByNumber", "pending", False))["baseFeePerGas"]
-        except (RpcError, AnvilGone):
-            return False
-        offers = [tx for by_nonce in pending.values() for tx in by_nonce.values()]
-        return any(
-            int(tx.get("maxFeePerGas") or tx.get("gasPrice") or "0x0", 16) >= int(base, 16)
-            for tx in offers
-        )
 
     def _ready(self) -> Backend:
         if self._anvil is None or self._failed.is_set():
@@ -243,25 +238,6 @@ class Node:
                     await self.observer.on_pending(str(answers[at]))
         return [errors.get(at, answer) for at, answer in enumerate(answers)]
 
-    async def send_request(self, request: Any) -> str:
-        """`eth_sendTransaction`: of a dev account (anvil signs) or of an impersonated one."""
-        async with self.changing() as anvil:
-            tx_hash: str = await anvil.call("eth_sendTransaction", request)
-            raw = bytes.fromhex((await anvil.call("eth_getRawTransactionByHash", tx_hash))[2:])
-            tx: Tx | Unsigned = signed(raw)
-            if "0x" + signed(raw).hash.hex() != tx_hash:
-                filled = await anvil.call("eth_getTransactionByHash", tx_hash)
-                given = {name: filled[name] for name in _FILLED if filled.get(name) is not None}
-                if "maxFeePerGas" in given:
-                    given.pop("gasPrice", None)
-                tx = Unsigned(tx_hash, given)
-            self.write([tx])
-            self.pool.take(tx)
-        self.work.set()
-        if self.observer is not None:
-            await self.observer.on_pending(tx_hash)
-        return tx_hash
-
     # -- changing
 
     @contextlib.asynccontextmanager
@@ -300,11 +276,17 @@ class Node:
                 self._unwritable.set_result(error)
             raise AnvilGone(f"the journal cannot be written: {error}") from None
 
+    def went_back(self, gone: Reorg) -> None:
+        """In a turn, after a rollback: `head` is the block that stays."""
+        self._checkpoints.went_back(self.head.number)
+        self.settings.note_reorg(gone)
+
     async def change(self, method: str, params: list[Any]) -> Any:
         """A control method of anvil, journalled; what it answered survives a kill."""
         async with self.changing() as anvil:
             result = await anvil.call(method, *params)
             self.write([Call(method, params)])
+            self.settings.note(Call(method, params))
             return result
 
     async def set_clock(self, offset_ms: int, frozen_at_ms: int | None) -> None:
@@ -312,6 +294,23 @@ class Node:
             self.write([Clock(offset_ms, frozen_at_ms)])
             self.clock.offset_ms, self.clock.frozen_at_ms = offset_ms, frozen_at_ms
         self.work.set()  # a block shows the new time
+
+    def forget(self, tx_hashes: Iterable[bytes]) -> None:
+        """What anvil has let go without a block must not come again after a restart."""
+        gone = [tx for each in tx_hashes if (tx := self.pool.drop(each)) is not None]
+        self.forgotten.extend(gone)
+        if gone:
+            hashes = [tx.hash if isinstance(tx, Unsigned) else hex_of(tx.hash) for tx in gone]
+            self.write(map(Drop, hashes), sync=False)
+
+    async def look(self, calls: Calls) -> list[Any]:
+        """Ask the node for our own needs. Raises Unavailable, and RpcError as it refused."""
+        anvil = self._ready()
+        try:
+            return await anvil.call_many(calls)
+        except AnvilGone:
+            self._gone(anvil)
+            raise Unavailable from None
 
     async def drop(self, tx_hash: str) -> bool:
         """Take a transaction out of the pool, as if no node had ever seen it."""
@@ -340,7 +339,8 @@ class Node:
         """Mine inside a turn, write it down, and give the blocks."""
         parent, records = self.head, list(before)
         stamp = max(parent.timestamp, self.clock.now_s())
-        await done(anvil.call_many([("evm_mine", ({"timestamp": stamp},))] * count))
+        for _ in range(count):  # a batch would take the stamp for its first block only
+            await done(anvil.call("evm_mine", {"timestamp": stamp}))
         numbers = range(parent.number + 1, parent.number + count + 1)
         found = await done(
             anvil.call_many([("eth_getBlockByNumber", (hex(n), False)) for n in numbers])
@@ -355,13 +355,44 @@ class Node:
         status = await done(anvil.call("txpool_status"))
         self.write(records)
         self.head, self.left_over = parent, int(status["pending"], 16)
+        self.settings.note_block()
+        self._checkpoints.made(
+            parent.number, sum(1 + len(block["transactions"]) for block in found)
+        )
         if not self.left_over and not int(status["queued"], 16):
             # Replaced or no longer payable: anvil forgot them, so nothing waits for them.
-            for tx_hash in settled:
-                self.pool.drop(tx_hash)
+            self.forget(settled)
         return found
 
     async def show(self, blocks: list[dict[str, Any]]) -> None:
         if self.observer is not None:
             for block in blocks:
                 await self.observer.on_block(block)
+
+    async def save_if_due(self, *, is_idle: bool) -> None:
+        """Write a checkpoint when enough has been made since the last one."""
+        if not self._checkpoints.is_due(self.head.number, is_idle=is_idle):
+            return
+        async with self._turn:
+            anvil = self._anvil
+            if anvil is None or not self.up or not anvil.can_dump or self.settings.next_fee_is_set:
+                return
+            pool: list[Record] = [*self.pool.records()]
+            mark = Mark(
+                genesis=self.genesis.hash,
+                offset=self._journal.size,
+                history=self._options.history,
+                clock=Clock(self.clock.offset_ms, self.clock.frozen_at_ms),
+                settings=self.settings.calls(),
+                funded=sorted(self.settings.funded),
+                waiting=len(pool),
+            )
+            try:
+                dump = bytes.fromhex((await anvil.call("anvil_dumpState"))[2:])
+                saved = Saved(mark, self.head, pool, dump)
+                await asyncio.to_thread(self._checkpoints.write, saved)
+            except AnvilGone:
+                self._gone(anvil)
+            except (RpcError, OSError) as error:
+                sys.stderr.write(f"no checkpoint was written, starts take longer: {error}\n")
+                self._checkpoints.put_off()

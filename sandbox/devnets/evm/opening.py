@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from sandbox.devnets.evm.backend import Backend
-from sandbox.devnets.evm.journal import Call, Genesis, Journal
+from sandbox.devnets.evm.blocks import hex_of
+from sandbox.devnets.evm.checkpoint import Checkpoints, Mark, Saved
+from sandbox.devnets.evm.journal import Block, Call, Genesis, Journal, Tx, Unsigned
 from sandbox.devnets.evm.replay import Grown, JournalMismatch, Replay
+from sandbox.devnets.evm.settings import Settings
+from sandbox.devnets.journal_file import JournalCorrupt
 from sandbox.devnets.json_rpc import RpcError
 
 HARDFORK: Final = "prague"
@@ -31,6 +36,7 @@ class Options:
     first_stamp: int
     data_dir: Path
     engine: str  # `anvil` or `eth-tester`
+    history: int  # blocks whose state can be asked
     start: Callable[[Genesis], Awaitable[Backend]]
     fund: tuple[str, ...] = ()
 
@@ -81,35 +87,72 @@ def check(options: Options, genesis: Genesis) -> None:
             )
 
 
-async def grow(options: Options, genesis: Genesis, journal: Journal) -> tuple[Backend, Grown]:
-    """A fresh anvil with the whole journal in it; the careful way if the quick one differs.
+async def grow(
+    options: Options, genesis: Genesis, journal: Journal, checkpoints: Checkpoints
+) -> tuple[Backend, Grown]:
+    """A fresh anvil with the whole journal in it: from the checkpoint if there is one that fits,
+    else from the genesis; each the quick way and, if that differs, the careful one.
 
     Raises JournalMismatch, JournalCorrupt and AnvilGone.
     """
-    try:
-        return await _grow(options, genesis, journal, careful=False)
-    except (JournalMismatch, RpcError):
-        pass
-    try:
-        return await _grow(options, genesis, journal, careful=True)
-    except (JournalMismatch, RpcError) as error:
-        raise JournalMismatch(
-            f"the journal of {options.data_dir}, written with {genesis.anvil},"
-            f" does not give the same chain again: {error}"
-        ) from None
+    saved = checkpoints.load()
+    if saved is not None and _fits(saved.mark, options, genesis):
+        for careful in (False, True):
+            try:
+                return await _grow(options, genesis, journal, saved, careful=careful)
+            except (JournalMismatch, JournalCorrupt, RpcError) as error:
+                why = str(error)
+        sys.stderr.write(f"the checkpoint is of no use ({why}): replaying everything\n")
+    checkpoints.forget()
+    for careful in (False, True):
+        try:
+            return await _grow(options, genesis, journal, None, careful=careful)
+        except (JournalMismatch, RpcError) as error:
+            mismatch = str(error)
+    raise JournalMismatch(
+        f"the journal of {options.data_dir}, written with {genesis.anvil},"
+        f" does not give the same chain again: {mismatch}"
+    ) from None
+
+
+def _fits(mark: Mark, options: Options, genesis: Genesis) -> bool:
+    return mark.genesis == genesis.hash and mark.history >= options.history
 
 
 async def _grow(
-    options: Options, genesis: Genesis, journal: Journal, *, careful: bool
+    options: Options, genesis: Genesis, journal: Journal, saved: Saved | None, *, careful: bool
 ) -> tuple[Backend, Grown]:
     anvil = await options.start(genesis)
     try:
         found = await anvil.call("eth_getBlockByNumber", "0x0", False)
         if found["hash"] != genesis.hash:
             raise JournalMismatch(f"genesis {genesis.hash} became {found['hash']}")
-        records = journal.read()
-        next(records)
-        return anvil, await Replay(anvil, genesis, careful=careful).run(records)
+        if saved is None:
+            records = journal.read()
+            next(records)
+            grown = Grown(Block(0, genesis.timestamp, bytes.fromhex(genesis.hash[2:]), ()))
+        else:
+            records = journal.read(saved.mark.offset)
+            grown = await _loaded(anvil, genesis, saved)
+        return anvil, await Replay(anvil, grown, careful=careful).run(records)
     except BaseException:
         await anvil.stop()
         raise
+
+
+async def _loaded(anvil: Backend, genesis: Genesis, saved: Saved) -> Grown:
+    await anvil.call("anvil_loadState", hex_of(saved.dump))
+    found = await anvil.call("eth_getBlockByNumber", "latest", False)
+    if found["hash"] != hex_of(saved.head.hash):
+        raise JournalMismatch(f"the dump ends with {found['hash']}")
+    await anvil.call("anvil_setCoinbase", genesis.fees_to)
+    for call in saved.mark.settings:
+        await anvil.call(call.method, *call.params)
+    grown = Grown(saved.head, saved.mark.clock)
+    grown.settings = Settings(saved.mark.settings, set(saved.mark.funded))
+    for record in saved.pool:
+        if isinstance(record, Tx):
+            grown.pool[record.hash] = record
+        elif isinstance(record, Unsigned):
+            grown.pool[bytes.fromhex(record.hash[2:])] = record
+    return grown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from eth_utils.crypto import keccak
@@ -22,6 +23,7 @@ class Pool:
 
     def __init__(self) -> None:
         self._taken: dict[bytes, Tx | Unsigned] = {}
+        self._since: dict[bytes, float] = {}  # when it was taken, on the monotonic clock
         self._arriving: dict[bytes, Tx] = {}
 
     def __len__(self) -> int:
@@ -29,6 +31,8 @@ class Pool:
 
     def reset(self, taken: dict[bytes, Tx | Unsigned]) -> None:
         self._taken, self._arriving = taken, {}
+        now = time.monotonic()
+        self._since = {tx_hash: self._since.get(tx_hash, now) for tx_hash in taken}
 
     def arrive(self, raw: bytes) -> Tx:
         """Note a transaction before anvil sees it: the next block may hold it before anvil answers.
@@ -48,15 +52,27 @@ class Pool:
         return self._arriving.pop(tx.hash, None) is not None
 
     def take(self, tx: Tx | Unsigned) -> None:
-        self._taken[tx.hash if isinstance(tx, Tx) else bytes.fromhex(tx.hash[2:])] = tx
+        tx_hash = tx.hash if isinstance(tx, Tx) else bytes.fromhex(tx.hash[2:])
+        self._taken[tx_hash] = tx
+        self._since[tx_hash] = time.monotonic()
 
     def mined(self, tx_hash: bytes) -> Tx | None:
         """It is in a block; gives it when it was not written down yet."""
-        self._taken.pop(tx_hash, None)
+        self.drop(tx_hash)
         return self._arriving.pop(tx_hash, None)
 
-    def drop(self, tx_hash: bytes) -> None:
-        self._taken.pop(tx_hash, None)
+    def drop(self, tx_hash: bytes) -> Tx | Unsigned | None:
+        self._since.pop(tx_hash, None)
+        return self._taken.pop(tx_hash, None)
+
+    def records(self) -> list[Tx | Unsigned]:
+        """What waits and is in the journal."""
+        return list(self._taken.values())
+
+    def older_than(self, seconds: float) -> dict[bytes, float]:
+        """Hashes that have waited longer, with the seconds that they have."""
+        now = time.monotonic()
+        return {at: now - since for at, since in self._since.items() if now - since >= seconds}
 
     def hashes(self) -> set[bytes]:
         return set(self._taken)

@@ -21,6 +21,7 @@ def command(
     heartbeat_ms: int = 12_000,
     history: int = 64,
     anvil_memory_mb: int = 400,
+    pool_seconds: float = 30,
     control: bool = False,
     dev_accounts: bool = False,
     fund: tuple[str, ...] = (),
@@ -34,6 +35,7 @@ def command(
     argv += ["--chain-id", str(chain_id), "--block-ms", str(block_ms)]
     argv += ["--final-delay-ms", str(final_delay_ms), "--heartbeat-ms", str(heartbeat_ms)]
     argv += ["--history", str(history), "--anvil-memory-mb", str(anvil_memory_mb)]
+    argv += ["--pool-seconds", str(pool_seconds)]
     if control:
         argv.append("--control")
     if dev_accounts:

@@ -1,4 +1,4 @@
-"""When blocks are made, and who looks after anvil meanwhile.
+"""When blocks are made.
 
 Never by anvil itself: its automine stalls and loses transactions under bursts.
 """
@@ -7,24 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import time
 from dataclasses import dataclass
 from typing import Final
 
-from sandbox.devnets.evm.errors import AnvilGone, Unavailable
+from sandbox.devnets.evm.errors import Unavailable
 from sandbox.devnets.evm.node import FINAL_DEPTH, Node
 
 _GATHER_SECONDS: Final = 0.02  # transactions sent together go into one block
-_STUCK_SECONDS: Final = 30
 _LOOK_SECONDS: Final = 1
-_STARTS_AT_ONCE: Final = 5  # within `_STARTS_SECONDS`, after which it is given up
-_STARTS_SECONDS: Final = 60
-_GROWTH: Final = 1.5
-
-
-class AnvilKeepsEnding(Exception):
-    """anvil was started again and again and does not stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +40,6 @@ class Producer:
         self._followers = FINAL_DEPTH  # a kill may have come before them
         self._stuck_since: float | None = None
         self._was_cured = False
-        self._most_mb = 0
         if node.clock.now_s() - node.head.timestamp >= pace.heartbeat_ms / 1000:
             self._last = 0.0
 
@@ -78,10 +68,20 @@ class Producer:
             node.held_final = None
         self._wake.set()
 
-    @property
-    def waiting_seconds(self) -> float:
-        """How long transactions that are ready have been left out of blocks."""
-        return 0.0 if self._stuck_since is None else time.monotonic() - self._stuck_since
+    def is_stuck(self, seconds: float) -> bool:
+        """Whether what is ready has been left out of blocks for so long. True once, until
+        something is mined: it may be right after all.
+        """
+        since = self._stuck_since
+        if since is None or self._was_cured or time.monotonic() - since < seconds:
+            return False
+        self._was_cured = True
+        return True
+
+    def restarted(self) -> None:
+        """The node is another one: what was in its pool has come again."""
+        self._followers = FINAL_DEPTH
+        self._stuck_since = None
 
     async def run(self) -> None:
         """Until cancelled. A block that fails because anvil is gone is made after its return."""
@@ -97,6 +97,7 @@ class Producer:
         """Blocks that somebody asked for."""
         mined = await self._node.mine(count)
         self._note(mined, count)
+        await self._node.save_if_due(is_idle=not self._busy)
 
     @property
     def _busy(self) -> bool:
@@ -145,6 +146,7 @@ class Producer:
         count = 1 if self._busy or node.held_final is not None else max(1, self._followers)
         mined = await node.mine(count)
         self._note(mined or is_asked, count)
+        await node.save_if_due(is_idle=not self._busy)
 
     def _note(self, mined: int, count: int) -> None:
         self._last = time.monotonic()
@@ -158,72 +160,3 @@ class Producer:
         elif self._stuck_since is None:
             # Ready and left out of a block with room: its fee is too low, or anvil has lost it.
             self._stuck_since = self._last
-
-    # -- looking after anvil
-
-    async def keep_alive(self, memory_mb: int) -> None:
-        """Replace anvil when it ends, does not answer, grows over `memory_mb`, or leaves payable
-        transactions out. Raises AnvilKeepsEnding, and what `Node.restart` raises.
-        """
-        starts: list[float] = []
-        self._most_mb = memory_mb
-        watch = asyncio.create_task(self._watch())
-        try:
-            while True:
-                ended = asyncio.create_task(self._node.anvil_ended())
-                await asyncio.wait({ended, watch}, return_when=asyncio.FIRST_COMPLETED)
-                if watch.done():
-                    why = watch.result()
-                    watch = asyncio.create_task(self._watch())
-                else:
-                    why = "anvil ended"
-                ended.cancel()
-                await self._restart(why, starts)
-                # What is large by right must not be replaced for ever.
-                self._most_mb = max(memory_mb, int(self._node.resident_mb * _GROWTH))
-        finally:
-            watch.cancel()
-
-    async def _restart(self, why: str, starts: list[float]) -> None:
-        while True:
-            now = time.monotonic()
-            starts[:] = [at for at in starts if now - at < _STARTS_SECONDS] + [now]
-            if len(starts) > _STARTS_AT_ONCE:
-                raise AnvilKeepsEnding(
-                    f"anvil was started {_STARTS_AT_ONCE} times within {_STARTS_SECONDS} s"
-                    f" and does not stay ({why})"
-                )
-            try:
-                await self._node.restart()
-            except AnvilGone as error:
-                why = str(error)
-                await asyncio.sleep(0.1 * len(starts))
-            else:
-                self._followers = FINAL_DEPTH
-                self._stuck_since = None
-                sys.stderr.write(
-                    f"{why}: started it again and replayed {self._node.head.number} blocks"
-                    f" in {self._node.replay_seconds:.2f} s\n"
-                )
-                return
-
-    async def _watch(self) -> str:
-        """Returns why anvil should be replaced."""
-        is_told = False
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            node = self._node
-            if not node.up:
-                continue
-            if (held := node.resident_mb) > self._most_mb:
-                return f"anvil held {held} MB"
-            if self.waiting_seconds < _STUCK_SECONDS or self._was_cured:
-                continue
-            if await node.has_payable():
-                self._was_cured = True  # once: it may be right after all
-                return f"anvil left {node.left_over} transactions out of blocks"
-            if not is_told:
-                is_told = True
-                sys.stderr.write(
-                    f"{node.left_over} transactions wait: they offer less than the base fee\n"
-                )

@@ -31,7 +31,9 @@ async def reorg(node: Node, depth: int, *, reinclude: bool) -> dict[str, Any]:
         fees_to = "0x" + secrets.token_hex(20)
         await done(anvil.call("anvil_setCoinbase", fees_to))
         node.head = block_of(old[0])
-        before: list[Record] = [Reorg(depth, fees_to)]
+        gone = Reorg(depth, fees_to)
+        node.went_back(gone)
+        before: list[Record] = [gone]
         if reinclude:
             lost = [tx for tx, was in zip(lost, hashes, strict=True) if was == hex_of(tx.hash)]
             refused = await anvil.try_many(sends(lost))

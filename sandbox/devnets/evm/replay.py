@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,20 +12,17 @@ from sandbox.devnets.evm.journal import (
     Call,
     Clock,
     Drop,
-    Genesis,
     Record,
     Reorg,
     Tx,
     Unsigned,
 )
+from sandbox.devnets.evm.settings import Settings
 from sandbox.devnets.json_rpc import RpcError
 
 _SENT_AT_ONCE: Final = 500
-_MINED_AT_ONCE: Final = 100
 _CHECKED_EACH: Final = 1_000
 _KEPT: Final = 4_096  # more than a reorg can reach back
-_IMPERSONATE: Final = ("anvil_impersonateAccount", "hardhat_impersonateAccount")
-_STOP: Final = ("anvil_stopImpersonatingAccount", "hardhat_stopImpersonatingAccount")
 
 
 class JournalMismatch(Exception):
@@ -40,33 +36,25 @@ class Grown:
     head: Block
     clock: Clock = field(default_factory=lambda: Clock(0, None))
     pool: dict[bytes, Tx | Unsigned] = field(default_factory=dict)
-    blocks: int = 0
+    settings: Settings = field(default_factory=Settings)
+    replayed: int = 0  # blocks and transactions
 
 
 class Replay:
-    """One pass over the records; `careful` sends one thing at a time, so order is beyond doubt."""
+    """One pass over the records that follow `grown`; `careful` sends transactions one at a time,
+    so their order is beyond doubt.
+    """
 
-    def __init__(self, anvil: Backend, genesis: Genesis, *, careful: bool) -> None:
+    def __init__(self, anvil: Backend, grown: Grown, *, careful: bool) -> None:
         self._anvil, self._careful = anvil, careful
-        first = Block(0, genesis.timestamp, bytes.fromhex(genesis.hash[2:]), ())
-        self._grown = Grown(first)
-        self._chain = [first]
-        self._empty: list[int] = []
+        self._grown = grown
+        self._chain = [grown.head]
         self._unchecked = 0
-        self._impersonated: set[str] = set()
 
     async def run(self, records: Iterable[Record]) -> Grown:
         """Raises JournalMismatch, RpcError (a mismatch too) and AnvilGone."""
         for record in records:
-            if isinstance(record, Block) and not record.txs:
-                self._note(record)
-                self._empty.append(record.timestamp)
-                if len(self._empty) >= (1 if self._careful else _MINED_AT_ONCE):
-                    await self._mine_empty()
-                continue
-            await self._mine_empty()
             await self._step(record)
-        await self._mine_empty()
         await self._check()
         await self._refill()
         self._grown.head = self._chain[-1]
@@ -82,7 +70,7 @@ class Replay:
             await self._mine(record)
         elif isinstance(record, Call):
             await self._anvil.call(record.method, *record.params)
-            self._impersonation(record)
+            self._grown.settings.note(record)
         elif isinstance(record, Clock):
             self._grown.clock = record
         elif isinstance(record, Reorg):
@@ -90,6 +78,7 @@ class Replay:
             await self._anvil.call("anvil_rollback", record.depth)
             await self._anvil.call("anvil_setCoinbase", record.fees_to)
             del self._chain[-record.depth :]
+            self._grown.settings.note_reorg(record)
         elif isinstance(record, Drop):
             pool.pop(bytes.fromhex(record.hash[2:]), None)
 
@@ -101,6 +90,7 @@ class Replay:
                 f"block {block.number} has a transaction that the journal lacks"
             ) from None
         await self._send(sent)
+        # Never in a batch: anvil takes all stamps of a batch before it makes the first block.
         await self._anvil.call("evm_mine", {"timestamp": block.timestamp})
         self._note(block)
         if self._careful or self._unchecked > _CHECKED_EACH:
@@ -121,7 +111,7 @@ class Replay:
 
     async def _send_unsigned(self, tx: Unsigned) -> None:
         sender = str(tx.request["from"])
-        is_set = sender.lower() in self._impersonated
+        is_set = sender.lower() in self._grown.settings.impersonated
         if not is_set:
             await self._anvil.call("anvil_impersonateAccount", sender)
         try:
@@ -130,24 +120,12 @@ class Replay:
             if not is_set:
                 await self._anvil.call("anvil_stopImpersonatingAccount", sender)
 
-    def _impersonation(self, call: Call) -> None:
-        if call.method in _IMPERSONATE:
-            self._impersonated.add(str(call.params[0]).lower())
-        elif call.method in _STOP:
-            self._impersonated.discard(str(call.params[0]).lower())
-
-    async def _mine_empty(self) -> None:
-        stamps, self._empty = self._empty, []
-        await self._anvil.call_many([("evm_mine", ({"timestamp": stamp},)) for stamp in stamps])
-        if self._unchecked > _CHECKED_EACH:
-            await self._check()
-        await asyncio.sleep(0)
-
     def _note(self, block: Block) -> None:
         self._chain.append(block)
         if len(self._chain) > 2 * _KEPT:
             del self._chain[:-_KEPT]
-        self._grown.blocks += 1
+        self._grown.settings.note_block()
+        self._grown.replayed += 1 + len(block.txs)
         self._unchecked += 1
 
     async def _check(self) -> None:

@@ -13,6 +13,7 @@ from sandbox.devnets.evm import control, methods
 from sandbox.devnets.evm.control import Control
 from sandbox.devnets.evm.errors import Unavailable, invalid_params
 from sandbox.devnets.evm.node import Node
+from sandbox.devnets.evm.unsigned import send_request
 from sandbox.devnets.json_rpc import (
     INTERNAL_ERROR,
     METHOD_NOT_FOUND,
@@ -124,7 +125,7 @@ class Rpc:
         if method == "eth_sendTransaction" and (self._has_control or self._has_keys):
             if not params or not isinstance(params[0], dict):
                 raise invalid_params("a transaction object is expected")
-            return await self._node.send_request(params[0])
+            return await send_request(self._node, params[0])
         if method.startswith(methods.CONTROL_PREFIXES):
             if not self._has_control:
                 raise RpcError(METHOD_NOT_FOUND, f"{method} is there with --control only")

@@ -33,6 +33,9 @@ class Hub:
         self._found: dict[str, tuple[Connection, str, Any]] = {}
         self._blocks: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_MAX_WAITING)
 
+    def __len__(self) -> int:
+        return len(self._found)
+
     def methods_for(self, connection: Connection) -> Extra:
         """`eth_subscribe` and `eth_unsubscribe` of one connection."""
 

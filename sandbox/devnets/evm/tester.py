@@ -27,7 +27,7 @@ LIMITS: Final = (
 class Tester(Backend):
     """One chain. It cannot end by itself, and is gone with this object."""
 
-    can_go_back = False
+    can_go_back = can_dump = False
 
     def __init__(self, genesis: Genesis) -> None:
         chain = TesterChain(genesis)

@@ -9,7 +9,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from sandbox.devnets.evm import methods
-from tests.devnets.evm.chain import FAUCET, GWEI, OTHER, Chain, Refused
+from tests.devnets.evm.chain import FAUCET, GWEI, OTHER, Chain, Refused, until
 
 on_shared = pytest.mark.asyncio(loop_scope="module")
 ASK = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
@@ -174,6 +174,22 @@ async def test_subscriptions_tell_heads_logs_and_pending_transactions(shared_cha
         assert seen["head"]["hash"] == receipt["blockHash"]
         assert "transactions" not in seen["head"]
         assert "foreign log" not in seen
+
+
+@on_shared
+async def test_the_subscriptions_of_a_closed_connection_end(shared_chain: Chain) -> None:
+    before = (await shared_chain.call("sandbox_health"))["subscriptions"]
+    async with connect(shared_chain.ws) as ws:
+        for number in range(3):
+            ask = {**ASK, "id": number, "method": "eth_subscribe", "params": ["newHeads"]}
+            await ws.send(json.dumps(ask))
+            await ws.recv()
+        assert (await shared_chain.call("sandbox_health"))["subscriptions"] == before + 3
+
+    async def are_gone() -> bool:
+        return bool((await shared_chain.call("sandbox_health"))["subscriptions"] == before)
+
+    await until(are_gone, "the end of the subscriptions")
 
 
 def _logging() -> str:

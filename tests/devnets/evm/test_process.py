@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import struct
 import sys
 import zlib
@@ -13,6 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from sandbox.devnets.evm import process
+from sandbox.devnets.journal_file import JournalFile, framed
 from sandbox.devnets.processes import Process
 from tests.devnets.evm.chain import Chain, until
 
@@ -75,6 +77,50 @@ async def test_an_anvil_that_does_not_run_is_refused(tmp_path: Path) -> None:
     assert code == 4
     assert "anvil.log" in said
     assert (tmp_path / "c" / "anvil.log").read_text() == "broken\n"
+
+
+async def test_an_anvil_of_another_version_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    program = tmp_path / "anvil"
+    program.write_text(f"#!{sys.executable}\n{_OTHER_ANVIL}")
+    program.chmod(0o755)
+    code, said = await refused(process.command(tmp_path / "c", anvil=program))
+    assert code == 2
+    assert said.count("\n") == 1
+    assert "anvil/v1.6.0 is installed, and this chain needs anvil/v1.7.1: run `npm ci" in said
+
+
+_OTHER_ANVIL = """
+import http.server, json, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "result": "anvil/v1.6.0"}).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_):
+        pass
+host, port = (sys.argv[sys.argv.index(name) + 1] for name in ("--host", "--port"))
+http.server.HTTPServer((host, int(port)), Handler).serve_forever()
+"""
+
+
+async def test_a_foreign_program_on_the_port_is_refused_by_its_number(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as foreign:
+        port = foreign.getsockname()[1]
+        code, said = await refused(process.command(tmp_path / "c", port=port))
+    assert code == 2
+    assert said.count("\n") == 1
+    assert f"port {port} on 127.0.0.1 is in use or not allowed: stop what listens there" in said
+
+
+async def test_a_data_directory_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, said = await refused(process.command(tmp_path / "file"))
+    assert code == 2
+    assert said.count("\n") == 1
+    assert "choose another --data-dir" in said
 
 
 async def test_other_flags_than_the_chain_was_made_with_are_refused(chain: Chain) -> None:
@@ -141,6 +187,38 @@ async def test_a_torn_last_frame_is_dropped_and_damage_before_it_is_refused(
     assert "is damaged" in said
     assert "restore" in said
     assert file.read_bytes() == bytes(hurt)
+
+
+@pytest.mark.parametrize("at", [1, 3, 12])
+async def test_a_damaged_genesis_is_refused_and_nothing_is_cut(chain: Chain, at: int) -> None:
+    """Its length, its length by far, and its content."""
+    await chain.pay(0)
+    await chain.stop()
+    file = chain.data_dir / "journal.bin"
+    hurt = bytearray(file.read_bytes())
+    hurt[at] ^= 0x10
+    file.write_bytes(bytes(hurt))
+    code, said = await refused(process.command(chain.data_dir))
+    assert code == 3
+    assert said.count("\n") == 1
+    assert "the frame at byte 0 is damaged and others follow it" in said
+    assert file.read_bytes() == bytes(hurt)
+
+
+async def test_a_genesis_of_another_chain_is_refused(chain: Chain) -> None:
+    await chain.pay(0)
+    await chain.stop()
+    file = chain.data_dir / "journal.bin"
+    with JournalFile(file) as frames:
+        payloads = [payload for payload, _ in frames.payloads()]
+    found = json.loads(payloads[0][1:])
+    payloads[0] = b"G" + json.dumps({**found, "fees_to": "0x" + "77" * 20}).encode()
+    file.write_bytes(b"".join(map(framed, payloads)))
+    code, said = await refused(process.command(chain.data_dir))
+    assert code == 3
+    assert said.count("\n") == 1
+    assert f"genesis {found['hash']} became 0x" in said
+    assert "restore" in said
 
 
 async def test_a_journal_that_gives_another_chain_is_refused(chain: Chain) -> None:

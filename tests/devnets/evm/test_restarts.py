@@ -110,6 +110,60 @@ async def test_twenty_payments_survive_kills_in_their_middle(
     assert set(mined) == receipts.keys()
 
 
+@pytest.mark.parametrize("kill", [kill_front, kill_anvil, kill_both])
+async def test_a_kill_in_a_burst_of_twenty_keeps_every_receipt_and_every_hash_that_was_answered(
+    stopped_chain: Chain, kill: Callable[[Chain], Awaitable[None]]
+) -> None:
+    chain = stopped_chain
+    await chain.start(block_ms=5)
+    raws = [transfer(nonce) for nonce in range(20)]
+    answered: set[str] = set()
+    receipts: dict[str, dict[str, Any]] = {}
+    newest = 0
+
+    async def send(raw: str) -> None:
+        with contextlib.suppress(httpx2.HTTPError, Refused):
+            answered.add(await chain.send(raw))
+
+    async def look(tx_hash: str) -> None:
+        nonlocal newest
+        with contextlib.suppress(httpx2.HTTPError, Refused):
+            while tx_hash not in receipts:
+                found = await chain.call("eth_getTransactionReceipt", tx_hash)
+                if found is not None:
+                    receipts[tx_hash] = found
+                newest = max(newest, int((await chain.head())["timestamp"], 16))
+
+    for round_ in range(3):
+        sending = [asyncio.create_task(send(raw)) for raw in raws]
+        looking = [asyncio.create_task(look(tx_id(raw))) for raw in raws]
+        least = min(20, len(answered) + 4 + 3 * round_)
+        while len(answered) < least and not all(task.done() for task in sending):
+            await asyncio.sleep(0)
+        await kill(chain)
+        await asyncio.gather(*sending)
+        for task in looking:
+            task.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
+        await until(lambda: chain.call("eth_blockNumber"), "the chain")
+        for tx_hash, seen in receipts.items():
+            assert await chain.call("eth_getTransactionReceipt", tx_hash) == seen
+        assert int((await chain.head())["timestamp"], 16) >= newest
+    assert answered
+    # What was answered is mined without being sent again (the nonces before it are sent first).
+    for raw in raws:
+        if tx_id(raw) not in answered:
+            with contextlib.suppress(Refused):
+                await chain.send(raw)
+    for raw in raws:
+        assert (await chain.receipt(tx_id(raw)))["status"] == "0x1"
+    assert int(await chain.call("eth_getBalance", OTHER, "latest"), 16) == 20
+    blocks = await history(chain)
+    mined = [tx for block in blocks for tx in block["transactions"]]
+    assert sorted(mined) == sorted(map(tx_id, raws))
+    assert stamps(blocks) == sorted(stamps(blocks))
+
+
 def tx_id(raw: str) -> str:
     return "0x" + keccak(bytes.fromhex(raw[2:])).hex()
 

@@ -131,7 +131,9 @@ async def test_a_nonce_from_the_future_waits_for_those_before_it(chain: Chain) -
     assert (await chain.receipt(later))["status"] == "0x1"
 
 
-async def test_an_underpriced_transaction_waits_and_does_not_hold_up_others(chain: Chain) -> None:
+async def test_an_underpriced_transaction_does_not_hold_up_others(stopped_chain: Chain) -> None:
+    chain = stopped_chain
+    await chain.start()
     key = Account.from_key("0x" + "0e" * 32)
     await chain.call("anvil_setBalance", key.address, hex(ETHER))
     await chain.call("sandbox_pause")
