@@ -139,15 +139,13 @@ class EvmGround:
         data = call_data(TRANSFER, to, units)
         return await self._wallets[payer].send(self.token, data, gas=200_000, wait=False)
 
-    async def send_units(self, payer: str, to: str, units: int) -> str:
-        """A plain transfer, tried as a call first as wallets do."""
-        return await self._wallets[payer].send(
-            self.token, call_data(TRANSFER, to, units), wait=False
-        )
-
     async def call(self, payer: str, contract: str, data: bytes) -> str:
         """Anything that anybody may do with a contract, whatever comes of it."""
         return await self._wallets[payer].send(contract, data, gas=PLENTY_OF_GAS, wait=False)
+
+    async def ask(self, payer: str, contract: str, data: bytes) -> str:
+        """The same as wallets do it: tried as a call first; raises `PaymentRefused`."""
+        return await self._wallets[payer].send(contract, data, wait=False)
 
     async def send_coin(self, payer: str, to: str, amount: int) -> str:
         return await self._wallets[payer].send(to, value_wei=amount, wait=False)
@@ -172,7 +170,7 @@ class EvmGround:
 
     async def send_other(self, payer: str, token: str, option: Option, amount: int) -> str:
         data = call_data(TRANSFER, option["address"], amount)
-        return await self._wallets[payer].send(token, data, wait=False)
+        return await self.ask(payer, token, data)
 
     async def order(self, command: Command) -> str:
         signed = await self.chain.prepare(command)

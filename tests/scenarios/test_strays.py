@@ -3,6 +3,8 @@
 import pytest
 
 from sandbox.chains.errors import PaymentRefused
+from sandbox.chains.evm.calls import TRANSFER
+from sandbox.chains.evm.tx import call_data
 from sandbox.ledger import accounts
 from tests.scenarios.on_evm import EvmGround
 from tests.scenarios.world import World, completed
@@ -96,8 +98,9 @@ async def test_units_for_the_tokens_own_address_are_refused_by_name_and_stay_wit
     assert isinstance(ground, EvmGround)
     session = await world.session()
     payer = await world.payer(10_000)
+    data = call_data(TRANSFER, ground.token, world.units(10_000))
     with pytest.raises(PaymentRefused, match="frozen"):
-        await ground.send_units(payer, ground.token, world.units(10_000))
+        await ground.ask(payer, ground.token, data)
     tx = await ground.force(payer, ground.token, world.units(10_000))
     await world.mine()
     assert await world.failure_of(tx) == "frozen"
