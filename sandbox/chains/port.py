@@ -181,7 +181,8 @@ class BrowserPayment:
 
 
 class Chain(Protocol):
-    """One chain with the token on it. Methods raise `ChainUnavailable` when it does not answer.
+    """One chain with the token on it. Methods raise `ChainUnavailable` when it does not answer;
+    `heads` and `prepare` raise `WrongChain` when another chain answers in its place.
 
     `name` is its key everywhere; `network` is what people call it. `sweep_batch` is how many
     sessions one sweep takes; 0 where payments reach the treasury itself.

@@ -3,34 +3,13 @@
 An open session stays open, and is paid once what stopped the payment is over.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Literal
-
 import pytest
 
 from sandbox.chains.errors import PaymentRefused
-from sandbox.chains.port import Command
+from tests.scenarios.orders import ordered
 from tests.scenarios.world import Json, World, completed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-_UNDO: dict[str, Literal["thaw", "resume"]] = {"freeze": "thaw", "pause": "resume"}
-
-
-@asynccontextmanager
-async def ordered(
-    world: World, action: Literal["freeze", "pause"], holder: str = ""
-) -> AsyncIterator[None]:
-    """For a while, by the keys of the issuer."""
-    case = f"case_{holder[:12]}"
-    await world.ground.order(Command(action, case, holder))
-    await world.mine()
-    try:
-        yield
-    finally:
-        await world.ground.order(Command(_UNDO[action], f"{case}:end", holder))
-        await world.mine()
 
 
 async def is_untouched(world: World, session: Json, payer: str, tiyn: int) -> None:

@@ -10,7 +10,7 @@ from sandbox.chains.evm.calls import SWEEP_MANY
 from sandbox.chains.evm.tx import call_data
 from sandbox.ledger import accounts
 from tests.scenarios.on_evm import EvmGround
-from tests.scenarios.test_refusals import ordered
+from tests.scenarios.orders import ordered
 from tests.scenarios.world import Json, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
