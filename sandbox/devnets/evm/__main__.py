@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import re
 import socket
 import sys
@@ -24,7 +25,7 @@ from sandbox.devnets.evm.front import Front
 from sandbox.devnets.evm.journal import Genesis, Journal
 from sandbox.devnets.evm.keeper import AnvilKeepsEnding, Keeper
 from sandbox.devnets.evm.node import Node
-from sandbox.devnets.evm.opening import ChainDiffers, Options
+from sandbox.devnets.evm.opening import ChainDiffers, Options, engine_of
 from sandbox.devnets.evm.producer import Pace, Producer
 from sandbox.devnets.evm.replay import JournalMismatch
 from sandbox.devnets.evm.rpc import Rpc
@@ -100,24 +101,39 @@ def prepare(found: argparse.Namespace) -> tuple[Options, socket.socket]:
 def choose(
     found: argparse.Namespace, data_dir: Path
 ) -> tuple[str, Callable[[Genesis], Awaitable[Backend]]]:
-    """anvil where it is installed, else the fallback, which is said in one line."""
-    why = "as asked"
-    if found.engine != TESTER:
+    """The engine that made the chain; for a new one anvil where it is installed, else the fallback,
+    which is said in one line.
+    """
+    wanted, why = found.engine, "as asked"
+    if wanted == "auto" and (made := made_with(data_dir)) is not None:
+        wanted, why = made, f"which made the chain in {data_dir}"
+    if wanted != TESTER:
         try:
             program = find_program(found.anvil)
         except AnvilMissing as error:
-            if found.engine == ANVIL or found.anvil is not None:
+            if wanted == ANVIL or found.anvil is not None:
                 raise Refused(EXIT_CANNOT_START, str(error)) from None
             why = str(error)
         else:
             return ANVIL, lambda genesis: Anvil.start(program, data_dir, genesis, found.history)
     if found.dev_accounts:
-        raise Refused(EXIT_CANNOT_START, f"--dev-accounts needs anvil ({why})")
+        raise Refused(EXIT_CANNOT_START, f"--dev-accounts needs anvil, not eth-tester ({why})")
     # Imported where it runs: it takes half a second and is seldom needed.
     from sandbox.devnets.evm.tester import LIMITS, Tester
 
-    sys.stderr.write(f"this EVM chain runs on eth-tester, not on anvil ({why}): {LIMITS}\n")
+    sys.stderr.write(f"this EVM chain runs on eth-tester instead of anvil ({why}): {LIMITS}\n")
     return TESTER, Tester.start
+
+
+def made_with(data_dir: Path) -> str | None:
+    """The engine of the chain that is there; what cannot be read is refused when it is opened."""
+    file = data_dir / "journal.bin"
+    if not file.exists():
+        return None
+    with contextlib.suppress(JournalCorrupt), Journal(file) as journal:
+        genesis = journal.genesis()
+        return None if genesis is None else engine_of(genesis)
+    return None
 
 
 async def opened(options: Options) -> Node:

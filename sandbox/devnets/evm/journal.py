@@ -5,8 +5,9 @@ It is the truth; anvil is a cache of it.
 
 from __future__ import annotations
 
+import contextlib
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -119,13 +120,17 @@ def decode(payload: bytes) -> Record:
     return _AS_JSON[tag](**orjson.loads(body))
 
 
+class NoRecordThere(Exception):
+    """Whoever named the place means another journal."""
+
+
 class Journal(JournalFile):
     """The journal of a chain."""
 
-    def read(self, offset: int = 0) -> Iterator[Record]:
+    def read(self, offset: int = 0) -> Generator[Record]:
         """Every whole record from `offset` on; cuts a torn tail off. What is before is checked.
 
-        Raises JournalCorrupt, also when no record begins at `offset`.
+        Raises JournalCorrupt, and NoRecordThere when none begins at `offset`.
         """
         reached = False
         for payload, (at, _) in self.payloads():
@@ -141,8 +146,14 @@ class Journal(JournalFile):
                     f"{self._path}: the frame at byte {at} is of another version"
                 ) from None
         if not reached and offset not in (0, self.size):
-            raise JournalCorrupt(f"{self._path}: no frame begins at byte {offset}")
+            raise NoRecordThere(f"no record begins at byte {offset} of {self._path}")
 
     def write(self, records: Iterable[Record], *, sync: bool = True) -> None:
         """Append the records in one piece. Raises OSError, after which nothing may be answered."""
         self.append(map(encode, records), sync=sync)
+
+    def genesis(self) -> Genesis | None:
+        """The first record; None when there is none yet. Raises JournalCorrupt."""
+        with contextlib.closing(self.read()) as records:
+            first = next(records, None)
+        return first if isinstance(first, Genesis) else None

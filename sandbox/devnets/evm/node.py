@@ -87,17 +87,17 @@ class Node:
 
         Raises ChainDiffers, JournalMismatch, JournalCorrupt, AnvilGone and OSError.
         """
-        first = next(self._journal.read(), None)
-        if first is None:
+        found = self._journal.genesis()
+        if found is not None:
+            opening.check(self._options, found)
+            self._genesis = found
+            await self._grow()
+        elif self._journal.size:
+            raise JournalMismatch("the journal does not begin with a genesis")
+        else:
             self._genesis, self._anvil = await opening.create(self._options, self._journal)
             genesis_hash = bytes.fromhex(self.genesis.hash[2:])
             self.head = Block(0, self.genesis.timestamp, genesis_hash, ())
-        elif isinstance(first, Genesis):
-            opening.check(self._options, first)
-            self._genesis = first
-            await self._grow()
-        else:
-            raise JournalMismatch("the journal does not begin with a genesis")
         await self._fund()
 
     async def _grow(self) -> None:

@@ -13,10 +13,9 @@ from typing import Final
 from sandbox.devnets.evm.backend import Backend
 from sandbox.devnets.evm.blocks import hex_of
 from sandbox.devnets.evm.checkpoint import Checkpoints, Mark, Saved
-from sandbox.devnets.evm.journal import Block, Call, Genesis, Journal, Tx, Unsigned
+from sandbox.devnets.evm.journal import Block, Call, Genesis, Journal, NoRecordThere, Tx, Unsigned
 from sandbox.devnets.evm.replay import Grown, JournalMismatch, Replay
 from sandbox.devnets.evm.settings import Settings
-from sandbox.devnets.journal_file import JournalCorrupt
 from sandbox.devnets.json_rpc import RpcError
 
 HARDFORK: Final = "prague"
@@ -71,9 +70,14 @@ async def create(options: Options, journal: Journal) -> tuple[Genesis, Backend]:
     return genesis, anvil
 
 
+def engine_of(genesis: Genesis) -> str:
+    """`anvil` or `eth-tester`: the one that made the chain is the one that can go on with it."""
+    return genesis.anvil.partition("/")[0]
+
+
 def check(options: Options, genesis: Genesis) -> None:
     """Raises ChainDiffers when the flags ask for another chain than there is."""
-    engine = genesis.anvil.partition("/")[0]
+    engine = engine_of(genesis)
     for flag, asked, made in (
         ("--engine", options.engine, engine),
         ("--chain-id", options.chain_id, genesis.chain_id),
@@ -100,7 +104,7 @@ async def grow(
         for careful in (False, True):
             try:
                 return await _grow(options, genesis, journal, saved, careful=careful)
-            except (JournalMismatch, JournalCorrupt, RpcError) as error:
+            except (JournalMismatch, NoRecordThere, RpcError) as error:
                 why = str(error)
         sys.stderr.write(f"the checkpoint is of no use ({why}): replaying everything\n")
     checkpoints.forget()

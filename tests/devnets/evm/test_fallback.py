@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
@@ -37,7 +38,7 @@ async def fallback(tmp_path: Path) -> AsyncIterator[Chain]:
             assert await made.stop() == 0
         lines = (tmp_path / "stderr").read_text().splitlines()
         assert {line.partition(":")[0] for line in lines} == {
-            "this EVM chain runs on eth-tester, not on anvil (as asked)"
+            "this EVM chain runs on eth-tester instead of anvil (as asked)"
         }
     finally:
         await made.close()
@@ -65,7 +66,7 @@ async def test_dev_accounts_and_a_chain_of_the_other_engine_are_refused(
     flags = process.command(tmp_path / "c", engine="eth-tester", dev_accounts=True)
     code, said = await refused(flags)
     assert code == 2
-    assert "--dev-accounts needs anvil" in said
+    assert "--dev-accounts needs anvil, not eth-tester (as asked)" in said
     await fallback.stop()
     code, said = await refused(process.command(fallback.data_dir, engine="anvil"))
     assert code == 2
@@ -73,17 +74,22 @@ async def test_dev_accounts_and_a_chain_of_the_other_engine_are_refused(
     assert "made with --engine eth-tester, not anvil" in said
 
 
-async def test_it_runs_by_itself_where_anvil_is_not_installed(tmp_path: Path) -> None:
+def where_anvil_is_not_installed(tmp_path: Path, data_dir: Path) -> tuple[list[str], Any]:
+    """Arguments and environment without a node_modules above and with nothing on the PATH."""
     probe = (
         "import sys, sandbox.devnets.evm.anvil as a; a.__file__ = '/nowhere/at/all/anvil.py';"
         "from sandbox.devnets.evm.__main__ import main; sys.exit(main(sys.argv[1:]))"
     )
+    (tmp_path / "empty").mkdir(exist_ok=True)
+    env = {"PATH": str(tmp_path / "empty"), "PYTHONPATH": str(Path(__file__).parents[3])}
+    argv = [sys.executable, "-c", probe, "--port", "0", "--data-dir", str(data_dir)]
+    return argv, {"env": env, "cwd": tmp_path / "empty"}
+
+
+async def test_it_runs_by_itself_where_anvil_is_not_installed(tmp_path: Path) -> None:
+    argv, where = where_anvil_is_not_installed(tmp_path, tmp_path / "chain")
     child = await asyncio.create_subprocess_exec(
-        *[sys.executable, "-c", probe, "--port", "0", "--data-dir", str(tmp_path / "chain")],
-        cwd=tmp_path,
-        env={"PATH": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[3])},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        *argv, **where, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     assert child.stdout is not None
     ready = json.loads(await asyncio.wait_for(child.stdout.readline(), 30))
@@ -92,7 +98,25 @@ async def test_it_runs_by_itself_where_anvil_is_not_installed(tmp_path: Path) ->
     _, said = await asyncio.wait_for(child.communicate(), 20)
     assert child.returncode == 0
     assert said.count(b"\n") == 1
-    assert b"runs on eth-tester, not on anvil (anvil is not installed: run `npm ci" in said
+    assert b"runs on eth-tester instead of anvil (anvil is not installed: run `npm ci" in said
+    # Where anvil is installed later, the chain goes on with the engine that made it.
+    again = await process.start(
+        process.command(tmp_path / "chain"), stderr=asyncio.subprocess.DEVNULL
+    )
+    assert again.genesis == ready["genesis"]
+    assert await again.stop() == 0
+
+
+async def test_a_chain_of_anvil_is_not_taken_over_where_anvil_is_missing(
+    stopped_chain: Chain, tmp_path: Path
+) -> None:
+    await stopped_chain.start()
+    await stopped_chain.stop()
+    argv, where = where_anvil_is_not_installed(tmp_path, stopped_chain.data_dir)
+    code, said = await refused(argv, **where)
+    assert code == 2
+    assert said.count("\n") == 1
+    assert "anvil is not installed: run `npm ci --ignore-scripts`" in said
 
 
 async def test_wrong_transactions_are_refused_in_anvils_words(fallback: Chain) -> None:

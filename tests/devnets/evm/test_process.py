@@ -9,6 +9,7 @@ import struct
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
@@ -19,10 +20,10 @@ from sandbox.devnets.processes import Process
 from tests.devnets.evm.chain import Chain, until
 
 
-async def refused(argv: list[str], env: dict[str, str] | None = None) -> tuple[int, str]:
+async def refused(argv: list[str], **where: Any) -> tuple[int, str]:
     """The exit code and the one line that it says; it must never be ready."""
     child = await asyncio.create_subprocess_exec(
-        *argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=env
+        *argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, **where
     )
     out, said = await asyncio.wait_for(child.communicate(), 30)
     assert out == b""
@@ -203,6 +204,13 @@ async def test_a_damaged_genesis_is_refused_and_nothing_is_cut(chain: Chain, at:
     assert said.count("\n") == 1
     assert "the frame at byte 0 is damaged and others follow it" in said
     assert file.read_bytes() == bytes(hurt)
+
+
+async def test_a_genesis_that_was_never_whole_is_begun_anew(stopped_chain: Chain) -> None:
+    stopped_chain.data_dir.mkdir()
+    (stopped_chain.data_dir / "journal.bin").write_bytes(b"\x40\x01\x00\x00\x11\x22\x33\x44G{")
+    await stopped_chain.start()
+    await stopped_chain.pay(0)
 
 
 async def test_a_genesis_of_another_chain_is_refused(chain: Chain) -> None:
