@@ -17,9 +17,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts import token
 from sandbox.audit import routes as audit_routes
+from sandbox.bank import checks as bank_checks
 from sandbox.bank import routes as bank_routes
 from sandbox.bank import service as bank
 from sandbox.bank import simulator
+from sandbox.chains import checks as chains_checks
 from sandbox.chains import service as chains
 from sandbox.chains.evm import deploy as evm_deploy
 from sandbox.chains.evm import keys as evm_keys
@@ -43,6 +45,7 @@ from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.feed import Feed
 from sandbox.eventlog.keys import LogKey
 from sandbox.eventlog.types import NewEvent
+from sandbox.lab import checks as lab_checks
 from sandbox.lab import faucet, floats
 from sandbox.lab import jobs as lab_jobs
 from sandbox.lab import routes as lab_routes
@@ -50,12 +53,14 @@ from sandbox.lab import timers as lab_timers
 from sandbox.ledger import checks as ledger_checks
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
+from sandbox.parties import checks as parties_checks
 from sandbox.parties import routes as parties_routes
 from sandbox.parties import seed as parties_seed
 from sandbox.parties import service as parties
 from sandbox.payments import checks as payments_checks
 from sandbox.payments import jobs as payments_jobs
 from sandbox.payments import routes as payments_routes
+from sandbox.payments import row_checks as payments_row_checks
 from sandbox.payments import service as payments
 from sandbox.payments.handlers import PaymentsHandler
 from sandbox.payments.sweeping import Sweeps
@@ -66,10 +71,12 @@ from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
 from sandbox.settlement import checks as settlement_checks
 from sandbox.settlement import jobs as settlement_jobs
 from sandbox.settlement import routes as settlement_routes
+from sandbox.settlement import row_checks as settlement_row_checks
 from sandbox.settlement import service as settlement
 from sandbox.settlement.burns import Burns
 from sandbox.web import reference
 from sandbox.web import routes as web_routes
+from sandbox.webhooks import checks as webhooks_checks
 from sandbox.webhooks import fanout
 from sandbox.webhooks import routes as webhooks_routes
 from sandbox.webhooks import service as webhooks
@@ -289,13 +296,26 @@ def audit_checks(world: World) -> list[CheckFunction]:
         alone(reserve_checks.reserve_covers),
         alone(ledger_checks.entries_balance),
         alone(ledger_checks.balances_are_sums),
-        alone(reserve_checks.statements_match),
+        alone(chains_checks.transfers_are_whole),
         alone(payments_checks.suspense_is_explained),
         alone(payments_checks.unswept_is_explained),
+        alone(payments_row_checks.arrivals_match),
+        alone(reserve_checks.statements_match),
+        alone(bank_checks.messages_match),
+        alone(reserve_checks.deposits_match),
+        alone(settlement_row_checks.orders_match),
         alone(payments_checks.refunds_within_payments),
+        alone(payments_row_checks.captures_match),
         alone(settlement_checks.batches_add_up),
+        alone(settlement_row_checks.lines_match),
         alone(log_checks.i8_log, world.log_vkey),
         alone(ledger_checks.entries_are_told),
+        alone(parties_checks.merchants_as_told),
+        alone(reserve_checks.reserve_as_told),
+        alone(payments_row_checks.checkout_as_told),
+        alone(settlement_row_checks.settlements_as_told),
+        alone(lab_checks.grants_as_told),
+        alone(webhooks_checks.deliveries_are_whole),
         alone(ledger_checks.funds_stay_apart),
     ]
 

@@ -15,6 +15,9 @@ INVARIANTS = ("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9")
 PATIENCE_S = 60.0
 """Checks that read a chain wait for a block to become final; a dead chain must not hold them."""
 
+AT_ONCE = 4
+"""Each check holds a connection, and requests that are answered meanwhile need some too."""
+
 _log = structlog.get_logger()
 
 
@@ -30,12 +33,13 @@ class Report:
 
 
 async def run(checks: Sequence[CheckFunction], *, patience_s: float = PATIENCE_S) -> Report:
-    """Run all checks at once and report every one, each within `patience_s` seconds.
+    """Run all checks, some at once, and report every one, each within `patience_s` seconds.
 
     A check that raises becomes a red check with the error's name, and an invariant that nobody
     answered for is red as well. Never raises itself.
     """
-    answers = await asyncio.gather(*(_answer(check, patience_s) for check in checks))
+    turns = asyncio.Semaphore(AT_ONCE)
+    answers = await asyncio.gather(*(_answer(check, patience_s, turns) for check in checks))
     found = [check for answer in answers for check in answer]
     answered = {check.id for check in found}
     found += [
@@ -52,9 +56,9 @@ def _order(check: Check) -> tuple[int, str]:
     return known, check.id
 
 
-async def _answer(check: CheckFunction, patience_s: float) -> list[Check]:
+async def _answer(check: CheckFunction, patience_s: float, turns: asyncio.Semaphore) -> list[Check]:
     try:
-        async with asyncio.timeout(patience_s):
+        async with turns, asyncio.timeout(patience_s):
             return await check()
     except Exception as error:
         name = getattr(check, "__name__", type(check).__name__)

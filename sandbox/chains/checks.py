@@ -1,6 +1,7 @@
 """Figures of a chain at its final view, and a way to wait until the books have read as far.
 
-Checks above this slice compare them with the ledger at the same height (invariants I1 and I5).
+Checks above this slice compare them with the ledger at the same height (invariants I1 and I5);
+what this slice stored is judged here row by row.
 """
 
 import asyncio
@@ -8,8 +9,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from sandbox.chains.port import UNSWEPT, AtHeight, Chain, ChainUnavailable
 from sandbox.chains.service import FINAL, cursor
+from sandbox.core.checks import Check, Faults, find_faults, no_faults
 from sandbox.core.db import Database
 from sandbox.core.errors import SandboxError
 
@@ -84,3 +88,78 @@ async def await_final_cursor(
         if time.monotonic() >= until:
             raise WatcherBehind(chain_name, height, at.height if at else None)
         await asyncio.sleep(_POLL_S)
+
+
+# A transaction comes back as the next inclusion; only the newest can stand.
+_KEPT = """
+WITH inclusions AS (
+    SELECT transfer_id, count(*) AS count, min(n) AS first, max(n) AS last,
+        count(*) FILTER (WHERE state <> 'reverted') AS standing,
+        max(n) FILTER (WHERE state <> 'reverted') AS stands
+    FROM chain_inclusion GROUP BY transfer_id
+), sent AS (
+    SELECT i.id, i.kind, i.command ->> 'action' AS action, i.command ->> 'recipient' AS recipient,
+        (i.command ->> 'amount_units')::numeric AS asked, i.state, t.moved, t.first, t.elsewhere
+    FROM chain_intent i LEFT JOIN (
+        SELECT t.intent, sum(t.amount_units) AS moved, min(t.id) AS first,
+            min(t.id) FILTER (WHERE t.kind <> 'burn' AND t.destination
+                <> j.command ->> 'recipient') AS elsewhere
+        FROM chain_transfer t JOIN chain_intent j ON j.id = t.intent
+        JOIN inclusions n ON n.transfer_id = t.id AND n.standing > 0 GROUP BY t.intent
+    ) t ON t.intent = i.id
+    WHERE i.command ->> 'action' IN ('mint', 'burn', 'transfer')
+)
+SELECT 'chain_transfer ' || t.id AS name, CASE
+    WHEN n.transfer_id IS NULL THEN 'stands in no block'
+    WHEN n.first <> 1 OR n.last <> n.count THEN 'an inclusion is missing'
+    WHEN n.standing > 1 OR n.stands <> n.last THEN 'stands in more than one block'
+    WHEN t.intent IS NOT NULL AND i.id IS NULL THEN 'its intent ' || t.intent || ' is missing'
+END AS fault
+FROM chain_transfer t LEFT JOIN inclusions n ON n.transfer_id = t.id
+LEFT JOIN chain_intent i ON i.id = t.intent
+UNION ALL
+SELECT coalesce('chain_transfer ' || s.first, 'chain_intent ' || s.id), CASE
+    WHEN s.state = 'done' AND s.first IS NULL THEN 'is done, and nothing moved'
+    WHEN s.moved <> s.asked THEN format('moved %s, chain_intent %s asked for %s', s.moved, s.id,
+        s.asked)
+    WHEN s.action <> 'burn' AND s.elsewhere IS NOT NULL
+        THEN 'went elsewhere than chain_intent ' || s.id || ' asked'
+END
+FROM sent s
+"""
+
+
+async def transfers_are_whole(db: AsyncSession) -> list[Check]:
+    """I5: each stored transfer stands in one block, and what we sent is what was asked for."""
+    sound = "stored transfers stand in one block each and move what was asked"
+    return await no_faults(db, "I5", sound, _KEPT)
+
+
+# Who sends units without an intent, finally, out of an address of ours.
+_OUTFLOWS = """
+SELECT 'chain_transfer ' || t.id AS name, format('%s units left %s without an intent, in %s',
+    t.amount_units, t.source, t.tx) AS fault
+FROM chain_transfer t WHERE t.chain = :chain AND t.intent IS NULL AND t.kind <> 'mint'
+AND (t.source = ANY(CAST(:own AS text[])) OR EXISTS (SELECT FROM session_match m
+    WHERE m.chain = t.chain AND m.key = 'addr:' || t.source))
+AND t.destination <> ALL(CAST(:own AS text[]))
+AND EXISTS (SELECT FROM chain_inclusion n WHERE n.transfer_id = t.id AND n.state = 'final')
+"""
+
+_MINTS = """
+SELECT 'chain_transfer ' || t.id AS name, format('%s units minted to %s without an intent, in %s',
+    t.amount_units, t.destination, t.tx) AS fault
+FROM chain_transfer t WHERE t.chain = :chain AND t.intent IS NULL AND t.kind = 'mint'
+AND EXISTS (SELECT FROM chain_inclusion n WHERE n.transfer_id = t.id AND n.state = 'final')
+"""
+
+
+async def unasked_outflows(db: AsyncSession, chain: Chain) -> Faults:
+    """The transfers out of the sandbox's own addresses that nobody asked for."""
+    values = {"chain": chain.name, "own": list(chain.own_addresses())}
+    return await find_faults(db, _OUTFLOWS, values)
+
+
+async def unasked_mints(db: AsyncSession, chain: Chain) -> Faults:
+    """The mints that nobody asked for."""
+    return await find_faults(db, _MINTS, {"chain": chain.name})

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.core.checks import Check
+from sandbox.core.checks import Check, say
 from sandbox.core.clock import iso
 from sandbox.eventlog import leaf as leaves
 from sandbox.eventlog.checkpoint import open_checkpoint
@@ -15,11 +15,10 @@ from sandbox.eventlog.note import BadNote, Verifier
 
 ID = "I8"
 _PAGE = 5_000
-_SHOWN = 3
 
 _PAGE_OF_ENTRIES = text(
     """
-    SELECT l.position, l.leaf_hash, l.merchant AS owner,
+    SELECT l.position, l.leaf_hash, l.merchant AS owner, l.event_id,
         e.id, e.type, e.created, e.merchant, e.leaf, e.private, e.salt
     FROM log_entry l LEFT JOIN event e ON e.id = l.event_id
     WHERE l.epoch = :epoch AND l.position >= :first AND l.position < :size
@@ -29,11 +28,11 @@ _PAGE_OF_ENTRIES = text(
 
 _BROKEN_SEQUENCES = text(
     """
-    SELECT DISTINCT merchant FROM (
-        SELECT merchant, sequence,
+    SELECT merchant, min(position) AS position FROM (
+        SELECT merchant, sequence, position,
             row_number() OVER (PARTITION BY merchant ORDER BY position) AS expected
         FROM log_entry WHERE epoch = :epoch AND merchant IS NOT NULL
-    ) AS numbered WHERE sequence <> expected
+    ) AS numbered WHERE sequence <> expected GROUP BY merchant ORDER BY 2
     """
 )
 
@@ -55,12 +54,6 @@ _UNSIGNED = text(
 )
 
 
-class _Faults(list[str]):
-    def say(self) -> str:
-        more = f" and {len(self) - _SHOWN} more" if len(self) > _SHOWN else ""
-        return "; ".join(self[:_SHOWN]) + more
-
-
 async def i8_log(db: AsyncSession, verifier_key: str) -> list[Check]:
     """Recompute every epoch's tree from the stored leaves and compare it with what was signed.
 
@@ -75,35 +68,32 @@ async def i8_log(db: AsyncSession, verifier_key: str) -> list[Check]:
     lost = [row.id for row in await db.execute(_LOST)]
     detail = "every event has a position or waits for one"
     if lost:
-        detail = f"neither in the log nor in its queue: {', '.join(lost)}"
+        detail = say([f"event {id_}: neither in the log nor in its queue" for id_ in lost])
     checks.append(Check(ID, not lost, len(lost), 0, detail))
     return checks
 
 
 async def _epoch(db: AsyncSession, epoch: int, verifier: Verifier) -> Check:
-    faults = _Faults()
+    faults = list[str]()
     signed = await _signed_roots(db, epoch, verifier, faults)
     size = max(signed, default=0)
     if not signed:
-        faults.append("no checkpoint")
+        faults.append(f"log_epoch {epoch}: no checkpoint")
     tree = Tree()
     nodes: dict[tuple[int, int], bytes] = {}
-    _compare(tree, signed, faults)
+    _compare(epoch, tree, signed, faults)
     async for rows in _pages(db, epoch, size):
         for row in rows:
             if row.position != tree.size:
-                faults.append(f"position {tree.size} is missing")
+                faults.append(f"log_entry {epoch} {tree.size}: position {tree.size} is missing")
                 return _answer(epoch, tree, size, signed, faults)
             hash_ = b"" if row.leaf is None else leaf_hash(row.leaf)
-            if hash_ != row.leaf_hash:
-                faults.append(f"position {row.position}: the stored hash is not its leaf's")
-            if row.leaf is not None:
-                faults.extend(_event_faults(row))
+            faults += [f"{_where(epoch, row)}: {fault}" for fault in _row_faults(row, hash_)]
             nodes.update(((level, index), node) for level, index, node in tree.extend([hash_]))
             if tree.size in signed:
-                _compare(tree, signed, faults)
+                _compare(epoch, tree, signed, faults)
     if tree.size != size:
-        faults.append(f"position {tree.size} is missing")
+        faults.append(f"log_entry {epoch} {tree.size}: position {tree.size} is missing")
     stored = await db.execute(
         text("SELECT level, index AS place, hash FROM log_node WHERE epoch = :epoch"),
         {"epoch": epoch},
@@ -111,20 +101,22 @@ async def _epoch(db: AsyncSession, epoch: int, verifier: Verifier) -> Check:
     kept = {(row.level, row.place): row.hash for row in stored}
     # The log may have grown since its checkpoints were read: only what they cover is compared.
     faults += [
-        f"tile hash {level}/{index} is not that of its tile"
+        f"log_node {epoch} {level} {index}: its hash is not that of its tile"
         for (level, index), node in nodes.items()
         if kept.get((level, index)) != node
     ]
     for row in await db.execute(_BROKEN_SEQUENCES, {"epoch": epoch}):
-        faults.append(f"the sequence of {row.merchant} has a gap")
+        faults.append(
+            f"log_entry {epoch} {row.position}: the sequence of {row.merchant} has a gap before it"
+        )
     unsigned = await db.scalar(_UNSIGNED, {"epoch": epoch})
     if unsigned:
-        faults.append(f"{unsigned} entries stand behind the newest checkpoint")
+        faults.append(f"checkpoint {epoch} {size}: {unsigned} entries stand behind the newest")
     return _answer(epoch, tree, size, signed, faults)
 
 
 async def _signed_roots(
-    db: AsyncSession, epoch: int, verifier: Verifier, faults: _Faults
+    db: AsyncSession, epoch: int, verifier: Verifier, faults: list[str]
 ) -> dict[int, bytes]:
     signed: dict[int, bytes] = {}
     rows = await db.execute(
@@ -136,10 +128,10 @@ async def _signed_roots(
         try:
             found = open_checkpoint(row.note.encode(), verifier)
         except BadNote as error:
-            faults.append(f"the checkpoint of {row.size} entries: {error}")
+            faults.append(f"checkpoint {epoch} {row.size}: {error}")
             continue
         if (found.size, found.root) != (row.size, row.root):
-            faults.append(f"the checkpoint of {row.size} entries says something else than its row")
+            faults.append(f"checkpoint {epoch} {row.size}: its note says something else")
     return signed
 
 
@@ -156,35 +148,46 @@ async def _pages(db: AsyncSession, epoch: int, size: int) -> AsyncIterator[list[
         first = rows[-1].position + 1
 
 
-def _compare(tree: Tree, signed: dict[int, bytes], faults: _Faults) -> None:
+def _compare(epoch: int, tree: Tree, signed: dict[int, bytes], faults: list[str]) -> None:
     if tree.size in signed and tree.root() != signed[tree.size]:
-        faults.append(f"the first {tree.size} entries do not give the root that was signed")
+        faults.append(
+            f"checkpoint {epoch} {tree.size}: the first {tree.size} entries"
+            " do not give the root that was signed"
+        )
 
 
-def _event_faults(row: Any) -> list[str]:
-    """Where the columns that the API shows differ from the leaf that was signed."""
-    where = f"position {row.position}"
+def _where(epoch: int, row: Any) -> str:
+    return f"log_entry {epoch} {row.position} (event {row.event_id})"
+
+
+def _row_faults(row: Any, hash_: bytes) -> list[str]:
+    """What of a position's rows is not as it was signed, or not what its leaf says."""
+    if row.leaf is None:
+        return ["the event is missing"]
+    faults = [] if hash_ == row.leaf_hash else ["the stored hash is not its leaf's"]
     try:
         leaf = leaves.parse(row.leaf)
     except leaves.MalformedLeaf as error:
-        return [f"{where}: {error}"]
+        return [*faults, str(error)]
     shown = (row.id, row.type, iso(row.created), row.merchant, row.owner)
     if shown != (leaf["id"], leaf["type"], leaf["created"], leaf["merchant"], leaf["merchant"]):
-        return [f"{where}: the event's columns differ from its leaf"]
+        return [*faults, "the event's columns differ from its leaf"]
     commit = {path: leaves.commitment(row.salt, value) for path, value in row.private.items()}
     if commit != leaf["commit"]:
-        return [f"{where}: the private fields are not those committed to"]
-    return []
+        return [*faults, "the private fields are not those committed to"]
+    return faults
 
 
-def _answer(epoch: int, tree: Tree, size: int, signed: dict[int, bytes], faults: _Faults) -> Check:
+def _answer(
+    epoch: int, tree: Tree, size: int, signed: dict[int, bytes], faults: list[str]
+) -> Check:
     root = signed.get(size)
     if not faults and root != tree.root():
-        faults.append("the root differs")
+        faults.append(f"checkpoint {epoch} {size}: the root differs")
     return Check(
         ID,
         not faults,
         f"{tree.size}:{tree.root().hex()}",
         f"{size}:{root.hex() if root else ''}",
-        faults.say() or f"epoch {epoch}: {size} events under {len(signed)} signed checkpoints",
+        say(faults) or f"epoch {epoch}: {size} events under {len(signed)} signed checkpoints",
     )

@@ -5,15 +5,19 @@ from collections.abc import Mapping
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.chains.checks import WatcherBehind, await_final_cursor, final_holdings
+from sandbox.chains.checks import (
+    WatcherBehind,
+    await_final_cursor,
+    final_holdings,
+    unasked_outflows,
+)
 from sandbox.chains.port import Chain
-from sandbox.core.checks import Check
+from sandbox.core.checks import Check, say
 from sandbox.core.db import Database
 from sandbox.ledger import accounts
 from sandbox.payments import books
 
 WAIT_S = 30.0
-SHOWN = 5
 
 # Posted legs, debits less credits.
 _SUM = "sum(CASE l.side WHEN 'D' THEN l.amount ELSE -l.amount END)"
@@ -47,7 +51,7 @@ async def places_match(
     for chain in configured.values():
         held = await final_holdings(chain, await _sessions_with_address(database, chain.name))
         for place, units in sorted(held.by_place.items()):
-            found.append(await _place(database, chain.name, place, units, held.height, wait_s))
+            found.append(await _place(database, chain, place, units, held.height, wait_s))
         async with database.transaction() as db:
             found.append(await _claims(db, chain.name))
     return found
@@ -68,17 +72,21 @@ async def _sessions_with_address(database: Database, chain: str) -> list[str]:
 
 
 async def _place(
-    database: Database, chain: str, place: str, units: int, height: int, wait_s: float
+    database: Database, chain: Chain, place: str, units: int, height: int, wait_s: float
 ) -> Check:
+    name = chain.name
     try:
-        await await_final_cursor(database, chain, height, wait_s)
+        await await_final_cursor(database, name, height, wait_s)
     except WatcherBehind as behind:
         return Check("I5", False, units, None, behind.detail)
-    code = books.place_account(chain, place).code
-    values = {"asset": accounts.asset(chain), "code": code, "height": height}
+    code = books.place_account(name, place).code
+    values = {"asset": accounts.asset(name), "code": code, "height": height}
     async with database.transaction() as db:
         posted: int = await db.scalar(_PLACE, values)
-    detail = f"{chain} at {height}: {place} on chain = {place} in the ledger"
+        unasked = await unasked_outflows(db, chain) if posted != units else None
+    detail = f"{name} at {height}: {place} on chain = {place} in the ledger"
+    if unasked:
+        detail = f"{detail}; {unasked.said}"
     return Check("I5", units == posted, units, posted, detail)
 
 
@@ -119,10 +127,12 @@ _SUSPENSE = text(
 async def suspense_is_explained(db: AsyncSession) -> list[Check]:
     """I5, further: what lies in each suspense is what its payments and strays left there."""
     rows = (await db.execute(_SUSPENSE)).all()
-    wrong = sorted(row.owner for row in rows if row.held != row.told)
-    detail = "suspense = payments and strays that are nobody's yet"
-    if wrong:
-        detail = f"{len(wrong)} suspense accounts differ: {', '.join(wrong[:SHOWN])}"
+    wrong = [
+        f"account suspense:{row.owner}: holds {row.held}, payments and strays left {row.told}"
+        for row in sorted(rows, key=lambda row: str(row.owner))
+        if row.held != row.told
+    ]
+    detail = say(wrong) or "suspense = payments and strays that are nobody's yet"
     held, told = sum(row.held for row in rows), sum(row.told for row in rows)
     return [Check("I5", not wrong, held, told, detail)]
 
@@ -160,10 +170,14 @@ async def unswept_is_explained(db: AsyncSession) -> list[Check]:
 
 _REFUNDS = text(
     """
-    SELECT p.id, p.amount_units, p.counted_units, p.refunded_units, p.refunding_units,
-        coalesce(sum(r.amount_units) FILTER (WHERE r.status = 'completed'), 0)::bigint AS done,
-        coalesce(sum(r.amount_units) FILTER (WHERE r.status = 'pending'), 0)::bigint AS pending
-    FROM payment p JOIN refund r ON r.payment = p.id GROUP BY p.id ORDER BY p.id
+    SELECT p.id, p.counted_units, p.refunded_units, p.refunding_units,
+        coalesce(r.done, 0)::bigint AS done, coalesce(r.pending, 0)::bigint AS pending
+    FROM payment p LEFT JOIN (
+        SELECT payment, sum(amount_units) FILTER (WHERE status = 'completed') AS done,
+            sum(amount_units) FILTER (WHERE status = 'pending') AS pending
+        FROM refund GROUP BY payment
+    ) r ON r.payment = p.id
+    WHERE r.payment IS NOT NULL OR p.refunded_units <> 0 OR p.refunding_units <> 0 ORDER BY p.id
     """
 )
 
@@ -172,13 +186,12 @@ async def refunds_within_payments(db: AsyncSession) -> list[Check]:
     """I7, per payment: Σ refunds, pending ones included, ≤ what it counted for."""
     rows = (await db.execute(_REFUNDS)).all()
     wrong = [
-        row.id
+        f"payment {row.id}: refunds of {row.done} and {row.pending} pending, the payment says"
+        f" {row.refunded_units} and {row.refunding_units}, it counted for {row.counted_units}"
         for row in rows
         if row.done + row.pending > row.counted_units
         or (row.done, row.pending) != (row.refunded_units, row.refunding_units)
     ]
-    detail = f"refunds of {len(rows)} payments stay within what they counted for"
-    if wrong:
-        detail = f"{len(wrong)} payments refunded beyond: {', '.join(wrong[:SHOWN])}"
+    detail = say(wrong) or f"refunds of {len(rows)} payments stay within what they counted for"
     left = sum(row.done + row.pending for row in rows)
     return [Check("I7", not wrong, left, sum(row.counted_units for row in rows), detail)]

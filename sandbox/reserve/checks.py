@@ -8,10 +8,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.bank import service as bank
 from sandbox.bank.accounts import OPERATING_IBAN, RESERVE_IBAN
 from sandbox.bank.models import Kind
-from sandbox.chains.checks import WatcherBehind, await_final_cursor
+from sandbox.chains.checks import WatcherBehind, await_final_cursor, unasked_mints
 from sandbox.chains.port import Chain
-from sandbox.core.checks import Check
+from sandbox.core.checks import Check, no_faults
 from sandbox.core.db import Database
+from sandbox.eventlog.told import Told, as_told, moment
 from sandbox.ledger.chart import accounts
 from sandbox.ledger.journal import Account
 from sandbox.reserve import backing
@@ -51,7 +52,10 @@ async def _supply_of(database: Database, chain: Chain, wait_s: float) -> Check:
                 "height": there.height,
             },
         )
+        unasked = await unasked_mints(db, chain) if posted != there.units else None
     detail = f"{chain.name} at {there.height}: supply on chain = supply posted"
+    if unasked:
+        detail = f"{detail}; {unasked.said}"
     return Check("I1", there.units == posted, there.units, posted, detail)
 
 
@@ -125,3 +129,69 @@ async def _accepted_payouts(db: AsyncSession) -> int:
         },
     )
     return total
+
+
+# A deposit is what its notice said; it makes the tokens behind which it stands.
+_DEPOSITS = """
+SELECT coalesce('deposit ' || d.id, 'bank_message ' || m.id) AS name, CASE
+    WHEN m.id IS NULL THEN 'no message of the bank tells of ' || d.bank_reference
+    WHEN d.id IS NULL THEN 'was read, and no deposit came of it'
+    WHEN d.amount_tiyn <> (m.body ->> 'amount_tiyn')::bigint OR d.customer <> m.body ->> 'customer'
+        THEN format('%s tiyn, bank_message %s says %s', d.amount_tiyn, m.id,
+            m.body ->> 'amount_tiyn')
+END AS fault
+FROM deposit d FULL JOIN (SELECT * FROM bank_message WHERE direction = 'in' AND kind = :notice
+    AND read_at IS NOT NULL AND body ->> 'iban' = :reserve) m ON m.ref = d.bank_reference
+"""
+
+_TOLD = as_told(
+    Told(
+        "deposit",
+        ("reserve.deposit_received",),
+        {
+            "amount_tiyn": "r.amount_tiyn",
+            "bank_reference": "r.bank_reference",
+            "created_at": moment("created_at"),
+        },
+        private={"customer": ("customer_name",)},
+    ),
+    Told(
+        "issuance",
+        ("reserve.issuance%",),
+        {
+            "deposit": "r.deposit_id",
+            "chain": "r.chain",
+            "amount_tiyn": "r.amount_tiyn",
+            "recipient": "r.recipient",
+            "status": "r.status",
+            "tx": "r.tx",
+            "reason": "r.reason",
+            "created_at": moment("created_at"),
+        },
+    ),
+    Told(
+        "holder_burn",
+        ("stray.%",),
+        {
+            "chain": "r.chain",
+            "tx": "r.tx",
+            "source": "r.source",
+            "amount_units": "r.amount_units",
+            "chain_state": "r.status",
+        },
+        fields=("id", "proposal"),
+        which="o.proposal = 'holder_burn'",
+    ),
+)
+
+
+async def deposits_match(db: AsyncSession) -> list[Check]:
+    """I6: each deposit against the bank's notice of it."""
+    values = {"notice": Kind.credit_notice, "reserve": RESERVE_IBAN}
+    return await no_faults(db, "I6", "deposits = the bank's notices, one by one", _DEPOSITS, values)
+
+
+async def reserve_as_told(db: AsyncSession) -> list[Check]:
+    """I8: deposits, issuances and holders' burns as the log last told them."""
+    sound = "deposits, issuances and holders' burns are as the log tells"
+    return await no_faults(db, "I8", sound, _TOLD)

@@ -1,14 +1,12 @@
 """I7 of the settlements (DESIGN 5): each batch recomputed from raw rows and ledger legs."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.core.checks import Check
-
-SHOWN: Final = 5
+from sandbox.core.checks import Check, say
 
 # Legs by entry reference; what was voided never happened, what is pending is still asked for.
 _LEGS = """
@@ -146,23 +144,25 @@ def _batch_faults(row: Any) -> list[str]:
     owed = row.opening + row.gross - row.fees - row.refunds
     faults = []
     if owed != row.paid + row.carried:
-        faults.append(f"{row.id}: {owed} owed, {row.paid} paid + {row.carried} carried")
+        faults.append(f"settlement {row.id}: {owed} owed, {row.paid} paid + {row.carried} carried")
     if (row.told_opening, row.told_paid) != (row.opening, row.paid):
         faults.append(
-            f"{row.id}: opening {row.told_opening} and paid {row.told_paid} are told,"
+            f"settlement {row.id}: opening {row.told_opening} and paid {row.told_paid} are told,"
             f" {row.opening} and {row.paid} found"
         )
     settled = row.status == "settled"
     if settled and not row.never_sent and row.instructed != row.paid:
-        faults.append(f"{row.id}: paid {row.paid}, the ledger instructed {row.instructed}")
+        faults.append(
+            f"settlement {row.id}: paid {row.paid}, the ledger instructed {row.instructed}"
+        )
     if settled and row.fee_moved != row.fees:
-        faults.append(f"{row.id}: fees {row.fees}, the ledger moves {row.fee_moved}")
+        faults.append(f"settlement {row.id}: fees {row.fees}, the ledger moves {row.fee_moved}")
     return faults
 
 
 def _line_faults(row: Any) -> list[str]:
     units = row.amount_tiyn * 10 ** (row.decimals - 2) if row.decimals is not None else None
-    where = f"{row.settlement}, line {row.payment}"
+    where = f"settlement_line {row.settlement} {row.payment}"
     if units != row.captured_units or units != row.counted_units:
         return [
             f"{where}: {units} units, captured {row.captured_units}, counted {row.counted_units}"
@@ -182,22 +182,24 @@ async def batches_add_up(db: AsyncSession) -> list[Check]:
     faults = [fault for row in batches for fault in _batch_faults(row)]
     for row in await db.execute(text(_CHAINS)):
         if row.fault is not None:
-            faults.append(f"{row.settlement} on {row.chain}: {row.fault}")
+            faults.append(f"settlement_burn {row.settlement} {row.chain}: {row.fault}")
     for row in await db.execute(text(_HELD)):
         faults.append(
-            f"{row.settlement} on {row.chain}: {row.units} units held, {row.waiting} to burn"
+            f"settlement_burn {row.settlement} {row.chain}: {row.units} units held,"
+            f" {row.waiting} to burn"
         )
     for row in await db.execute(text(_LINES)):
         faults += _line_faults(row)
     for row in await db.execute(text(_UNINSTRUCTED)):
         if row.held != row.expected:
-            faults.append(f"{row.merchant}: 2040 holds {row.held}, batches explain {row.expected}")
+            faults.append(
+                f"merchant {row.merchant}: 2040 holds {row.held}, batches explain {row.expected}"
+            )
     left = sum(row.opening + row.gross - row.fees - row.refunds for row in batches)
     right = sum(row.paid + row.carried for row in batches)
     detail = f"opening + gross - fees - refunds = paid + carried, batches: {len(batches)}"
     if faults:
-        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        detail = "; ".join(faults[:SHOWN]) + more
+        detail = say(faults)
     return [Check("I7", not faults, left, right, detail)]
 
 

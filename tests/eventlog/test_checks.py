@@ -39,7 +39,7 @@ async def checked(database: Database, vkey: str) -> list[Check]:
         (
             "UPDATE event SET leaf = set_byte(leaf, 9, get_byte(leaf, 9) # 1)"
             " WHERE id = (SELECT event_id FROM log_entry WHERE position = 77)",
-            "position 77: the stored hash is not its leaf's",
+            "log_entry 1 77 (event evt_",
         ),
         (
             "WITH changed AS (UPDATE event SET leaf = convert_to(replace(convert_from(leaf,"
@@ -49,36 +49,36 @@ async def checked(database: Database, vkey: str) -> list[Check]:
             " WHERE position = 77",
             "the first 200 entries do not give the root that was signed",
         ),
-        ("DELETE FROM log_entry WHERE position = 150", "position 150 is missing"),
-        ("DELETE FROM log_entry WHERE position >= 300", "position 300 is missing"),
+        ("DELETE FROM log_entry WHERE position = 150", "log_entry 1 150: position 150 is missing"),
+        ("DELETE FROM log_entry WHERE position >= 300", "log_entry 1 300: position 300 is missing"),
         (
             "DELETE FROM event WHERE id = (SELECT event_id FROM log_entry WHERE position = 3)",
-            "position 3: the stored hash is not its leaf's",
+            "log_entry 1 3 (event evt_",
         ),
         (
             "UPDATE event SET created = created + interval '1 second'"
             " WHERE id = (SELECT event_id FROM log_entry WHERE position = 4)",
-            "position 4: the event's columns differ from its leaf",
+            "log_entry 1 4 (event evt_",
         ),
         (
             'UPDATE event SET private = \'{"description": "other"}\''
             " WHERE id = (SELECT event_id FROM log_entry WHERE position = 4)",
-            "position 4: the private fields are not those committed to",
+            ": the private fields are not those committed to",
         ),
         ("UPDATE log_entry SET sequence = 999 WHERE position = 9", "sequence of mch_1 has a gap"),
-        ("UPDATE log_node SET hash = sha256('x')", "tile hash 1/0 is not that of its tile"),
+        ("UPDATE log_node SET hash = sha256('x')", "log_node 1 1 0: its hash is not that of its tile"),
         (
             "UPDATE checkpoint SET root = sha256('x') WHERE size = 200",
-            "the checkpoint of 200 entries says something else than its row",
+            "checkpoint 1 200: its note says something else",
         ),
         (
             "UPDATE checkpoint SET note = replace(note, E'\\n200\\n', E'\\n201\\n')"
             " WHERE size = 200",
-            "the checkpoint of 200 entries: the signature",
+            "checkpoint 1 200: the signature",
         ),
-        ("DELETE FROM checkpoint WHERE size = 305", "5 entries stand behind the newest"),
+        ("DELETE FROM checkpoint WHERE size = 305", "checkpoint 1 300: 5 entries stand behind the newest"),
         ("DELETE FROM checkpoint", "no checkpoint"),
-        ("DELETE FROM event_queue", "neither in the log nor in its queue: evt_"),
+        ("DELETE FROM event_queue", ": neither in the log nor in its queue"),
         ("DELETE FROM log_epoch", "no log of this origin"),
     ],
 )

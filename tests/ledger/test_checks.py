@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from sandbox.core.checks import SHOWN
 from sandbox.core.db import Database
 from sandbox.ledger import accounts, checks, service
 from sandbox.ledger.journal import credit, debit
@@ -195,5 +196,5 @@ async def test_details_name_the_first_faults_and_count_the_others(
     async with database.transaction() as db:
         (check,) = await checks.entries_balance(db)
     assert (check.left, check.right, check.ok) == (14, 0, False)
-    assert check.detail.count("fewer than two legs") == checks.SHOWN
+    assert check.detail.count("fewer than two legs") == SHOWN
     assert check.detail.endswith("; and 9 more")

@@ -1,0 +1,86 @@
+"""I6, row by row: the bank's statements and orders against the messages that told of them.
+
+The figures of whole accounts are compared in `reserve`, which knows the ledger.
+"""
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.bank.accounts import OPERATING_IBAN, RESERVE_IBAN
+from sandbox.bank.models import Kind
+from sandbox.core.checks import Check, no_faults
+
+# What each notice says must stand on a statement. Nobody tells us of lines on other accounts.
+_LINES = """
+WITH notice AS (
+    SELECT id, kind, end_to_end_id, body, body ->> 'bank_reference' AS ref,
+        (body ->> 'amount_tiyn')::bigint AS amount FROM bank_message
+    WHERE direction = 'in' AND kind IN (:credit, :debit, :returned)
+), told AS (
+    SELECT id, body ->> 'iban' AS iban, ref, CASE kind WHEN :debit THEN 'debit' ELSE 'credit' END
+        AS side, amount, end_to_end_id FROM notice
+    UNION ALL SELECT id, body ->> 'creditor_iban', ref, 'credit', amount, end_to_end_id
+        FROM notice WHERE kind = :debit
+), judged AS (
+    SELECT t.id AS message, b.id AS booking, t.iban AS iban, t.ref AS ref, CASE
+        WHEN b.id IS NULL THEN 'no such line of ' || t.amount || ' tiyn on the statement'
+        WHEN t.id IS NULL AND b.iban IN (:reserve, :operating) THEN 'no message tells of it'
+        WHEN (b.side, b.amount_tiyn, coalesce(b.end_to_end_id, ''))
+            <> (t.side, t.amount, coalesce(t.end_to_end_id, ''))
+            THEN format('%s of %s, bank_message %s says %s of %s', b.side, b.amount_tiyn, t.id,
+                t.side, t.amount)
+    END AS fault
+    FROM told t FULL JOIN bank_sim.booking b ON b.iban = t.iban AND b.ref = t.ref
+)
+SELECT CASE WHEN booking IS NULL THEN format('bank_sim.booking %s %s (bank_message %s)', iban, ref,
+    message) ELSE 'bank_sim.booking ' || booking END AS name, fault FROM judged
+"""
+
+_ORDERS = """
+SELECT coalesce('bank_message ' || m.id, 'bank_sim.payment_order ' || o.id) AS name, CASE
+    WHEN m.id IS NULL THEN 'nobody gave this order'
+    WHEN o.id IS NULL THEN 'the bank read it and has no such order'
+    WHEN (o.debtor_iban, o.creditor_iban, o.amount_tiyn, o.value_date::text)
+        <> (m.body ->> 'debtor_iban', m.body ->> 'creditor_iban',
+            (m.body ->> 'amount_tiyn')::bigint, m.body ->> 'value_date')
+        THEN format('%s to %s, bank_sim.payment_order %s has %s to %s', m.body ->> 'amount_tiyn',
+            m.body ->> 'creditor_iban', o.id, o.amount_tiyn, o.creditor_iban)
+    WHEN a.accepted IS NULL AND a.rejected IS NULL THEN 'the bank never answered it'
+    WHEN o.status IN ('booked', 'returned') AND a.booked IS NULL
+        THEN 'is booked, and no message says so'
+    WHEN o.status = 'returned' AND a.returned IS NULL THEN 'came back, and no message says so'
+    WHEN o.status = 'accepted' AND coalesce(a.booked, a.rejected) IS NOT NULL
+        THEN 'waits at the bank, bank_message ' || coalesce(a.booked, a.rejected) || ' ends it'
+    WHEN (o.status = 'rejected') <> (a.rejected IS NOT NULL)
+        THEN 'is ' || o.status || ', the messages say otherwise'
+END AS fault
+FROM (SELECT * FROM bank_message WHERE direction = 'out' AND kind = :order) m
+FULL JOIN bank_sim.payment_order o ON o.end_to_end_id = m.end_to_end_id
+LEFT JOIN (
+    SELECT end_to_end_id, min(id) FILTER (WHERE kind = :accepted) AS accepted,
+        min(id) FILTER (WHERE kind = :rejected) AS rejected,
+        min(id) FILTER (WHERE kind = :debit) AS booked,
+        min(id) FILTER (WHERE kind = :returned) AS returned
+    FROM bank_message WHERE direction = 'in' GROUP BY end_to_end_id
+) a ON a.end_to_end_id = coalesce(m.end_to_end_id, o.end_to_end_id)
+WHERE m.read_at IS NOT NULL OR m.id IS NULL OR o.id IS NOT NULL
+"""
+
+
+async def messages_match(db: AsyncSession) -> list[Check]:
+    """I6: each line of a statement, and each order, against the message about it."""
+    return await no_faults(
+        db,
+        "I6",
+        "statement lines and orders = the bank's messages, row by row",
+        f"({_LINES}) UNION ALL ({_ORDERS})",
+        {
+            "credit": Kind.credit_notice,
+            "debit": Kind.debit_notice,
+            "returned": Kind.returned,
+            "order": Kind.credit_transfer,
+            "accepted": Kind.accepted,
+            "rejected": Kind.rejected,
+            "reserve": RESERVE_IBAN,
+            "operating": OPERATING_IBAN,
+        },
+    )

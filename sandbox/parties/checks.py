@@ -1,0 +1,27 @@
+"""I8, the parties' part: merchants are who and what the log says they are."""
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.core.checks import Check, no_faults
+from sandbox.eventlog.told import Told, moment
+
+_MERCHANTS = Told(
+    "merchant",
+    ("merchant.%",),
+    {
+        "knp": "r.knp",
+        "kbe": "r.kbe",
+        "fee_bps": "r.fee_bps",
+        "confirm_policy": "r.confirm_policy",
+        "settlement_mode": "r.settlement_mode",
+        "cut_off": "r.cut_off",
+        "status": "r.status",
+        "created_at": moment("created_at"),
+    },
+    private={"name": ("name",), "bin": ("bin",), "iban": ("iban",)},
+)
+
+
+async def merchants_as_told(db: AsyncSession) -> list[Check]:
+    """I8: terms and accounts of merchants as the log last told them."""
+    return await no_faults(db, "I8", "merchants are as the log tells", _MERCHANTS.statement)

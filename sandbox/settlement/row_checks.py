@@ -1,0 +1,165 @@
+"""I6, I7 and I8 row by row: lines, burns and payouts against payments, rates, orders and log."""
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.bank.models import Kind
+from sandbox.core.checks import Check, no_faults
+from sandbox.eventlog.told import Told, as_told, moment
+from sandbox.settlement.objects import LINES_IN_AN_EVENT
+
+_RATES = """
+SELECT format('settlement_line %s %s', l.settlement, l.payment) AS name, CASE
+    WHEN p.id IS NULL THEN 'its payment is missing'
+    WHEN l.fee_tiyn <> p.fee_tiyn
+        THEN format('fee of %s tiyn, the payment has %s', l.fee_tiyn, p.fee_tiyn)
+    WHEN l.refunded_tiyn * 10::numeric ^ (p.decimals - 2) <> p.refunded_units
+        THEN format('%s tiyn refunded, the payment has %s units', l.refunded_tiyn,
+            p.refunded_units)
+    WHEN (l.chain, l.tx, l.entry) <> (p.chain, p.tx, p.capture_entry)
+        THEN 'chain, transaction or entry are not the payment''s'
+    WHEN s.merchant <> p.merchant THEN 'is of another merchant than the payment'
+END AS fault
+FROM settlement_line l JOIN settlement s ON s.id = l.settlement
+LEFT JOIN payment p ON p.id = l.payment WHERE l.deferred_at IS NULL
+UNION ALL
+SELECT 'payment ' || p.id, CASE
+    WHEN l.payment IS NULL THEN format('is %s in %s, which has no line of it', p.settlement_state,
+        p.settlement)
+    WHEN (p.settlement_state = 'settled') <> (s.status = 'settled')
+        THEN format('is %s, settlement %s is %s', p.settlement_state, s.id, s.status)
+END
+FROM payment p LEFT JOIN settlement s ON s.id = p.settlement
+LEFT JOIN settlement_line l ON l.payment = p.id AND l.settlement = s.id AND l.deferred_at IS NULL
+WHERE p.settlement_state IN ('in_batch', 'settled')
+UNION ALL
+SELECT format('settlement_burn %s %s', b.settlement, b.chain), CASE
+    WHEN b.vat_tiyn <> div(2 * b.fee_tiyn * b.vat_percent::numeric + 100 + b.vat_percent,
+        2 * (100 + b.vat_percent))
+        THEN format('VAT of %s tiyn is not that of %s percent in %s', b.vat_tiyn, b.vat_percent,
+            b.fee_tiyn)
+END
+FROM settlement_burn b
+"""
+
+_ORDERED = """
+SELECT 'payout ' || p.id AS name, CASE
+    WHEN m.id IS NULL THEN 'no bank_message orders it'
+    WHEN (p.amount_tiyn, p.iban, p.payee, p.knp, p.kbe, p.value_date::text)
+        <> ((m.body ->> 'amount_tiyn')::bigint, m.body ->> 'creditor_iban',
+            m.body ->> 'creditor_name', m.body ->> 'knp', m.body ->> 'kbe',
+            m.body ->> 'value_date')
+        THEN format('%s tiyn to %s, bank_message %s orders %s to %s', p.amount_tiyn, p.iban, m.id,
+            m.body ->> 'amount_tiyn', m.body ->> 'creditor_iban')
+END AS fault
+FROM payout p LEFT JOIN bank_message m ON m.direction = 'out' AND m.kind = :order
+    AND m.end_to_end_id = p.id
+WHERE p.instructed_at IS NOT NULL
+UNION ALL
+SELECT 'bank_message ' || m.id, CASE
+    WHEN b.fees IS NULL THEN 'orders a fee of no settlement'
+    WHEN b.fees <> (m.body ->> 'amount_tiyn')::bigint
+        THEN format('orders %s tiyn, the burns'' fees come to %s', m.body ->> 'amount_tiyn',
+            b.fees)
+END
+FROM bank_message m LEFT JOIN (
+    SELECT settlement, sum(fee_tiyn) AS fees FROM settlement_burn GROUP BY settlement
+) b ON b.settlement = split_part(m.end_to_end_id, ':', 1)
+WHERE m.direction = 'out' AND m.kind = :order AND starts_with(m.end_to_end_id, 'stl_')
+"""
+
+_SETTLEMENTS = Told(
+    "settlement",
+    ("settlement.%",),
+    {
+        "merchant": "r.merchant",
+        "status": "r.status",
+        "cut_off": "r.cut_off",
+        "value_date": "r.value_date",
+        "opening_tiyn": "r.opening_tiyn",
+        "paid_tiyn": "r.paid_tiyn",
+        "carried_tiyn": "r.carried_tiyn",
+        "created_at": moment("created_at"),
+    },
+    objects="SELECT json_build_object('id', d -> 'id', 'merchant', d -> 'merchant',"
+    " 'status', d -> 'status', 'cut_off', d -> 'cut_off', 'value_date', d -> 'value_date',"
+    " 'opening_tiyn', d -> 'check' -> 'opening_tiyn', 'paid_tiyn', d -> 'check' -> 'paid_tiyn',"
+    " 'carried_tiyn', d -> 'check' -> 'carried_tiyn', 'created_at', d -> 'created_at') AS object",
+)
+# The events of a long batch tell its first lines only.
+_LINES = Told(
+    "settlement_line",
+    ("settlement.%",),
+    {
+        "chain": "r.chain",
+        "tx": "r.tx",
+        "amount_tiyn": "r.amount_tiyn",
+        "refunded_tiyn": "r.refunded_tiyn",
+        "fee_tiyn": "r.fee_tiyn",
+        "entry": "r.entry",
+        "deferred": "r.deferred_at IS NOT NULL",
+        "reason": "r.reason",
+    },
+    key="r.settlement || ' ' || r.payment",
+    told_key="found.parent || ' ' || o.payment",
+    fields=("payment",),
+    objects="SELECT d ->> 'id' AS parent, line AS object FROM json_array_elements(d -> 'lines')"
+    " AS line",
+    rows="r.settlement NOT IN (SELECT settlement FROM settlement_line"  # noqa: S608
+    f" GROUP BY settlement HAVING count(*) > {LINES_IN_AN_EVENT})",
+)
+_BURNS = Told(
+    "settlement_burn",
+    ("settlement.%",),
+    {
+        "units": "r.units",
+        "amount_tiyn": "r.amount_tiyn",
+        "fee_tiyn": "r.fee_tiyn",
+        "vat_tiyn": "r.vat_tiyn",
+        "vat_percent": "r.vat_percent",
+        "vat_version": "r.vat_version",
+        "tx": "r.tx",
+    },
+    key="r.settlement || ' ' || r.chain",
+    told_key="found.parent || ' ' || o.chain",
+    fields=("chain",),
+    objects="SELECT d ->> 'id' AS parent, burn AS object FROM json_array_elements(d -> 'burns')"
+    " AS burn",
+    # When all of its lines are deferred.
+    may_go=True,
+)
+_PAYOUTS = Told(
+    "payout",
+    ("payout.%", "settlement.%"),
+    {
+        "settlement": "r.settlement",
+        "merchant": "r.merchant",
+        "status": "r.status",
+        "reason": "r.reason",
+        "amount_tiyn": "r.amount_tiyn",
+        "knp": "r.knp",
+        "kbe": "r.kbe",
+        "value_date": "r.value_date",
+        "created_at": moment("created_at"),
+    },
+    private={"iban": ("iban", "payout.iban")},
+    objects="SELECT CASE WHEN d ->> 'object' = 'payout' THEN d"
+    " WHEN json_typeof(d -> 'payout') = 'object' THEN d -> 'payout' END AS object",
+)
+_TOLD = as_told(_SETTLEMENTS, _LINES, _BURNS, _PAYOUTS)
+
+
+async def lines_match(db: AsyncSession) -> list[Check]:
+    """I7: lines and their fees against payments, payments against lines, VAT against its rate."""
+    return await no_faults(db, "I7", "lines = payments in batches, VAT = its rate", _RATES)
+
+
+async def orders_match(db: AsyncSession) -> list[Check]:
+    """I6: payouts and fees against what the bank was ordered to pay."""
+    values = {"order": Kind.credit_transfer}
+    return await no_faults(db, "I6", "payouts and fees = orders to the bank", _ORDERED, values)
+
+
+async def settlements_as_told(db: AsyncSession) -> list[Check]:
+    """I8: batches, lines, burns and payouts as the log last told them."""
+    sound = "batches, lines, burns and payouts are as the log tells"
+    return await no_faults(db, "I8", sound, _TOLD)
