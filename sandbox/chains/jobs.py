@@ -16,7 +16,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.chains.errors import NoKeys, WrongChain
 from sandbox.chains.models import ChainAttempt
-from sandbox.chains.port import Chain, ChainUnavailable, Command, Outcome, Signed
+from sandbox.chains.port import (
+    Chain,
+    ChainUnavailable,
+    Command,
+    Outcome,
+    Signed,
+    UnknownRecipient,
+)
 from sandbox.chains.resolving import expire_attempts, give_up, taken_slots
 from sandbox.chains.sightings import final_height
 from sandbox.chains.watching import IntentFailed, IntentHandler, Record
@@ -112,6 +119,7 @@ class IntentRunner:
         signed: dict[str, Signed] = {}
         for intent in intents:
             try:
+                _check_leaves(chain, intent.command)
                 one = signed[intent.id] = await chain.prepare(intent.command, taken)
                 taken.update(one.slots)
             except (Unavailable, NoKeys, WrongChain):
@@ -305,3 +313,9 @@ class IntentRunner:
             ),
             {"ids": sorted(ids), "seconds": seconds, "owner": self._owner},
         )
+
+
+def _check_leaves(chain: Chain, command: Command) -> None:
+    """A transfer leaves us, say the books of whoever asked: to ourselves it would move nothing."""
+    if command.action == "transfer" and command.recipient in chain.own_addresses():
+        raise UnknownRecipient(chain.name, command.recipient)

@@ -70,11 +70,11 @@ class DepositMemoryChain(MemoryChain):
             move = replace(move, action="transfer", amount=held)
             if move.destination == self.treasury:
                 return [move]
-        if any(key.startswith("memo:") for key in move.keys) and move.source in ("", self.treasury):
-            return [move]
+        is_by_us = move.source in ("", self.treasury)
+        memos = tuple(key for key in move.keys if is_by_us and key.startswith("memo:"))
         is_ours = move.destination in self.own_addresses()
         key = "" if is_ours else self.deposit_key(move.destination)
-        return [replace(move, keys=(key,) if key else ())]
+        return [replace(move, keys=memos + ((key,) if key else ()))]
 
     def _may_be_ours(self, address: str) -> bool:
         return True

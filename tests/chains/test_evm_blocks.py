@@ -105,12 +105,16 @@ def test_a_mint_has_no_source_and_a_burn_no_destination() -> None:
     assert burn.keys == ()
 
 
-def test_our_own_transactions_carry_their_reference_and_others_the_address_they_pay() -> None:
+def test_everything_carries_the_address_it_pays_and_our_own_transactions_their_reference() -> None:
     data = "0x" + with_reference(call_data("transfer(address,uint256)", BOB, 5), "fau_1").hex()
     ours, theirs = tx(1, source=TREASURY, data=data), tx(2, data=data)
     logs = [log(1, 0, TREASURY, BOB, 5), log(2, 1, ANN, BOB, 6), log(2, 2, ANN, TREASURY, 7)]
     found = parse_block(block(ours, theirs), logs, {}, WATCHED)
-    assert [t.keys for t in found.transfers] == [("memo:fau_1",), (f"addr:{BOB}",), ()]
+    assert [t.keys for t in found.transfers] == [
+        ("memo:fau_1", f"addr:{BOB}"),
+        (f"addr:{BOB}",),
+        (),
+    ]
 
 
 def test_coin_of_others_may_be_ours_and_coin_of_our_signers_is_gas() -> None:

@@ -70,6 +70,15 @@ async def test_a_recipient_that_no_chain_can_pay_ends_the_intent_before_anything
     assert (await state(follower.database, "iss_2")).state == "signed"
 
 
+async def test_a_transfer_to_ourselves_ends_the_intent_before_anything_is_signed(
+    follower: Follower[MemoryChain], chain: MemoryChain
+) -> None:
+    await ask(follower.database, chain, Command("transfer", "re_1", chain.treasury, 5))
+    await follower.runner.step()
+    [failed] = follower.listener.of("not_done")
+    assert (failed.id, failed.tx, failed.reason) == ("re_1", None, "invalid_address")
+
+
 async def test_an_intent_that_five_times_did_not_arrive_is_not_done(
     follower: Follower[MemoryChain], chain: MemoryChain
 ) -> None:

@@ -4,6 +4,8 @@ import pytest
 
 from sandbox.chains.memory import Move, new_address
 from sandbox.chains.memory_deposits import DepositMemoryChain
+from sandbox.chains.port import Command
+from sandbox.chains.service import Intent, request
 from sandbox.ledger import accounts
 from tests.payments.world import World
 
@@ -98,6 +100,18 @@ async def test_a_mint_that_nobody_asked_for_pays_no_session(world: World) -> Non
     await world.finalize()
     assert (await world.read(session))["status"] == "open"
     assert await world.posted(accounts.unswept(world.chain.name)) == 0
+
+
+async def test_money_that_we_send_to_the_address_ourselves_pays_the_session(world: World) -> None:
+    session = await world.session(100)
+    command = Command("mint", "iss_1", world.place_of(session), world.units(100))
+    async with world.database.transaction() as db:
+        await request(db, [Intent("iss_1", "gift", world.chain.name, command)])
+    await world.carry_out()
+    assert (await world.read(session))["status"] == "complete"
+    assert await world.strays() == []
+    assert await world.posted(accounts.unswept(world.chain.name)) == world.units(100)
+    await world.agrees()
 
 
 async def test_a_payment_that_comes_back_with_another_amount_is_what_it_is_now(

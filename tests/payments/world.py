@@ -15,6 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.chains.jobs import IntentRunner
 from sandbox.chains.memory import MemoryChain, new_address
 from sandbox.chains.watcher import Watcher
+from sandbox.chains.watching import IntentDone, IntentFailed
 from sandbox.core.db import Database, Leader
 from sandbox.core.http import RequestIdMiddleware, install
 from sandbox.core.money import units_from_tiyn
@@ -43,6 +44,16 @@ async def record(db: AsyncSession, answers: list[Changes], events: list[NewEvent
     await ledger.record(db, changes)
 
 
+class Gifts:
+    """Somebody above checkout who sends money: here without books of its own."""
+
+    async def on_done(self, db: AsyncSession, done: IntentDone) -> Changes:
+        return Changes()
+
+    async def on_not_done(self, db: AsyncSession, failed: IntentFailed) -> Changes:
+        raise AssertionError(f"{failed.id}: {failed.reason}")
+
+
 @dataclass
 class World:
     """One followed chain whose block times are the sandbox's time, and HTTP as two merchants."""
@@ -56,7 +67,7 @@ class World:
         self.chains = {self.chain.name: self.chain}
         self.handler = PaymentsHandler()
         self.leader = Leader(self.database, f"watcher:{self.chain.name}", "worker-1")
-        intents = {"refund": self.handler, "sweep": Sweeps()}
+        intents: dict[str, Any] = {"refund": self.handler, "sweep": Sweeps(), "gift": Gifts()}
         self.watcher = Watcher(
             self.database,
             self.chain,

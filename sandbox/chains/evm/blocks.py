@@ -84,9 +84,9 @@ def parse_block(
             kind, source = "mint", ""
         elif destination == ZERO:
             kind, destination = "burn", ""
-        # What we sent is known by its intent, and pays no session.
         memo = references.get(tx)
-        keys = (f"memo:{memo}",) if memo else _keys(destination, watched)
+        # What we sent may have gone to a session's address, and pays it then.
+        keys = ((f"memo:{memo}",) if memo else ()) + _keys(destination, watched)
         transfers.append(Transfer(tx, ordinal, kind, source, destination, amount, keys))
     for tx in body["transactions"]:
         value, to = int(tx["value"], 16), tx["to"]
