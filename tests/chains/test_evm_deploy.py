@@ -141,6 +141,16 @@ def test_every_call_of_the_adapter_is_in_the_shipped_abi() -> None:
     assert calls.SWEEP_MANY in signatures("deposits")
 
 
+async def test_contracts_that_could_not_send_tokens_on_take_none(
+    database: Database, evm_rpc: str, tmp_path: Path
+) -> None:
+    deployed, _ = await deploy(database, evm_rpc, tmp_path / "keys", token.load())
+    chain = EvmChain(evm_rpc, deployed)
+    for contract in ("token", "deposits", "implementation"):
+        assert await chain.is_frozen(deployed.config[contract]), contract
+    await chain.aclose()
+
+
 @pytest.mark.parametrize("decimals", [2, 6])
 async def test_the_token_has_the_decimals_of_its_specification(
     database: Database, evm_rpc: str, tmp_path: Path, decimals: int

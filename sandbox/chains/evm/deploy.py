@@ -129,11 +129,17 @@ class _Deployer:
                 data = tx.call_data(calls.CONFIGURE_MINTER, minter, allowance)
                 act = tx.Act(token, data, calls.CALL_GAS)
                 await self._send(f"the minter {minter}", self._keys.master_minter, act)
+        implementation = DepositAddresses.of_factory(factory).forwarder
+        # Neither can send tokens on: what somebody sent there would be lost, so it is refused.
+        for contract in (factory, implementation):
+            if not await self._view(token, calls.IS_FROZEN, contract):
+                act = tx.Act(token, tx.call_data(calls.FREEZE, contract), calls.CALL_GAS)
+                await self._send(f"the freeze of {contract}", self._keys.freezer, act)
         return {
             "chain_id": self._chain_id,
             "token": token.lower(),
             "deposits": factory.lower(),
-            "implementation": DepositAddresses.of_factory(factory).forwarder.lower(),
+            "implementation": implementation.lower(),
             "treasury": treasury.lower(),
             "decimals": self._spec.decimals,
             "name": self._spec.name,
