@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.bank import accounts, calendar, service
 from sandbox.bank.errors import BankReferenceConflict, BankReferenceReserved
 from sandbox.bank.models import BankAccount, BankMessage, Booking, Kind, PaymentOrder
-from sandbox.core import clock
+from sandbox.core import clock, failpoints
 from sandbox.core.db import Database
 from sandbox.core.errors import NotFound
 
@@ -117,8 +117,17 @@ async def step(database: Database, *, limit: int = 50) -> int:
     """Read payment orders and answer them, then book what is due; how many of both."""
     async with database.transaction() as db:
         received = await _receive(db, limit)
+        if received:
+            failpoints.passed("bank-received.uncommitted")
+    if received:
+        failpoints.passed("bank-received.committed")
     async with database.transaction() as db:
-        return received + await _book_due(db, limit)
+        booked = await _book_due(db, limit)
+        if booked:
+            failpoints.passed("bank-booked.uncommitted")
+    if booked:
+        failpoints.passed("bank-booked.committed")
+    return received + booked
 
 
 async def refuse_payments_to(db: AsyncSession, iban: str) -> None:

@@ -27,7 +27,7 @@ from sandbox.chains.port import (
 from sandbox.chains.resolving import expire_attempts, give_up, taken_slots
 from sandbox.chains.sightings import final_height
 from sandbox.chains.watching import IntentFailed, IntentHandler, Record
-from sandbox.core import clock
+from sandbox.core import clock, failpoints
 from sandbox.core.db import Database, claim
 from sandbox.core.errors import SandboxError, Unavailable
 
@@ -182,6 +182,8 @@ class IntentRunner:
                 for id_, n in moved
             ]
             await db.execute(insert(ChainAttempt), rows)
+            failpoints.passed("attempt.uncommitted", *_sorts(held))
+        failpoints.passed("attempt.committed", *_sorts(held))
         return held
 
     async def _refuse(self, chain: Chain, intent: _Claimed, reason: str) -> None:
@@ -264,6 +266,7 @@ class IntentRunner:
         sent = await asyncio.gather(
             *(chain.broadcast(one) for one in signed.values()), return_exceptions=True
         )
+        failpoints.passed("broadcast.sent", *_sorts(signed))
         reached = []
         for id_, answer in zip(signed, sent, strict=True):
             if answer is None:
@@ -279,6 +282,7 @@ class IntentRunner:
                 {"txs": reached},
             )
             await self._hold_off(db, signed, self._look_again_s)
+        failpoints.passed("broadcast.recorded", *_sorts(signed))
 
     async def _end(
         self, db: AsyncSession, chain: Chain, intent: _Claimed, tx: str | None, reason: str
@@ -313,6 +317,11 @@ class IntentRunner:
             ),
             {"ids": sorted(ids), "seconds": seconds, "owner": self._owner},
         )
+
+
+def _sorts(ids: Iterable[str]) -> list[str]:
+    """What intents are about, by the prefixes of their ids (CONTRACT 1)."""
+    return sorted({id_.partition("_")[0] for id_ in ids})
 
 
 def _check_leaves(chain: Chain, command: Command) -> None:

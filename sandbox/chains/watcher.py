@@ -26,7 +26,7 @@ from sandbox.chains.watching import (
     Record,
     no_keys,
 )
-from sandbox.core import clock
+from sandbox.core import clock, failpoints
 from sandbox.core.db import Database, DatabaseUnavailable, Leader, LostLead, is_disconnect
 from sandbox.core.ids import new_id
 from sandbox.eventlog.types import NewEvent
@@ -173,6 +173,10 @@ class Watcher:
                     answers = [await handler.on_block(db, seen) for handler in self._handlers]
                     await self._write(db, answers)
             await self._stored.move_cursor(db, CONFIRMED, to)
+            if newest.txs:
+                failpoints.passed("confirm.uncommitted", self._chain.name)
+        if newest.txs:
+            failpoints.passed("confirm.committed", self._chain.name)
         self._went_well(CONFIRMED, to)
         return to
 
@@ -209,6 +213,10 @@ class Watcher:
                 await self._write(db, answers)
             await self._stored.forget(db, portion[0].height, newest.height)
             await self._stored.move_cursor(db, FINAL, to)
+            if not newest.is_empty:
+                failpoints.passed("final.uncommitted", self._chain.name)
+        if not newest.is_empty:
+            failpoints.passed("final.committed", self._chain.name)
         self._went_well(FINAL, to)
 
     # Accidents.

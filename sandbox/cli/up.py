@@ -7,13 +7,18 @@ from pathlib import Path
 
 from sandbox.cli import show
 from sandbox.cli.stack import Plan, endpoints, stages
+from sandbox.core import failpoints
 from sandbox.devnets import supervisor
 from sandbox.devnets.children import Context
 
 
 def run(plan: Plan, then: Callable[[Context], Awaitable[int]] | None = None) -> int:
     """Start the stack and stay up until asked to stop, or until `then` is done."""
-    stack = supervisor.Supervisor(plan.data_dir, stages(plan), report=show.progress)
+    # Who kills children on purpose wants them back each time.
+    patience = supervisor.Patience(deaths=10_000) if failpoints.is_test_build() else None
+    stack = supervisor.Supervisor(
+        plan.data_dir, stages(plan), report=show.progress, patience=patience
+    )
     return asyncio.run(stack.run(lambda context: endpoints(context, plan), then))
 
 

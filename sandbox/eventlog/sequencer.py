@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.core import failpoints
 from sandbox.core.db import Database, Leader
 from sandbox.eventlog.checkpoint import Checkpoint
 from sandbox.eventlog.errors import WrongLogKey
@@ -123,7 +124,9 @@ async def step(database: Database, leader: Leader, key: LogKey, batch: int = BAT
         assert len(rows) == rows[0].taken
         nodes = tree.extend(row.leaf_hash for row in rows)
         await _publish(db, epoch, tree, nodes, key)
-        return len(rows)
+        failpoints.passed("sequence.uncommitted")
+    failpoints.passed("sequence.committed")
+    return len(rows)
 
 
 async def read_edge(db: AsyncSession, epoch: int) -> Tree:

@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.bank import calendar
 from sandbox.bank import service as bank
 from sandbox.chains.port import Chain
-from sandbox.core import clock
+from sandbox.core import clock, failpoints
 from sandbox.core.db import Database, DatabaseUnavailable
 from sandbox.ledger import service as ledger
 from sandbox.payments.models import Payment
@@ -45,6 +45,8 @@ async def step(database: Database) -> int:
                 after = message.id or after
                 await ledger.record(db, await payouts.on_message(db, message))
                 await bank.mark_read(db, message)
+                failpoints.passed("bank-message.uncommitted", message.kind)
+            failpoints.passed("bank-message.committed", message.kind)
         except DatabaseUnavailable:
             raise
         except Exception as error:
@@ -72,7 +74,12 @@ async def follow_sweeps(database: Database, chains: Mapping[str, Chain]) -> int:
                 await service.lock(db, merchant_id)
                 changes = await sweeps.go_on(db, settlement_id, chains[chain])
                 await ledger.record(db, changes)
-                moved += bool(changes.entries or changes.events)
+                is_moved = bool(changes.entries or changes.events)
+                if is_moved:
+                    failpoints.passed("burn-asked.uncommitted")
+            if is_moved:
+                failpoints.passed("burn-asked.committed")
+            moved += is_moved
         except ledger.InsufficientFunds as short:
             log.info("units were taken meanwhile", settlement=settlement_id, account=short.account)
         except DatabaseUnavailable:
@@ -118,6 +125,7 @@ async def cut_off(database: Database, chains: Mapping[str, Chain]) -> int:
     for merchant_id in waiting:
         try:
             made += await _settle_once(database, merchant_id, chains, day)
+            failpoints.passed("cut-off.committed")
         except DatabaseUnavailable:
             raise
         except Exception as error:
@@ -153,4 +161,5 @@ async def _settle_once(
         except (NothingToSettle, PaymentCodeMissing) as refusal:
             log.warning("no batch at the cut-off", merchant=merchant_id, code=refusal.code)
             return False
+        failpoints.passed("cut-off.uncommitted")
         return True

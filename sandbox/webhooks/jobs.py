@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.core import failpoints
 from sandbox.core.db import Database, claim
 from sandbox.eventlog import service as eventlog
 from sandbox.webhooks import sending, service
@@ -143,6 +144,8 @@ class Courier:
             self._prompt.add(parcel.endpoint)
         else:
             self._prompt.discard(parcel.endpoint)
+        if attempt.delivered:
+            failpoints.passed("webhook.delivered")
         self._outcomes.append(_outcome(parcel, owner, attempt))
         if not self._writing:
             self._writing = True
@@ -155,6 +158,8 @@ class Courier:
                 outcomes, self._outcomes = self._outcomes, []
                 async with self._database.transaction() as db:
                     await _write(db, outcomes)
+                    failpoints.passed("webhook.uncommitted")
+                failpoints.passed("webhook.committed")
         except Exception:
             # The leases run out and the rows are claimed again.
             log.exception("webhook_outcomes_not_written")

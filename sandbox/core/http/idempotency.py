@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.core import failpoints
 from sandbox.core.canonical import canonical
 from sandbox.core.db import Database
 from sandbox.core.errors import SandboxError
@@ -143,9 +144,13 @@ class IdempotentRoute(APIRoute):
                 check_json(await request.body())
                 return await handle(request)
             database: Database = request.app.state.database
+            what = request.url.path.rpartition("/")[2]
             async with database.transaction() as db:
                 request.state.db = db
-                return await self._answer(request, db, handle)
+                answer = await self._answer(request, db, handle)
+                failpoints.passed("post.uncommitted", what)
+            failpoints.passed("post.committed", what)
+            return answer
 
         return once
 

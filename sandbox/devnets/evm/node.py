@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final, NoReturn, Protocol
 
+from sandbox.core import failpoints
 from sandbox.devnets.chain_clock import ChainClock
 from sandbox.devnets.evm import opening
 from sandbox.devnets.evm.backend import Backend, Calls
@@ -228,7 +229,9 @@ class Node:
         if taken:
             if self._anvil is not anvil:
                 raise Unavailable
+            failpoints.passed("evm.taken")
             self.write(taken, sync=False)
+            failpoints.passed("evm.taken.written")
             for tx in taken:
                 self.pool.take(tx)
         if len(errors) < len(fresh):
@@ -353,7 +356,11 @@ class Node:
             records += [*early, parent]
         settled = self.pool.hashes()
         status = await done(anvil.call("txpool_status"))
+        if any(block["transactions"] for block in found):
+            failpoints.passed("evm.mined")
         self.write(records)
+        if any(block["transactions"] for block in found):
+            failpoints.passed("evm.mined.written")
         self.head, self.left_over = parent, int(status["pending"], 16)
         self.settings.note_block()
         self._checkpoints.made(
@@ -389,6 +396,7 @@ class Node:
             )
             try:
                 dump = bytes.fromhex((await anvil.call("anvil_dumpState"))[2:])
+                failpoints.passed("evm.dumped")
                 saved = Saved(mark, self.head, pool, dump)
                 await asyncio.to_thread(self._checkpoints.write, saved)
             except AnvilGone:

@@ -16,6 +16,7 @@ from solders.hash import Hash
 from solders.keypair import Keypair
 from solders.litesvm import LiteSVM
 
+from sandbox.core import failpoints
 from sandbox.devnets.chain_clock import ChainClock
 from sandbox.devnets.solana import execution, genesis, journal
 from sandbox.devnets.solana.archive import Archive
@@ -168,7 +169,11 @@ class Bank:
         images = [
             (key, self.accounts.current(key)) for key in self.accounts.keys_of(self.open_slot)
         ]
+        if records:
+            failpoints.passed("solana.unwritten")
         (block.frame,) = self._journal.append([journal.encode_slot(block, images)], sync=sync)
+        if records:
+            failpoints.passed("solana.written")
         self.history.open_records = []
         self._append(block)
         self._open(block.slot + 1)
@@ -277,6 +282,7 @@ class Bank:
         changed = [(key, self.accounts.at(key, final)) for key in self.accounts.unsaved]
         self._archive.write(self._facts(final), done, changed)
         self.accounts.unsaved.clear()
+        failpoints.passed("solana.archived")
         self._saved_slot, self._final_unsaved = final, 0
         live = [b for b in self.history.blocks if b.slot > final]
         places = self._journal.rewrite(

@@ -13,6 +13,7 @@ from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import TransactionMetadata
 
+from sandbox.core import failpoints
 from sandbox.devnets.json_rpc import INTERNAL_ERROR, RpcError
 from sandbox.devnets.solana import execution, params
 from sandbox.devnets.solana.bank import MAX_HASH_AGE
@@ -65,6 +66,7 @@ def send_transaction(node: Node, given: Params) -> str:
     done = node.bank.execute(incoming, keep_failed=False)
     if isinstance(done, Failure):
         raise preflight_error(done, _keys(node, incoming.tx))
+    failpoints.passed("solana.executed")
     return text
 
 
