@@ -17,8 +17,8 @@ import orjson
 from sandbox.devnets.evm.journal import Block, Call, Clock, Record, decode, encode
 from sandbox.devnets.journal_file import JournalCorrupt, JournalFile, framed, write_whole
 
-_EACH: Final = 5_000  # blocks and transactions between checkpoints, at least,
-_SHARE: Final = 20  # and at least this part of all blocks
+_EACH: Final = 2_000  # blocks and transactions between checkpoints, at least,
+_SHARE: Final = 50  # and at least this part of all blocks
 _PUT_OFF: Final = 4
 
 
