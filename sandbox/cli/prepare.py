@@ -1,4 +1,4 @@
-"""The one-shot child that makes a world ready: databases, migrations, contracts, seeds.
+"""The one-shot child that makes a world ready: databases, roles, migrations, contracts, seeds.
 
 Safe to run at every start: what exists is checked and left as it is.
 """
@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
@@ -18,12 +19,34 @@ from sandbox.core.settings import Settings
 
 WORLD = "sbx_world"
 CONTROL = "sbx_control"
+APP = "sbx_app"
 
 
-async def _databases(owner_url: str) -> None:
-    """The world's database and the control database beside it (CONTRACT 6, Supervisor)."""
+class BadDatabaseUrl(SandboxError):
+    """The settings do not lead to a database that a world can live in."""
+
+    code = "bad_database_url"
+
+
+def check(settings: Settings) -> None:
+    """Refuse settings with which the world would be made for somebody who cannot open it."""
+    if not settings.owner_url:
+        raise BadDatabaseUrl("set SANDBOX_OWNER_URL to a role that may make databases and roles")
+    app = urlsplit(settings.database_url)
+    if app.username != APP or app.path != f"/{WORLD}" or not app.password:
+        raise BadDatabaseUrl(
+            f"set SANDBOX_DATABASE_URL to the database {WORLD} as the role {APP}, with a password"
+        )
+
+
+async def _databases(owner_url: str, app_password: str) -> None:
+    """The world's database, the control database beside it (CONTRACT 6), and who uses them."""
     server = await asyncpg.connect(owner_url)
     try:
+        if not await server.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", APP):
+            # DDL takes no parameters: the server quotes the word itself.
+            word = await server.fetchval("SELECT quote_literal($1::text)", app_password)
+            await server.execute(f"CREATE ROLE {APP} LOGIN PASSWORD {word}")
         existing = {row["datname"] for row in await server.fetch("SELECT datname FROM pg_database")}
         for name in (WORLD, CONTROL):
             if name not in existing:
@@ -44,7 +67,18 @@ async def _databases(owner_url: str) -> None:
 
 
 def _database(server_url: str, name: str) -> str:
-    return server_url.rsplit("/", 1)[0] + "/" + name
+    return urlsplit(server_url)._replace(path=f"/{name}").geturl()
+
+
+async def _try_app(url: str) -> None:
+    """Whether API and worker will get in; their own failure would come later and say less."""
+    try:
+        await (await asyncpg.connect(url)).close()
+    except asyncpg.InvalidPasswordError:
+        raise BadDatabaseUrl(
+            f"the password of {APP} in SANDBOX_DATABASE_URL is not the one that this database"
+            " knows: give the one it was made with"
+        ) from None
 
 
 def _write(path: Path, text: str) -> None:
@@ -59,14 +93,17 @@ def main() -> None:
     """`python -m sandbox.cli.prepare`, with the owner's URL in SANDBOX_OWNER_URL."""
     settings = Settings()
     logging.configure(settings.log_level)
-    owner_url = os.environ["SANDBOX_OWNER_URL"]
     try:
-        asyncio.run(_databases(owner_url))
-        migrations.upgrade(_database(owner_url, WORLD))
+        check(settings)
+        app_password = unquote(urlsplit(settings.database_url).password or "")
+        asyncio.run(_databases(settings.owner_url, app_password))
+        migrations.upgrade(_database(settings.owner_url, WORLD))
+        asyncio.run(_try_app(settings.database_url))
         prepared = asyncio.run(wiring.prepare(settings))
     except SandboxError as error:
         print(error.detail, file=sys.stderr)  # noqa: T201 - the supervisor shows the last line
         sys.exit(1)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write(settings.data_dir / "prepared.json", json.dumps(prepared) + "\n")
 
 

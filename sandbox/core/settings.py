@@ -16,6 +16,9 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path(".sandbox")
     database_url: str = Field("", description="as the role sbx_app, which owns nothing")
+    owner_url: str = Field(
+        "", repr=False, description="as a role that may make databases and roles: prepare only"
+    )
     host: str = "127.0.0.1"
     port: int = 8000
     public_url: str = Field("", description="what payment pages and links begin with")
