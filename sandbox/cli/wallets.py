@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,8 +14,19 @@ from solders.keypair import Keypair
 from sandbox.chains.evm import wallet as evm
 from sandbox.chains.solana import wallet as solana
 from sandbox.cli.endpoints import JsonObject
+from sandbox.core.errors import SandboxError
 
 Endpoints = Mapping[str, str]
+_NAME = re.compile(r"[\w-][\w.-]{0,63}")
+
+
+class BadWalletName(SandboxError):
+    """The name is a file's, and must not lead anywhere else."""
+
+    code = "bad_wallet_name"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} names no wallet: letters, digits, - _ and . (not first)")
 
 
 class Wallet(Protocol):
@@ -62,7 +74,9 @@ class EvmPerson:
 
 
 def wallet(endpoints: Endpoints, data_dir: Path, chain: str, name: str) -> Wallet:
-    """The test wallet `name` on `chain`; raises KeyError for a chain that no wallet knows."""
+    """The test wallet `name` on `chain`. Raises `BadWalletName`; KeyError for an unknown chain."""
+    if not _NAME.fullmatch(name):
+        raise BadWalletName(name)
     kinds: dict[str, Callable[[str, Path, str], Wallet]] = {
         "solana": SolanaPerson,
         "evm": EvmPerson,
