@@ -1,6 +1,6 @@
 """The transport of both devnets: a plain ASGI function for HTTP POST and WebSocket.
 
-Host and Origin are checked before anything else.
+Host and Origin are checked before anything else, and faults strike behind them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from sandbox.devnets.doors import Doors
+from sandbox.core.doors import Doors
+from sandbox.devnets.faults import Faults
+from sandbox.devnets.json_rpc import INTERNAL_ERROR, METHOD_NOT_FOUND, RpcError, failed, parsed
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -32,8 +34,13 @@ class Front(Protocol):
     """What a devnet answers with."""
 
     cors_headers: bytes  # request headers that a browser may send
+    faults: Faults
 
     def is_up(self) -> bool: ...
+
+    def is_control(self, method: str) -> bool:
+        """Whether a method changes the chain as no client of a real one could."""
+        ...
 
     async def answer(self, body: bytes) -> tuple[bytes, bool]: ...
 
@@ -86,8 +93,12 @@ class Transport:
             await reply(405, b"Use POST\n")
         elif (body := await _body(receive)) is None:
             await reply(413, b"Request too large\n")
+        elif origin is not None and self._names_control(body):
+            await reply(403, _closed_to_pages(body), _JSON)
+        elif (status := await self._refuses(body)) is not None:
+            await reply(status, b"Refused by a fault; see sandbox_getFaults\n")
         else:
-            out, is_away = await self._front.answer(body)
+            out, is_away = await self._front.faults.pass_on(body, self._front.answer)
             await reply(503 if is_away else 200, out, _JSON)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,9 +114,13 @@ class Transport:
         try:
             while (event := await receive())["type"] == "websocket.receive":
                 text = event.get("text")
-                out, _ = await answer(
-                    (event.get("bytes") or b"") if text is None else text.encode()
-                )
+                body = (event.get("bytes") or b"") if text is None else text.encode()
+                if found.get(b"origin") is not None and self._names_control(body):
+                    out = _closed_to_pages(body)
+                elif await self._refuses(body) is not None:
+                    out = _refusal(body, INTERNAL_ERROR, "Refused by a fault")
+                else:
+                    out, _ = await self._front.faults.pass_on(body, answer)
                 if out:
                     connection.push_bytes(out)
                 connection.flush()
@@ -115,6 +130,49 @@ class Transport:
             # The peer may be gone in the middle of a write.
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await writer
+
+    def _names_control(self, body: bytes) -> bool:
+        return any(self._front.is_control(method) for method in _methods(body))
+
+    async def _refuses(self, body: bytes) -> int | None:
+        """What the RPC's fault says to a body; control methods alone never meet one."""
+        if not self._front.faults.is_rpc_faulty:
+            return None
+        if (methods := _methods(body)) and all(map(self._front.is_control, methods)):
+            return None
+        return await self._front.faults.refuses()
+
+
+def _methods(body: bytes) -> list[str]:
+    try:
+        asked = parsed(body)
+    except RpcError:
+        return []
+    requests = asked if isinstance(asked, list) else [asked]
+    return [str(one.get("method")) for one in requests if isinstance(one, dict)]
+
+
+def _closed_to_pages(body: bytes) -> bytes:
+    return _refusal(
+        body,
+        METHOD_NOT_FOUND,
+        "control methods are not for web pages: this request carries an Origin",
+    )
+
+
+def _refusal(body: bytes, code: int, message: str) -> bytes:
+    try:
+        asked = parsed(body)
+    except RpcError as error:
+        return orjson.dumps(failed(None, error))
+    refusal = RpcError(code, message)
+    if not isinstance(asked, list):
+        return orjson.dumps(failed(_id(asked), refusal))
+    return orjson.dumps([failed(_id(one), refusal) for one in asked])
+
+
+def _id(asked: Any) -> Any:
+    return asked.get("id") if isinstance(asked, dict) else None
 
 
 async def _body(receive: Receive) -> bytes | None:

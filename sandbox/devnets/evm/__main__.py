@@ -15,13 +15,14 @@ from typing import Final
 
 import uvloop
 
+from sandbox.core.doors import WALLET_SCHEMES, Doors
 from sandbox.devnets import serving
-from sandbox.devnets.doors import Doors, PortTaken, listen
+from sandbox.devnets.doors import PortTaken, listen
 from sandbox.devnets.evm.anvil import Anvil, AnvilDiffers, AnvilMissing, find_program
 from sandbox.devnets.evm.backend import Backend
 from sandbox.devnets.evm.control import Control
 from sandbox.devnets.evm.errors import AnvilGone
-from sandbox.devnets.evm.front import Front
+from sandbox.devnets.evm.front import Front, Sending
 from sandbox.devnets.evm.journal import Genesis, Journal
 from sandbox.devnets.evm.keeper import AnvilKeepsEnding, Keeper
 from sandbox.devnets.evm.node import Node
@@ -30,6 +31,7 @@ from sandbox.devnets.evm.producer import Pace, Producer
 from sandbox.devnets.evm.replay import JournalMismatch
 from sandbox.devnets.evm.rpc import Rpc
 from sandbox.devnets.evm.subscriptions import Hub
+from sandbox.devnets.faults import Faults
 from sandbox.devnets.journal_file import JournalCorrupt
 from sandbox.devnets.serving import EXIT_CANNOT_START, EXIT_DATA, Refused
 from sandbox.devnets.transport import Transport
@@ -158,9 +160,10 @@ async def serve(found: argparse.Namespace, options: Options, listening: socket.s
     keeper = Keeper(node, producer, memory_mb=found.anvil_memory_mb, pool_s=found.pool_seconds)
     hub = Hub(node)
     node.observer = hub
+    faults = Faults(Sending())
     rpc = Rpc(
         node,
-        Control(node, producer, keeper, found.history),
+        Control(node, producer, keeper, found.history, faults),
         has_control=found.control,
         has_keys=found.dev_accounts,
     )
@@ -170,7 +173,8 @@ async def serve(found: argparse.Namespace, options: Options, listening: socket.s
         "chain_id": node.genesis.chain_id,
         "genesis": node.genesis.hash,
     }
-    app = Transport(Front(node, rpc, hub), Doors(found.allow_host, found.cors_origin))
+    front = Front(node, rpc, hub, faults, has_keys=found.dev_accounts)
+    app = Transport(front, Doors(found.allow_host, found.cors_origin, WALLET_SCHEMES))
     working = [
         asyncio.create_task(node.unwritable()),  # first: it is the cause of what else ends
         asyncio.create_task(producer.run()),

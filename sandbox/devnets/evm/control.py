@@ -11,6 +11,7 @@ from sandbox.devnets.evm.keeper import Keeper
 from sandbox.devnets.evm.node import Node
 from sandbox.devnets.evm.producer import Producer
 from sandbox.devnets.evm.reorgs import reorg
+from sandbox.devnets.faults import Faults
 from sandbox.devnets.json_rpc import METHOD_NOT_FOUND, RpcError
 
 _MAX_MS: Final = 4_102_444_800_000  # the year 2100
@@ -22,8 +23,10 @@ Method = Callable[["Control", list[Any]], Awaitable[Any]]
 class Control:
     """What the methods work on."""
 
-    def __init__(self, node: Node, producer: Producer, keeper: Keeper, history: int) -> None:
-        self.node, self.producer, self.keeper = node, producer, keeper
+    def __init__(
+        self, node: Node, producer: Producer, keeper: Keeper, history: int, faults: Faults
+    ) -> None:
+        self.node, self.producer, self.keeper, self.faults = node, producer, keeper, faults
         self.max_reorg = history - 2  # anvil keeps the states of so many blocks
 
 
@@ -153,6 +156,29 @@ async def _health(control: Control, _params: list[Any]) -> Any:
     return await control.keeper.health()
 
 
+async def _set_rpc_fault(control: Control, params: list[Any]) -> Any:
+    return control.faults.set_rpc(_object(params))
+
+
+async def _set_sending_fault(control: Control, params: list[Any]) -> Any:
+    return control.faults.set_sending(_object(params))
+
+
+async def _get_faults(control: Control, _params: list[Any]) -> Any:
+    return {
+        **control.faults.shown(),
+        "paused": control.producer.paused,
+        "finalityHeld": control.node.held_final is not None,
+    }
+
+
+async def _clear_faults(control: Control, params: list[Any]) -> Any:
+    control.faults.clear()
+    control.producer.hold_finality(hold=False)
+    control.producer.resume()
+    return await _get_faults(control, params)
+
+
 METHODS: Final[dict[str, Method]] = {
     "sandbox_health": _health,
     "sandbox_setClock": _set_clock,
@@ -167,4 +193,8 @@ METHODS: Final[dict[str, Method]] = {
     "sandbox_holdFinality": _hold_finality,
     "sandbox_reorg": _reorg,
     "sandbox_drop": _drop,
+    "sandbox_setRpcFault": _set_rpc_fault,
+    "sandbox_setSendingFault": _set_sending_fault,
+    "sandbox_getFaults": _get_faults,
+    "sandbox_clearFaults": _clear_faults,
 }

@@ -9,14 +9,16 @@ import sys
 
 import uvloop
 
+from sandbox.core.doors import WALLET_SCHEMES, Doors
 from sandbox.devnets import serving
-from sandbox.devnets.doors import Doors, PortTaken
+from sandbox.devnets.doors import PortTaken
+from sandbox.devnets.faults import Faults
 from sandbox.devnets.journal_file import JournalCorrupt
 from sandbox.devnets.serving import EXIT_CANNOT_START, EXIT_DATA, Refused
 from sandbox.devnets.solana.archive import ArchiveUnusable
 from sandbox.devnets.solana.bank import Bank, Depths
 from sandbox.devnets.solana.encode import key_text
-from sandbox.devnets.solana.front import Front
+from sandbox.devnets.solana.front import Front, Sending
 from sandbox.devnets.solana.node import Node
 from sandbox.devnets.solana.ports import listen_pair
 from sandbox.devnets.solana.producer import Producer
@@ -58,7 +60,7 @@ def opened(options: argparse.Namespace) -> tuple[Bank, list[socket.socket]]:
 async def serve(options: argparse.Namespace, bank: Bank, sockets: list[socket.socket]) -> None:
     """Run until SIGTERM or SIGINT, then seal what was processed."""
     producer = Producer(bank, options.slot_ms)
-    node = Node(bank, producer, options.control)
+    node = Node(bank, producer, options.control, Faults(Sending()))
     hub = Hub(node)
     bank.observer = hub
     ready = {
@@ -66,7 +68,8 @@ async def serve(options: argparse.Namespace, bank: Bank, sockets: list[socket.so
         "ws": serving.url("ws", options.host, sockets[1]),
         "genesis": key_text(bank.genesis_hash),
     }
-    app = Transport(Front(node, hub), Doors(options.allow_host, options.cors_origin))
+    doors = Doors(options.allow_host, options.cors_origin, WALLET_SCHEMES)
+    app = Transport(Front(node, hub), doors)
     await serving.serve(app, sockets, ready, [asyncio.create_task(producer.run())])
     bank.close()
 

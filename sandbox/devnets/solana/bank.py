@@ -6,6 +6,7 @@ One thread owns it. A slot is on disk before it can be shown as confirmed.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,7 @@ class Bank:
         self._recent: dict[bytes, int] = {}  # signature → height, while its hash can be valid
         self._recent_by_height: deque[tuple[int, list[bytes]]] = deque()
         self._final_slot = 0
+        self._held: Block | None = None
         self._confirmed_seen = self._final_seen = 0
         self._saved_slot = self._final_unsaved = 0  # records that are final and not archived
         self.open_slot = self.open_time = 0
@@ -103,11 +105,24 @@ class Bank:
 
     @property
     def final_block(self) -> Block:
+        if self._held is not None:
+            return self._held
         blocks = self.history.blocks
         block = blocks[max(-self.depths.finality, -len(blocks))]
         if block.slot >= self._final_slot:
             return block
         return next(b for b in reversed(blocks) if b.slot <= self._final_slot)
+
+    @property
+    def is_finality_held(self) -> bool:
+        return self._held is not None
+
+    def hold_finality(self, *, hold: bool) -> None:
+        """Keep the final block where it is, or let it follow from the next slot on."""
+        if not hold:
+            self._held = None
+        elif self._held is None:
+            self._held = self.final_block
 
     def slot_at(self, level: Level) -> int:
         """The newest slot of a commitment; processed is the open one."""
@@ -205,21 +220,26 @@ class Bank:
             for signature in self._recent_by_height.popleft()[1]:
                 self._recent.pop(signature, None)
 
+    def _above(self, slot: int) -> list[Block]:
+        """The sealed blocks above a slot, oldest first; many only after finality was held."""
+        newer = itertools.takewhile(lambda block: block.slot > slot, reversed(self.history.blocks))
+        return list(newer)[::-1]
+
     def _finalize(self) -> None:
         final = self.final_block
-        for finished in self.history.blocks[-self.depths.finality - 1 :]:
-            if self._final_slot < finished.slot <= final.slot:
+        for finished in self._above(self._final_slot):
+            if finished.slot <= final.slot:
                 self.accounts.finalize(finished.slot)
                 self._final_unsaved += len(finished.records or ())
         self._final_slot = final.slot
 
     def _publish(self) -> None:
         final, confirmed = self.final_block, self.confirmed_block
-        for block in self.history.blocks[-self.depths.finality - 1 :]:
-            if self._confirmed_seen < block.slot <= confirmed.slot:
+        for block in self._above(self._confirmed_seen):
+            if block.slot <= confirmed.slot:
                 self.observer.reached("confirmed", block)
-        for block in self.history.blocks[-self.depths.finality - 1 :]:
-            if self._final_seen < block.slot <= final.slot:
+        for block in self._above(self._final_seen):
+            if block.slot <= final.slot:
                 self.observer.reached("finalized", block)
         self._confirmed_seen = max(self._confirmed_seen, confirmed.slot)
         self._final_seen = final.slot

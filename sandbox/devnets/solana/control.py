@@ -119,6 +119,37 @@ def expire_blockhashes(node: Node, _params: Params) -> Any:
     return {"slot": node.bank.open_slot, "blockHeight": node.bank.open_height}
 
 
+def hold_finality(node: Node, given: Params) -> Any:
+    hold = _object(given).value.get("hold")
+    if not isinstance(hold, bool):
+        raise invalid_params("Invalid params: hold must be true or false.")
+    node.bank.hold_finality(hold=hold)
+    return {"held": hold, "finalized": node.bank.final_block.slot}
+
+
+def set_rpc_fault(node: Node, given: Params) -> Any:
+    return node.faults.set_rpc(_object(given).value)
+
+
+def set_sending_fault(node: Node, given: Params) -> Any:
+    return node.faults.set_sending(_object(given).value)
+
+
+def get_faults(node: Node, _params: Params) -> Any:
+    return {
+        **node.faults.shown(),
+        "paused": node.producer.paused,
+        "finalityHeld": node.bank.is_finality_held,
+    }
+
+
+def clear_faults(node: Node, given: Params) -> Any:
+    node.faults.clear()
+    node.bank.hold_finality(hold=False)
+    node.producer.resume()
+    return get_faults(node, given)
+
+
 METHODS: dict[str, Method] = {
     "sandbox_setClock": set_clock,
     "sandbox_getClock": get_clock,
@@ -128,4 +159,9 @@ METHODS: dict[str, Method] = {
     "sandbox_resume": resume,
     "sandbox_reorg": reorg,
     "sandbox_expireBlockhashes": expire_blockhashes,
+    "sandbox_holdFinality": hold_finality,
+    "sandbox_setRpcFault": set_rpc_fault,
+    "sandbox_setSendingFault": set_sending_fault,
+    "sandbox_getFaults": get_faults,
+    "sandbox_clearFaults": clear_faults,
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.devnets.faults import Faults
 from sandbox.devnets.json_rpc import RpcError
 from sandbox.devnets.solana.bank import Bank, Level
 from sandbox.devnets.solana.errors import MIN_CONTEXT_SLOT
@@ -20,6 +21,7 @@ class Node:
     bank: Bank
     producer: Producer
     control: bool
+    faults: Faults
 
     def context(self, level: Level, value: Any) -> dict[str, Any]:
         """A `{context, value}` answer at a commitment."""

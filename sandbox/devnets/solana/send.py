@@ -37,14 +37,14 @@ from sandbox.devnets.solana.read_accounts import accounts_json
 from sandbox.devnets.solana.records import Record
 
 
-def _incoming(given: Params, config: Config) -> Incoming:
+def read_sent(given: Params, config: Config) -> Incoming:
     encoding = config.text("encoding") or "base58"
     return execution.decode(params.wire_bytes(given.text(0), encoding, MAX_TRANSACTION_BYTES))
 
 
 def send_transaction(node: Node, given: Params) -> str:
     config = given.config(1)
-    incoming = _incoming(given, config)
+    incoming = read_sent(given, config)
     node.level(Config({k: v for k, v in config.value.items() if k == "minContextSlot"}))
     text = signature_text(incoming.signature)
     if config.flag("skipPreflight"):
@@ -107,7 +107,7 @@ def simulation_json(
 
 def simulate_transaction(node: Node, given: Params) -> Any:
     config = given.config(1)
-    incoming = _incoming(given, config)
+    incoming = read_sent(given, config)
     level = node.level(config)
     sig_verify, replace = config.flag("sigVerify"), config.flag("replaceRecentBlockhash")
     if sig_verify and replace:

@@ -51,6 +51,49 @@ async def test_loopback_origins_are_echoed(shared_chain: Chain) -> None:
         assert asked.headers["access-control-allow-headers"] == "content-type"
 
 
+WALLETS = ("chrome-extension://nkbihf", "moz-extension://6f1c-88", "safari-web-extension://A-1")
+
+
+@on_shared
+@pytest.mark.parametrize("origin", [*WALLETS, "http://localhost:3000"])
+async def test_no_page_and_no_extension_may_use_control_methods(
+    shared_chain: Chain, origin: str
+) -> None:
+    head = await shared_chain.head()
+    control = [
+        {"jsonrpc": "2.0", "id": n, "method": method, "params": [OTHER, "0x1"]}
+        for n, method in enumerate(
+            ("sandbox_getClock", "sandbox_setRpcFault", "anvil_setBalance", "evm_mine",
+             "hardhat_setNonce", "tenderly_setBalance", "eth_sendTransaction")
+        )
+    ]  # fmt: skip
+    for body in (*control, [ASK, control[0]], control):
+        response = await shared_chain.http.post(
+            shared_chain.rpc, json=body, headers={"Origin": origin}
+        )
+        assert response.status_code == 403
+        answers = response.json() if isinstance(body, list) else [response.json()]
+        assert all("not for web pages" in answer["error"]["message"] for answer in answers)
+    async with connect(shared_chain.ws, additional_headers={"Origin": origin}) as ws:
+        await ws.send(json.dumps(control[3]))
+        assert "not for web pages" in json.loads(await ws.recv())["error"]["message"]
+        await ws.send(json.dumps(ASK))
+        assert json.loads(await ws.recv())["result"] == "0x7a69"
+    assert (await shared_chain.head())["hash"] == head["hash"]
+
+
+@on_shared
+@pytest.mark.parametrize("origin", WALLETS)
+async def test_a_wallet_in_the_browser_may_use_the_chain(shared_chain: Chain, origin: str) -> None:
+    response = await shared_chain.http.post(shared_chain.rpc, json=ASK, headers={"Origin": origin})
+    assert response.json()["result"] == "0x7a69"
+    assert response.headers["access-control-allow-origin"] == origin
+    response = await shared_chain.http.post(
+        shared_chain.rpc, json=ASK, headers={"Origin": origin, "Host": "evil.example"}
+    )
+    assert response.status_code == 403
+
+
 async def test_without_the_flag_nothing_changes_the_chain(stopped_chain: Chain) -> None:
     chain = stopped_chain
     await chain.start(control=False)
@@ -61,6 +104,7 @@ async def test_without_the_flag_nothing_changes_the_chain(stopped_chain: Chain) 
         *methods.INSTEAD,
         *methods.SIGN,
         *("sandbox_setClock", "sandbox_mine", "sandbox_reorg", "sandbox_pause", "sandbox_drop"),
+        *("sandbox_setRpcFault", "sandbox_setSendingFault", "sandbox_clearFaults"),
         *("evm_mine", "anvil_mine", "hardhat_mine", "anvil_nodeInfo", "anvil_setRpcUrl"),
         *("eth_sendTransaction", "eth_sendUnsignedTransaction", "eth_sendTransactionSync"),
         *("debug_dbGet", "debug_setHead", "eth_submitWork", "eth_subscribe", "no_such"),

@@ -54,6 +54,20 @@ async def test_loopback_origins_are_echoed(chain: Chain, origin: str) -> None:
     assert "solana-client" in asked.headers["access-control-allow-headers"]
 
 
+async def test_a_wallet_in_the_browser_may_use_the_chain_and_not_control_it(chain: Chain) -> None:
+    control = {"jsonrpc": "2.0", "id": 1, "method": "sandbox_getClock", "params": []}
+    for origin in ("chrome-extension://bfnael", "moz-extension://6f1c", "http://localhost:3000"):
+        headers = {"Origin": origin}
+        response = await chain.http.post(chain.rpc, json=HEALTH, headers=headers)
+        assert response.json()["result"] == "ok"
+        response = await chain.http.post(chain.rpc, json=[HEALTH, control], headers=headers)
+        assert response.status_code == 403
+        assert [answer["id"] for answer in response.json()] == [1, 1]
+        async with connect(chain.ws, additional_headers=headers) as ws:
+            await ws.send(json.dumps(control))
+            assert "not for web pages" in json.loads(await ws.recv())["error"]["message"]
+
+
 async def test_health_is_a_plain_get(chain: Chain) -> None:
     for url in (chain.rpc, chain.ws.replace("ws:", "http:")):
         assert (await chain.http.get(f"{url}/health")).text == "ok"
