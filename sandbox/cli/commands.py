@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from sandbox.cli import faults
+from sandbox.cli.options import HOME, AsJson, DataDir
 from sandbox.core.errors import SandboxError
 from sandbox.devnets.errors import DevnetError
 
@@ -23,16 +25,9 @@ log_app = typer.Typer(
 )
 app.add_typer(clock_app, name="clock")
 app.add_typer(log_app, name="log")
+app.add_typer(faults.app, name="faults")
 
-DataDir = Annotated[
-    Path,
-    typer.Option(
-        "--data-dir", envvar="SANDBOX_DATA_DIR", help="Where the sandbox keeps its state."
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")]
 Port = Annotated[int, typer.Option(help="0 = any free port.", min=0, max=65535)]
-HOME = Path(".sandbox")
 
 
 def _say(value: Any) -> None:

@@ -1,0 +1,15 @@
+"""Options that every command has."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DataDir = Annotated[
+    Path,
+    typer.Option(
+        "--data-dir", envvar="SANDBOX_DATA_DIR", help="Where the sandbox keeps its state."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")]
+HOME = Path(".sandbox")
