@@ -17,6 +17,8 @@ from sandbox.devnets.solana import process as solana
 
 WORLD = "sbx_world"
 PREPARED = "prepared.json"
+# A busy machine is no reason to give up; a process that ended is noticed at once anyway.
+READY_S = 180.0
 # The first blocks pass quickly, until the token and the float are final (DESIGN 6).
 FIRST_SLOT_MS, FIRST_BLOCK_MS, FIRST_FINAL_DELAY_MS = 5, 5, 5
 
@@ -73,6 +75,7 @@ def stages(plan: Plan) -> list[list[ChildSpec]]:
             control=True,
         ),
         http_answers(lambda context: _solana_rpc(context, plan) + "/health"),
+        timeout_s=READY_S,
     )
     evm_child = ChildSpec(
         "evm",
@@ -86,13 +89,34 @@ def stages(plan: Plan) -> list[list[ChildSpec]]:
             control=True,
         ),
         http_answers(lambda context: _evm_rpc(context, plan) + "/health"),
+        timeout_s=READY_S,
     )
     return [
         [postgres.child(), solana_child, evm_child],
-        [ChildSpec("prepare", module("sandbox.cli.prepare"), env=as_owner, one_shot=True)],
         [
-            ChildSpec("api", module("sandbox.app"), _api("/healthz", plan), env=environment),
-            ChildSpec("worker", module("sandbox.worker"), _api("/readyz", plan), env=environment),
+            ChildSpec(
+                "prepare",
+                module("sandbox.cli.prepare"),
+                env=as_owner,
+                one_shot=True,
+                timeout_s=READY_S,
+            )
+        ],
+        [
+            ChildSpec(
+                "api",
+                module("sandbox.app"),
+                _api("/healthz", plan),
+                env=environment,
+                timeout_s=READY_S,
+            ),
+            ChildSpec(
+                "worker",
+                module("sandbox.worker"),
+                _api("/readyz", plan),
+                env=environment,
+                timeout_s=READY_S,
+            ),
         ],
     ]
 
