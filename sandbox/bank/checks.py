@@ -24,7 +24,7 @@ WITH notice AS (
     SELECT t.id AS message, b.id AS booking, t.iban AS iban, t.ref AS ref, CASE
         WHEN b.id IS NULL THEN 'no such line of ' || t.amount || ' tiyn on the statement'
         WHEN t.id IS NULL AND b.iban IN (:reserve, :operating) THEN 'no message tells of it'
-        WHEN (b.side, b.amount_tiyn, coalesce(b.end_to_end_id, ''))
+        WHEN t.id IS NOT NULL AND (b.side, b.amount_tiyn, coalesce(b.end_to_end_id, ''))
             <> (t.side, t.amount, coalesce(t.end_to_end_id, ''))
             THEN format('%s of %s, bank_message %s says %s of %s', b.side, b.amount_tiyn, t.id,
                 t.side, t.amount)

@@ -21,6 +21,12 @@ SELECT 'webhook_delivery ' || d.id AS name, CASE
 END AS fault
 FROM webhook_delivery d JOIN webhook_endpoint w ON w.id = d.endpoint
 LEFT JOIN event e ON e.id = d.event_id
+UNION ALL
+SELECT format('log_entry %s %s', c.epoch, l.size), CASE WHEN l.size <= c.position
+    THEN format('position %s is missing, webhooks went out up to %s', l.size, c.position) END
+FROM webhook_cursor c CROSS JOIN LATERAL (
+    SELECT coalesce(max(position), -1) + 1 AS size FROM log_entry WHERE epoch = c.epoch
+) l
 """
 
 
