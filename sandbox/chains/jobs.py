@@ -30,6 +30,7 @@ from sandbox.chains.watching import IntentFailed, IntentHandler, Record
 from sandbox.core import clock, failpoints
 from sandbox.core.db import Database, claim
 from sandbox.core.errors import SandboxError, Unavailable
+from sandbox.core.log import caused_by
 
 MAX_ATTEMPTS = 5
 LEASE_S = 30
@@ -46,6 +47,7 @@ class _Claimed:
     state: str
     attempts: int
     command: Command
+    request_id: str | None
 
 
 class IntentRunner:
@@ -82,7 +84,8 @@ class IntentRunner:
             except Unavailable:
                 raise
             except Exception as error:
-                log.error("cannot carry out intents", chain=chain.name, ids=ids, exc_info=error)
+                log.error("cannot carry out intents", chain=chain.name, ids=ids, exc_info=error,
+                          request_ids=[i.request_id for i in intents if i.request_id])  # fmt: skip
                 await self._pause(ids, AFTER_OWN_ERROR_S)
         return bool(claimed)
 
@@ -105,7 +108,7 @@ class IntentRunner:
         claimed: dict[Chain, list[_Claimed]] = {}
         for row in sorted(rows, key=lambda row: row.id):
             command = Command(**row.command)
-            intent = _Claimed(row.id, row.kind, row.state, row.attempts, command)
+            intent = _Claimed(row.id, row.kind, row.state, row.attempts, command, row.request_id)
             claimed.setdefault(self._chains[row.chain], []).append(intent)
         return claimed
 
@@ -129,6 +132,10 @@ class IntentRunner:
         if not signed:
             return
         held = await self._store(chain, signed)
+        for intent in intents:
+            if intent.id in held:
+                log.info("intent signed", chain=chain.name, intent=intent.id, kind=intent.kind,
+                         tx=signed[intent.id].tx_id, **_because_of(intent))  # fmt: skip
         await self._broadcast(chain, {id_: signed[id_] for id_ in held})
 
     async def _taken(self, chain: Chain) -> set[str]:
@@ -290,7 +297,9 @@ class IntentRunner:
         height = max(0, await final_height(db, chain.name))
         at = await clock.now(db)
         failed = IntentFailed(intent.id, chain.name, tx, height, at, reason)
-        await self._record(db, [await give_up(db, self._handlers, intent.kind, failed)], [])
+        with caused_by(intent.request_id):
+            log.info("intent given up", chain=chain.name, intent=intent.id, why=reason)
+            await self._record(db, [await give_up(db, self._handlers, intent.kind, failed)], [])
 
     async def _held(self, db: AsyncSession, ids: Iterable[str], state: str) -> list[str]:
         """Lock those of the intents that are in `state` and still leased to this runner."""
@@ -328,3 +337,7 @@ def _check_leaves(chain: Chain, command: Command) -> None:
     """A transfer leaves us, say the books of whoever asked: to ourselves it would move nothing."""
     if command.action == "transfer" and command.recipient in chain.own_addresses():
         raise UnknownRecipient(chain.name, command.recipient)
+
+
+def _because_of(intent: _Claimed) -> dict[str, str]:
+    return {"request_id": intent.request_id} if intent.request_id else {}

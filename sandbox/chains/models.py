@@ -125,6 +125,7 @@ class ChainIntent(SQLModel, table=True):
     state: str = Field(default="due")
     attempts: int = Field(default=0)
     created_at: datetime = Field(sa_column=timestamp())
+    request_id: str | None = Field(default=None)
     tx: str | None = Field(default=None)
     reason: str | None = Field(default=None)
     resolved_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import structlog
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.chains.watching import IntentDone, IntentFailed, IntentHandler
+from sandbox.core.log import caused_by
+
+log = structlog.get_logger(__name__)
 
 
 class AttemptAfterEnd(Exception):
@@ -38,7 +42,7 @@ async def settle(
         return []
     rows = await db.execute(
         text(
-            "SELECT a.tx_id, a.intent_id, i.kind, i.state FROM chain_attempt a"
+            "SELECT a.tx_id, a.intent_id, i.kind, i.state, i.request_id FROM chain_attempt a"
             " JOIN chain_intent i ON i.id = a.intent_id WHERE a.tx_id = ANY(:txs)"
             " ORDER BY i.id FOR NO KEY UPDATE OF i"
         ),
@@ -53,14 +57,17 @@ async def settle(
         handler = handlers[row.kind]
         await _end_attempt(db, tx, error)
         await _end_intent(db, row.intent_id, tx, error)
-        if error is None:
-            done = IntentDone(row.intent_id, landed.chain, tx, landed.height, landed.time)
-            answers.append(await handler.on_done(db, done))
-        else:
-            failed = IntentFailed(
-                row.intent_id, landed.chain, tx, landed.height, landed.time, error
-            )
-            answers.append(await handler.on_not_done(db, failed))
+        with caused_by(row.request_id):
+            if error is None:
+                done = IntentDone(row.intent_id, landed.chain, tx, landed.height, landed.time)
+                log.info("intent done", intent=done.id, chain=done.chain, tx=tx)
+                answers.append(await handler.on_done(db, done))
+            else:
+                failed = IntentFailed(
+                    row.intent_id, landed.chain, tx, landed.height, landed.time, error
+                )
+                log.info("intent failed", intent=failed.id, chain=failed.chain, tx=tx, why=error)
+                answers.append(await handler.on_not_done(db, failed))
     return answers
 
 

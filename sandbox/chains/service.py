@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.chains.errors import ChainNotHalted, NotDeployed
 from sandbox.chains.models import ChainCursor, ChainDeployment, ChainHalt, ChainIntent
 from sandbox.chains.port import Command, Heads
-from sandbox.core import clock
+from sandbox.core import clock, log
 from sandbox.core.errors import NotFound
 from sandbox.core.ids import new_id
 from sandbox.eventlog.types import NewEvent
@@ -85,6 +85,7 @@ async def request(db: AsyncSession, intents: Sequence[Intent]) -> None:
             "state": "due",
             "attempts": 0,
             "created_at": created,
+            "request_id": log.request_id(),
         }
         for intent in intents
     ]

@@ -1,17 +1,48 @@
-"""JSON log lines on standard error, with the request id and without secrets."""
+"""JSON log lines on standard error, with the request id and without secrets.
+
+The id of a request goes with what it causes: rows that a worker acts on later keep it, and the
+worker binds it again while it does so.
+"""
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TextIO
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+_REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+
+def request_id() -> str | None:
+    """The id of the request that causes what is done now; None when no request does."""
+    return _REQUEST_ID.get()
+
+
+@contextmanager
+def caused_by(id_: str | None) -> Iterator[None]:
+    """Whatever is done inside is done because of this request."""
+    token = _REQUEST_ID.set(id_)
+    try:
+        yield
+    finally:
+        _REQUEST_ID.reset(token)
+
+
+def _with_request_id(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    if (id_ := _REQUEST_ID.get()) is not None:
+        line.setdefault("request_id", id_)
+    return line
 
 
 def configure(level: str = "info", stream: TextIO | None = None) -> None:
     """Set up structlog once per process; every line is one JSON object."""
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _with_request_id,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

@@ -32,6 +32,8 @@ class Event(SQLModel, table=True):
     leaf: bytes = Field(sa_type=LargeBinary)
     private: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     salt: bytes = Field(sa_type=LargeBinary)
+    # Of the request that caused it, if one did; nobody outside sees it.
+    request_id: str | None = None
 
 
 class EventQueue(SQLModel, table=True):

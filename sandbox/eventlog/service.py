@@ -28,11 +28,13 @@ _APPEND = text(
         SELECT * FROM unnest(
             CAST(:ids AS text[]), CAST(:types AS text[]), CAST(:created AS timestamptz[]),
             CAST(:merchants AS text[]), CAST(:leaves AS bytea[]), CAST(:private AS text[]),
-            CAST(:salts AS bytea[])
-        ) WITH ORDINALITY AS g (id, type, created, merchant, leaf, private, salt, line)
+            CAST(:salts AS bytea[]), CAST(:request_ids AS text[])
+        ) WITH ORDINALITY
+            AS g (id, type, created, merchant, leaf, private, salt, request_id, line)
     ), written AS (
-        INSERT INTO event (id, type, created, merchant, leaf, private, salt)
-        SELECT id, type, created, merchant, leaf, CAST(private AS jsonb), salt FROM given
+        INSERT INTO event (id, type, created, merchant, leaf, private, salt, request_id)
+        SELECT id, type, created, merchant, leaf, CAST(private AS jsonb), salt, request_id
+        FROM given
     )
     INSERT INTO event_queue (event_id) SELECT id FROM given ORDER BY line
     """
@@ -69,6 +71,7 @@ async def append_many(
             "leaves": [built.leaf for built in parts],
             "private": [orjson.dumps(built.private).decode() for built in parts],
             "salts": salts,
+            "request_ids": [event.request_id for event in events],
         },
     )
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sandbox.core.log import request_id
+
 
 @dataclass(frozen=True, slots=True)
 class EntryHash:
@@ -19,7 +21,8 @@ class NewEvent:
 
     `refs` are the refs of the ledger entries which this event posts or resolves; each stands in
     exactly one event (CONTRACT 4). `private` names members of `data` that are free text here and
-    stay out of the leaf, beside those that always do.
+    stay out of the leaf, beside those that always do. `request_id` is no part of the fact: by it
+    the log lines of whoever delivers the event are found.
     """
 
     id: str
@@ -29,3 +32,4 @@ class NewEvent:
     merchant: str | None = None
     refs: tuple[str, ...] = field(default=())
     private: tuple[str, ...] = field(default=())
+    request_id: str | None = field(default_factory=request_id, compare=False)

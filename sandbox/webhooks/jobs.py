@@ -20,6 +20,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core import failpoints
 from sandbox.core.db import Database, claim
+from sandbox.core.log import caused_by
 from sandbox.eventlog import service as eventlog
 from sandbox.webhooks import sending, service
 from sandbox.webhooks.schedule import delay_ms
@@ -90,7 +91,8 @@ class Courier:
             parcels = await _parcels(db, [row.id for row in rows])
         for parcel in parcels:
             self._per_endpoint[parcel.endpoint] += 1
-            self._start(self._carry(parcel, owner))
+            with caused_by(parcel.request_id):  # the task keeps it
+                self._start(self._carry(parcel, owner))
         return len(parcels)
 
     async def drain(self) -> None:
@@ -146,10 +148,16 @@ class Courier:
             self._prompt.discard(parcel.endpoint)
         if attempt.delivered:
             failpoints.passed("webhook.delivered")
-        self._outcomes.append(_outcome(parcel, owner, attempt))
+        outcome = _outcome(parcel, owner, attempt)
+        tell = log.info if attempt.delivered else log.warning
+        tell("webhook attempt", delivery=parcel.delivery, event_id=parcel.event_id,
+             endpoint=parcel.endpoint, attempt=outcome.attempts, status=attempt.status,
+             error=attempt.error, delivery_status=outcome.status)  # fmt: skip
+        self._outcomes.append(outcome)
         if not self._writing:
             self._writing = True
-            self._start(self._write())
+            with caused_by(None):
+                self._start(self._write())
 
     async def _write(self) -> None:
         """Write what came in, and what comes in meanwhile, in as few transactions as may be."""
@@ -185,7 +193,7 @@ async def _parcels(db: AsyncSession, delivery_ids: list[str]) -> list[Any]:
     found = await db.execute(
         text(
             "SELECT d.id AS delivery, d.endpoint, d.event_id, d.attempts, w.url, w.secret,"  # noqa: S608
-            f" {eventlog.COLUMNS} FROM webhook_delivery d"
+            f" e.request_id, {eventlog.COLUMNS} FROM webhook_delivery d"
             " JOIN webhook_endpoint w ON w.id = d.endpoint"
             " JOIN log_entry l ON l.event_id = d.event_id JOIN event e ON e.id = d.event_id"
             " WHERE d.id = ANY(CAST(:ids AS text[])) ORDER BY d.next_attempt_at, d.id"

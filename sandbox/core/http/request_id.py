@@ -2,9 +2,10 @@
 
 import secrets
 
-import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sandbox.core.log import caused_by
 
 
 class RequestIdMiddleware:
@@ -19,14 +20,11 @@ class RequestIdMiddleware:
             return
         request_id = f"req_{secrets.token_hex(12)}"
         scope.setdefault("state", {})["request_id"] = request_id
-        structlog.contextvars.bind_contextvars(request_id=request_id)
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["Request-Id"] = request_id
             await send(message)
 
-        try:
+        with caused_by(request_id):
             await self.app(scope, receive, send_with_id)
-        finally:
-            structlog.contextvars.unbind_contextvars("request_id")
