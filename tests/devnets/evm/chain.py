@@ -15,6 +15,7 @@ from eth_account.signers.local import LocalAccount
 from web3 import AsyncHTTPProvider, AsyncWeb3
 
 from sandbox.devnets.evm import process
+from sandbox.devnets.evm.node import FINAL_DEPTH
 
 ETHER = 10**18
 GWEI = 10**9
@@ -132,6 +133,14 @@ class Chain:
 
     async def height(self) -> int:
         return int(await self.call("eth_blockNumber"), 16)
+
+    async def quiet(self) -> None:
+        """Wait for the blocks that follow a first start."""
+
+        async def is_quiet() -> bool:
+            return await self.height() == FINAL_DEPTH
+
+        await until(is_quiet, "the blocks that follow a start")
 
     async def send(self, raw: str) -> str:
         tx_hash: str = await self.call("eth_sendRawTransaction", raw)

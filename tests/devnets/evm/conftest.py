@@ -44,6 +44,7 @@ async def shared_chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
     made = Chain(tmp_path_factory.mktemp("evm") / "chain")
     try:
         await made.start()
+        await made.quiet()
         yield made
         assert await made.stop() == 0
     finally:

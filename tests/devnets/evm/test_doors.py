@@ -9,7 +9,6 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from sandbox.devnets.evm import methods
-from sandbox.devnets.evm.node import FINAL_DEPTH
 from tests.devnets.evm.chain import FAUCET, GWEI, OTHER, Chain, Refused, until
 
 on_shared = pytest.mark.asyncio(loop_scope="module")
@@ -98,11 +97,7 @@ async def test_a_wallet_in_the_browser_may_use_the_chain(shared_chain: Chain, or
 async def test_without_the_flag_nothing_changes_the_chain(stopped_chain: Chain) -> None:
     chain = stopped_chain
     await chain.start(control=False)
-
-    async def is_quiet() -> bool:
-        return await chain.height() == FINAL_DEPTH
-
-    await until(is_quiet, "the blocks that follow a start")
+    await chain.quiet()
     head = await chain.head()
     refused = {
         *methods.CONTROL_CHANGE,
