@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet \
 	--root-user-action=ignore
 
-.PHONY: setup demo test check bench soak mutants
+.PHONY: setup demo test check bench soak chaos mutants
 
 setup: .venv/.installed node_modules/.installed contracts/artifacts/.built
 
@@ -29,6 +29,12 @@ bench: setup
 # Long random histories, about six minutes.
 soak: setup
 	$(BIN)/pytest -m soak $(ARGS)
+
+# One sandbox, killed again and again while payments go on; KILLS=300 is the long run. SEED= plays
+# one again.
+KILLS ?= 50
+chaos: setup
+	$(BIN)/python -m tests.chaos.runner --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 # Do the tests notice when a line of an EVM contract is broken? A fifth of all ways, some
 # six minutes; COUNT= tries every one, in half an hour.

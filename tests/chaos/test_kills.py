@@ -1,0 +1,16 @@
+"""Twelve kills, one per process and class of failpoints; `make chaos` plays many more."""
+
+from pathlib import Path
+
+from tests.chaos.runner import Chaos
+from tests.chaos.schedule import ONE_OF_EACH
+
+SEED = 7
+
+
+async def test_twelve_kills_lose_and_double_nothing(data_dir: Path) -> None:
+    chaos = Chaos(data_dir, SEED, report=False)
+    assert await chaos.run(ONE_OF_EACH, batch=len(ONE_OF_EACH)) == []
+    assert not chaos.missed
+    assert set(chaos.windows) == {kill.window for kill in ONE_OF_EACH}
+    print(f"\n{len(chaos.load.paid)} payments\n{chaos.table()}")
