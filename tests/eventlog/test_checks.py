@@ -66,7 +66,10 @@ async def checked(database: Database, vkey: str) -> list[Check]:
             ": the private fields are not those committed to",
         ),
         ("UPDATE log_entry SET sequence = 999 WHERE position = 9", "sequence of mch_1 has a gap"),
-        ("UPDATE log_node SET hash = sha256('x')", "log_node 1 1 0: its hash is not that of its tile"),
+        (
+            "UPDATE log_node SET hash = sha256('x')",
+            "log_node 1 1 0: its hash is not that of its tile",
+        ),
         (
             "UPDATE checkpoint SET root = sha256('x') WHERE size = 200",
             "checkpoint 1 200: its note says something else",
@@ -76,7 +79,10 @@ async def checked(database: Database, vkey: str) -> list[Check]:
             " WHERE size = 200",
             "checkpoint 1 200: the signature",
         ),
-        ("DELETE FROM checkpoint WHERE size = 305", "checkpoint 1 300: 5 entries stand behind the newest"),
+        (
+            "DELETE FROM checkpoint WHERE size = 305",
+            "checkpoint 1 300: 5 entries stand behind the newest",
+        ),
         ("DELETE FROM checkpoint", "no checkpoint"),
         ("DELETE FROM event_queue", ": neither in the log nor in its queue"),
         ("DELETE FROM log_epoch", "no log of this origin"),
