@@ -119,16 +119,3 @@ async def test_coin_for_the_tokens_own_address_is_refused_too(world: World) -> N
     with pytest.raises(PaymentRefused):
         await ground.send_coin(world.customer, ground.token, 5)
     assert await ground.coin(ground.token) == 0
-
-
-@pytest.mark.parametrize("ground", ["evm"], indirect=True)
-async def test_units_for_the_factory_of_deposit_addresses_are_the_senders_loss_and_nobodys_books(
-    world: World,
-) -> None:
-    ground = world.ground
-    assert isinstance(ground, EvmGround)
-    tx = await ground.force(world.customer, ground.factory, world.units(3))
-    await world.mine()
-    await world.finalize()
-    assert await world.failure_of(tx) is None
-    assert await world.strays(tx) == []
