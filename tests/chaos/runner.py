@@ -75,6 +75,7 @@ class Chaos:
         self.comparer = Comparer(self.load, receiver, self._folder)
         made = {"url": receiver.url, "types": ["*"]}
         await asyncio.to_thread(self.stack.running.post, "/v1/webhook_endpoints", made, "merchant")
+        await self.comparer.begin()
         await self.load.start()
         try:
             for done, kill in enumerate(kills, 1):
@@ -190,7 +191,10 @@ class Chaos:
         assert self.stack.running is not None
         self.stack.process.wait(30)
         self.stack.running.close()
-        self.load.running = self.stack.up()
+        try:
+            self.load.running = self.stack.up()
+        except AssertionError as silent:
+            raise Lost(f"the killed sandbox does not come up again: {silent}") from None
 
     async def _spare_the_keeper(self) -> None:
         while True:
