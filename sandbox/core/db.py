@@ -159,6 +159,20 @@ class Leader:
             await connection.close()
 
 
+async def led(db: AsyncSession) -> set[str]:
+    """The names of the jobs that some process leads at this moment: who dies holds no lock."""
+    names = await db.scalars(
+        text(
+            "SELECT l.name FROM leader l JOIN pg_locks k ON k.locktype = 'advisory'"
+            " AND k.granted AND k.objsubid = 1"
+            " AND (k.classid::bigint << 32 | k.objid::bigint)"
+            " = hashtextextended('leader:' || l.name, 0)"
+            " JOIN pg_database d ON d.oid = k.database AND d.datname = current_database()"
+        )
+    )
+    return set(names)
+
+
 async def claim(
     db: AsyncSession,
     table: str,
