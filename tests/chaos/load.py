@@ -28,7 +28,8 @@ from tests.journeys.customers import address_of, new_key, option_of
 PATIENCE_S = 150
 GRANT_TIYN = 100_000_000
 EXPIRES_IN_S = 86_400
-_PAUSE_S = 0.05
+_PAUSE_S = 0.1
+_CAPTURE_LOOK_S = 0.4
 Node = Callable[..., Awaitable[Any]]
 """A call of a node: method and parameters; raises one of `_GONE` when there is no result."""
 
@@ -197,6 +198,7 @@ class Load:
             *(EvmCustomer(self, new_key("evm")) for _ in range(per_chain)),
         ]
         self._tasks: list[asyncio.Task[None]] = []
+        self._following: set[asyncio.Task[None]] = set()
 
     # -- life
 
@@ -220,9 +222,10 @@ class Load:
             await asyncio.sleep(_PAUSE_S)
 
     async def close(self) -> None:
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._following]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._api.aclose()
         await self._node.aclose()
 
@@ -324,12 +327,12 @@ class Load:
         grant = (await self.ask("/v1/sandbox/faucet", body, "operator")).body
         await self._until(f"/v1/sandbox/faucet/{grant['id']}", lambda g: g["status"] == "sent")
 
-    async def _until(self, path: str, done: Any) -> JsonObject:
+    async def _until(self, path: str, done: Any, every_s: float = _PAUSE_S) -> JsonObject:
         until = time.monotonic() + PATIENCE_S
         while not done(found := await self.get(path)):
             if time.monotonic() > until:
                 raise Lost(f"{path} stays {found}")
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(every_s)
         return found
 
     async def _buys(self, customer: Customer) -> None:
@@ -347,12 +350,17 @@ class Load:
         paid = Paid(session["id"], customer.chain, customer.address, price)
         self.paid.append(paid)
         await customer.pay(session, paid)
+        self._begin(self._follow(session, refunds=refunds))
+
+    async def _follow(self, session: JsonObject, *, refunds: bool) -> None:
+        """What the shop does once it is paid; the customer does not wait for it."""
         seen = await self._until(
             f"/v1/checkout/sessions/{session['id']}",
             lambda s: s["payment"] is not None and s["payment"]["captured_at"] is not None,
+            _CAPTURE_LOOK_S,
         )
         if refunds:
-            back = self._chance.randint(1, price // 2)
+            back = self._chance.randint(1, session["amount_tiyn"] // 2)
             await self.ask("/v1/refunds", {"payment": seen["payment"]["id"], "amount_tiyn": back})
 
     async def _settles(self) -> None:
@@ -369,6 +377,11 @@ class Load:
             body = {"chain": customer.chain, "address": customer.address, "amount_tiyn": 1_000}
             await self._at_work(self.ask("/v1/sandbox/faucet", body, "operator"))
             await asyncio.sleep(self._chance.uniform(0.5, 1.5))
+
+    def _begin(self, work: Any) -> None:
+        task = asyncio.create_task(self._at_work(work))
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
 
     async def _at_work(self, work: Any) -> None:
         self._busy += 1
