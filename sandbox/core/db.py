@@ -15,7 +15,7 @@ from sandbox.core.errors import Unavailable
 
 
 class DatabaseUnavailable(Unavailable):
-    """PostgreSQL refused or dropped the connection; nothing of the request was committed."""
+    """PostgreSQL is gone, or has no room: nothing of the request was committed."""
 
     code = "database_unavailable"
 
@@ -75,11 +75,14 @@ class Database:
 
 
 def is_disconnect(error: BaseException) -> bool:
-    """Whether `error` means that the server went away, not that a statement was wrong."""
+    """Whether `error` means that the server went away or is full, not that a statement is wrong."""
     if isinstance(error, DBAPIError):
         sqlstate = getattr(error.orig, "sqlstate", None) or ""
-        # Class 08 and 57P0x: PostgreSQL, appendix A (connection exceptions, operator intervention).
-        return error.connection_invalidated or sqlstate[:2] == "08" or sqlstate[:4] == "57P0"
+        # PostgreSQL, appendix A: class 08 (connection), 53 (disk, memory, connections), 57P0x
+        # (operator intervention).
+        return (
+            error.connection_invalidated or sqlstate[:2] in ("08", "53") or sqlstate[:4] == "57P0"
+        )
     return isinstance(error, ConnectionError | TimeoutError)
 
 
