@@ -20,7 +20,8 @@ from pathlib import Path
 from sandbox.core import failpoints
 from sandbox.devnets.processes import Process
 from tests.chaos.compare import Comparer
-from tests.chaos.load import Load, Lost
+from tests.chaos.load import Load
+from tests.chaos.payers import Lost
 from tests.chaos.schedule import ANVIL, BACKEND, MOMENT, POSTGRES, SUPERVISOR, VICTIMS, Kill, drawn
 from tests.journeys.stack import Stack
 from tests.webhooks.receiver import Receiver, answer
@@ -152,6 +153,7 @@ class Chaos:
         return None
 
     async def _next_day(self) -> None:
+        self.load.day += 1
         body = {"advance_s": DAY_S}
         await self.load.post("/v1/sandbox/clock", body, "no-key-needed", "operator")
         await asyncio.sleep(0.4)
