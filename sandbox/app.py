@@ -13,7 +13,14 @@ from fastapi.routing import APIRoute
 from sandbox import wiring
 from sandbox.core import log as logging
 from sandbox.core import memory
-from sandbox.core.http import LimitsMiddleware, RequestIdMiddleware, install, openapi
+from sandbox.core.doors import Doors
+from sandbox.core.http import (
+    DoorsMiddleware,
+    LimitsMiddleware,
+    RequestIdMiddleware,
+    install,
+    openapi,
+)
 from sandbox.core.http.roles import RULES
 from sandbox.core.settings import Settings
 
@@ -69,6 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.add_middleware(LimitsMiddleware)
+    app.add_middleware(DoorsMiddleware, doors=Doors(settings.hosts))
     app.add_middleware(RequestIdMiddleware)
     install(app)
     openapi.install(app)

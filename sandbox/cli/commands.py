@@ -159,6 +159,23 @@ def quiesce(
 
 
 @app.command()
+def doctor(
+    data_dir: DataDir = HOME,
+    port: Port = 8000,
+    solana_port: Port = 8899,
+    evm_port: Port = 8545,
+    as_json: AsJson = False,
+) -> None:
+    """Look for what keeps a sandbox from starting or working here; exit 1 if something does."""
+    from sandbox.cli import doctor as command
+
+    ports = {"the API": port, "Solana": solana_port, "EVM": evm_port}
+    if solana_port:
+        ports["Solana's WebSocket"] = solana_port + 1
+    raise typer.Exit(command.run(data_dir, ports, as_json))
+
+
+@app.command()
 def audit(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     """Recompute every invariant from raw rows and chains; exit 1 on any breach."""
     from sandbox.cli.endpoints import Running

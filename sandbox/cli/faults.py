@@ -134,7 +134,7 @@ def delay(
 def stick(
     chain: Chain,
     sender: Annotated[
-        str | None, typer.Option(help="Only what this address pays for; default: everybody's.")
+        str | None, typer.Option(help="Only what this address signed; default: everybody's.")
     ] = None,
     data_dir: DataDir = HOME,
     as_json: AsJson = False,

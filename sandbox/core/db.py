@@ -8,14 +8,17 @@ import orjson
 from fastapi import Depends, Request
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionInTime
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core.errors import Unavailable
 
+LONGEST_LEASE_S = 60
+
 
 class DatabaseUnavailable(Unavailable):
-    """PostgreSQL refused or dropped the connection; nothing of the request was committed."""
+    """PostgreSQL is gone, or has no room: nothing of the request was committed."""
 
     code = "database_unavailable"
 
@@ -57,7 +60,7 @@ class Database:
         try:
             async with AsyncSession(self.engine, expire_on_commit=False) as db, db.begin():
                 yield db
-        except (DBAPIError, OSError) as error:
+        except (DBAPIError, OSError, NoConnectionInTime) as error:
             if is_disconnect(error):
                 raise DatabaseUnavailable from error
             raise
@@ -75,12 +78,15 @@ class Database:
 
 
 def is_disconnect(error: BaseException) -> bool:
-    """Whether `error` means that the server went away, not that a statement was wrong."""
+    """Whether `error` means that the server went away or is full, not that a statement is wrong."""
     if isinstance(error, DBAPIError):
         sqlstate = getattr(error.orig, "sqlstate", None) or ""
-        # Class 08 and 57P0x: PostgreSQL, appendix A (connection exceptions, operator intervention).
-        return error.connection_invalidated or sqlstate[:2] == "08" or sqlstate[:4] == "57P0"
-    return isinstance(error, ConnectionError | TimeoutError)
+        # PostgreSQL, appendix A: class 08 (connection), 53 (disk, memory, connections), 57P0x
+        # (operator intervention).
+        return (
+            error.connection_invalidated or sqlstate[:2] in ("08", "53") or sqlstate[:4] == "57P0"
+        )
+    return isinstance(error, ConnectionError | TimeoutError | NoConnectionInTime)
 
 
 async def one_transaction(request: Request) -> AsyncIterator[AsyncSession]:
@@ -159,6 +165,20 @@ class Leader:
             await connection.close()
 
 
+async def led(db: AsyncSession) -> set[str]:
+    """The names of the jobs that some process leads at this moment: who dies holds no lock."""
+    names = await db.scalars(
+        text(
+            "SELECT l.name FROM leader l JOIN pg_locks k ON k.locktype = 'advisory'"
+            " AND k.granted AND k.objsubid = 1"
+            " AND (k.classid::bigint << 32 | k.objid::bigint)"
+            " = hashtextextended('leader:' || l.name, 0)"
+            " JOIN pg_database d ON d.oid = k.database AND d.datname = current_database()"
+        )
+    )
+    return set(names)
+
+
 async def claim(
     db: AsyncSession,
     table: str,
@@ -172,16 +192,19 @@ async def claim(
     """Lease up to `limit` due rows of `table` for `seconds` of wall time; returns whole rows.
 
     `table`, `due` and `order` are SQL of the caller's own, never input. The table has
-    `lease_owner text` and `lease_until timestamptz`. Any number of workers may claim at once.
+    `lease_owner text` and `lease_until timestamptz`. Any number of workers may claim at once. A
+    lease that ends later than any can was written before the clock went back: it is none.
     """
+    assert seconds <= LONGEST_LEASE_S
     result = await db.execute(
         text(
             f"UPDATE {table} SET lease_owner = :owner,"  # noqa: S608 - names of our own tables
             " lease_until = clock_timestamp() + :seconds * interval '1 second'"
             f" WHERE id IN (SELECT id FROM {table} WHERE ({due})"
-            " AND (lease_until IS NULL OR lease_until < clock_timestamp())"
+            " AND (lease_until IS NULL OR lease_until < clock_timestamp()"
+            " OR lease_until > clock_timestamp() + :longest * interval '1 second')"
             f" ORDER BY {order} LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING *"
         ),
-        {"owner": owner, "seconds": seconds, "limit": limit},
+        {"owner": owner, "seconds": seconds, "limit": limit, "longest": LONGEST_LEASE_S},
     )
     return list(result.all())

@@ -7,9 +7,9 @@ worker binds it again while it does so.
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
@@ -38,6 +38,25 @@ def _with_request_id(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
     return line
 
 
+class _Careful:
+    """A stream that loses lines where there is no room for them: the work goes on (full disk)."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            return self._stream.write(text)
+        return 0
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def configure(level: str = "info", stream: TextIO | None = None) -> None:
     """Set up structlog once per process; every line is one JSON object."""
     structlog.configure(
@@ -51,6 +70,6 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Careful(stream or sys.stderr))),
         cache_logger_on_first_use=False,
     )

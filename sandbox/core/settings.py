@@ -4,6 +4,7 @@ Only wiring and the front doors read them.
 """
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -21,6 +22,9 @@ class Settings(BaseSettings):
     )
     host: str = "127.0.0.1"
     port: int = 8000
+    allowed_hosts: str = Field(
+        "", description="further names that clients call the API by, separated by commas"
+    )
     public_url: str = Field("", description="what payment pages and links begin with")
     solana_rpc: str = "http://127.0.0.1:8899"
     evm_rpc: str = "http://127.0.0.1:8545"
@@ -33,6 +37,13 @@ class Settings(BaseSettings):
     def keys_dir(self) -> Path:
         """Private keys of the world, mode 0700."""
         return self.data_dir / "keys"
+
+    @property
+    def hosts(self) -> list[str]:
+        """The names of the API beside those of loopback."""
+        given = [name.strip() for name in self.allowed_hosts.split(",")]
+        listening = "" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - no name
+        return [name for name in (*given, listening, urlsplit(self.public_url).hostname) if name]
 
     @property
     def base_url(self) -> str:

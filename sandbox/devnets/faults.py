@@ -24,10 +24,10 @@ _MAX_KEPT: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A transaction on its way: what the node answers for it, and who pays for it."""
+    """A transaction on its way: what the node answers for it, and who signed it."""
 
     id: str
-    sender: str
+    signers: tuple[str, ...]
 
 
 class Wire(Protocol):
@@ -40,7 +40,7 @@ class Wire(Protocol):
         ...
 
     def address(self, text: str) -> str | None:
-        """As `Sent.sender` has it; None for what is no address."""
+        """As `Sent.signers` has it; None for what is no address."""
         ...
 
 
@@ -166,7 +166,7 @@ class Faults:
         if sent.id not in self._kept:
             if self._drop:
                 self._drop -= 1
-            elif self._stick is True or self._stick == sent.sender:
+            elif self._stick is True or self._stick in sent.signers:
                 self._kept[sent.id] = _Kept(orjson.dumps(request), onward, is_stuck=True)
             elif self._delay_ms:
                 self._kept[sent.id] = _Kept(orjson.dumps(request), onward, is_stuck=False)

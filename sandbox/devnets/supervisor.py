@@ -6,6 +6,7 @@ It knows no command of its own: the cli hands the children in.
 import asyncio
 import contextlib
 import json
+import shutil
 import signal
 import time
 from collections import deque
@@ -30,6 +31,9 @@ from sandbox.devnets.processes import Process, kill_group
 
 _CHILDREN: Final = "children.json"
 _ORPHAN_S: Final = 10.0
+# PostgreSQL needs a segment of its log to start, and some more to recover.
+_ROOM_BYTES: Final = 40_000_000
+_LOOK_S: Final = 0.5
 
 Endpoints = Callable[[Context], Awaitable[Mapping[str, Any]]]
 Then = Callable[[Context], Awaitable[int]]
@@ -40,7 +44,15 @@ class Progress:
     """One thing that happened, for whoever shows it; `seconds` is how long it took."""
 
     kind: Literal[
-        "orphan_ended", "starting", "ready", "died", "restarted", "up", "stopping", "stopped"
+        "orphan_ended",
+        "starting",
+        "ready",
+        "died",
+        "no_room",
+        "restarted",
+        "up",
+        "stopping",
+        "stopped",
     ]
     child: str | None
     text: str
@@ -208,7 +220,11 @@ class Supervisor:
             self._say("restarted", child, f"{child.name} is back", time.monotonic() - began)
 
     async def _again(self, child: Child, deaths: "deque[float]", why: ChildFailed) -> None:
-        """Start a dead child again, unless it has died too often. Raises KeepsDying."""
+        """Start a dead child again, unless it has died too often. Raises KeepsDying.
+
+        On a full disk it would die for nothing: it is started when there is room again.
+        """
+        await self._room(child, why)
         now = time.monotonic()
         deaths.append(now)
         while now - deaths[0] > self._patience.window_s:
@@ -220,6 +236,15 @@ class Supervisor:
         await asyncio.sleep(min(pause_s, self._patience.longest_pause_s))
         await self._spawn(child)
 
+    async def _room(self, child: Child, why: ChildFailed) -> None:
+        is_said = False
+        while (free := shutil.disk_usage(self.data_dir).free) < _ROOM_BYTES:
+            if not is_said:
+                text = f"{why.message}; {free // 1_000_000} MB are free at {self.data_dir}:"
+                self._say("no_room", child, f"{text} it is started when there is more room")
+            is_said = True
+            await asyncio.sleep(_LOOK_S)
+
     async def _spawn(self, child: Child) -> None:
         await child.spawn()
         recorded = []
@@ -228,7 +253,9 @@ class Supervisor:
             if process is not None:
                 record = {**asdict(process), "name": each.name, "stop": each.spec.stop_signal.name}
                 recorded.append(record)
-        write_private(self.data_dir / _CHILDREN, json.dumps(recorded) + "\n")
+        # Only for orphans, of which there are next to none: no reason to end on a full disk.
+        with contextlib.suppress(OSError):
+            write_private(self.data_dir / _CHILDREN, json.dumps(recorded) + "\n")
 
     async def _stop_all(self) -> None:
         remove_endpoints(self.data_dir)

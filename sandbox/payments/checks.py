@@ -6,6 +6,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.chains.checks import (
+    Holdings,
     WatcherBehind,
     await_final_cursor,
     final_holdings,
@@ -18,6 +19,7 @@ from sandbox.ledger import accounts
 from sandbox.payments import books
 
 WAIT_S = 30.0
+READ_AGAIN = 20
 
 # Posted legs, debits less credits.
 _SUM = "sum(CASE l.side WHEN 'D' THEN l.amount ELSE -l.amount END)"
@@ -49,11 +51,41 @@ async def places_match(
     """
     found = []
     for chain in configured.values():
-        held = await final_holdings(chain, await _sessions_with_address(database, chain.name))
+        held = await _holdings(database, chain, wait_s)
         for place, units in sorted(held.by_place.items()):
             found.append(await _place(database, chain, place, units, held.height, wait_s))
         async with database.transaction() as db:
             found.append(await _claims(db, chain.name))
+    return found
+
+
+async def _holdings(database: Database, chain: Chain, wait_s: float) -> Holdings:
+    """What lies at our addresses, those of sessions included that were made and paid meanwhile."""
+    for _ in range(READ_AGAIN):
+        sessions = await _sessions_with_address(database, chain.name)
+        held = await final_holdings(chain, sessions)
+        if not await _is_newer_paid(database, chain.name, sessions, held, wait_s):
+            break
+    return held
+
+
+async def _is_newer_paid(
+    database: Database, chain: str, sessions: list[str], held: Holdings, wait_s: float
+) -> bool:
+    """Whether a session that is not among these was paid when the chain was read."""
+    try:
+        await await_final_cursor(database, chain, held.height, wait_s)
+    except WatcherBehind:
+        return False
+    async with database.transaction() as db:
+        found: bool = await db.scalar(
+            text(
+                "SELECT EXISTS (SELECT FROM payment WHERE chain = :chain AND place = 'unswept'"
+                " AND chain_state = 'final' AND height <= :height"
+                " AND session <> ALL(CAST(:sessions AS text[])))"
+            ),
+            {"chain": chain, "height": held.height, "sessions": sessions},
+        )
     return found
 
 

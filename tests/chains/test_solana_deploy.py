@@ -3,7 +3,9 @@
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 from sqlalchemy import text
 
@@ -11,7 +13,8 @@ from contracts import token
 from sandbox.chains import service
 from sandbox.chains.checks import await_final_cursor
 from sandbox.chains.errors import NoKeys, NotDeployed, WrongChain
-from sandbox.chains.port import ChainUnavailable, Command
+from sandbox.chains.port import ChainUnavailable, Command, Signed
+from sandbox.chains.solana import tx
 from sandbox.chains.solana.chain import SolanaChain
 from sandbox.chains.solana.deploy import WrongKeys, deploy
 from sandbox.chains.solana.keys import FILE, load, load_or_create
@@ -105,6 +108,27 @@ async def test_a_start_that_died_before_it_was_written_down_goes_on_with_the_sam
     assert again.config["mint"] == first.config["mint"]
     # Nothing of the chain is left out: the mint may have been used meanwhile.
     assert again.config["start"]["height"] <= first.config["start"]["height"]
+
+
+async def test_a_machine_that_signs_slower_than_a_blockhash_lives_deploys_all_the_same(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign, slow = tx.sign, [True]
+
+    def late(*what: Any) -> Signed:
+        signed = sign(*what)
+        if slow:
+            slow.pop()
+            call = {"jsonrpc": "2.0", "id": 1, "method": "sandbox_advanceSlots"}
+            answer = httpx2.post(rpc, json={**call, "params": [{"slots": 200}]})
+            assert "result" in answer.json()
+        return signed
+
+    with solana_node.running(tmp_path / "own") as rpc:
+        monkeypatch.setattr(tx, "sign", late)
+        deployment, _ = await deploy(database, rpc, tmp_path / "keys", token.load())
+    assert not slow
+    assert deployment.config["mint"]
 
 
 @pytest.mark.parametrize("decimals", [2, 6])

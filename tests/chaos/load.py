@@ -4,45 +4,31 @@ Everybody repeats what got no answer: the shop with the same key, a customer wit
 """
 
 import asyncio
-import base64
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
-from eth_account.signers.local import LocalAccount
-from solders.hash import Hash
-from solders.keypair import Keypair
-from solders.pubkey import Pubkey
 
-from sandbox.chains.evm import tx as evm_tx
-from sandbox.chains.evm import wallet as evm_wallet
-from sandbox.chains.port import Signed
-from sandbox.chains.solana import tx as solana_tx
-from sandbox.chains.solana import wallet as solana_wallet
 from sandbox.cli.endpoints import JsonObject, Running
-from tests.journeys.customers import address_of, new_key, option_of
+from tests.chaos.payers import Customer, EvmCustomer, Lost, Node, Paid, SolanaCustomer
+from tests.journeys.customers import new_key
 
 PATIENCE_S = 150
 GRANT_TIYN = 100_000_000
 EXPIRES_IN_S = 86_400
-_PAUSE_S = 0.05
-Node = Callable[..., Awaitable[Any]]
-"""A call of a node: method and parameters; raises one of `_GONE` when there is no result."""
-
+_PAUSE_S = 0.1
+_CAPTURE_LOOK_S = 0.4
 _GONE = (httpx2.TransportError, OSError, ValueError, KeyError)
-
-
-class Lost(Exception):
-    """What must come sooner or later did not come."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """What a POST was answered."""
+    """What a POST was answered, on which day: its key is kept for one."""
 
+    day: int
     path: str
     key: str
     role: str
@@ -50,131 +36,6 @@ class Answer:
     status: int
     text: str
     body: JsonObject
-
-
-@dataclass(slots=True)
-class Paid:
-    """One payment of a customer: every transaction signed for it, the last one is in."""
-
-    session: str
-    chain: str
-    payer: str
-    amount_tiyn: int
-    txs: list[str] = field(default_factory=list)
-
-
-class SolanaCustomer:
-    """Signs anew only when the old transaction can never come: its blockhash is over in final
-    history, and it is not there.
-    """
-
-    chain = "solana"
-
-    def __init__(self, load: "Load", key: Keypair) -> None:
-        self._load, self.key, self.address = load, key, address_of(key)
-
-    async def pay(self, session: JsonObject, paid: Paid) -> None:
-        request = solana_wallet.parse_url(option_of(session, self.chain)["url"])
-        units = option_of(session, self.chain)["amount_units"]
-        token, payer = solana_tx.Token(request.mint, 2), self.key.pubkey()
-        what = [
-            solana_tx.memo(request.memo or ""),
-            solana_tx.transfer_units(token, payer, request.recipient, units, request.references),
-        ]
-        signed: Signed | None = None
-
-        async def step(node: Node) -> bool:
-            nonlocal signed
-            if signed is None:
-                latest = (await node("getLatestBlockhash", _CONFIRMED))["value"]
-                blockhash = Hash.from_string(latest["blockhash"])
-                until = latest["lastValidBlockHeight"]
-                signed = solana_tx.sign(what, [self.key], blockhash, until)
-                paid.txs.append(signed.tx_id)
-            raw = base64.b64encode(signed.raw).decode()
-            await node("sendTransaction", raw, {"encoding": "base64", "skipPreflight": True})
-            final = await node("getBlockHeight", {"commitment": "finalized"})
-            history = {"searchTransactionHistory": True}
-            [status] = (await node("getSignatureStatuses", [signed.tx_id], history))["value"]
-            if status is not None and status["err"] is not None:
-                raise Lost(f"{signed.tx_id} failed on chain: {status['err']}")
-            if status is None and final > (signed.valid_until_height or 0):
-                signed = None
-            return status is not None and status["confirmationStatus"] != "processed"
-
-        await self._load.insist(self.chain, step)
-
-    async def units(self) -> int:
-        """What the chain says that it holds, in final history."""
-        mint = Pubkey.from_string(self._load.running.endpoints["kzte"]["solana_mint"])
-        account = str(solana_tx.token_account(Pubkey.from_string(self.address), mint))
-        final = {"commitment": "finalized"}
-        found = await self._load.insist(
-            self.chain, lambda node: node("getTokenAccountBalance", account, final)
-        )
-        return int(found["value"]["amount"])
-
-    async def receipt(self, tx: str) -> Any:
-        """What the chain says for ever of a final transaction; None when it has none."""
-        history = {"searchTransactionHistory": True}
-        found = await self._load.insist(
-            self.chain, lambda node: node("getSignatureStatuses", [tx], history)
-        )
-        [status] = found["value"]
-        if status is None or status["confirmationStatus"] != "finalized":
-            return None
-        return {"slot": status["slot"], "err": status["err"]}
-
-
-class EvmCustomer:
-    """Signs once per payment: a nonce can be used once only, whatever becomes of the bytes."""
-
-    chain = "evm"
-
-    def __init__(self, load: "Load", key: LocalAccount) -> None:
-        self._load, self.key, self.address = load, key, address_of(key).lower()
-        self._nonce = 0
-
-    async def pay(self, session: JsonObject, paid: Paid) -> None:
-        request = evm_wallet.parse_url(option_of(session, self.chain)["url"])
-        data = evm_tx.call_data(
-            "transfer(address,uint256)", request.recipient, request.amount_units
-        )
-        act, fees = evm_tx.Act(request.token, data, 150_000), evm_tx.Fees(10**11, 10**9)
-        tx, raw = evm_tx.sign(self.key, request.chain_id, self._nonce, act, fees)
-        self._nonce += 1
-        paid.txs.append(tx)
-
-        async def step(node: Node) -> bool:
-            receipt = await node("eth_getTransactionReceipt", tx)
-            if receipt is None:
-                await node("eth_sendRawTransaction", "0x" + raw.hex())
-            elif receipt["status"] != "0x1":
-                raise Lost(f"{tx} failed on chain")
-            return receipt is not None
-
-        await self._load.insist(self.chain, step)
-
-    async def units(self) -> int:
-        """What the chain says that it holds."""
-        token = self._load.running.endpoints["kzte"]["evm_token"]
-        data = "0x" + evm_tx.call_data("balanceOf(address)", self.address).hex()
-        call = {"to": token, "data": data}
-        found = await self._load.insist(self.chain, lambda node: node("eth_call", call, "latest"))
-        return int(found, 16)
-
-    async def receipt(self, tx: str) -> Any:
-        """What the chain says for ever of a transaction; None when it is in no block."""
-
-        async def step(node: Node) -> tuple[Any]:
-            return (await node("eth_getTransactionReceipt", tx),)
-
-        [found] = await self._load.insist(self.chain, step)
-        return found
-
-
-_CONFIRMED = {"commitment": "confirmed"}
-Customer = SolanaCustomer | EvmCustomer
 
 
 class Load:
@@ -192,11 +53,13 @@ class Load:
         self.paid: list[Paid] = []
         self.broken: list[str] = []
         self.repeats = 0
+        self.day = 0
         self.customers: list[Customer] = [
             *(SolanaCustomer(self, new_key("solana")) for _ in range(per_chain)),
             *(EvmCustomer(self, new_key("evm")) for _ in range(per_chain)),
         ]
         self._tasks: list[asyncio.Task[None]] = []
+        self._following: set[asyncio.Task[None]] = set()
 
     # -- life
 
@@ -220,9 +83,10 @@ class Load:
             await asyncio.sleep(_PAUSE_S)
 
     async def close(self) -> None:
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._following]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._api.aclose()
         await self._node.aclose()
 
@@ -277,7 +141,7 @@ class Load:
             return None
         if answer.status_code >= 500:
             raise Lost(f"POST {path} was answered {answer.status_code}: {answer.text}")
-        return Answer(path, key, role, body, answer.status_code, answer.text, found)
+        return Answer(self.day, path, key, role, body, answer.status_code, answer.text, found)
 
     async def get(self, path: str, role: str = "operator", **query: str | int) -> JsonObject:
         """GET until there is an answer."""
@@ -324,12 +188,12 @@ class Load:
         grant = (await self.ask("/v1/sandbox/faucet", body, "operator")).body
         await self._until(f"/v1/sandbox/faucet/{grant['id']}", lambda g: g["status"] == "sent")
 
-    async def _until(self, path: str, done: Any) -> JsonObject:
+    async def _until(self, path: str, done: Any, every_s: float = _PAUSE_S) -> JsonObject:
         until = time.monotonic() + PATIENCE_S
         while not done(found := await self.get(path)):
             if time.monotonic() > until:
                 raise Lost(f"{path} stays {found}")
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(every_s)
         return found
 
     async def _buys(self, customer: Customer) -> None:
@@ -347,12 +211,17 @@ class Load:
         paid = Paid(session["id"], customer.chain, customer.address, price)
         self.paid.append(paid)
         await customer.pay(session, paid)
+        self._begin(self._follow(session, refunds=refunds))
+
+    async def _follow(self, session: JsonObject, *, refunds: bool) -> None:
+        """What the shop does once it is paid; the customer does not wait for it."""
         seen = await self._until(
             f"/v1/checkout/sessions/{session['id']}",
             lambda s: s["payment"] is not None and s["payment"]["captured_at"] is not None,
+            _CAPTURE_LOOK_S,
         )
         if refunds:
-            back = self._chance.randint(1, price // 2)
+            back = self._chance.randint(1, session["amount_tiyn"] // 2)
             await self.ask("/v1/refunds", {"payment": seen["payment"]["id"], "amount_tiyn": back})
 
     async def _settles(self) -> None:
@@ -369,6 +238,11 @@ class Load:
             body = {"chain": customer.chain, "address": customer.address, "amount_tiyn": 1_000}
             await self._at_work(self.ask("/v1/sandbox/faucet", body, "operator"))
             await asyncio.sleep(self._chance.uniform(0.5, 1.5))
+
+    def _begin(self, work: Any) -> None:
+        task = asyncio.create_task(self._at_work(work))
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
 
     async def _at_work(self, work: Any) -> None:
         self._busy += 1

@@ -20,7 +20,8 @@ from pathlib import Path
 from sandbox.core import failpoints
 from sandbox.devnets.processes import Process
 from tests.chaos.compare import Comparer
-from tests.chaos.load import Load, Lost
+from tests.chaos.load import Load
+from tests.chaos.payers import Lost
 from tests.chaos.schedule import ANVIL, BACKEND, MOMENT, POSTGRES, SUPERVISOR, VICTIMS, Kill, drawn
 from tests.journeys.stack import Stack
 from tests.webhooks.receiver import Receiver, answer
@@ -75,6 +76,7 @@ class Chaos:
         self.comparer = Comparer(self.load, receiver, self._folder)
         made = {"url": receiver.url, "types": ["*"]}
         await asyncio.to_thread(self.stack.running.post, "/v1/webhook_endpoints", made, "merchant")
+        await self.comparer.begin()
         await self.load.start()
         try:
             for done, kill in enumerate(kills, 1):
@@ -151,6 +153,7 @@ class Chaos:
         return None
 
     async def _next_day(self) -> None:
+        self.load.day += 1
         body = {"advance_s": DAY_S}
         await self.load.post("/v1/sandbox/clock", body, "no-key-needed", "operator")
         await asyncio.sleep(0.4)
@@ -190,7 +193,10 @@ class Chaos:
         assert self.stack.running is not None
         self.stack.process.wait(30)
         self.stack.running.close()
-        self.load.running = self.stack.up()
+        try:
+            self.load.running = self.stack.up()
+        except AssertionError as silent:
+            raise Lost(f"the killed sandbox does not come up again: {silent}") from None
 
     async def _spare_the_keeper(self) -> None:
         while True:

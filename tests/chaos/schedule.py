@@ -88,18 +88,19 @@ WINDOWS: list[Kill] = [
     *(Kill(victim) for victim in VICTIMS for _ in range(2)),
 ]
 
-# For every test run: each process once, and each class of failpoints.
+# For every test run: each process once, and each class of failpoints. What a killed worker has
+# leased waits half a minute, so its kills come first.
 ONE_OF_EACH = [
     Kill(WORKER, "attempt.committed.fau"),
-    Kill(API, "post.committed.sessions"),
     Kill(WORKER, "broadcast.sent.re"),
-    Kill(EVM, "evm.taken"),
     Kill(WORKER, "final.uncommitted.solana"),
+    Kill(WORKER, "webhook.delivered"),
+    Kill(SUPERVISOR, "attempt.committed"),
+    Kill(API, "post.committed.sessions"),
+    Kill(EVM, "evm.taken"),
     Kill(SOLANA, "solana.unwritten"),
     Kill(ANVIL, "evm.mined"),
-    Kill(WORKER, "webhook.delivered"),
     Kill(BACKEND, "sequence.uncommitted"),
-    Kill(SUPERVISOR, "attempt.committed"),
     Kill(POSTGRES, "post.uncommitted.sessions"),
     Kill(API),
 ]

@@ -29,8 +29,7 @@ from sandbox.core.db import Database
 from sandbox.core.settings import Settings
 from sandbox.devnets.ports import any_free
 from sandbox.eventlog import keys as log_keys
-from sandbox.eventlog.export import write_export
-from sandbox.eventlog.sources import Running as Source
+from sandbox.eventlog.export import export_url
 from tests.chaos import corruptions
 from tests.chaos.corruptions import Corruption, Hands
 from tests.conftest import NOT_DURABLE
@@ -334,7 +333,7 @@ async def test_a_log_that_is_sound_in_itself_is_refuted_by_an_older_checkpoint(
         await corruption.do(Hands(owner, still.log_key, world.chains))
         with still.api("corrupted") as url:
             export = tmp_path / "log"
-            write_export(Source(url, still.running.key("regulator")).read, export)
+            await asyncio.to_thread(export_url, url, still.running.key("regulator"), export)
     vkey = ("--vkey", still.running.endpoints["log_vkey"], "--json")
     alone = command("log", "verify", str(export), *vkey)
     assert (alone.returncode, last_json(alone.stdout)["ok"]) == (0, True)

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
-from sandbox.core.db import Database, DatabaseUnavailable, Leader, LostLead
+from sandbox.core.db import Database, DatabaseUnavailable, Leader, LostLead, claim, led
+from sandbox.devnets import postgres as embedded
 
 
 async def test_what_raises_inside_a_transaction_leaves_nothing(database: Database) -> None:
@@ -26,6 +27,64 @@ async def test_an_absent_server_is_refused_by_name() -> None:
         async with nowhere.transaction() as db:
             await db.execute(text("SELECT 1"))
     await nowhere.dispose()
+
+
+async def test_a_server_that_has_no_room_for_us_is_refused_by_name(
+    postgres: embedded.Running, database_name: str
+) -> None:
+    role = f"nobody_{database_name}"
+    embedded.execute(postgres.url, f"CREATE ROLE {role} LOGIN PASSWORD 'x' CONNECTION LIMIT 0")
+    crowded = Database(f"postgresql://{role}:x@127.0.0.1:{postgres.port}/{database_name}")
+    with pytest.raises(DatabaseUnavailable):
+        async with crowded.transaction() as db:
+            await db.execute(text("SELECT 1"))
+    await crowded.dispose()
+    embedded.execute(postgres.url, f"DROP ROLE {role}")
+
+
+@pytest.mark.parametrize("sqlstate", ["53100", "53300", "57P03"])
+async def test_a_full_or_busy_server_is_refused_by_name_in_the_middle_of_a_transaction(
+    database: Database, sqlstate: str
+) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        async with database.transaction() as db:
+            await db.execute(
+                text(f"DO $$ BEGIN RAISE EXCEPTION 'full' USING ERRCODE = '{sqlstate}'; END $$")
+            )
+
+
+async def test_a_lease_from_before_the_clock_went_back_is_none(database: Database) -> None:
+    async def claimed(until: str) -> int:
+        async with database.transaction() as db:
+            await db.execute(
+                text(
+                    "INSERT INTO chain_intent (id, kind, chain, command, state, attempts,"
+                    " created_at, lease_owner, lease_until)"
+                    " VALUES (:id, 'x', 'x', '{}', 'due', 0, sandbox_now(), 'other',"
+                    f" clock_timestamp() + interval '{until}')"
+                ),
+                {"id": until},
+            )
+            due = "state = 'due'"
+            return len(await claim(db, "chain_intent", due, owner="me", limit=9, seconds=30))
+
+    assert await claimed("50 seconds") == 0
+    assert await claimed("1 hour") == 1
+
+
+async def test_a_lead_is_seen_while_it_is_held_and_not_longer(database: Database) -> None:
+    leader = Leader(database, "job", "a")
+    await leader.acquire()
+    async with database.transaction() as db:
+        assert await led(db) == {"job"}
+    await leader.release()
+    for _ in range(100):
+        async with database.transaction() as db:
+            if not await led(db):
+                break
+        await asyncio.sleep(0.02)
+    else:
+        raise AssertionError("still led")
 
 
 async def test_only_one_process_leads_and_the_next_gets_a_higher_term(database: Database) -> None:

@@ -18,7 +18,7 @@ class Letters:
     def read(self, params: list[Any]) -> Sent | None:
         if not params or ":" not in params[0]:
             return None
-        return Sent(f"id-{params[0]}", params[0].split(":")[0])
+        return Sent(f"id-{params[0]}", (params[0].split(":")[0],))
 
     def address(self, text: str) -> str | None:
         return text if text.isalpha() else None

@@ -65,12 +65,13 @@ async def pays(sandbox: Running, chain: str, key: Any, session: JsonObject) -> s
     return paid
 
 
-async def sends(sandbox: Running, chain: str, key: Any, session: JsonObject) -> None:
+async def sends(sandbox: Running, chain: str, key: Any, session: JsonObject) -> str:
     """The same, not waiting for any block."""
     kind: Any = {"solana": solana_wallet.SolanaWallet, "evm": evm_wallet.EvmWallet}[chain]
     wallet = kind(sandbox.endpoints[f"{chain}_rpc"], key)
-    await wallet.pay(option_of(session, chain)["url"], wait=False)
+    sent: str = await wallet.pay(option_of(session, chain)["url"], wait=False)
     await wallet.aclose()
+    return sent
 
 
 class Stubborn:

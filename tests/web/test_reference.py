@@ -30,7 +30,7 @@ def bodies() -> list[type[BaseModel]]:
 @pytest.fixture
 async def page() -> str:
     transport = httpx2.ASGITransport(create_app())
-    async with httpx2.AsyncClient(transport=transport, base_url="http://shop.test") as client:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         assert (await client.get("/")).headers["location"] == "/docs"
         answer = await client.get("/docs")
     assert answer.status_code == 200

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ WAIT_S = 60
 _POLL_S = 0.02
 _CONFIRMED: dict[str, Any] = {"commitment": "confirmed"}
 _FINAL: dict[str, Any] = {"commitment": "finalized"}
+_HISTORY: dict[str, Any] = {"searchTransactionHistory": True}
 
 
 class WrongKeys(SandboxError):
@@ -132,33 +134,62 @@ async def _fund(rpc: Rpc, payer: Keypair) -> None:
     if balance >= LEAST_SOL * tx.LAMPORTS_PER_SOL:
         return
     amount = FEE_PAYER_SOL * tx.LAMPORTS_PER_SOL
-    signature = await rpc.call("requestAirdrop", address, amount, _CONFIRMED)
-    await _wait(rpc, "the fee payer's airdrop", signature)
+
+    async def ask() -> tuple[str, int]:
+        # What is asked for now uses no newer blockhash than this one.
+        _, last_height = await _blockhash(rpc)
+        return await rpc.call("requestAirdrop", address, amount, _CONFIRMED), last_height
+
+    await _until_in(rpc, "the fee payer's airdrop", ask)
 
 
 async def _send(
     rpc: Rpc, what: str, instructions: list[Instruction], signers: list[Keypair]
 ) -> None:
-    answer = (await rpc.call("getLatestBlockhash", _CONFIRMED))["value"]
-    blockhash = Hash.from_string(answer["blockhash"])
-    signed: Signed = tx.sign(instructions, signers, blockhash, answer["lastValidBlockHeight"])
     options = {"encoding": "base64", "skipPreflight": True}
-    raw = base64.b64encode(signed.raw).decode()
-    await rpc.call("sendTransaction", raw, options)
-    await _wait(rpc, what, signed.tx_id)
+
+    async def send() -> tuple[str, int]:
+        blockhash, last_height = await _blockhash(rpc)
+        signed: Signed = tx.sign(instructions, signers, blockhash, last_height)
+        await rpc.call("sendTransaction", base64.b64encode(signed.raw).decode(), options)
+        return signed.tx_id, last_height
+
+    await _until_in(rpc, what, send)
 
 
-async def _wait(rpc: Rpc, what: str, signature: str) -> None:
-    """Until it is confirmed, `WAIT_S` at most."""
+async def _until_in(rpc: Rpc, what: str, send: Callable[[], Awaitable[tuple[str, int]]]) -> None:
+    """Send until one is confirmed, `WAIT_S` at most; anew only when the last one cannot come.
+
+    The first slots are short, and so is the life of a blockhash: on a busy machine it may be over
+    before the transaction arrives.
+    """
     until = time.monotonic() + WAIT_S
     while time.monotonic() < until:
-        [status] = (await rpc.call("getSignatureStatuses", [signature]))["value"]
+        signature, last_height = await send()
+        if await _is_in(rpc, what, signature, last_height, until):
+            return
+    raise ChainUnavailable(f"solana ({what} was not confirmed within {WAIT_S} s)")
+
+
+async def _blockhash(rpc: Rpc) -> tuple[Hash, int]:
+    """A recent blockhash, and the last block height that takes it."""
+    answer = (await rpc.call("getLatestBlockhash", _CONFIRMED))["value"]
+    return Hash.from_string(answer["blockhash"]), answer["lastValidBlockHeight"]
+
+
+async def _is_in(rpc: Rpc, what: str, signature: str, last_height: int, until: float) -> bool:
+    """Wait until it is confirmed, or cannot be any more, or the time is over."""
+    while time.monotonic() < until:
+        final_height = await rpc.call("getBlockHeight", _FINAL)
+        [status] = (await rpc.call("getSignatureStatuses", [signature], _HISTORY))["value"]
         if status is not None and status["err"] is not None:
             raise DeploymentFailed(f"{what}: {reason(status['err'], ())}")
         if status is not None and status["confirmationStatus"] in ("confirmed", "finalized"):
-            return
+            return True
+        if status is None and final_height > last_height:
+            return False
         await asyncio.sleep(_POLL_S)
-    raise ChainUnavailable(f"solana ({what} was not confirmed within {WAIT_S} s)")
+    return False
 
 
 async def _exists(rpc: Rpc, address: str) -> bool:

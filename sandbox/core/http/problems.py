@@ -20,6 +20,7 @@ def problem(
     request: Request, status: int, code: str, detail: str, values: dict[str, Any] | None = None
 ) -> JSONResponse:
     """A problem document: `type`, `title`, `status`, `detail`, `instance`, `code`, `request_id`."""
+    request_id: str = getattr(request.state, "request_id", "")
     body = {
         "type": f"urn:kzte-sandbox:problem:{code}",
         "title": HTTPStatus(status).phrase,
@@ -27,10 +28,13 @@ def problem(
         "detail": detail,
         "instance": request.url.path,
         "code": code,
-        "request_id": getattr(request.state, "request_id", ""),
+        "request_id": request_id,
         **(values or {}),
     }
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    # The answer of a bug is made outside of `RequestIdMiddleware`.
+    headers = {"Request-Id": request_id} if status == 500 else {}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     if status == 503:
         headers["Retry-After"] = "1"
     return JSONResponse(body, status, headers, media_type="application/problem+json")
@@ -71,7 +75,8 @@ def install(app: FastAPI) -> None:
     async def on_bug(request: Request, error: Exception) -> JSONResponse:
         if isinstance(error, DBAPIError | OSError) and is_disconnect(error):
             return refusal(request, DatabaseUnavailable())
-        log.error("unhandled", path=request.url.path, error=repr(error))
+        id_ = getattr(request.state, "request_id", None)
+        log.error("unhandled", path=request.url.path, error=repr(error), request_id=id_)
         return problem(request, 500, "internal_error", "this is a bug of the sandbox; see its log")
 
     app.add_exception_handler(SandboxError, on_refusal)

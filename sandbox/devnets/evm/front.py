@@ -29,7 +29,7 @@ class Sending:
             sender = Account.recover_transaction(raw)
         except Exception:  # whatever it cannot read, anvil refuses with its own words
             return None
-        return Sent(hex_of(signed(raw).hash), str(sender).lower())
+        return Sent(hex_of(signed(raw).hash), (str(sender).lower(),))
 
     def address(self, text: str) -> str | None:
         return text.lower() if re.fullmatch("0x[0-9a-fA-F]{40}", text) else None

@@ -33,7 +33,9 @@ class Sending:
             return None
         if not execution.is_signed(sent):
             return None
-        return Sent(signature_text(sent.signature), str(sent.tx.message.account_keys[0]))
+        message = sent.tx.message
+        signers = message.account_keys[: message.header.num_required_signatures]
+        return Sent(signature_text(sent.signature), tuple(map(str, signers)))
 
     def address(self, text: str) -> str | None:
         try:

@@ -1,0 +1,28 @@
+"""Webhooks in figures for /metrics."""
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.core.metrics import Figure
+
+# A restored world goes on in the next epoch: what is left of the one before counts as unread.
+_QUEUES = text(
+    "SELECT (SELECT count(*) FROM log_entry l, webhook_cursor c"
+    "  WHERE (l.epoch, l.position) > (c.epoch, c.position)) AS unread,"
+    " count(*) AS waiting, count(*) FILTER (WHERE next_attempt_at <= sandbox_now()) AS due,"
+    " coalesce(extract(epoch FROM sandbox_now() - min(created_at)), 0)::float8 AS oldest,"
+    " coalesce(extract(epoch FROM sandbox_now() - min(next_attempt_at)), 0)::float8 AS late"
+    " FROM webhook_delivery WHERE status = 'pending'"
+)
+
+
+async def figures(db: AsyncSession) -> list[Figure]:
+    """What is not delivered yet, and how old and how late it is in sandbox time."""
+    row = (await db.execute(_QUEUES)).one()
+    return [
+        Figure("sandbox_webhooks_unread", "Events not turned into deliveries yet.", row.unread),
+        Figure("sandbox_webhooks_pending", "Deliveries without an outcome.", row.waiting),
+        Figure("sandbox_webhooks_due", "Of these, those that are due.", row.due),
+        Figure("sandbox_webhooks_oldest_seconds", "Age of the oldest of them.", row.oldest),
+        Figure("sandbox_webhooks_late_seconds", "How long the first is due.", max(0.0, row.late)),
+    ]
