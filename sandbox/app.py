@@ -7,7 +7,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 
 from sandbox import wiring
@@ -17,11 +17,13 @@ from sandbox.core.doors import Doors
 from sandbox.core.http import (
     DoorsMiddleware,
     LimitsMiddleware,
+    PrincipalDep,
     RequestIdMiddleware,
     install,
     openapi,
 )
 from sandbox.core.http.roles import RULES
+from sandbox.core.metrics import CONTENT_TYPE, Figures, Metrics, MetricsMiddleware
 from sandbox.core.settings import Settings
 
 DESCRIPTION = """
@@ -78,6 +80,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(LimitsMiddleware)
     app.add_middleware(DoorsMiddleware, doors=Doors(settings.hosts))
     app.add_middleware(RequestIdMiddleware)
+    app.state.metrics = Metrics()
+    app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install(app)
     openapi.install(app)
     for router in wiring.ROUTERS:
@@ -100,6 +104,13 @@ def _add_health(app: FastAPI) -> None:
         missing: list[str] = await request.app.state.readiness()
         body: dict[str, Any] = {"ready": not missing, "not_ready": missing}
         return JSONResponse(body, 200 if not missing else 503)
+
+    @app.get("/metrics", tags=["operations"], summary="Figures for Prometheus")
+    async def metrics(request: Request, _: PrincipalDep) -> Response:
+        """Requests of this process, and the state of the world from its database."""
+        ask: Figures = request.app.state.figures
+        exposed = request.app.state.metrics.expose(await ask())
+        return Response(exposed, media_type=CONTENT_TYPE)
 
 
 def main() -> None:

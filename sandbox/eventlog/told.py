@@ -73,6 +73,7 @@ FROM (
             FROM event e LEFT JOIN log_entry l ON l.event_id = e.id
             LEFT JOIN event_queue q ON q.event_id = e.id
             WHERE e.type LIKE ANY (ARRAY[{types}])
+            OFFSET 0 -- or each use of `d` would parse the leaf again
         ) AS told CROSS JOIN LATERAL ({self.objects}) AS found
         CROSS JOIN LATERAL json_to_record(found.object)
             AS o({", ".join(f"{name} text" for name in wanted)})

@@ -37,9 +37,6 @@ from tests.journeys.customers import CHAINS, option_of, rpc
 from tests.journeys.stack import Stack, command, last_json
 from tests.journeys.test_both_chains import to_treasury
 
-# A run of its own until it is quick and steady enough for every change.
-pytestmark = pytest.mark.soak
-
 PRICE_TIYN = 10_000
 CLEAN_RUNS = 100
 EVENTS = 300

@@ -2,13 +2,8 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.chaos.runner import Chaos
 from tests.chaos.schedule import ONE_OF_EACH
-
-# A run of its own until it is quick and steady enough for every change.
-pytestmark = pytest.mark.soak
 
 SEED = 7
 

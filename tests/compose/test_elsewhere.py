@@ -29,6 +29,7 @@ from sandbox.devnets.ports import any_free
 from sandbox.devnets.solana import process as solana
 from tests.compose.files import compose, environment
 from tests.conftest import NOT_DURABLE
+from tests.core.test_metrics import samples
 from tests.journeys.customers import rpc
 
 PASSWORDS = {"OWNER_PASSWORD": "unused", "APP_PASSWORD": "word %41 for the application"}
@@ -240,6 +241,41 @@ def test_a_second_preparation_changes_nothing_and_another_password_is_refused(
     [line] = refused.stderr.strip().splitlines()
     assert "SANDBOX_DATABASE_URL" in line
     assert "nobody" not in line
+
+
+def test_a_world_without_a_worker_is_not_ready_and_says_so(
+    sandbox: Running, elsewhere: Elsewhere
+) -> None:
+    elsewhere.stop("worker")
+    assert elsewhere.readiness() == (503, ["worker"])
+    elsewhere.start("worker")
+    elsewhere.wait_ready()
+
+
+def test_figures_are_for_the_operator_and_tell_what_was_paid(sandbox: Running) -> None:
+    url = f"{sandbox.endpoints['api']}/metrics"
+    refused = httpx2.get(url, headers={"Authorization": f"Bearer {sandbox.key('merchant')}"})
+    assert (httpx2.get(url).status_code, refused.status_code) == (401, 403)
+    answer = httpx2.get(url, headers={"Authorization": f"Bearer {sandbox.key('operator')}"})
+    assert answer.headers["content-type"].startswith("text/plain")
+    found = samples(answer.content)
+    for chain in ("solana", "evm"):
+        labels = (("chain", chain), ("chain_state", "final"), ("settlement_state", "unsettled"))
+        assert found["sandbox_payments", labels] == 1
+        assert found["sandbox_chain_up", (("chain", chain),)] == 1
+        assert found["sandbox_chain_halted", (("chain", chain),)] == 0
+        assert found["sandbox_intents_open", (("chain", chain), ("state", "due"))] == 0
+        final = (("chain", chain), ("view", "final"))
+        assert found["sandbox_watcher_height", final] > 0
+        assert found["sandbox_watcher_lag_blocks", final] < 20
+    assert found["sandbox_database_up", ()] == 1
+    assert found["sandbox_log_size", ()] > 0
+    assert found["sandbox_webhooks_pending", ()] == 0
+    assert found["sandbox_database_connections", ()] > 0
+    posted = (("method", "POST"), ("route", "/v1/checkout/sessions"), ("status", "201"))
+    assert found["sandbox_http_requests_total", posted] == 2
+    for value in sandbox.endpoints["keys"].values():
+        assert value not in answer.text
 
 
 def test_api_and_worker_end_cleanly_when_they_are_asked_to(

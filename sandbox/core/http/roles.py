@@ -42,6 +42,7 @@ _AUDIT: dict[Role, Access] = {
 RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("GET", "/healthz"): _PUBLIC,
     ("GET", "/readyz"): _PUBLIC,
+    ("GET", "/metrics"): {"operator": "yes"},
     ("GET", "/openapi.json"): _PUBLIC,
     ("GET", "/docs"): _PUBLIC,
     ("GET", "/"): _PUBLIC,

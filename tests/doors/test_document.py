@@ -1,0 +1,166 @@
+"""The API held to its own document by schemathesis: no 5xx, nothing that the document forbids.
+
+Once per role, with the operations that the role may call and ids of objects that exist.
+"""
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from sandbox.cli import pay
+from sandbox.cli.endpoints import JsonObject, Running
+
+ROLES = ("operator", "developer", "issuer", "regulator")
+CHECKS = (
+    *("not_a_server_error", "status_code_conformance", "content_type_conformance"),
+    *("response_schema_conformance", "response_headers_conformance"),
+)
+# The stream does not end by itself; tests/eventlog reads it.
+LEFT_OUT = ("/v1/events/stream",)
+LISTS = {
+    "merchant_id": "/v1/merchants",
+    "key_id": "/v1/api_keys",
+    "session_id": "/v1/checkout/sessions",
+    "payment_id": "/v1/payments",
+    "refund_id": "/v1/refunds",
+    "stray_id": "/v1/stray_transfers",
+    "settlement_id": "/v1/settlements",
+    "payout_id": "/v1/payouts",
+    "deposit_id": "/v1/reserve/deposits",
+    "issuance_id": "/v1/reserve/issuances",
+    "event_id": "/v1/events",
+    "endpoint_id": "/v1/webhook_endpoints",
+}
+SEED = 20_261_121
+
+
+@pytest.fixture(scope="module")
+def ids(stack: Any) -> dict[str, list[str]]:
+    """Ids of objects of each kind, after a day with a bit of everything."""
+    sandbox: Running = stack.running
+    sandbox.post("/v1/webhook_endpoints", {"url": "http://127.0.0.1:9/hook"}, "merchant")
+    for chain in ("solana", "evm"):
+        made = sandbox.post("/v1/checkout/sessions", {"amount_tiyn": 10_000}, "merchant")
+        pay.pay(sandbox, stack.data_dir, made["id"], chain, "resident", 12_000)
+        sandbox.quiesce()
+        [payment] = sandbox.get(f"/v1/checkout/sessions/{made['id']}")["payments"]
+        asked = {"payment": payment["id"], "amount_tiyn": 1_000}
+        sandbox.post("/v1/refunds", asked, "merchant")
+        sandbox.quiesce()
+    sandbox.post("/v1/settlements", {}, "merchant")
+    sandbox.quiesce()
+    sandbox.advance(86_400)
+    sandbox.quiesce()
+    found = {
+        name: [row["id"] for row in sandbox.get(path, limit=100)["data"]][:5]
+        for name, path in LISTS.items()
+    }
+    assert all(found.values()), found
+    return found
+
+
+def key_of(sandbox: Running, role: str) -> str:
+    if role != "developer":
+        return str(sandbox.endpoints["keys"][role])
+    merchant = sandbox.endpoints["keys"]["merchant_id"]
+    asked = {"role": "developer", "merchant_id": merchant}
+    return str(sandbox.post("/v1/api_keys", asked)["key"])
+
+
+def part_of(document: JsonObject, role: str, ids: dict[str, list[str]]) -> JsonObject:
+    """The document with the operations of a role, and ids that exist beside one that does not."""
+    part = copy.deepcopy(document)
+    for path, operations in list(part["paths"].items()):
+        for method, operation in list(operations.items()):
+            if path in LEFT_OUT or role not in operation.get("x-roles", {role: "yes"}):
+                del operations[method]
+                continue
+            for parameter in operation.get("parameters", ()):
+                if (known := ids.get(parameter["name"])) is not None:
+                    parameter["schema"] = {"type": "string", "enum": [*known, "nothing_of_it"]}
+        if not operations:
+            del part["paths"][path]
+    _hurry(part)
+    return part
+
+
+def _hurry(value: Any) -> None:
+    """Nothing here is worth a minute of waiting."""
+    if isinstance(value, list):
+        for each in value:
+            _hurry(each)
+    if isinstance(value, dict):
+        if isinstance(value.get("timeout_s"), dict):
+            value["timeout_s"] = {"type": "integer", "minimum": 0, "maximum": 1}
+        for each in value.values():
+            _hurry(each)
+
+
+def hold(sandbox: Running, part: JsonObject, role: str, folder: Path, *options: str) -> str:
+    """Run schemathesis on a part of the document; what it said. Fails with the first failures."""
+    path = folder / "openapi.json"
+    path.write_text(json.dumps(part))
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "--no-color", "run", str(path)),
+            *("--url", sandbox.endpoints["api"], "--checks", ",".join(CHECKS)),
+            *("--header", f"Authorization: Bearer {key_of(sandbox, role)}"),
+            *("--seed", str(SEED), "--generation-database", "none", "--no-shrink"),
+            *("--suppress-health-check", "all", "--request-timeout", "60", "--warnings", "off"),
+            *options,
+        ],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        timeout=3_600,
+    )
+    assert run.returncode == 0, run.stdout[-12_000:] + run.stderr[-2_000:]
+    return run.stdout
+
+
+@pytest.fixture(scope="module")
+def document(stack: Any) -> JsonObject:
+    found: JsonObject = httpx2.get(stack.running.endpoints["api"] + "/openapi.json").json()
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_answer_of_the_api_contradicts_its_document(
+    sandbox: Running, document: JsonObject, ids: dict[str, list[str]], role: str, tmp_path: Path
+) -> None:
+    part = part_of(document, role, ids)
+    bounds = ("--phases", "examples,coverage,fuzzing", "--max-examples", "3", "--workers", "2")
+    said = hold(sandbox, part, role, tmp_path, *bounds)
+    assert "No issues found" in said, said[-3_000:]
+    sandbox.quiesce()
+    audit = sandbox.get("/v1/sandbox/audit")
+    assert audit["ok"], [check for check in audit["checks"] if not check["ok"]]
+
+
+def test_an_answer_that_contradicts_the_document_is_found(
+    sandbox: Running, document: JsonObject, ids: dict[str, list[str]], tmp_path: Path
+) -> None:
+    part = part_of(document, "operator", ids)
+    path = "/v1/sandbox/clock"
+    wrong = part["paths"][path]["get"]
+    wrong["responses"]["200"]["content"]["application/json"]["schema"] = {"type": "integer"}
+    part["paths"] = {path: {"get": wrong}}
+    with pytest.raises(AssertionError, match="Response violates schema"):
+        hold(sandbox, part, "operator", tmp_path, "--max-examples", "1")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("role", ROLES)
+def test_no_answer_contradicts_the_document_for_ten_minutes(
+    sandbox: Running, document: JsonObject, ids: dict[str, list[str]], role: str, tmp_path: Path
+) -> None:
+    hold(sandbox, part_of(document, role, ids), role, tmp_path, "--max-time", "150")
+    sandbox.quiesce()
+    audit = sandbox.get("/v1/sandbox/audit")
+    assert audit["ok"], [check for check in audit["checks"] if not check["ok"]]
