@@ -105,7 +105,9 @@ WITH inclusions AS (
             min(t.id) FILTER (WHERE t.kind <> 'burn' AND t.destination
                 <> j.command ->> 'recipient') AS elsewhere
         FROM chain_transfer t JOIN chain_intent j ON j.id = t.intent
-        JOIN inclusions n ON n.transfer_id = t.id AND n.standing > 0 GROUP BY t.intent
+        JOIN inclusions n ON n.transfer_id = t.id AND n.standing > 0
+        WHERE t.source <> t.destination -- units gathered from accounts of one owner go nowhere
+        GROUP BY t.intent
     ) t ON t.intent = i.id
     WHERE i.command ->> 'action' IN ('mint', 'burn', 'transfer')
 )
