@@ -48,7 +48,7 @@ async def http(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
     app.state.audit_checks = [of_the_others, of_the_ledger]
     app.include_router(routes.router)
     transport = httpx2.ASGITransport(app=app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         yield client
 
 

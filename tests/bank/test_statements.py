@@ -114,7 +114,7 @@ async def client(bank: Database) -> AsyncIterator[httpx2.AsyncClient]:
     app.include_router(router)
     app.state.database, app.state.key_lookup, app.state.iban_lookup = bank, find, iban_of
     transport = httpx2.ASGITransport(app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         yield client
 
 

@@ -37,7 +37,7 @@ async def http(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
 
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app=app),
-        base_url="http://test",
+        base_url="http://127.0.0.1",
         event_hooks={"request": [with_idempotency_key]},
     ) as client:
         yield client

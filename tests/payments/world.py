@@ -92,7 +92,7 @@ class World:
         self._numbers = itertools.count(1)
         self.http = httpx2.AsyncClient(
             transport=httpx2.ASGITransport(app=self.app, raise_app_exceptions=False),
-            base_url="http://test",
+            base_url="http://127.0.0.1",
         )
         self.customer = new_address()
         self.chain.endow(self.customer, self.units(10**9))

@@ -65,7 +65,7 @@ class World:
             self.app.include_router(router)
         self._numbers = itertools.count(1)
         self.http = httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app=self.app), base_url="http://test"
+            transport=httpx2.ASGITransport(app=self.app), base_url="http://127.0.0.1"
         )
 
     async def begin(self) -> None:

@@ -54,7 +54,7 @@ class World:
         for name, value in wiring.app_state(wired).items():
             setattr(app.state, name, value)
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
-        self.http = httpx2.AsyncClient(transport=transport, base_url="http://test")
+        self.http = httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1")
 
     async def begin(self) -> None:
         """Time stands still, the customer is rich, and the treasury holds a float."""

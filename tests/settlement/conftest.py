@@ -296,7 +296,7 @@ async def open_town(database: Database, owner_url: str, chain: MemoryChain) -> T
             bank_routes.router,
         ],
     )
-    world.app.state.settings = SimpleNamespace(base_url="http://test")
+    world.app.state.settings = SimpleNamespace(base_url="http://127.0.0.1")
     town = Town(world, new_address(), owner_url)
     await town.open()
     return town
