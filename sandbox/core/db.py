@@ -1,6 +1,6 @@
 """PostgreSQL access: one engine per process, one transaction per request (DESIGN 2)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -116,12 +116,18 @@ class Leader:
     def __init__(self, database: Database, name: str, owner: str) -> None:
         self._database, self.name, self.owner = database, name, owner
         self._connection: AsyncConnection | None = None
+        self._is_cut: Callable[[], bool] = lambda: False
         self.term = 0
 
     async def acquire(self) -> bool:
-        """Try to lead; true when this process leads afterwards."""
+        """Try to lead; true when this process leads afterwards.
+
+        The lock went with its connection when that was cut: then it is taken anew.
+        """
         if self._connection is not None:
-            return True
+            if not self._is_cut():
+                return True
+            await self.release()
         connection = await self._database.engine.connect()
         try:
             locked = await connection.scalar(
@@ -141,10 +147,11 @@ class Leader:
                 {"name": self.name, "owner": self.owner},
             )
             await connection.commit()
+            raw: Any = (await connection.get_raw_connection()).driver_connection
         except BaseException:
             await connection.invalidate()
             raise
-        self._connection = connection
+        self._connection, self._is_cut = connection, raw.is_closed
         return True
 
     async def check(self, db: AsyncSession) -> None:

@@ -100,6 +100,25 @@ async def test_only_one_process_leads_and_the_next_gets_a_higher_term(database: 
     await second.release()
 
 
+async def test_a_lead_whose_connection_was_cut_is_taken_anew(database: Database) -> None:
+    leader = Leader(database, "job", "a")
+    assert await leader.acquire()
+    assert await leader.acquire()
+    assert leader.term == 1
+    async with database.transaction() as db:
+        await db.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        )
+    for _ in range(100):
+        if await leader.acquire() and leader.term == 2:
+            break
+        await asyncio.sleep(0.02)
+    async with database.transaction() as db:
+        await leader.check(db)
+        assert await led(db) == {"job"}
+    await leader.release()
+
+
 async def test_a_leader_that_lost_the_lead_cannot_write(database: Database) -> None:
     stalled = Leader(database, "job", "a")
     assert await stalled.acquire()
