@@ -20,7 +20,7 @@ from typing import Any
 import httpx2
 from rich.table import Table
 
-from sandbox.cli import bench_books, bench_latency, measure, pay, show
+from sandbox.cli import bench_books, bench_growth, bench_latency, measure, pay, show
 from sandbox.cli.bench_limits import litesvm_transfers_per_second
 from sandbox.cli.bench_limits_evm import anvil_transfers_per_second
 from sandbox.cli.bench_payers import EvmPayer, Payer, SolanaPayer
@@ -51,8 +51,8 @@ class Figures:
         return found
 
 
-def run(payments: int, as_json: bool) -> int:
-    """Start a sandbox of its own, measure, stop it."""
+def run(payments: int, most: int, as_json: bool) -> int:
+    """Start a sandbox of its own, measure, stop it; another one grows to `most` payments."""
     folder = Path(tempfile.mkdtemp(prefix="kzte-bench-"))
     figures = Figures()
     try:
@@ -78,6 +78,14 @@ def run(payments: int, as_json: bool) -> int:
         figures.add("start again on the same data", again_s, "s")
         restarted_s = asyncio.run(_evm_start(folder))
         figures.add(f"EVM devnet's start after {EVM_TRANSFERS:,} transfers", restarted_s, "s")
+        shutil.rmtree(folder / "sandbox")
+        process, running, _ = _start(folder)
+        try:
+            asyncio.run(_grow(figures, running, folder, most))
+            _memory(figures, process.pid, f"PSS of all processes, after {most:,} payments")
+        finally:
+            process.terminate()
+            process.wait(30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
@@ -120,12 +128,7 @@ def _processes(folder: Path) -> dict[str, list[int]]:
 
 
 async def _load(figures: Figures, running: Running, folder: Path, payments: int) -> None:
-    async with httpx2.AsyncClient(
-        base_url=running.endpoints["api"],
-        headers={"Authorization": f"Bearer {running.key('merchant')}"},
-        timeout=60,
-        limits=httpx2.Limits(max_connections=CONNECTIONS),
-    ) as http:
+    async with _client(running) as http:
         await _empty_route(figures, http)
         sessions, _ = await _sessions(figures, http, payments, "session creation")
         payers: list[Payer] = [SolanaPayer(running.endpoints), EvmPayer(running.endpoints)]
@@ -134,6 +137,33 @@ async def _load(figures: Figures, running: Running, folder: Path, payments: int)
             sessions, _ = await _sessions(None, http, payments, "")
         await bench_latency.waits(figures.add, running, payers, LATENCIES)
         await _fill_up(payers[1], 2 * payments)
+
+
+async def _grow(figures: Figures, running: Running, folder: Path, most: int) -> None:
+    async with _client(running) as http:
+        payer = SolanaPayer(running.endpoints)
+        needed_tiyn = most * PRICE_TIYN
+        await asyncio.to_thread(pay.fund, running, payer.chain, payer.address, needed_tiyn)
+
+        async def create(count: int) -> list[dict[str, Any]]:
+            return (await _sessions(None, http, count, ""))[0]
+
+        async def complete(sessions: list[dict[str, Any]]) -> None:
+            await _sequenced(http, sessions)
+
+        _sequenced_cursor.clear()
+        await bench_growth.grow(
+            figures.add, running, payer, most, create, complete, lambda: _cpu(folder)
+        )
+
+
+def _client(running: Running) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(
+        base_url=running.endpoints["api"],
+        headers={"Authorization": f"Bearer {running.key('merchant')}"},
+        timeout=60,
+        limits=httpx2.Limits(max_connections=CONNECTIONS),
+    )
 
 
 async def _paid(

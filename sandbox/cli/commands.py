@@ -292,12 +292,15 @@ def log_receipt(
 @app.command()
 def bench(
     payments: Annotated[int, typer.Option(help="Payments per measurement.", min=10)] = 1000,
+    most: Annotated[
+        int, typer.Option(help="Payments that one world grows to; 100,000 take minutes.", min=1000)
+    ] = 100_000,
     as_json: AsJson = False,
 ) -> None:
     """Measure the sandbox against the limits of this machine, in the same run."""
     from sandbox.cli import bench as command
 
-    raise typer.Exit(command.run(payments, as_json))
+    raise typer.Exit(command.run(payments, most, as_json))
 
 
 def main() -> None:

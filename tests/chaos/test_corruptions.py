@@ -236,7 +236,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     try:
         found = Place(stack)
         everything(found)
-        asyncio.run(found.freeze())
         yield found
     finally:
         stack.down()
@@ -244,8 +243,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 @pytest.fixture(scope="module")
 def still(place: Place) -> Place:
-    """The same with chains that stand still."""
+    """The same with chains that stand still, and copied as it is then."""
+    place.running.quiesce()
     place.blocks("sandbox_pause")
+    asyncio.run(place.freeze())
     return place
 
 
