@@ -147,7 +147,7 @@ class Comparer:
 
     async def _payments_count_once(self) -> None:
         events: dict[tuple[str, str], int] = Counter(
-            (e["type"], e["data"]["id"]) for e in self._events
+            (e["type"], e["data"].get("id", "")) for e in self._events
         )
         db = await asyncpg.connect(self.load.running.endpoints["database"])
         try:
