@@ -35,6 +35,9 @@ event Rescued:
 # 55,000 gas each for new addresses: a full batch is half of a block of 30 million.
 MAX_BATCH: constant(uint256) = 256
 
+# 5,000 gas each: within what nodes allow for a view.
+MAX_COUNTED: constant(uint256) = 2048
+
 TOKEN: public(immutable(IERC20))
 TREASURY: public(immutable(address))
 FORWARDER: public(immutable(address))
@@ -66,6 +69,18 @@ def __init__(token: IERC20, treasury: address, forwarder_code: Bytes[4096]):
 @view
 def depositAddress(salt: bytes32) -> address:
     return self._address_of(salt)
+
+
+@external
+@view
+def held(salts: DynArray[bytes32, MAX_COUNTED]) -> uint256:
+    """
+    @return What lies at these addresses together; one that is named twice counts twice.
+    """
+    total: uint256 = 0
+    for salt: bytes32 in salts:
+        total += staticcall TOKEN.balanceOf(self._address_of(salt))
+    return total
 
 
 @external

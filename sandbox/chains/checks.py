@@ -6,12 +6,10 @@ what this slice stored is judged here row by row.
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.chains.port import UNSWEPT, AtHeight, Chain, ChainUnavailable
+from sandbox.chains.port import AtHeight, Chain
 from sandbox.chains.service import FINAL, cursor
 from sandbox.core.checks import Check, Faults, find_faults, no_faults
 from sandbox.core.db import Database
@@ -34,41 +32,9 @@ class WatcherBehind(SandboxError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Holdings:
-    """Units at the sandbox's own addresses, per ledger place, all read at `height`."""
-
-    by_place: dict[str, int]
-    height: int
-
-
 async def final_supply(chain: Chain) -> AtHeight:
     """Units in existence at the final view, and the height of that view."""
     return await chain.supply()
-
-
-async def final_holdings(
-    chain: Chain, sessions: Sequence[str] = (), *, attempts: int = 20
-) -> Holdings:
-    """What the sandbox's own addresses hold, and those of `sessions`, at one final height.
-
-    Reads again while blocks become final between two addresses; after `attempts` rounds it is
-    `ChainUnavailable`: a mixture of heights would show a difference that is none.
-    """
-    for _ in range(attempts):
-        read = [
-            (place, await chain.balance(address))
-            for address, place in chain.own_addresses().items()
-        ]
-        if sessions:
-            read.append((UNSWEPT, await chain.unswept(sessions)))
-        heights = {at.height for _, at in read}
-        if len(heights) == 1:
-            by_place: dict[str, int] = {}
-            for place, at in read:
-                by_place[place] = by_place.get(place, 0) + at.units
-            return Holdings(by_place, heights.pop())
-    raise ChainUnavailable(chain.name)
 
 
 async def await_final_cursor(

@@ -23,6 +23,7 @@ from sandbox.chains.port import (
     Command,
     ForeignTransfer,
     Heads,
+    Holdings,
     Outcome,
     ReceiveOption,
     Signed,
@@ -224,9 +225,11 @@ class MemoryChain:
     ) -> BrowserPayment | None:
         return None
 
-    async def unswept(self, sessions: Sequence[str]) -> AtHeight:
+    async def holdings(self, sessions: Sequence[str] = ()) -> Holdings:
         self._answer()
-        return AtHeight(0, self._final.block.id.height)
+        units = self._final.after.units
+        found = {place: units.get(at, 0) for at, place in self.own_addresses().items()}
+        return Holdings(found, self._final.block.id.height)
 
     async def set_clock(self, offset_ms: int, frozen_at_ms: int | None) -> bool:
         self._answer()

@@ -9,7 +9,14 @@ from hashlib import sha256
 
 from sandbox.chains.errors import NothingToSweep
 from sandbox.chains.memory import MemoryChain, Move, State, new_address
-from sandbox.chains.port import AtHeight, Command, ReceiveOption, Signed, address_key
+from sandbox.chains.port import (
+    UNSWEPT,
+    Command,
+    Holdings,
+    ReceiveOption,
+    Signed,
+    address_key,
+)
 
 
 class DepositMemoryChain(MemoryChain):
@@ -53,10 +60,10 @@ class DepositMemoryChain(MemoryChain):
             )
         )
 
-    async def unswept(self, sessions: Sequence[str]) -> AtHeight:
-        self._answer()
+    async def holdings(self, sessions: Sequence[str] = ()) -> Holdings:
+        found = await super().holdings()
         units = sum(self._lies_at(session) for session in set(sessions))
-        return AtHeight(units, self._final.block.id.height)
+        return replace(found, by_place={**found.by_place, UNSWEPT: units})
 
     def _lies_at(self, session_id: str) -> int:
         return self._final.after.units.get(self.deposit_address(session_id), 0)

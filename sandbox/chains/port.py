@@ -157,6 +157,14 @@ class AtHeight:
 
 
 @dataclass(frozen=True, slots=True)
+class Holdings:
+    """Units at the sandbox's own addresses, per place, all read at one final height."""
+
+    by_place: Mapping[str, int]
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiveOption:
     """How a session can be paid on this chain: fields for the API, keys to match (CONTRACT 8)."""
 
@@ -265,8 +273,8 @@ class Chain(Protocol):
         """
         ...
 
-    async def unswept(self, sessions: Sequence[str]) -> AtHeight:
-        """Units at the deposit addresses of these sessions, all read at one final height."""
+    async def holdings(self, sessions: Sequence[str] = ()) -> Holdings:
+        """What lies at the sandbox's own addresses and, `unswept`, at those of these sessions."""
         ...
 
     async def set_clock(self, offset_ms: int, frozen_at_ms: int | None) -> bool:

@@ -6,13 +6,11 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.chains.checks import (
-    Holdings,
     WatcherBehind,
     await_final_cursor,
-    final_holdings,
     unasked_outflows,
 )
-from sandbox.chains.port import Chain
+from sandbox.chains.port import Chain, Holdings
 from sandbox.core.checks import Check, say
 from sandbox.core.db import Database
 from sandbox.ledger import accounts
@@ -63,7 +61,7 @@ async def _holdings(database: Database, chain: Chain, wait_s: float) -> Holdings
     """What lies at our addresses, those of sessions included that were made and paid meanwhile."""
     for _ in range(READ_AGAIN):
         sessions = await _sessions_with_address(database, chain.name)
-        held = await final_holdings(chain, sessions)
+        held = await chain.holdings(sessions)
         if not await _is_newer_paid(database, chain.name, sessions, held, wait_s):
             break
     return held

@@ -140,7 +140,7 @@ async def test_what_was_told_adds_up_to_what_is_final_and_nothing_happens_twice(
         heads = await chain.heads()
         blocks = await chain.blocks(0, heads.final)
         supply = (await chain.supply()).units
-        lying = (await chain.unswept(history.sessions)).units
+        lying = (await chain.holdings(history.sessions)).by_place[UNSWEPT]
     truth = Counter((t.tx, t.amount_units) for block in blocks for t in block.transfers)
     final = Counter((id_, units) for id_, _, units in listener.transfers("final"))
     assert final == truth

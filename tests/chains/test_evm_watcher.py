@@ -7,7 +7,7 @@ import pytest
 
 from contracts.evm_addresses import deposit_salt
 from sandbox.chains import service
-from sandbox.chains.checks import await_final_cursor, final_holdings, final_supply
+from sandbox.chains.checks import await_final_cursor, final_supply
 from sandbox.chains.evm.calls import SWEEP_MANY
 from sandbox.chains.evm.chain import EvmChain
 from sandbox.chains.evm.tx import WEI_PER_COIN, call_data
@@ -75,7 +75,7 @@ async def test_money_is_followed_from_mint_to_deposit_address_and_the_figures_ag
     supply = await final_supply(following.chain)
     assert await await_final_cursor(following.database, "evm", supply.height) >= supply.height
     assert supply.units == 1000
-    held = await final_holdings(following.chain, ["cs_1", "cs_2"])
+    held = await following.chain.holdings(["cs_1", "cs_2"])
     assert held.by_place == {"treasury": 0, UNSWEPT: 250}
     assert following.listener.events == []
 
@@ -107,7 +107,7 @@ async def test_a_sweep_is_an_intent_that_moves_places_and_leaves_out_what_is_fro
         if s.intent == sweep.reference
     ]
     assert {(s.incoming_place, s.outgoing_place) for s in seen} == {("treasury", UNSWEPT)}
-    held = await final_holdings(following.chain, sessions)
+    held = await following.chain.holdings(sessions)
     assert held.by_place == {"treasury": 200, UNSWEPT: 100}
 
 

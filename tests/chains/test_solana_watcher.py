@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from sandbox.chains import service
-from sandbox.chains.checks import await_final_cursor, final_holdings, final_supply
+from sandbox.chains.checks import await_final_cursor, final_supply
 from sandbox.chains.port import Chain, Command, Heads, Signed
 from sandbox.chains.solana.rpc import Rpc
 from sandbox.core.db import Database
@@ -90,7 +90,7 @@ async def test_money_is_followed_from_mint_to_payment_and_the_figures_agree(
     supply = await final_supply(solana_world.chain)
     assert await await_final_cursor(following.database, "solana", supply.height) >= supply.height
     assert supply.units == 1000
-    held = await final_holdings(solana_world.chain)
+    held = await solana_world.chain.holdings()
     assert held.by_place == {"treasury": 250}
     assert following.listener.events == []
 

@@ -16,7 +16,9 @@ MINT, BURN = "mint(address,uint256,bytes32)", "burn(uint256,bytes32)"
 TRANSFER = "transfer(address,uint256)"
 FREEZE, UNFREEZE = "freeze(address)", "unfreeze(address)"
 PAUSE, UNPAUSE = "pause()", "unpause()"
-SWEEP_MANY = "sweepMany(bytes32[])"
+SWEEP_MANY, HELD = "sweepMany(bytes32[])", "held(bytes32[])"
+MAX_COUNTED = 2048
+"""Addresses that one `held` takes."""
 CONFIGURE_MINTER = "configureMinter(address,uint256)"
 
 # Limits, not prices: an estimate would refuse what must fail on chain. About twice what the

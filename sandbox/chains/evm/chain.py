@@ -18,6 +18,7 @@ from sandbox.chains.evm.keys import EvmKeys
 from sandbox.chains.evm.rpc import EXECUTION_REVERTED, METHOD_NOT_FOUND, Call, Node, NodeRefused
 from sandbox.chains.port import (
     TREASURY,
+    UNSWEPT,
     AtHeight,
     Block,
     BlockId,
@@ -25,6 +26,7 @@ from sandbox.chains.port import (
     ChainUnavailable,
     Command,
     Heads,
+    Holdings,
     Outcome,
     ReceiveOption,
     Signed,
@@ -262,10 +264,12 @@ class EvmChain:
             self._chain_id, option["token"], option["address"], amount_units, self._public_rpc
         )
 
-    async def unswept(self, sessions: Sequence[str]) -> AtHeight:
+    async def holdings(self, sessions: Sequence[str] = ()) -> Holdings:
         height = await self._final_height()
-        units = await self._at_deposit_addresses(list(dict.fromkeys(sessions)), height)
-        return AtHeight(sum(units), height)
+        [(treasury, place)] = self.own_addresses().items()
+        held = await self._figure(calls.BALANCE_OF, treasury, height=height)
+        lying = await self._at_deposit_addresses(list(dict.fromkeys(sessions)), height)
+        return Holdings({place: held, UNSWEPT: lying}, height)
 
     async def set_clock(self, offset_ms: int, frozen_at_ms: int | None) -> bool:
         to = {"offsetMs": offset_ms, "frozenAtMs": frozen_at_ms}
@@ -360,12 +364,15 @@ class EvmChain:
     async def _final_height(self) -> int:
         return await self._height(_FINAL)
 
-    async def _figure(self, signature: str, *arguments: Any, height: int | None = None) -> int:
-        """The one word that a view answers; 0 where there is no contract yet."""
+    async def _figure(
+        self, signature: str, *arguments: Any, to: str = "", height: int | None = None
+    ) -> int:
+        """The one word that a view answers, of the token unless told; 0 where no contract is."""
         data = "0x" + tx.call_data(signature, *arguments).hex()
         at = _LATEST if height is None else hex(height)
         try:
-            answer: str = await self._node.call("eth_call", {"to": self._token, "data": data}, at)
+            call = {"to": to or self._token, "data": data}
+            answer: str = await self._node.call("eth_call", call, at)
         except NodeRefused as refused:
             if refused.code == EXECUTION_REVERTED:
                 raise
@@ -373,17 +380,13 @@ class EvmChain:
             raise ChainUnavailable(self.name) from refused
         return int(answer, 16) if len(answer) > 2 else 0
 
-    async def _at_deposit_addresses(self, sessions: Sequence[str], height: int) -> list[int]:
-        head = "0x" + tx.selector(calls.BALANCE_OF).hex()
-        asked: list[Call] = [
-            ("eth_call", [{"to": self._token, "data": head + tx.word(address)}, hex(height)])
-            for address in map(self._addresses.of_session, sessions)
-        ]
-        try:
-            answers = await self._node.batch(asked)
-        except NodeRefused as refused:
-            raise ChainUnavailable(self.name) from refused
-        return [int(answer, 16) if len(answer) > 2 else 0 for answer in answers]
+    async def _at_deposit_addresses(self, sessions: Sequence[str], height: int) -> int:
+        """Units; the contract adds them up, some thousand addresses in one call."""
+        total = 0
+        for first in range(0, len(sessions), calls.MAX_COUNTED):
+            salts = [deposit_salt(one) for one in sessions[first : first + calls.MAX_COUNTED]]
+            total += await self._figure(calls.HELD, salts, to=self._deposits, height=height)
+        return total
 
     def _acts(self, command: Command, keys: EvmKeys) -> tuple[LocalAccount, list[tx.Act]]:
         """What carries the command out, the acting transaction last; and who signs."""

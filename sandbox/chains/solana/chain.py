@@ -21,6 +21,7 @@ from sandbox.chains.port import (
     BrowserPayment,
     Command,
     Heads,
+    Holdings,
     Outcome,
     ReceiveOption,
     Signed,
@@ -221,8 +222,10 @@ class SolanaChain:
         """Its links open every wallet; there is no EIP-1193 here."""
         return None
 
-    async def unswept(self, sessions: Sequence[str]) -> AtHeight:
-        return AtHeight(0, await self._rpc.call("getSlot", _FINAL))
+    async def holdings(self, sessions: Sequence[str] = ()) -> Holdings:
+        [(treasury, place)] = self.own_addresses().items()
+        held = await self.balance(treasury)
+        return Holdings({place: held.units}, held.height)
 
     async def set_clock(self, offset_ms: int, frozen_at_ms: int | None) -> bool:
         to = {"offsetMs": offset_ms, "frozenAtMs": frozen_at_ms}

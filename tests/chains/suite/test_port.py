@@ -5,6 +5,8 @@ from itertools import pairwise
 import pytest
 
 from sandbox.chains.port import (
+    TREASURY,
+    UNSWEPT,
     Command,
     Outcome,
     Transfer,
@@ -134,15 +136,14 @@ async def test_what_lies_at_deposit_addresses_is_told_and_can_be_swept(world: Wo
     for n in (1, 2):
         tx = await world.pay(holder, options[n - 1], 100 * n)
     await world.final(tx)
-    [treasury] = world.chain.own_addresses()
-    lying, held = (await world.chain.unswept(sessions)).units, await world.chain.balance(treasury)
-    assert lying + held.units == 300
-    assert lying == (300 if world.chain.sweep_batch else 0)
+    held = (await world.chain.holdings(sessions)).by_place
+    assert sum(held.values()) == 300
+    assert held.get(UNSWEPT, 0) == (300 if world.chain.sweep_batch else 0)
     if world.chain.sweep_batch:
         sweep = Command("sweep", "swp_1", sessions=sessions)
         await world.final(await carry_out(world, sweep))
-    assert (await world.chain.unswept(sessions)).units == 0
-    assert (await world.chain.balance(treasury)).units == 300
+    swept = await world.chain.holdings(sessions)
+    assert (swept.by_place.get(UNSWEPT, 0), swept.by_place[TREASURY]) == (0, 300)
 
 
 async def test_options_of_two_sessions_share_no_key(world: World) -> None:
@@ -228,4 +229,4 @@ async def test_the_clock_of_a_chain_with_control_can_be_moved(world: World) -> N
 
 
 async def test_sessions_that_nobody_paid_have_nothing_to_sweep(world: World) -> None:
-    assert (await world.chain.unswept(["cs_1"])).units == 0
+    assert (await world.chain.holdings(["cs_1"])).by_place.get(UNSWEPT, 0) == 0

@@ -49,6 +49,18 @@ def test_the_factory_knows_its_token_treasury_and_forwarder(world: World) -> Non
     assert forwarder.TREASURY() == world.treasury
 
 
+def test_what_lies_at_many_addresses_is_one_sum(world: World) -> None:
+    deposits = world.deposits()
+    for number, text in enumerate(("a", "b", "c")):
+        world.give(deposits.depositAddress(word(text)), 10**number)
+    assert deposits.held([]) == 0
+    assert deposits.held([word("nobody")]) == 0
+    assert deposits.held([word("a"), word("nobody"), word("c")]) == 101
+    assert deposits.held([word("b"), word("b")]) == 20
+    deposits.sweep(word("a"))
+    assert deposits.held([word(text) for text in ("a", "b", "c")]) == 110
+
+
 def test_python_computes_what_the_chain_computes(world: World) -> None:
     deposits = world.deposits()
     computed = DepositAddresses.of_factory(deposits.address)

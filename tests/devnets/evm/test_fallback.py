@@ -17,7 +17,7 @@ from websockets.asyncio.client import connect
 from contracts import token
 from sandbox.chains.evm.chain import EvmChain
 from sandbox.chains.evm.deploy import deploy
-from sandbox.chains.port import Command
+from sandbox.chains.port import UNSWEPT, Command
 from sandbox.core.db import Database
 from sandbox.devnets.evm import process
 from tests.chains.suite.worlds import EvmWorld
@@ -194,9 +194,9 @@ async def test_the_token_is_deployed_paid_and_swept_and_a_kill_keeps_it(
         paid = await world.pay(holder, option, 250)
         await world.final(paid)
         [treasury] = chain.own_addresses()
-        assert (await chain.unswept(["cs_1"])).units == 250
+        assert (await chain.holdings(["cs_1"])).by_place[UNSWEPT] == 250
         swept = await carry_out(Command("sweep", "swp_1", sessions=("cs_1",)))
-        assert (await chain.unswept(["cs_1"])).units == 0
+        assert (await chain.holdings(["cs_1"])).by_place[UNSWEPT] == 0
         assert (await chain.balance(treasury)).units == 250
         receipts = [await fallback.call("eth_getTransactionReceipt", tx) for tx in (paid, swept)]
         assert all(receipt["logs"] for receipt in receipts)
