@@ -7,12 +7,13 @@ before the answer leaves: whoever got an answer can rely on it, and a repeat can
 import hashlib
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from sqlalchemy import text
+from sqlalchemy import CursorResult, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core import failpoints
@@ -91,32 +92,83 @@ def fingerprint(method: str, path: str, body: bytes) -> str:
     return hashlib.sha256(b"\n".join((method.encode(), path.encode(), body))).hexdigest()
 
 
-async def _stored(db: AsyncSession, tenant: str, path: str, key: str) -> Any:
-    locked = await db.scalar(
-        text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))"),
-        {"name": f"idem\n{tenant}\n{path}\n{key}"},
-    )
-    if not locked:
-        raise RequestInProgress(key)
-    found = await db.execute(
-        text(
-            "SELECT fingerprint, status, body, request_id,"
-            " created_at <= sandbox_now() - :hours * interval '1 hour' AS expired"
-            " FROM idempotency_key WHERE tenant = :tenant AND route = :route AND key = :key"
-        ),
-        {"tenant": tenant, "route": path, "key": key, "hours": KEPT_HOURS},
-    )
-    row = found.one_or_none()
-    if row is not None and row.expired:
-        await db.execute(
-            text(
-                "DELETE FROM idempotency_key"
-                " WHERE tenant = :tenant AND route = :route AND key = :key"
-            ),
-            {"tenant": tenant, "route": path, "key": key},
-        )
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a request is known by, and what it asks for."""
+
+    tenant: str
+    path: str
+    key: str
+    fingerprint: str
+
+    @property
+    def where(self) -> dict[str, Any]:
+        return {"tenant": self.tenant, "route": self.path, "key": self.key}
+
+
+# Lock and look in one statement. Who held the lock may have committed between the two, unseen:
+# then `_KEEP` keeps nothing.
+_LOOK = text(
+    """
+    SELECT locked.ok, k.fingerprint, k.status, k.body, k.request_id,
+        k.created_at <= sandbox_now() - :hours * interval '1 hour' AS expired
+    FROM (SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0)) AS ok OFFSET 0) AS locked
+    LEFT JOIN idempotency_key k ON k.tenant = :tenant AND k.route = :route AND k.key = :key
+    """
+)
+_FORGET = text(
+    "DELETE FROM idempotency_key WHERE tenant = :tenant AND route = :route AND key = :key"
+)
+_KEEP = text(
+    "INSERT INTO idempotency_key"
+    " (tenant, route, key, fingerprint, status, body, request_id, created_at)"
+    " VALUES (:tenant, :route, :key, :fingerprint, :status, :body, :request_id, sandbox_now())"
+    " ON CONFLICT DO NOTHING"
+)
+
+
+async def _first_answer(db: AsyncSession, asked: _Asked) -> Response | None:
+    """What the first request with this key was answered; others with it wait until the end."""
+    name = f"idem\n{asked.tenant}\n{asked.path}\n{asked.key}"
+    first = (await db.execute(_LOOK, {**asked.where, "name": name, "hours": KEPT_HOURS})).one()
+    if not first.ok:
+        raise RequestInProgress(asked.key)
+    if first.fingerprint is None:
         return None
-    return row
+    if first.expired:
+        await db.execute(_FORGET, asked.where)
+        return None
+    if first.fingerprint != asked.fingerprint:
+        raise IdempotencyKeyReused(asked.key, first.request_id)
+    return Response(
+        first.body,
+        first.status,
+        {"Idempotency-Replayed": "true", "Original-Request-Id": first.request_id},
+        media_type="application/json" if first.status < 400 else "application/problem+json",
+    )
+
+
+async def _keep(db: AsyncSession, asked: _Asked, request: Request, response: Response) -> None:
+    kept = await db.execute(
+        _KEEP,
+        {
+            **asked.where,
+            "fingerprint": asked.fingerprint,
+            "status": response.status_code,
+            "body": _without_secrets(request, bytes(response.body)),
+            "request_id": getattr(request.state, "request_id", ""),
+        },
+    )
+    if cast("CursorResult[Any]", kept).rowcount != 1:
+        raise RequestInProgress(asked.key)
+
+
+class _Refused(Exception):
+    """What the handler wrote is undone with its transaction; the refusal is kept in another."""
+
+    def __init__(self, asked: _Asked, error: SandboxError) -> None:
+        super().__init__(error.code)
+        self.asked, self.error = asked, error
 
 
 def show_once(request: Request, *fields: str) -> None:
@@ -145,10 +197,14 @@ class IdempotentRoute(APIRoute):
                 return await handle(request)
             database: Database = request.app.state.database
             what = request.url.path.rpartition("/")[2]
-            async with database.transaction() as db:
-                request.state.db = db
-                answer = await self._answer(request, db, handle)
-                failpoints.passed("post.uncommitted", what)
+            try:
+                async with database.transaction() as db:
+                    request.state.db = db
+                    answer = await self._answer(request, db, handle)
+                    failpoints.passed("post.uncommitted", what)
+            except _Refused as refused:
+                async with database.transaction() as db:
+                    answer = await self._refusal(request, db, refused)
             failpoints.passed("post.committed", what)
             return answer
 
@@ -162,43 +218,27 @@ class IdempotentRoute(APIRoute):
     ) -> Response:
         principal = request.state.principal = await authorize(request, db)
         key, path = key_of(request), request.url.path
-        tenant = principal.party or principal.role
         body = await request.body()
         check_json(body)
         print_ = fingerprint(request.method, path, body)
-        first = await _stored(db, tenant, path, key)
+        asked = _Asked(principal.party or principal.role, path, key, print_)
+        first = await _first_answer(db, asked)
         if first is not None:
-            if first.fingerprint != print_:
-                raise IdempotencyKeyReused(key, first.request_id)
-            media = "application/json" if first.status < 400 else "application/problem+json"
-            return Response(
-                first.body,
-                first.status,
-                {"Idempotency-Replayed": "true", "Original-Request-Id": first.request_id},
-                media_type=media,
-            )
+            return first
         try:
-            async with db.begin_nested():
-                response = await handle(request)
+            response = await handle(request)
         except SandboxError as error:
             if error.status >= 500 or error.status in (401, 403):
                 raise
-            response = refusal(request, error)
-        await db.execute(
-            text(
-                "INSERT INTO idempotency_key"
-                " (tenant, route, key, fingerprint, status, body, request_id, created_at)"
-                " VALUES (:tenant, :route, :key, :fingerprint, :status, :body, :request_id,"
-                " sandbox_now())"
-            ),
-            {
-                "tenant": tenant,
-                "route": path,
-                "key": key,
-                "fingerprint": print_,
-                "status": response.status_code,
-                "body": _without_secrets(request, bytes(response.body)),
-                "request_id": getattr(request.state, "request_id", ""),
-            },
-        )
+            raise _Refused(asked, error) from error
+        await _keep(db, asked, request, response)
+        return response
+
+    async def _refusal(self, request: Request, db: AsyncSession, refused: _Refused) -> Response:
+        """The refusal, unless another request with this key was answered meanwhile."""
+        first = await _first_answer(db, refused.asked)
+        if first is not None:
+            return first
+        response = refusal(request, refused.error)
+        await _keep(db, refused.asked, request, response)
         return response
