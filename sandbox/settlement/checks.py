@@ -29,19 +29,21 @@ WITH {_LEGS}, lines AS (
 ), openings AS (
     SELECT settlement, sum(amount) AS opening FROM sources
     WHERE settlement IS NOT NULL GROUP BY settlement
+), debits AS (
+    SELECT ref, code, sum(amount) AS amount FROM legs WHERE side = 'D' GROUP BY ref, code
 )
 SELECT s.id, s.opening_tiyn AS told_opening, s.paid_tiyn AS told_paid, s.status,
     coalesce(o.opening, 0)::bigint AS opening, coalesce(l.gross, 0)::bigint AS gross,
     coalesce(l.fees, 0)::bigint AS fees, coalesce(l.refunds, 0)::bigint AS refunds,
     coalesce(p.amount_tiyn, 0) AS paid, s.carried_tiyn AS carried,
-    (SELECT coalesce(sum(amount), 0)::bigint FROM legs WHERE code = 'l:payout:' || s.merchant
-        AND side = 'D' AND ref = p.id || ':sent:1') AS instructed,
-    p.status = 'rejected' AND NOT EXISTS (SELECT FROM legs WHERE ref = p.id || ':sent:1')
+    coalesce(sent.amount, 0)::bigint AS instructed,
+    p.status = 'rejected' AND NOT EXISTS (SELECT FROM debits WHERE ref = p.id || ':sent:1')
         AS never_sent,
-    (SELECT coalesce(sum(amount), 0)::bigint FROM legs WHERE code = 'a:own:operating'
-        AND side = 'D' AND ref = s.id || ':fee:1') AS fee_moved
+    coalesce(fee.amount, 0)::bigint AS fee_moved
 FROM settlement s LEFT JOIN lines l ON l.settlement = s.id
 LEFT JOIN openings o ON o.settlement = s.id LEFT JOIN payout p ON p.settlement = s.id
+LEFT JOIN debits sent ON sent.ref = p.id || ':sent:1' AND sent.code = 'l:payout:' || s.merchant
+LEFT JOIN debits fee ON fee.ref = s.id || ':fee:1' AND fee.code = 'a:own:operating'
 ORDER BY s.id
 """  # noqa: S608 - SQL of this file
 
@@ -53,24 +55,27 @@ WITH {_LEGS}, lines AS (
         sum((amount_tiyn - refunded_tiyn) * 10::numeric ^ (p.decimals - 2)) AS units
     FROM settlement_line l JOIN payment p ON p.id = l.payment WHERE l.deferred_at IS NULL
     GROUP BY l.settlement, l.chain
-), burns AS (
-    SELECT b.*, b.settlement || ':lines:' || b.chain AS lines_ref,
-        b.settlement || ':burn:' || b.chain || ':' || b.attempt AS burn_ref FROM settlement_burn b
+), entries AS (
+    SELECT ref, book, side, code, amount, asset, split_part(ref, ':', 1) AS settlement FROM legs
+    WHERE split_part(ref, ':', 1) IN (SELECT id FROM settlement)
+), sums AS (
+    SELECT ref, sum(amount) FILTER (WHERE side = 'C' AND code = 'settling:' || settlement) AS taken,
+        sum(amount) FILTER (WHERE side = 'D' AND code = 'settling:' || settlement) AS burned,
+        sum(amount) FILTER (WHERE side = 'D' AND book = 'issuer') AS redeemed,
+        sum(amount) FILTER (WHERE side = 'C' AND starts_with(code, 'l:payout:')) AS owed,
+        sum(amount) FILTER (WHERE code = 'l:vat') AS vat
+    FROM entries GROUP BY ref
+), deferred AS (
+    SELECT settlement, asset, sum(amount) AS amount FROM entries
+    WHERE side = 'D' AND split_part(ref, ':', 2) = 'deferred' GROUP BY settlement, asset
 ), found AS (
     SELECT b.settlement, b.chain, b.units, b.amount_tiyn, b.fee_tiyn, b.vat_tiyn, b.status,
-        coalesce((SELECT sum(amount) FROM legs WHERE ref = lines_ref AND side = 'C'
-            AND code = 'settling:' || b.settlement), 0)
-            - coalesce((SELECT sum(amount) FROM legs
-            WHERE starts_with(ref, b.settlement || ':deferred:') AND side = 'D'
-            AND asset = 'KZTE.' || b.chain), 0) AS taken,
-        coalesce((SELECT sum(amount) FROM legs WHERE ref = burn_ref AND side = 'D'
-            AND code = 'settling:' || b.settlement), 0) AS burned,
-        coalesce((SELECT sum(amount) FROM legs WHERE ref = burn_ref AND side = 'D'
-            AND book = 'issuer'), 0) AS redeemed,
-        coalesce((SELECT sum(amount) FROM legs WHERE ref = burn_ref AND side = 'C'
-            AND starts_with(code, 'l:payout:')), 0) AS owed,
-        coalesce((SELECT sum(amount) FROM legs WHERE ref = burn_ref AND code = 'l:vat'), 0) AS vat
-    FROM burns b
+        coalesce(made.taken, 0) - coalesce(d.amount, 0) AS taken,
+        coalesce(burn.burned, 0) AS burned, coalesce(burn.redeemed, 0) AS redeemed,
+        coalesce(burn.owed, 0) AS owed, coalesce(burn.vat, 0) AS vat
+    FROM settlement_burn b LEFT JOIN sums made ON made.ref = b.settlement || ':lines:' || b.chain
+    LEFT JOIN sums burn ON burn.ref = b.settlement || ':burn:' || b.chain || ':' || b.attempt
+    LEFT JOIN deferred d ON d.settlement = b.settlement AND d.asset = 'KZTE.' || b.chain
 )
 SELECT coalesce(f.settlement, l.settlement) AS settlement, coalesce(f.chain, l.chain) AS chain,
     CASE
@@ -106,12 +111,14 @@ WHERE h.units <> coalesce(b.units, 0) ORDER BY 1, 2
 
 # A line against the units that its payment's own entries made the merchant's.
 _LINES = f"""
-WITH {_LEGS}
-SELECT s.settlement, s.payment, s.amount_tiyn, (SELECT coalesce(sum(amount), 0) FROM legs
-    WHERE ref > s.payment || ':' AND ref < s.payment || ';' AND side = 'C'
-    AND starts_with(code, 'merchant:'))::bigint AS captured_units,
+WITH {_LEGS}, captured AS (
+    SELECT split_part(ref, ':', 1) AS payment, sum(amount) AS units FROM legs
+    WHERE side = 'C' AND starts_with(code, 'merchant:') GROUP BY 1
+)
+SELECT s.settlement, s.payment, s.amount_tiyn, coalesce(c.units, 0)::bigint AS captured_units,
     p.counted_units, p.decimals, p.settlement AS batch, p.settlement_state
-FROM settlement_line s LEFT JOIN payment p ON p.id = s.payment WHERE s.deferred_at IS NULL
+FROM settlement_line s LEFT JOIN payment p ON p.id = s.payment
+LEFT JOIN captured c ON c.payment = s.payment WHERE s.deferred_at IS NULL
 ORDER BY s.payment
 """  # noqa: S608 - SQL of this file
 
