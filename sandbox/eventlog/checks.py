@@ -15,7 +15,8 @@ from sandbox.eventlog.merkle import Tree, leaf_hash
 from sandbox.eventlog.note import BadNote, Verifier
 
 ID = "I8"
-_PAGE = 5_000
+# Others are answered between two pages.
+_PAGE = 1_000
 
 _PAGE_OF_ENTRIES = text(
     """
@@ -62,6 +63,8 @@ async def i8_log(db: AsyncSession, verifier_key: str) -> list[Check]:
     One check per epoch (root and size on both sides), one for events that the log lost.
     """
     known = Verifier.parse(verifier_key)
+    # A page at a time goes by the index, whatever suits checks that compare whole tables.
+    await db.execute(text("SET LOCAL enable_nestloop = on"))
     epochs = (await db.execute(text("SELECT epoch, origin FROM log_epoch ORDER BY epoch"))).all()
     checks = [await _epoch(db, row.epoch, Verifier(row.origin, known.public)) for row in epochs]
     if known.name not in {row.origin for row in epochs}:
