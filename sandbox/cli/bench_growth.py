@@ -7,9 +7,9 @@ from typing import Any
 
 from sandbox.cli import show
 from sandbox.cli.bench_payers import Payer
-from sandbox.cli.endpoints import Running
+from sandbox.cli.endpoints import Running, wait_for
 
-STEP = 1_000
+STEP, SETTLED_S = 1_000, 300
 SIZES = (1_000, 10_000, 100_000)
 Add = Callable[..., None]
 Sessions = list[dict[str, Any]]
@@ -27,7 +27,8 @@ async def grow(
     """CPU milliseconds and rate of the last 1,000 payments at each of `SIZES` up to `most`.
 
     Sessions are made with `create`; `complete` waits until they stand in the log; `cpu` tells the
-    seconds that each process has used. Raises `AssertionError` when the audit is red.
+    seconds that each process has used. In the end all are settled and audited. Raises
+    `AssertionError` when the audit is red.
     """
     first_ms = 0.0
     made = 0
@@ -47,6 +48,17 @@ async def grow(
         add(f"sessions created {at}", STEP / (began_paying - began), "1/s")
         add(f"payments on {payer.chain} {at}", STEP / (ended - began_paying), "1/s")
         show.err.print(f"{size:,} payments")
+    began = time.monotonic()
+    asked = {"merchant_id": running.endpoints["keys"]["merchant_id"]}
+    batch = await asyncio.to_thread(running.post, "/v1/settlements", asked)
+    await asyncio.to_thread(
+        wait_for,
+        "the settlement",
+        lambda: running.get(f"/v1/settlements/{batch['id']}"),
+        lambda found: found["status"] == "settled",
+        SETTLED_S,
+    )
+    add(f"settlement of {made:,} payments", time.monotonic() - began, "s")
     await asyncio.to_thread(running.quiesce)
     began = time.monotonic()
     report = await asyncio.to_thread(running.get, "/v1/sandbox/audit")

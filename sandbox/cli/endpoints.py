@@ -61,7 +61,9 @@ class Running:
     def __init__(self, endpoints: JsonObject) -> None:
         self.endpoints = endpoints
         # Longer than the audit's patience with itself.
-        self._http = httpx2.Client(base_url=endpoints["api"], timeout=httpx2.Timeout(330, connect=5))
+        self._http = httpx2.Client(
+            base_url=endpoints["api"], timeout=httpx2.Timeout(330, connect=5)
+        )
 
     def close(self) -> None:
         """Close the connections."""

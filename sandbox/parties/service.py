@@ -129,17 +129,15 @@ async def create_key(
     return row, f"sk_sbx_{row.id}_{secret}"
 
 
+_KEY = text(
+    "SELECT id, secret_sha256, role, party, seeded FROM api_key"
+    " WHERE id = :id AND revoked_at IS NULL"
+)
+
+
 async def find_key(db: AsyncSession, key_id: str) -> KeyRecord | None:
     """The live key with this id. One plain statement: it is asked on every request."""
-    row = (
-        await db.execute(
-            text(
-                "SELECT id, secret_sha256, role, party, seeded FROM api_key"
-                " WHERE id = :id AND revoked_at IS NULL"
-            ),
-            {"id": key_id},
-        )
-    ).one_or_none()
+    row = (await db.execute(_KEY, {"id": key_id})).one_or_none()
     if row is None:
         return None
     return KeyRecord(row.id, row.secret_sha256, cast(Role, row.role), row.party, row.seeded)

@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import func, text
-from sqlmodel import col, select
+from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.chains.port import Chain
@@ -17,7 +16,6 @@ from sandbox.core.money import units_from_tiyn
 from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.types import NewEvent
 from sandbox.ledger import service as ledger
-from sandbox.parties.models import Merchant
 from sandbox.payments import rows
 from sandbox.payments.errors import ReferenceInUse, SessionNotOpen
 from sandbox.payments.models import CheckoutSession, Payment
@@ -45,6 +43,9 @@ _INSERT = text(
         AS m(chain, key)
     """
 )
+
+
+_NOW_AND_NAME = text("SELECT sandbox_now(), name FROM merchant WHERE id = :merchant")
 
 
 async def create(
@@ -111,8 +112,7 @@ async def create(
 
 async def _now_and_name(db: AsyncSession, merchant: str) -> tuple[datetime, str]:
     """Sandbox time and the merchant's name in one statement: this is the busiest route."""
-    asked = select(func.sandbox_now(), Merchant.name).where(col(Merchant.id) == merchant)
-    row = (await db.execute(asked)).one_or_none()
+    row = (await db.execute(_NOW_AND_NAME, {"merchant": merchant})).one_or_none()
     if row is None:
         raise NotFound("merchant", merchant)
     return row[0].astimezone(UTC), row[1]
