@@ -1,12 +1,14 @@
 """The API held to its own document by schemathesis: no 5xx, nothing that the document forbids.
 
-Once per role, with the operations that the role may call and ids of objects that exist.
+Once per role, with the operations that the role may call and ids of objects that exist. The two
+refusals from 500 on that CONTRACT 10 has are in the document, with their codes; no others pass.
 """
 
 import copy
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,6 @@ CHECKS = (
 LEFT_OUT = ("/v1/events/stream",)
 LISTS = {
     "merchant_id": "/v1/merchants",
-    "key_id": "/v1/api_keys",
     "session_id": "/v1/checkout/sessions",
     "payment_id": "/v1/payments",
     "refund_id": "/v1/refunds",
@@ -61,6 +62,10 @@ def ids(stack: Any) -> dict[str, list[str]]:
         name: [row["id"] for row in sandbox.get(path, limit=100)["data"]][:5]
         for name, path in LISTS.items()
     }
+    # Not one that is in use: a run that revokes its own key would see nothing but refusals.
+    merchant = sandbox.endpoints["keys"]["merchant_id"]
+    spare = {"role": "developer", "merchant_id": merchant}
+    found["key_id"] = [sandbox.post("/v1/api_keys", spare)["id"] for _ in range(4)]
     assert all(found.values()), found
     return found
 
@@ -102,15 +107,43 @@ def _hurry(value: Any) -> None:
             _hurry(each)
 
 
-def hold(sandbox: Running, part: JsonObject, role: str, folder: Path, *options: str) -> str:
-    """Run schemathesis on a part of the document; what it said. Fails with the first failures."""
+def operations_of(part: JsonObject) -> Iterator[tuple[str, str, JsonObject]]:
+    """(method, path, operation) of each operation of a document."""
+    for path, operations in part["paths"].items():
+        for method, operation in operations.items():
+            yield method.upper(), path, operation
+
+
+def settings_of(part: JsonObject, role: str, *, is_whole: bool) -> str:
+    """schemathesis.toml: which refusals from 500 on are documented, and what is covered here."""
+    written = ""
+    for method, path, operation in operations_of(part):
+        own = ""
+        if refusals := [code for code in operation["responses"] if code.startswith("5")]:
+            expected = ["2xx", "4xx", *refusals]
+            own += f"checks.not_a_server_error.expected-statuses = {expected}\n"
+        first = next(one for one in ROLES if one in operation["x-roles"])
+        if role != first and not is_whole:
+            # Borders of types are the same for all who may call it: one role walks along them.
+            own += "phases.coverage.enabled = false\n"
+        if own:
+            written += f'[[operations]]\ninclude-name = "{method} {path}"\n{own}'
+    return written
+
+
+def hold(
+    sandbox: Running, part: JsonObject, role: str, folder: Path, *options: str, is_whole: bool
+) -> None:
+    """Run schemathesis on a part of the document. Fails with what it said."""
+    key = key_of(sandbox, role)
     path = folder / "openapi.json"
     path.write_text(json.dumps(part))
+    (folder / "schemathesis.toml").write_text(settings_of(part, role, is_whole=is_whole))
     run = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "--no-color", "run", str(path)),
             *("--url", sandbox.endpoints["api"], "--checks", ",".join(CHECKS)),
-            *("--header", f"Authorization: Bearer {key_of(sandbox, role)}"),
+            *("--header", f"Authorization: Bearer {key}"),
             *("--seed", str(SEED), "--generation-database", "none", "--no-shrink"),
             *("--suppress-health-check", "all", "--request-timeout", "60", "--warnings", "off"),
             *options,
@@ -118,10 +151,12 @@ def hold(sandbox: Running, part: JsonObject, role: str, folder: Path, *options: 
         capture_output=True,
         text=True,
         cwd=folder,
-        timeout=3_600,
+        timeout=900,
     )
     assert run.returncode == 0, run.stdout[-12_000:] + run.stderr[-2_000:]
-    return run.stdout
+    assert "No issues found" in run.stdout, run.stdout[-3_000:]
+    url, headers = sandbox.endpoints["api"] + "/v1/reserve", {"Authorization": f"Bearer {key}"}
+    assert httpx2.get(url, headers=headers).status_code == 200, "it had a key until the end"
 
 
 @pytest.fixture(scope="module")
@@ -130,17 +165,21 @@ def document(stack: Any) -> JsonObject:
     return found
 
 
+def stays_whole(sandbox: Running) -> None:
+    """After all that was asked, the books are right."""
+    sandbox.quiesce(120)
+    audit = sandbox.get("/v1/sandbox/audit")
+    assert audit["ok"], [check for check in audit["checks"] if not check["ok"]]
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_no_answer_of_the_api_contradicts_its_document(
     sandbox: Running, document: JsonObject, ids: dict[str, list[str]], role: str, tmp_path: Path
 ) -> None:
     part = part_of(document, role, ids)
-    bounds = ("--phases", "examples,coverage,fuzzing", "--max-examples", "3", "--workers", "2")
-    said = hold(sandbox, part, role, tmp_path, *bounds)
-    assert "No issues found" in said, said[-3_000:]
-    sandbox.quiesce()
-    audit = sandbox.get("/v1/sandbox/audit")
-    assert audit["ok"], [check for check in audit["checks"] if not check["ok"]]
+    bounds = ("--phases", "examples,coverage,fuzzing", "--max-examples", "2")
+    hold(sandbox, part, role, tmp_path, *bounds, is_whole=False)
+    stays_whole(sandbox)
 
 
 def test_an_answer_that_contradicts_the_document_is_found(
@@ -152,7 +191,20 @@ def test_an_answer_that_contradicts_the_document_is_found(
     wrong["responses"]["200"]["content"]["application/json"]["schema"] = {"type": "integer"}
     part["paths"] = {path: {"get": wrong}}
     with pytest.raises(AssertionError, match="Response violates schema"):
-        hold(sandbox, part, "operator", tmp_path, "--max-examples", "1")
+        hold(sandbox, part, "operator", tmp_path, "--max-examples", "1", is_whole=True)
+
+
+def test_only_two_refusals_from_500_on_are_documented(document: JsonObject) -> None:
+    found = {
+        (method, path, code)
+        for method, path, operation in operations_of(document)
+        for code in operation["responses"]
+        if code.startswith("5") and path.startswith("/v1/")
+    }
+    assert found == {
+        ("POST", "/v1/sandbox/faucet", "503"),
+        ("POST", "/v1/sandbox/quiesce", "504"),
+    }
 
 
 @pytest.mark.soak
@@ -160,7 +212,6 @@ def test_an_answer_that_contradicts_the_document_is_found(
 def test_no_answer_contradicts_the_document_for_ten_minutes(
     sandbox: Running, document: JsonObject, ids: dict[str, list[str]], role: str, tmp_path: Path
 ) -> None:
-    hold(sandbox, part_of(document, role, ids), role, tmp_path, "--max-time", "150")
-    sandbox.quiesce()
-    audit = sandbox.get("/v1/sandbox/audit")
-    assert audit["ok"], [check for check in audit["checks"] if not check["ok"]]
+    part = part_of(document, role, ids)
+    hold(sandbox, part, role, tmp_path, "--max-time", "150", is_whole=True)
+    stays_whole(sandbox)

@@ -35,6 +35,44 @@ _REFUSED = {
     "description": "Refused by name",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
+
+
+def _raw(media_type: str, description: str) -> dict[str, Any]:
+    form = {"format": "binary"} if media_type == "application/octet-stream" else {}
+    content = {media_type: {"schema": {"type": "string", **form}}}
+    return {"description": description, "content": content}
+
+
+def _refused_as(code: str, description: str) -> dict[str, Any]:
+    schema = {
+        "allOf": [
+            {"$ref": "#/components/schemas/Problem"},
+            {"properties": {"code": {"const": code}}},
+        ]
+    }
+    return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
+
+
+_OBJECT = {"content": {"application/json": {"schema": {"type": "object"}}}}
+# What operations answer beyond what their routes' types say. The refusals from 500 on that a
+# client may meet by what it asks are here and nowhere else (CONTRACT 10).
+_ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
+    "GET /readyz": {"503": {"description": "Not ready; the body says what is missing", **_OBJECT}},
+    "GET /metrics": {"200": _raw("text/plain", "Figures in the text format of Prometheus")},
+    "GET /log/tile/entries/{path}": {
+        "200": _raw("application/octet-stream", "The bundle, as C2SP tlog-tiles has it")
+    },
+    "GET /log/tile/{level}/{path}": {
+        "200": _raw("application/octet-stream", "The tile, as C2SP tlog-tiles has it")
+    },
+    "POST /v1/reserve/deposits": {
+        "200": {"description": "The deposit known by this bank reference", **_OBJECT}
+    },
+    "POST /v1/sandbox/faucet": {
+        "503": _refused_as("float_refilling", "More is being minted: ask again")
+    },
+    "POST /v1/sandbox/quiesce": {"504": _refused_as("still_busy", "`left` names what is not done")},
+}
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -81,12 +119,14 @@ def _describe(document: dict[str, Any]) -> dict[str, Any]:
         operation["x-roles"] = {role: access for role, access in rule.items() if role != "public"}
         responses = operation["responses"]
         responses.pop("422", None)
-        if path.startswith("/v1/"):
-            responses["default"] = _REFUSED
+        responses.update(_ANSWERS.get(f"{method} {path}", {}))
+        # Whatever the route, a door may be closed: to a Host, an Origin, a body too large.
+        responses["default"] = _REFUSED
         if method == "POST" and path.startswith("/v1/") and path not in EXEMPT:
             operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
         example = shown.get(f"{method} {path}")
         if example is not None:
+            # The route's own comes first; a deposit that was known answers another.
             success = next(code for code in responses if code.startswith("2"))
             content = responses[success].setdefault("content", {})
             content.setdefault("application/json", {})["example"] = example
