@@ -82,7 +82,7 @@ class Transport:
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
-        if not self._doors.admit(found.get(b"host"), origin):
+        if not self._doors.admit(scope["headers"]):
             await reply(403, b"Host or Origin not allowed\n")
         elif scope["method"] == "OPTIONS":
             await reply(204, b"")
@@ -104,7 +104,7 @@ class Transport:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = dict(scope["headers"])
         await receive()  # websocket.connect
-        if not self._doors.admit(found.get(b"host"), found.get(b"origin")):
+        if not self._doors.admit(scope["headers"]):
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
             return
         await send({"type": "websocket.accept"})

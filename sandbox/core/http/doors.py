@@ -39,10 +39,6 @@ class DoorsMiddleware:
             await self.app(scope, receive, send)
 
     def _refused(self, scope: Scope) -> SandboxError | None:
-        # Of headers that come twice every one must do.
-        headers: list[tuple[bytes, bytes]] = scope["headers"]
-        hosts = [value for name, value in headers if name == b"host"]
-        if not hosts or not all(map(self._doors.admit_host, hosts)):
+        if not self._doors.admit_host(scope["headers"]):
             return HostNotAllowed()
-        origins = [value for name, value in headers if name == b"origin"]
-        return None if all(map(self._doors.admit_origin, origins)) else OriginNotAllowed()
+        return None if self._doors.admit_origin(scope["headers"]) else OriginNotAllowed()

@@ -65,6 +65,9 @@ _ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
     "GET /log/tile/{level}/{path}": {
         "200": _raw("application/octet-stream", "The tile, as C2SP tlog-tiles has it")
     },
+    "POST /v1/checkout/sessions": {
+        "200": {"description": "The open session with this reference, as it was made", **_OBJECT}
+    },
     "POST /v1/reserve/deposits": {
         "200": {"description": "The deposit known by this bank reference", **_OBJECT}
     },
@@ -126,7 +129,7 @@ def _describe(document: dict[str, Any]) -> dict[str, Any]:
             operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
         example = shown.get(f"{method} {path}")
         if example is not None:
-            # The route's own comes first; a deposit that was known answers another.
+            # The route's own comes first; what was known before answers another.
             success = next(code for code in responses if code.startswith("2"))
             content = responses[success].setdefault("content", {})
             content.setdefault("application/json", {})["example"] = example
