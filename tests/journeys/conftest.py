@@ -29,6 +29,15 @@ def folder(stack: Stack) -> Path:
     return stack.data_dir
 
 
+@pytest.fixture(scope="module")
+def hardy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack whose parts the tests of one file kill, one after another; each comes back."""
+    stack = Stack(tmp_path_factory.mktemp("hardy") / "sandbox")
+    stack.up()
+    yield stack
+    stack.down()
+
+
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Stack]:
     """A stack that the test may hurt."""

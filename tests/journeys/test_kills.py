@@ -31,9 +31,9 @@ def pid_of(stack: Stack, victim: str) -> int:
 
 @pytest.mark.parametrize("victim", ["anvil", "evm", "worker"])
 def test_of_twenty_payments_none_is_lost_or_doubled_by_a_kill_in_their_middle(
-    own: Stack, victim: str
+    hardy: Stack, victim: str
 ) -> None:
-    sandbox = own.running
+    sandbox = hardy.running
     assert sandbox is not None
     keys = [new_key("evm") for _ in range(TWENTY)]
     with shop_of(sandbox) as shop, ThreadPoolExecutor(8) as pool:
@@ -46,7 +46,7 @@ def test_of_twenty_payments_none_is_lost_or_doubled_by_a_kill_in_their_middle(
         await asyncio.wait(paying, return_when=asyncio.FIRST_COMPLETED)
         paying += [asyncio.create_task(one.pay()) for one in customers[SEEN_FIRST:]]
         await asyncio.sleep(0)
-        os.kill(pid_of(own, victim), signal.SIGKILL)
+        os.kill(pid_of(hardy, victim), signal.SIGKILL)
         await asyncio.gather(*paying)
 
     asyncio.run(pay_all())

@@ -81,19 +81,19 @@ def test_a_stopped_sandbox_goes_on_where_it_was(own: Stack, tmp_path: Path) -> N
     ],
 )
 def test_a_child_killed_in_the_middle_of_a_payment_comes_back_and_nothing_is_lost(
-    own: Stack, child: str, chain: str
+    hardy: Stack, child: str, chain: str
 ) -> None:
-    sandbox = own.running
+    sandbox = hardy.running
     assert sandbox is not None
-    pay_one(sandbox, own, chain)
+    pay_one(sandbox, hardy, chain)
     with shop_of(sandbox) as shop:
         session = shop.create_session(30_000)
-        os.kill(own.pids()[child], signal.SIGKILL)
+        os.kill(hardy.pids()[child], signal.SIGKILL)
         # The customer tries again as people do: with the same session.
         paid = None
         for _ in range(40):
             try:
-                paid = pay.pay(sandbox, own.data_dir, session["id"], chain, "resident", None)
+                paid = pay.pay(sandbox, hardy.data_dir, session["id"], chain, "resident", None)
                 break
             except Exception as error:
                 last = error
@@ -107,15 +107,15 @@ def test_a_child_killed_in_the_middle_of_a_payment_comes_back_and_nothing_is_los
         assert final["status"] == "complete"
     wait_for(
         "quiet",
-        lambda: command("audit", "--data-dir", str(own.data_dir)).returncode,
+        lambda: command("audit", "--data-dir", str(hardy.data_dir)).returncode,
         lambda code: code == 0,
     )
-    log = (own.data_dir.parent / "up.log").read_text()
+    log = (hardy.data_dir.parent / "up.log").read_text()
     assert f"{child} was ended by SIGKILL" in log
     assert f"{child} is back" in log
 
 
-def test_a_second_up_on_the_same_data_is_refused_and_the_first_still_answers(own: Stack) -> None:
+def test_a_second_up_on_the_same_data_is_refused_and_the_first_still_answers(hardy: Stack) -> None:
     second = command(
         "up",
         "--port",
@@ -125,13 +125,13 @@ def test_a_second_up_on_the_same_data_is_refused_and_the_first_still_answers(own
         "--evm-port",
         "0",
         "--data-dir",
-        str(own.data_dir),
+        str(hardy.data_dir),
     )
     assert second.returncode != 0
     assert "already runs" in second.stderr
     assert "sandbox down" in second.stderr
-    assert own.running is not None
-    assert own.running.get("/v1/reserve")["minting"] == "on"
+    assert hardy.running is not None
+    assert hardy.running.get("/v1/reserve")["minting"] == "on"
 
 
 def test_a_port_in_use_is_refused_in_one_line_and_leaves_no_process(
