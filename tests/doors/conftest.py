@@ -1,5 +1,6 @@
 """One sandbox whose doors are tried."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,12 @@ from tests.journeys.stack import Stack
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     made = Stack(tmp_path_factory.mktemp("doors") / "sandbox")
-    made.up()
+    # A shell that lets everybody read: what is private is so by itself.
+    before = os.umask(0)
+    try:
+        made.up()
+    finally:
+        os.umask(before)
     yield made
     made.down()
 
