@@ -17,18 +17,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx2
 from rich.table import Table
 
 from sandbox.cli import bench_books, bench_growth, bench_latency, measure, pay, show
 from sandbox.cli.bench_limits import litesvm_transfers_per_second
 from sandbox.cli.bench_limits_evm import anvil_transfers_per_second
 from sandbox.cli.bench_payers import EvmPayer, Payer, SolanaPayer
+from sandbox.cli.bench_shop import CONNECTIONS, Shop, open_shop
 from sandbox.cli.endpoints import Running
 from sandbox.devnets.evm import process as evm
 
 PRICE_TIYN = 1_000
-CONNECTIONS = 16
+EMPTY_ROUTES, AT_ONCE = 1_600, 100
 SLOT_MS = 100
 LIMIT_TRANSFERS = 2_000
 EVM_TRANSFERS = 10_000
@@ -128,47 +128,33 @@ def _processes(folder: Path) -> dict[str, list[int]]:
 
 
 async def _load(figures: Figures, running: Running, folder: Path, payments: int) -> None:
-    async with _client(running) as http:
-        await _empty_route(figures, http)
-        sessions, _ = await _sessions(figures, http, payments, "session creation")
+    async with open_shop(running, PRICE_TIYN) as shop:
+        figures.add("empty route", await shop.ask_nothing(EMPTY_ROUTES), "1/s")
+        began = time.monotonic()
+        sessions = await shop.create(payments)
+        rate = payments / (time.monotonic() - began)
+        name, limit = f"session creation, {CONNECTIONS} connections", figures.value("empty route")
+        figures.add(name, rate, "1/s", limit)
+        figures.add("session creation p50", shop.took(0.50), "ms")
+        figures.add("session creation p99", shop.took(0.99), "ms")
         payers: list[Payer] = [SolanaPayer(running.endpoints), EvmPayer(running.endpoints)]
         for payer in payers:
-            await _paid(figures, http, running, folder, payer, sessions)
-            sessions, _ = await _sessions(None, http, payments, "")
+            await _paid(figures, shop, running, folder, payer, sessions)
+            sessions = await shop.create(payments)
         await bench_latency.waits(figures.add, running, payers, LATENCIES)
         await _fill_up(payers[1], 2 * payments)
 
 
 async def _grow(figures: Figures, running: Running, folder: Path, most: int) -> None:
-    async with _client(running) as http:
-        payer = SolanaPayer(running.endpoints)
-        needed_tiyn = most * PRICE_TIYN
-        await asyncio.to_thread(pay.fund, running, payer.chain, payer.address, needed_tiyn)
-
-        async def create(count: int) -> list[dict[str, Any]]:
-            return (await _sessions(None, http, count, ""))[0]
-
-        async def complete(sessions: list[dict[str, Any]]) -> None:
-            await _sequenced(http, sessions)
-
-        _sequenced_cursor.clear()
-        await bench_growth.grow(
-            figures.add, running, payer, most, create, complete, lambda: _cpu(folder)
-        )
-
-
-def _client(running: Running) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(
-        base_url=running.endpoints["api"],
-        headers={"Authorization": f"Bearer {running.key('merchant')}"},
-        timeout=60,
-        limits=httpx2.Limits(max_connections=CONNECTIONS),
-    )
+    payer = SolanaPayer(running.endpoints)
+    await asyncio.to_thread(pay.fund, running, payer.chain, payer.address, most * PRICE_TIYN)
+    async with open_shop(running, PRICE_TIYN) as shop:
+        await bench_growth.grow(figures.add, running, payer, most, shop, lambda: _cpu(folder))
 
 
 async def _paid(
     figures: Figures,
-    http: httpx2.AsyncClient,
+    shop: Shop,
     running: Running,
     folder: Path,
     payer: Payer,
@@ -182,18 +168,40 @@ async def _paid(
     raws = await payer.sign(sessions)
     began, before = time.monotonic(), _cpu(folder)
     await payer.send(raws)
-    await _sequenced(http, sessions)
+    await shop.completed(sessions)
     seconds, after = time.monotonic() - began, _cpu(folder)
     figures.add(f"payments on {chain}, sessions made before", payments / seconds, "1/s", limit)
-    for name, used in after.items():
-        cpu_ms = (used - before[name]) * 1000 / payments
-        figures.add(f"CPU per payment on {chain}: {name}", cpu_ms, "ms")
-    began = time.monotonic()
-    sessions, _ = await _sessions(None, http, payments, "")
-    await payer.send(await payer.sign(sessions))
-    await _sequenced(http, sessions)
-    seconds = time.monotonic() - began
+    _used(figures, f"CPU per payment on {chain}", before, after, payments)
+    began, before = time.monotonic(), _cpu(folder)
+    await shop.completed(await _bought(shop, payer, payments))
+    seconds, after = time.monotonic() - began, _cpu(folder)
     figures.add(f"payments on {chain}, with HTTP creation", payments / seconds, "1/s", limit)
+    _used(figures, f"CPU per payment on {chain} with its creation", before, after, payments)
+
+
+async def _bought(shop: Shop, payer: Payer, payments: int) -> list[dict[str, Any]]:
+    """New sessions, paid while the next are made."""
+
+    async def pay_all(made: list[dict[str, Any]]) -> None:
+        if made:
+            await payer.send(await payer.sign(made))
+
+    sessions: list[dict[str, Any]] = []
+    paying = asyncio.create_task(pay_all([]))
+    while len(sessions) < payments:
+        made = await shop.create(min(AT_ONCE, payments - len(sessions)))
+        sessions += made
+        await paying
+        paying = asyncio.create_task(pay_all(made))
+    await paying
+    return sessions
+
+
+def _used(
+    figures: Figures, what: str, before: dict[str, float], after: dict[str, float], payments: int
+) -> None:
+    for name, used in after.items():
+        figures.add(f"{what}: {name}", (used - before[name]) * 1000 / payments, "ms")
 
 
 async def _fill_up(payer: Payer, made: int) -> None:
@@ -218,75 +226,6 @@ def _cpu(folder: Path) -> dict[str, float]:
     used = {name: measure.cpu_seconds(pids) for name, pids in _processes(folder).items()}
     used["load generator"] = time.process_time()
     return used
-
-
-async def _empty_route(figures: Figures, http: httpx2.AsyncClient) -> None:
-    async def worker(count: int) -> None:
-        for _ in range(count):
-            (await http.get("/healthz")).raise_for_status()
-
-    began = time.monotonic()
-    await asyncio.gather(*(worker(50) for _ in range(CONNECTIONS)))
-    figures.add("empty route", 50 * CONNECTIONS / (time.monotonic() - began), "1/s")
-
-
-async def _sessions(
-    figures: Figures | None, http: httpx2.AsyncClient, count: int, name: str
-) -> tuple[list[dict[str, Any]], float]:
-    made: list[dict[str, Any]] = []
-    took: list[float] = []
-
-    async def worker(share: int) -> None:
-        for _ in range(share):
-            began = time.monotonic()
-            answer = await http.post(
-                "/v1/checkout/sessions",
-                json={"amount_tiyn": PRICE_TIYN, "currency": "KZT"},
-                headers={"Idempotency-Key": secrets.token_hex(12)},
-            )
-            took.append((time.monotonic() - began) * 1000)
-            made.append(answer.raise_for_status().json())
-
-    began = time.monotonic()
-    shares = [count // CONNECTIONS + (i < count % CONNECTIONS) for i in range(CONNECTIONS)]
-    await asyncio.gather(*(worker(share) for share in shares))
-    seconds = time.monotonic() - began
-    if figures is not None:
-        figures.add(f"{name}, {CONNECTIONS} connections", count / seconds, "1/s",
-                    figures.value("empty route"))  # fmt: skip
-        figures.add(f"{name} p50", measure.percentile(took, 0.50), "ms")
-        figures.add(f"{name} p99", measure.percentile(took, 0.99), "ms")
-    return made, seconds
-
-
-async def _sequenced(http: httpx2.AsyncClient, sessions: list[dict[str, Any]]) -> None:
-    """Until every session is complete and its completion stands in the log."""
-    last = [sessions[0]["id"], sessions[-1]["id"]]
-    missing = {session["id"] for session in sessions}
-    deadline = time.monotonic() + 120
-    after = _sequenced_cursor.get("after", 0)
-    while missing and time.monotonic() < deadline:
-        page = (
-            (
-                await http.get(
-                    "/v1/events",
-                    params={"after": after, "limit": 100, "type": "checkout.session.completed"},
-                )
-            )
-            .raise_for_status()
-            .json()
-        )
-        for event in page["data"]:
-            missing.discard(event["data"]["id"])
-            after = event["sequence"]
-        if not page["has_more"]:
-            await asyncio.sleep(0.02)
-    _sequenced_cursor["after"] = after
-    if missing:
-        raise TimeoutError(f"{len(missing)} sessions of {last} were not completed")
-
-
-_sequenced_cursor: dict[str, int] = {}
 
 
 def _print(figures: Figures, machine: str, payments: int) -> None:

@@ -2,17 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from sandbox.cli import show
 from sandbox.cli.bench_payers import Payer
+from sandbox.cli.bench_shop import Shop
 from sandbox.cli.endpoints import Running, wait_for
 
 STEP, SETTLED_S = 1_000, 300
 SIZES = (1_000, 10_000, 100_000)
 Add = Callable[..., None]
-Sessions = list[dict[str, Any]]
 
 
 async def grow(
@@ -20,25 +19,23 @@ async def grow(
     running: Running,
     payer: Payer,
     most: int,
-    create: Callable[[int], Awaitable[Sessions]],
-    complete: Callable[[Sessions], Awaitable[None]],
+    shop: Shop,
     cpu: Callable[[], Mapping[str, float]],
 ) -> None:
     """CPU milliseconds and rate of the last 1,000 payments at each of `SIZES` up to `most`.
 
-    Sessions are made with `create`; `complete` waits until they stand in the log; `cpu` tells the
-    seconds that each process has used. In the end all are settled and audited. Raises
-    `AssertionError` when the audit is red.
+    `cpu` tells the seconds that each process has used. In the end all are settled and audited.
+    Raises `AssertionError` when the audit is red.
     """
     first_ms = 0.0
     made = 0
     for size in (size for size in SIZES if size <= most):
         while made < size:
             before, began = cpu(), time.monotonic()
-            sessions = await create(STEP)
+            sessions = await shop.create(STEP)
             created, began_paying = cpu(), time.monotonic()
             await payer.send(await payer.sign(sessions))
-            await complete(sessions)
+            await shop.completed(sessions)
             done, ended = cpu(), time.monotonic()
             made += STEP
         creating, paying = _ms(before, created), _ms(created, done)
