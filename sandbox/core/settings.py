@@ -16,9 +16,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SANDBOX_", extra="ignore")
 
     data_dir: Path = Path(".sandbox")
-    database_url: str = Field(
-        "", repr=False, description="as the role sbx_app, which owns nothing"
-    )
+    database_url: str = Field("", repr=False, description="as the role sbx_app, which owns nothing")
     owner_url: str = Field(
         "", repr=False, description="as a role that may make databases and roles: prepare only"
     )
