@@ -192,12 +192,41 @@ def test_every_form_of_every_secret_is_found_where_it_stands(day: Day) -> None:
             assert name in day.secrets.told_in(f'{{"line": "…{form}…"}}')
 
 
-def test_no_log_holds_a_secret(day: Day, folder: Path) -> None:
-    logs = {
+def logs_of(folder: Path) -> dict[str, str]:
+    """Path → text of everything that a sandbox logs."""
+    return {
         str(path): path.read_text(errors="replace")
         for path in (*(folder / "logs").iterdir(), *folder.rglob("*.log"))
         if path.is_file()
     }
+
+
+def open_files_of(folder: Path) -> dict[str, str]:
+    """Path → content of what others than the owner could read if the folder were open."""
+    return {
+        str(path): path.read_bytes().decode("latin-1")
+        for path in folder.rglob("*")
+        if path.is_file() and mode_of(path) & 0o077
+    }
+
+
+def test_a_secret_planted_in_a_log_or_an_open_file_is_found(day: Day, tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    for number, (name, forms) in enumerate(day.secrets.forms.items()):
+        log, opened = tmp_path / "logs" / f"worker-{number}", tmp_path / f"open-{number}"
+        log.write_text(f"\ufffd a line\n{min(forms)} another\n")
+        opened.write_bytes(b"\xff\0" + max(forms).encode() + b"\0")
+        opened.chmod(0o640)
+        log.chmod(0o600)
+        assert name in told(day, logs_of(tmp_path))[str(log)]
+        assert name in told(day, open_files_of(tmp_path))[str(opened)]
+        log.unlink()
+        opened.unlink()
+    assert told(day, logs_of(tmp_path)) == told(day, open_files_of(tmp_path)) == {}
+
+
+def test_no_log_holds_a_secret(day: Day, folder: Path) -> None:
+    logs = logs_of(folder)
     assert {f"{name}.log" for name in ("api", "worker", "postgres", "solana", "evm")} <= {
         Path(path).name for path in logs
     }
@@ -264,9 +293,4 @@ def test_every_file_of_secrets_is_its_owners_alone(day: Day, folder: Path) -> No
 
 
 def test_what_others_could_read_holds_no_secret(day: Day, folder: Path) -> None:
-    open_ = {
-        str(path): path.read_bytes().decode("latin-1")
-        for path in folder.rglob("*")
-        if path.is_file() and mode_of(path) & 0o077
-    }
-    assert told(day, open_) == {}
+    assert told(day, open_files_of(folder)) == {}
