@@ -110,12 +110,14 @@ ROUTERS: Sequence[APIRouter] = (
 class Loop:
     """A background loop: `step` says whether it did something; if not, it rests `idle_s`.
 
-    One that `follows` a chain has something to do with every block, also with empty ones.
+    It rests `busy_s` when it did: what comes meanwhile shares the next turn. One that `follows` a
+    chain has something to do with every block, also with empty ones.
     """
 
     name: str
     step: Callable[[], Awaitable[bool]]
     idle_s: float
+    busy_s: float = 0.0
     follows: bool = False
 
 
@@ -226,7 +228,12 @@ def loops(world: World) -> list[Loop]:
     assert world.log_key is not None, "only a world opened for signing has loops"
     made = [
         Loop("intents", runner.step, 0.1),
-        Loop("sequence", _counted(sequencer.turn, database, sequencing, world.log_key), 0.05),
+        Loop(
+            "sequence",
+            _counted(sequencer.turn, database, sequencing, world.log_key),
+            0.05,
+            busy_s=0.02,
+        ),
         Loop("expire", _counted(payments_jobs.expire, database), 1.0),
         Loop("bank", _counted(simulator.step, database), 0.2),
         Loop("bank-messages", _counted(settlement_jobs.step, database), 0.2),
@@ -235,7 +242,7 @@ def loops(world: World) -> list[Loop]:
         Loop("reserve", _counted(reserve_jobs.halt_if_short, database), 1.0),
         Loop("float", _counted(lab_jobs.refill_float, database, opened), 0.2),
         Loop("clocks", _counted(lab_jobs.sync_clocks, database, opened, {}), 0.5),
-        Loop("webhooks", _counted(fanout.step, database), 0.1),
+        Loop("webhooks", _counted(fanout.step, database), 0.1, busy_s=0.02),
         Loop("deliveries", _counted(world.courier.step), 0.1),
     ]
     for name, chain in opened.items():

@@ -59,7 +59,7 @@ async def drive(loop: wiring.Loop, stop: asyncio.Event, pace: Pace) -> None:
             worked = await loop.step()
             if worked:
                 pace.worked(loop)
-            wait = 0.0 if worked else pace.rest_s(loop)
+            wait = loop.busy_s if worked else pace.rest_s(loop)
             pause = FIRST_PAUSE_S
         except LostLead:
             log.warning("lead lost", loop=loop.name)
