@@ -65,9 +65,23 @@ def list_(data_dir: DataDir = HOME, chain: BothChains = None, as_json: AsJson = 
 
 @app.command()
 def clear(data_dir: DataDir = HOME, chain: BothChains = None, as_json: AsJson = False) -> None:
-    """End every fault; transactions that were stuck reach their chain now."""
+    """End every fault; transactions that were kept back reach their chain now."""
+    import functools
+
+    from sandbox.cli.endpoints import wait_for
+
     chains = CHAINS if chain is None else (chain,)
-    _show({name: control(data_dir, name, "sandbox_clearFaults") for name in chains}, as_json)
+    for name in chains:
+        control(data_dir, name, "sandbox_clearFaults")
+    left: dict[str, dict[str, Any]] = {
+        name: wait_for(
+            f"the transactions that {name} kept back",
+            functools.partial(control, data_dir, name, "sandbox_getFaults"),
+            lambda found: not found["kept"],
+        )
+        for name in chains
+    }
+    _show(left, as_json)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """What processes cost: memory and CPU time from /proc, of a process and all below it."""
 
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -51,6 +52,5 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The value below which `share` of the values lie (nearest rank)."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    """The smallest value that at least `share` of the values do not pass (nearest rank)."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]

@@ -1,9 +1,10 @@
 """Named points on the money path at which a test build can be killed, to see what that loses.
 
-Off, a point is one falsy check. Set by environment only, and only where that also says that it is
+Off, a point does nothing. Set by environment only, and only where that also says that it is
 a test build: nobody gets a process that ends itself by accident.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -69,7 +70,8 @@ class _Folder:
             os.unlink(armed)
         except FileNotFoundError:
             return  # another process was here first
-        os.kill(int(victim or os.getpid()), signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it is gone already
+            os.kill(int(victim or os.getpid()), signal.SIGKILL)
 
 
 def from_environment(environment: Mapping[str, str]) -> _Points | None:

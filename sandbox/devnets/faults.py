@@ -49,6 +49,7 @@ class _Kept:
     body: bytes
     onward: Onward
     is_stuck: bool
+    is_away: bool = False
 
 
 class Faults:
@@ -64,6 +65,7 @@ class Faults:
         self._stick: bool | str = False
         self._kept: dict[str, _Kept] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._in_order = asyncio.Lock()
 
     # -- control
 
@@ -92,13 +94,14 @@ class Faults:
             raise RpcError(INVALID_PARAMS, "stick must be true, false or an address")
         self._drop, self._delay_ms, self._stick = drop, delay_ms, stick
         if stick is False:
-            self._later(self._free())
+            self._later(self._free(lambda kept: kept.is_stuck))
         return self.shown()
 
     def clear(self) -> None:
-        """End every fault; what is stuck goes on to the chain."""
+        """End every fault; what is kept back goes on to the chain."""
         self.set_rpc({"kind": "off"})
         self.set_sending({"drop": 0, "delayMs": 0, "stick": False})
+        self._later(self._free(lambda kept: True))
 
     def shown(self) -> dict[str, Any]:
         """The faults that are set, and the transactions that are kept back."""
@@ -170,25 +173,32 @@ class Faults:
                 self._kept[sent.id] = _Kept(orjson.dumps(request), onward, is_stuck=True)
             elif self._delay_ms:
                 self._kept[sent.id] = _Kept(orjson.dumps(request), onward, is_stuck=False)
-                self._later(self._deliver(sent.id, self._delay_ms / 1000))
+                self._later(self._deliver_late(sent.id, self._delay_ms / 1000))
             else:
                 return None
         return done(request["id"], sent.id)
 
-    async def _deliver(self, sent_id: str, after_s: float) -> None:
-        """What the chain says to it now, nobody is there to hear."""
+    async def _deliver_late(self, sent_id: str, after_s: float) -> None:
         await asyncio.sleep(after_s)
-        kept = self._kept[sent_id]
+        await self._deliver(sent_id)
+
+    async def _deliver(self, sent_id: str) -> None:
+        """Once. What the chain says to it now, nobody is there to hear."""
+        kept = self._kept.get(sent_id)
+        if kept is None or kept.is_away:
+            return
+        kept.is_away = True
         try:
-            await kept.onward(kept.body)
+            with contextlib.suppress(Exception):  # nor may it hold up those behind it
+                await kept.onward(kept.body)
         finally:
             del self._kept[sent_id]
 
-    async def _free(self) -> None:
+    async def _free(self, is_meant: Callable[[_Kept], bool]) -> None:
         """One after the other: a later one may spend what an earlier one brought."""
-        for sent_id in [at for at, kept in self._kept.items() if kept.is_stuck]:
-            self._kept[sent_id].is_stuck = False
-            await self._deliver(sent_id, 0)
+        async with self._in_order:
+            for sent_id in [at for at, kept in self._kept.items() if is_meant(kept)]:
+                await self._deliver(sent_id)
 
     def _later(self, work: Any) -> None:
         task = asyncio.create_task(work)

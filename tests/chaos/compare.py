@@ -6,6 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ _ONCE = frozenset(
     )
 )
 _PER_PAYMENT = ("payment.confirmed", "payment.final", "payment.captured")
+_KEYS_ARE_KEPT = timedelta(hours=23)
 _AT_ONCE = 16
 _PROOFS = 5
 
@@ -68,6 +70,7 @@ class Comparer:
     _unheard: int = 0  # events from before the receiver was there
     _events: list[JsonObject] = field(default_factory=list)
     _looked_at: int = 0
+    _now: datetime = datetime.min
     _receipts: dict[str, Any] = field(default_factory=dict)
     _checkpoints: list[Path] = field(default_factory=list)
 
@@ -235,12 +238,13 @@ class Comparer:
     # -- answers
 
     async def _answers_stand(self) -> None:
+        self._now = await self.load.now()
         for part in _parts(self.load.answers[self._looked_at :]):
             await asyncio.gather(*(self._stands(answer) for answer in part))
 
     async def _stands(self, answer: Answer) -> None:
         """The same key gives the same answer, and the object is what was answered."""
-        if answer.day == self.load.day:
+        if self._now - answer.after < _KEYS_ARE_KEPT:
             again = None
             while again is None:
                 again = await self.load.post(answer.path, answer.asked, answer.key, answer.role)

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
@@ -26,9 +27,9 @@ _GONE = (httpx2.TransportError, OSError, ValueError, KeyError)
 
 @dataclass(slots=True)
 class Answer:
-    """What a POST was answered, on which day: its key is kept for one."""
+    """What a POST was answered, at some time after `after`: its key is kept for a day."""
 
-    day: int
+    after: datetime
     path: str
     key: str
     role: str
@@ -53,7 +54,6 @@ class Load:
         self.paid: list[Paid] = []
         self.broken: list[str] = []
         self.repeats = 0
-        self.day = 0
         self.customers: list[Customer] = [
             *(SolanaCustomer(self, new_key("solana")) for _ in range(per_chain)),
             *(EvmCustomer(self, new_key("evm")) for _ in range(per_chain)),
@@ -141,7 +141,15 @@ class Load:
             return None
         if answer.status_code >= 500:
             raise Lost(f"POST {path} was answered {answer.status_code}: {answer.text}")
-        return Answer(self.day, path, key, role, body, answer.status_code, answer.text, found)
+        made = found.get("created_at")
+        after = datetime.fromisoformat(made) if made else self._after()
+        return Answer(after, path, key, role, body, answer.status_code, answer.text, found)
+
+    def _after(self) -> datetime:
+        """The sandbox's time of the newest answer that tells it."""
+        return max(
+            (one.after for one in self.answers[-1:]), default=datetime.min.replace(tzinfo=UTC)
+        )
 
     async def get(self, path: str, role: str = "operator", **query: str | int) -> JsonObject:
         """GET until there is an answer."""
@@ -162,6 +170,10 @@ class Load:
                     raise Lost(f"GET {path} was answered {answer.status_code}: {answer.text}")
             await asyncio.sleep(_PAUSE_S)
         raise Lost(f"GET {path} had no answer within {PATIENCE_S} s")
+
+    async def now(self) -> datetime:
+        """The sandbox's time."""
+        return datetime.fromisoformat((await self.get("/v1/sandbox/clock"))["now"])
 
     async def read(self, url: str) -> bytes:
         """The content of a public address, asked for until it comes."""

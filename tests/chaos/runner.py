@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from sandbox.core import failpoints
@@ -28,6 +29,7 @@ from tests.webhooks.receiver import Receiver, answer
 
 BATCH = 10
 REACHED_WITHIN_S = 15.0
+DIES_WITHIN_S = 2.0
 BACK_WITHIN_S = 60.0
 QUIET_WITHIN_S = 180.0
 DAY_S = 86_400
@@ -140,7 +142,7 @@ class Chaos:
         days = 0
         while time.monotonic() < until:
             if not file.exists():
-                return victim
+                return victim if await _dies(victim) else None
             if not victim.alive():  # it was not yet through with an earlier kill
                 victim = await self._victim(kill.victim)
                 written.write_text(f"{kill.count} {victim.pid}")
@@ -153,9 +155,13 @@ class Chaos:
         return None
 
     async def _next_day(self) -> None:
-        self.load.day += 1
+        """Also when nobody answers: what was asked may be done when others are asked again."""
+        before = await self.load.now()
         body = {"advance_s": DAY_S}
         await self.load.post("/v1/sandbox/clock", body, "no-key-needed", "operator")
+        until = time.monotonic() + REACHED_WITHIN_S
+        while await self.load.now() < before + timedelta(days=1) and time.monotonic() < until:
+            await asyncio.sleep(0.1)
         await asyncio.sleep(0.4)
 
     async def _victim(self, name: str) -> Process:
@@ -251,6 +257,14 @@ class Chaos:
         ):
             lines.append(f"| {victim} | {point} | {times} |")
         return "\n".join(lines)
+
+
+async def _dies(victim: Process) -> bool:
+    """Whether it was killed: who passed the point kills within a moment, or found it gone."""
+    until = time.monotonic() + DIES_WITHIN_S
+    while victim.alive() and time.monotonic() < until:
+        await asyncio.sleep(0.01)
+    return not victim.alive()
 
 
 def _child_of(parent: int, name: bytes, chance: random.Random) -> Process | None:

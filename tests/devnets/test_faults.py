@@ -125,6 +125,31 @@ async def test_a_delayed_send_arrives_late_and_a_repeat_is_the_same_one(node: No
     assert (node.sent, node.faults.shown()["kept"]) == (["a:1"], [])
 
 
+async def test_what_one_transaction_meets_does_not_hold_up_those_behind_it(node: Node) -> None:
+    node.faults.set_sending({"stick": True})
+    await node.send("a:1")
+
+    async def broken(body: bytes) -> tuple[bytes, bool]:
+        raise ConnectionError
+
+    await node.faults.pass_on(json.dumps(send(1, "a:2")).encode(), broken)
+    await node.send("a:3")
+    node.faults.set_sending({"stick": False})
+    node.faults.clear()
+    while node.faults.shown()["kept"]:
+        await asyncio.sleep(0)
+    assert node.sent == ["a:1", "a:3"]
+
+
+async def test_clearing_ends_a_delay_for_what_is_on_its_way_too(node: Node) -> None:
+    node.faults.set_sending({"delayMs": 600_000})
+    await node.send("a:1")
+    node.faults.clear()
+    while node.faults.shown()["kept"]:
+        await asyncio.sleep(0)
+    assert node.sent == ["a:1"]
+
+
 async def test_a_hang_ends_when_another_fault_is_set(node: Node) -> None:
     node.faults.set_rpc({"kind": "hang"})
     waiting = asyncio.create_task(node.faults.refuses())
