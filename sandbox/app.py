@@ -80,7 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(LimitsMiddleware)
     app.add_middleware(DoorsMiddleware, doors=Doors(settings.hosts))
     app.add_middleware(RequestIdMiddleware)
-    app.state.metrics = Metrics()
+    app.state.metrics = Metrics(app.version)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install(app)
     openapi.install(app)

@@ -14,17 +14,16 @@ from typing import Any
 from eth_utils.address import to_checksum_address
 from fastapi import APIRouter
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contracts import token
+from sandbox import health
 from sandbox.audit import routes as audit_routes
 from sandbox.bank import checks as bank_checks
 from sandbox.bank import routes as bank_routes
 from sandbox.bank import service as bank
 from sandbox.bank import simulator
 from sandbox.chains import checks as chains_checks
-from sandbox.chains import figures as chains_figures
 from sandbox.chains import service as chains
 from sandbox.chains.evm import deploy as evm_deploy
 from sandbox.chains.evm import keys as evm_keys
@@ -37,12 +36,9 @@ from sandbox.chains.solana.chain import SolanaChain
 from sandbox.chains.watcher import Watcher
 from sandbox.chains.watching import BlockHandler, IntentHandler
 from sandbox.core.checks import Check, CheckFunction
-from sandbox.core.db import Database, led
-from sandbox.core.errors import SandboxError
-from sandbox.core.metrics import Figure, pool_figures, server_figures
+from sandbox.core.db import Database
 from sandbox.core.settings import Settings
 from sandbox.eventlog import checks as log_checks
-from sandbox.eventlog import figures as log_figures
 from sandbox.eventlog import keys as log_keys
 from sandbox.eventlog import routes as log_routes
 from sandbox.eventlog import sequencer
@@ -51,7 +47,7 @@ from sandbox.eventlog.feed import Feed
 from sandbox.eventlog.keys import LogKey
 from sandbox.eventlog.types import NewEvent
 from sandbox.lab import checks as lab_checks
-from sandbox.lab import faucet, floats
+from sandbox.lab import faucet
 from sandbox.lab import jobs as lab_jobs
 from sandbox.lab import routes as lab_routes
 from sandbox.lab import timers as lab_timers
@@ -63,7 +59,6 @@ from sandbox.parties import routes as parties_routes
 from sandbox.parties import seed as parties_seed
 from sandbox.parties import service as parties
 from sandbox.payments import checks as payments_checks
-from sandbox.payments import figures as payments_figures
 from sandbox.payments import jobs as payments_jobs
 from sandbox.payments import routes as payments_routes
 from sandbox.payments import row_checks as payments_row_checks
@@ -84,12 +79,9 @@ from sandbox.web import reference
 from sandbox.web import routes as web_routes
 from sandbox.webhooks import checks as webhooks_checks
 from sandbox.webhooks import fanout
-from sandbox.webhooks import figures as webhooks_figures
 from sandbox.webhooks import routes as webhooks_routes
 from sandbox.webhooks import service as webhooks
 from sandbox.webhooks.jobs import Courier
-
-SCRAPE_MS = 2_000
 
 ROUTERS: Sequence[APIRouter] = (
     payments_routes.router,
@@ -284,8 +276,8 @@ def app_state(world: World) -> dict[str, Any]:
         "busy_probes": [payments.busy, settlement.busy, bank.busy, eventlog.busy, webhooks.busy],
         "timers": lab_timers.ALL,
         "audit_checks": audit_checks(world),
-        "readiness": lambda: not_ready(world),
-        "figures": lambda: figures(world),
+        "readiness": lambda: health.not_ready(world.database, world.chains),
+        "figures": lambda: health.figures(world.database, world.chains),
     }
 
 
@@ -338,45 +330,3 @@ def audit_checks(world: World) -> list[CheckFunction]:
         alone(webhooks_checks.deliveries_are_whole),
         alone(ledger_checks.funds_stay_apart),
     ]
-
-
-async def not_ready(world: World) -> list[str]:
-    """The names of the parts that do not work yet; the float comes last in a new world.
-
-    A worker is known by its leads, which end with its connection; a chain that it no longer
-    follows is `halted`.
-    """
-    heads = await chains_figures.heads(world.chains)
-    missing = [name for name, head in heads.items() if head is None]
-    try:
-        async with world.database.transaction() as db:
-            missing += [f"{name} halted" for name in await chains.halts(db)]
-            leads = {"sequence", *(f"watch:{name}" for name in world.chains)}
-            if leads - await led(db):
-                missing.append("worker")
-            if not await floats.are_ready(db, world.chains):
-                missing.append("float")
-    except SandboxError:
-        missing.append("database")
-    return missing
-
-
-async def figures(world: World) -> list[Figure]:
-    """The state of the world for /metrics, whichever process made it; some ten short queries.
-
-    Without the database only its own figure is left: a scrape never fails.
-    """
-    heads = await chains_figures.heads(world.chains)
-    found = pool_figures(world.database)
-    try:
-        async with world.database.transaction() as db:
-            await db.execute(text(f"SET LOCAL statement_timeout = {SCRAPE_MS}"))
-            found += await chains_figures.figures(db, heads)
-            found += await payments_figures.figures(db)
-            found += await log_figures.figures(db)
-            found += await webhooks_figures.figures(db)
-            found += await server_figures(db)
-        is_up = 1
-    except (SandboxError, DBAPIError):
-        is_up = 0
-    return [*found, Figure("sandbox_database_up", "1 when its figures are all here.", is_up)]

@@ -12,9 +12,11 @@ from sqlalchemy.exc import TimeoutError as NoConnectionInTime
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.core.errors import Unavailable
+from sandbox.core.errors import SandboxError, Unavailable
 
 LONGEST_LEASE_S = 60
+# PostgreSQL, appendix A: disk_full.
+_DISK_FULL = "53100"
 
 
 class DatabaseUnavailable(Unavailable):
@@ -24,6 +26,20 @@ class DatabaseUnavailable(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("the database")
+
+
+class DiskFull(DatabaseUnavailable):
+    """PostgreSQL had no room on its disk for what the request was about to write."""
+
+    def __init__(self) -> None:
+        full = "the disk of the database is full: make room, then try again"
+        SandboxError.__init__(self, full, part="the database's disk", retryable=True)
+
+
+def unavailable(error: BaseException) -> DatabaseUnavailable:
+    """The refusal for an `error` that `is_disconnect`."""
+    is_full = isinstance(error, DBAPIError) and _sqlstate(error) == _DISK_FULL
+    return DiskFull() if is_full else DatabaseUnavailable()
 
 
 def _dumps(value: Any) -> str:
@@ -55,14 +71,14 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A session in one transaction: leaving commits, raising rolls back.
 
-        Raises `DatabaseUnavailable` when the server is gone.
+        Raises `DatabaseUnavailable` when the server is gone, `DiskFull` when it has no room.
         """
         try:
             async with AsyncSession(self.engine, expire_on_commit=False) as db, db.begin():
                 yield db
         except (DBAPIError, OSError, NoConnectionInTime) as error:
             if is_disconnect(error):
-                raise DatabaseUnavailable from error
+                raise unavailable(error) from error
             raise
 
     async def dispose(self) -> None:
@@ -80,13 +96,17 @@ class Database:
 def is_disconnect(error: BaseException) -> bool:
     """Whether `error` means that the server went away or is full, not that a statement is wrong."""
     if isinstance(error, DBAPIError):
-        sqlstate = getattr(error.orig, "sqlstate", None) or ""
+        sqlstate = _sqlstate(error)
         # PostgreSQL, appendix A: class 08 (connection), 53 (disk, memory, connections), 57P0x
         # (operator intervention).
         return (
             error.connection_invalidated or sqlstate[:2] in ("08", "53") or sqlstate[:4] == "57P0"
         )
     return isinstance(error, ConnectionError | TimeoutError | NoConnectionInTime)
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
 
 
 async def one_transaction(request: Request) -> AsyncIterator[AsyncSession]:

@@ -8,7 +8,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Info,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy import text
@@ -17,6 +24,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.core.db import Database
+
+# Each series would have a second one with the moment it began, which nobody asks for.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"})
@@ -38,19 +48,21 @@ Figures = Callable[[], Awaitable[list[Figure]]]
 
 
 class Metrics:
-    """The requests of one process. `expose` adds the figures it is given."""
+    """The requests of one process of `version`. `expose` adds the figures it is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: str) -> None:
         self._registry = CollectorRegistry()
+        build = Info("sandbox_build", "The version of the sandbox.", registry=self._registry)
+        build.info({"version": version})
         self._requests = Counter(
             "sandbox_http_requests",
-            "Answered requests of this process.",
+            "HTTP requests that this process answered.",
             ("route", "method", "status"),
             registry=self._registry,
         )
         self._seconds = Histogram(
-            "sandbox_http_request_seconds",
-            "Until the head of the answer went out.",
+            "sandbox_http_request_duration_seconds",
+            "From the arrival of an HTTP request until the head of its answer went out.",
             ("route", "method"),
             buckets=_BUCKETS,
             registry=self._registry,
@@ -136,8 +148,20 @@ async def server_figures(db: AsyncSession) -> list[Figure]:
         )
     ).one()
     return [
-        Figure("sandbox_database_connections", "Connections of all processes.", row.open),
-        Figure("sandbox_database_connections_busy", "Of these, those that work.", row.busy),
-        Figure("sandbox_database_connections_max", "What the server allows.", row.most),
+        Figure(
+            "sandbox_database_connections",
+            "Connections of all processes to the database.",
+            row.open,
+        ),
+        Figure(
+            "sandbox_database_connections_busy",
+            "Connections to the database that are in a transaction.",
+            row.busy,
+        ),
+        Figure(
+            "sandbox_database_connections_max",
+            "Connections that the database server allows.",
+            row.most,
+        ),
         Figure("sandbox_database_bytes", "Size of the database on disk.", row.bytes),
     ]

@@ -15,7 +15,7 @@ async def figures(db: AsyncSession) -> list[Figure]:
     """What is signed, and what is not yet; positions and signatures are written together."""
     row = (await db.execute(_SIZES)).one()
     return [
-        Figure("sandbox_log_epoch", "The epoch that events go into.", row.epoch),
-        Figure("sandbox_log_size", "Entries under the newest signed checkpoint.", row.signed),
-        Figure("sandbox_log_unsigned", "Events that wait for a position.", row.waiting),
+        Figure("sandbox_log_epoch", "Epoch of the log that events go into now.", row.epoch),
+        Figure("sandbox_log_size", "Log entries under the newest checkpoint.", row.signed),
+        Figure("sandbox_log_unsigned", "Events without a position in the log yet.", row.waiting),
     ]

@@ -20,9 +20,25 @@ async def figures(db: AsyncSession) -> list[Figure]:
     """What is not delivered yet, and how old and how late it is in sandbox time."""
     row = (await db.execute(_QUEUES)).one()
     return [
-        Figure("sandbox_webhooks_unread", "Events not turned into deliveries yet.", row.unread),
-        Figure("sandbox_webhooks_pending", "Deliveries without an outcome.", row.waiting),
-        Figure("sandbox_webhooks_due", "Of these, those that are due.", row.due),
-        Figure("sandbox_webhooks_oldest_seconds", "Age of the oldest of them.", row.oldest),
-        Figure("sandbox_webhooks_late_seconds", "How long the first is due.", max(0.0, row.late)),
+        Figure(
+            "sandbox_webhooks_unread",
+            "Events of the log that were not turned into webhook deliveries yet.",
+            row.unread,
+        ),
+        Figure("sandbox_webhooks_pending", "Webhook deliveries without an outcome.", row.waiting),
+        Figure(
+            "sandbox_webhooks_due",
+            "Webhook deliveries without an outcome whose next attempt is due.",
+            row.due,
+        ),
+        Figure(
+            "sandbox_webhooks_oldest_seconds",
+            "Age of the oldest webhook delivery without an outcome, in sandbox time.",
+            row.oldest,
+        ),
+        Figure(
+            "sandbox_webhooks_late_seconds",
+            "How long the next attempt of some webhook delivery is due at most, in sandbox time.",
+            max(0.0, row.late),
+        ),
     ]

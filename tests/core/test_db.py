@@ -53,6 +53,15 @@ async def test_a_full_or_busy_server_is_refused_by_name_in_the_middle_of_a_trans
             )
 
 
+async def test_a_full_disk_is_refused_in_its_own_words(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable, match="disk of the database is full") as refused:
+        async with database.transaction() as db:
+            await db.execute(
+                text("DO $$ BEGIN RAISE EXCEPTION 'full' USING ERRCODE = '53100'; END $$")
+            )
+    assert refused.value.code == "database_unavailable"
+
+
 async def test_a_lease_from_before_the_clock_went_back_is_none(database: Database) -> None:
     async def claimed(until: str) -> int:
         async with database.transaction() as db:

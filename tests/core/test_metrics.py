@@ -22,7 +22,7 @@ def samples(exposed: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], flo
 @pytest.fixture
 def app() -> FastAPI:
     made = FastAPI()
-    made.state.metrics = Metrics()
+    made.state.metrics = Metrics("1.2.3")
     made.add_middleware(MetricsMiddleware, metrics=made.state.metrics)
 
     @made.get("/things/{thing_id}")
@@ -58,7 +58,7 @@ async def test_requests_are_counted_by_template_method_and_status(app: FastAPI) 
     found = await asked(app, *[("GET", f"/things/{n}") for n in range(3)], ("GET", "/nothing"))
     labels = (("method", "GET"), ("route", "/things/{thing_id}"))
     assert found["sandbox_http_requests_total", (*labels, ("status", "200"))] == 3
-    assert found["sandbox_http_request_seconds_count", labels] == 3
+    assert found["sandbox_http_request_duration_seconds_count", labels] == 3
     missing = (("method", "GET"), ("route", "none"), ("status", "404"))
     assert found["sandbox_http_requests_total", missing] == 1
 
@@ -70,7 +70,7 @@ async def test_a_bug_counts_as_a_500(app: FastAPI) -> None:
 
 
 def test_figures_of_one_name_are_one_family_whatever_order_their_labels_have() -> None:
-    exposed = Metrics().expose(
+    exposed = Metrics("1.2.3").expose(
         [
             Figure("queue", "Waiting.", 3, {"chain": "a", "state": "due"}),
             Figure("other", "Alone.", 1),
@@ -82,3 +82,11 @@ def test_figures_of_one_name_are_one_family_whatever_order_their_labels_have() -
     assert found["queue", (("chain", "a"), ("state", "due"))] == 3
     assert found["queue", (("chain", "a"), ("state", "signed"))] == 4
     assert found["other", ()] == 1
+
+
+def test_the_version_is_told_and_no_series_has_a_second_one_for_its_beginning() -> None:
+    metrics = Metrics("1.2.3")
+    metrics.answered("/things", "GET", 200, 0.001)
+    found = samples(metrics.expose([]))
+    assert found["sandbox_build_info", (("version", "1.2.3"),)] == 1
+    assert [name for name, _ in found if name.endswith("_created")] == []

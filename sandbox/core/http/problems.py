@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
-from sandbox.core.db import DatabaseUnavailable, is_disconnect
+from sandbox.core.db import is_disconnect, unavailable
 from sandbox.core.errors import SandboxError
 
 log = structlog.get_logger()
@@ -74,7 +74,7 @@ def install(app: FastAPI) -> None:
 
     async def on_bug(request: Request, error: Exception) -> JSONResponse:
         if isinstance(error, DBAPIError | OSError) and is_disconnect(error):
-            return refusal(request, DatabaseUnavailable())
+            return refusal(request, unavailable(error))
         id_ = getattr(request.state, "request_id", None)
         log.error("unhandled", path=request.url.path, error=repr(error), request_id=id_)
         return problem(request, 500, "internal_error", "this is a bug of the sandbox; see its log")
