@@ -26,7 +26,7 @@ check: setup
 bench: setup
 	$(BIN)/sandbox bench
 
-# Long random histories, about six minutes.
+# Long random histories, a hundred audits, ten minutes of schemathesis: about half an hour.
 soak: setup
 	$(BIN)/pytest -m soak $(ARGS)
 
