@@ -91,7 +91,8 @@ def down(data_dir: DataDir = HOME) -> None:
 def demo(
     as_json: AsJson = False,
     data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="Keep the demo's state there.")
+        Path | None,
+        typer.Option("--data-dir", readable=False, help="Keep the demo's state there."),
     ] = None,
     slot_ms: Annotated[int, typer.Option(min=5, max=10_000)] = 50,
 ) -> None:

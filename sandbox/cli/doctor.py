@@ -33,6 +33,7 @@ LEAST_FREE_MB: Final = 500
 BEHIND_S: Final = 5
 _SECRET_FOLDERS: Final = ("keys", "wallets")
 _SECRET_FILES: Final = ("endpoints.json", "postgres.json", "prepared.json")
+# /readyz answers within 2 s whatever hangs behind it: who needs longer hangs itself.
 _ANSWER_S: Final = 10
 
 
@@ -142,7 +143,7 @@ def contracts(folder: Path = ARTIFACTS) -> Finding:
 
 def disk(data_dir: Path, least_mb: int = LEAST_FREE_MB) -> Finding:
     """Where the data is, or would be."""
-    folder = next(path for path in (data_dir, *data_dir.parents) if path.exists())
+    folder = datadir.nearest(data_dir)
     free_mb = shutil.disk_usage(folder).free // 1_000_000
     said = f"{free_mb:,} MB free at {folder}"
     if free_mb >= least_mb:
@@ -154,23 +155,14 @@ def data_directory(data_dir: Path) -> Finding:
     """Its version, and whether it is ours to use."""
     name = "data directory"
     try:
-        if not data_dir.exists():
-            return Finding(name, True, f"{data_dir} is made at the first start")
-        version = data_dir / "version"
-        if not version.exists():
-            if any(data_dir.iterdir()):
-                raise datadir.NotADataDir(data_dir, "it has content but no version file")
-            return Finding(name, True, f"{data_dir} is empty")
-        found = version.read_text().strip()
-        if found != datadir.VERSION:
-            raise datadir.OtherVersion(data_dir, found)
-        if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
-            raise datadir.NotADataDir(data_dir, "you may not write to it")
+        datadir.check_usable(data_dir)
+        datadir.holder(data_dir)
     except DevnetError as error:
         return Finding(name, False, error.message, error.remedy)
-    except (OSError, ValueError) as error:
-        failed = datadir.NotADataDir(data_dir, str(error))
-        return Finding(name, False, failed.message, failed.remedy)
+    if not data_dir.exists():
+        return Finding(name, True, f"{data_dir} is made at the first start")
+    if not (data_dir / "version").exists():
+        return Finding(name, True, f"{data_dir} is empty")
     return Finding(name, True, f"{data_dir}, version {datadir.VERSION}")
 
 
@@ -218,7 +210,10 @@ def leftovers(data_dir: Path, supervisor: Process | None) -> Finding:
     name = "processes"
     if supervisor is not None:
         return Finding(name, True, f"a sandbox runs on this directory (pid {supervisor.pid})")
-    records = datadir.read_json(data_dir / "children.json")
+    try:
+        records = datadir.read_json(data_dir / "children.json")
+    except OSError as error:
+        return Finding(name, False, str(error), "run the doctor as who ran `sandbox up`")
     alive = []
     for record in records if isinstance(records, list) else []:
         process = Process.read(record)

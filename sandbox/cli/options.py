@@ -8,7 +8,11 @@ import typer
 DataDir = Annotated[
     Path,
     typer.Option(
-        "--data-dir", envvar="SANDBOX_DATA_DIR", help="Where the sandbox keeps its state."
+        "--data-dir",
+        envvar="SANDBOX_DATA_DIR",
+        help="Where the sandbox keeps its state.",
+        # What cannot be read is refused by name, with a remedy.
+        readable=False,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")]

@@ -51,23 +51,72 @@ class AlreadyUp(DevnetError):
         )
 
 
+def nearest(data_dir: Path) -> Path:
+    """The data directory, or else the nearest parent that there is, as far as one may look."""
+    return next(path for path in (data_dir, *data_dir.parents) if os.path.exists(path))
+
+
+def check_usable(data_dir: Path) -> None:
+    """Say what `open_data_dir` would say, and make nothing. Raises OtherVersion, NotADataDir."""
+    found = nearest(data_dir)
+    try:
+        data_dir.lstat()
+        if found != data_dir:
+            raise NotADataDir(data_dir, "it is a link to nothing")
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise NotADataDir(data_dir, str(error)) from None
+    if not found.is_dir():
+        raise NotADataDir(data_dir, f"{found} is not a folder")
+    if not os.access(found, os.R_OK | os.W_OK | os.X_OK):
+        raise NotADataDir(data_dir, f"you may not write to {found}")
+    # Root may write to /proc and /sys, but they hold no files.
+    if os.statvfs(found).f_blocks == 0:
+        raise NotADataDir(data_dir, f"nothing can be kept at {found}")
+    if found != data_dir:
+        return
+    try:
+        version = _version(data_dir)
+    except (OSError, ValueError) as error:
+        raise NotADataDir(data_dir, str(error)) from None
+    if version is not None and version != VERSION:
+        raise OtherVersion(data_dir, version)
+
+
+def has_data(data_dir: Path) -> bool:
+    """Whether a sandbox was ever started there. Raises NotADataDir when one may not look."""
+    try:
+        return (data_dir / "version").exists()
+    except OSError as error:
+        raise NotADataDir(data_dir, str(error)) from None
+
+
+def _version(data_dir: Path) -> str | None:
+    """The version that a folder says it has; None of an empty one. Raises NotADataDir, OSError."""
+    file = data_dir / "version"
+    if file.exists():
+        return file.read_text().strip()
+    # `version.*` is another first start that is at this very point.
+    if any(not entry.name.startswith("version") for entry in data_dir.iterdir()):
+        raise NotADataDir(data_dir, "it has content but no version file")
+    return None
+
+
 def open_data_dir(data_dir: Path) -> Path:
     """Make or check the data directory and answer its absolute path.
 
     Raises OtherVersion, NotADataDir. A folder with other content is left as it is.
     """
     data_dir = data_dir.absolute()
-    version = data_dir / "version"
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not version.exists():
-            # `version.*` is another first start that is at this very point.
-            if any(not entry.name.startswith("version") for entry in data_dir.iterdir()):
-                raise NotADataDir(data_dir, "it has content but no version file")
-            write_private(version, VERSION + "\n")
-        found = version.read_text().strip()
+        found = _version(data_dir)
+        if found is None:
+            write_private(data_dir / "version", VERSION + "\n")
+            found = _version(data_dir)
         if found != VERSION:
-            raise OtherVersion(data_dir, found)
+            raise OtherVersion(data_dir, str(found))
         (data_dir / "logs").mkdir(mode=0o700, exist_ok=True)
     except (OSError, ValueError) as error:
         raise NotADataDir(data_dir, str(error)) from None
@@ -82,7 +131,10 @@ def held(data_dir: Path) -> Iterator[None]:
     the file are for `holder`.
     """
     # Never unlinked: whoever opened the old file would hold a lock on nothing.
-    descriptor = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        descriptor = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise NotADataDir(data_dir, str(error)) from None
     with open(descriptor, "r+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -108,8 +160,8 @@ def _rewrite(file: Any, text: str) -> None:
 
 
 def holder(data_dir: Path) -> Process | None:
-    """The live supervisor of this directory."""
-    process = Process.read(read_json(data_dir / _LOCK))
+    """The live supervisor of this directory. Raises NotADataDir when one may not look."""
+    process = Process.read(_read(data_dir, _LOCK))
     return process if process and process.alive() else None
 
 
@@ -121,8 +173,8 @@ def write_endpoints(data_dir: Path, endpoints: Mapping[str, Any]) -> Path:
 
 
 def read_endpoints(data_dir: Path) -> dict[str, Any] | None:
-    """What `write_endpoints` wrote; None while the sandbox is not up."""
-    found = read_json(data_dir / _ENDPOINTS)
+    """What `write_endpoints` wrote; None while the sandbox is not up. Raises NotADataDir."""
+    found = _read(data_dir, _ENDPOINTS)
     return found if isinstance(found, dict) else None
 
 
@@ -145,5 +197,12 @@ def read_json(path: Path) -> Any:
     """None when there is no such file or it holds no JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
+
+
+def _read(data_dir: Path, name: str) -> Any:
+    try:
+        return read_json(data_dir / name)
+    except OSError as error:
+        raise NotADataDir(data_dir, str(error)) from None

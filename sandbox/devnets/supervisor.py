@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 
 from sandbox.devnets.children import Child, ChildFailed, ChildSpec, Context, rotate
 from sandbox.devnets.datadir import (
+    has_data,
     held,
     holder,
     open_data_dir,
@@ -310,7 +311,7 @@ def down(data_dir: Path, *, timeout_s: float = 60.0) -> bool:
 
     Ends nothing that it did not start. Raises DoesNotStop, NotADataDir, OtherVersion.
     """
-    if not (data_dir / "version").exists():
+    if not has_data(data_dir):
         return False
     data_dir = open_data_dir(data_dir)
     first = holder(data_dir)

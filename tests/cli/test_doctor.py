@@ -78,6 +78,44 @@ def test_a_directory_that_one_may_not_write_to_is_refused_and_named(data_dir: Pa
         assert line.startswith(f"{data_dir} cannot be a data directory"), line
 
 
+@pytest.mark.parametrize("place", ["/proc/x", "{tmp}/file/x", "{tmp}/{long}", "{tmp}/link"])
+def test_where_no_directory_can_be_made_is_refused_as_up_refuses_it(
+    place: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nothing" / "there")
+    path = Path(place.format(tmp=tmp_path, long="x" * 300))
+    found = {one.name: one for one in doctor.findings(path, {})}
+    assert (found["data directory"].ok, str(path) in found["data directory"].said) == (False, True)
+    assert found["data directory"].remedy
+    with pytest.raises(datadir.NotADataDir):
+        datadir.open_data_dir(path)
+
+
+COMMANDS = (("doctor", "--json"), ("env",), ("quiesce",), ("down",), ("up",), ("demo",))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("below", ["", "/below"])
+def test_a_folder_closed_to_us_is_one_line_of_every_command(data_dir: Path, below: str) -> None:
+    data_dir.mkdir(mode=0o711)
+    closed = data_dir / "closed"
+    closed.mkdir()
+    closed.chmod(0o000)
+    somebody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    for words in COMMANDS:
+        argv = [*somebody, sys.executable, "-m", "sandbox.cli", *words]
+        done = subprocess.run(
+            [*argv, "--data-dir", f"{closed}{below}"], capture_output=True, text=True, timeout=60
+        )
+        said = done.stdout + done.stderr
+        assert done.returncode == 1, said
+        assert "cannot be a data directory" in " ".join(said.split()), said
+        assert "Traceback" not in said
+        assert "╭" not in said, "not a box without a remedy"
+        assert "give --data-dir" in " ".join(said.split()), said
+
+
 @pytest.mark.parametrize("path", ["keys/solana.json", "postgres.json", "keys", "."])
 def test_what_others_may_read_is_named(home: Path, path: str) -> None:
     assert doctor.modes(home).ok

@@ -22,6 +22,7 @@ import pytest
 from sandbox.cli import doctor, pay
 from sandbox.cli.endpoints import Running, wait_for
 from sandbox.cli.wallets import wallet
+from tests.core.test_metrics import samples
 from tests.journeys.customers import CHAINS, option_of
 from tests.journeys.stack import SANDBOX, Stack, command
 from tests.journeys.test_trouble import pay_one, shop_of
@@ -133,6 +134,9 @@ def test_a_full_disk_is_told_and_outlived(cramped: Cramped, tmp_path: Path) -> N
             refused = answer
     assert refused is not None
     assert (refused.status_code, refused.json()["code"]) == (503, "database_unavailable")
+    assert "disk of the database is full" in refused.json()["detail"]
+    status, missing = ready(sandbox)
+    assert (status, "disk" in missing) == (503, True), missing
     wait_for("the line", cramped.said, lambda said: "it is started when there is more room" in said)
     said = cramped.said()
     assert "solana" in ready(sandbox)[1]
@@ -206,6 +210,37 @@ def test_a_database_that_refuses_connections_is_named_and_waited_for(stack: Stac
         )
     assert_whole(sandbox, [session["id"] for session in sessions.values()])
     assert stack.pids() == pids, "no process had to be started again"
+
+
+# A chain that hangs.
+
+
+def test_a_chain_that_hangs_does_not_blind_who_watches(stack: Stack) -> None:
+    sandbox, data_dir = stack.running, ("--data-dir", str(stack.data_dir))
+    assert sandbox is not None
+    wait_for("readiness", lambda: ready(sandbox)[0], lambda status: status == 200)
+    well = command("doctor", *data_dir)
+    assert (well.returncode, "every part works" in well.stdout) == (0, True), well.stdout
+    hung = command("faults", "rpc", "--chain", "evm", "hang", *data_dir)
+    assert hung.returncode == 0, hung.stderr
+    try:
+        # What the check in docker-compose.yml allows, and less than what Prometheus does.
+        answer = httpx2.get(f"{sandbox.endpoints['api']}/readyz", timeout=4)
+        assert (answer.status_code, answer.json()["not_ready"]) == (503, ["evm"])
+        figures = httpx2.get(
+            f"{sandbox.endpoints['api']}/metrics",
+            headers={"Authorization": f"Bearer {sandbox.key('operator')}"},
+            timeout=4,
+        )
+        found = samples(figures.content)
+        assert found["sandbox_chain_up", (("chain", "evm"),)] == 0
+        assert found["sandbox_chain_up", (("chain", "solana"),)] == 1
+        assert found["sandbox_figures_complete", ()] == 1
+        ill = command("doctor", *data_dir)
+        assert (ill.returncode, "not ready: evm" in ill.stdout) == (1, True), ill.stdout
+    finally:
+        command("faults", "clear", *data_dir)
+    wait_for("readiness", lambda: ready(sandbox)[0], lambda status: status == 200)
 
 
 # A clock that goes back.
