@@ -192,3 +192,17 @@ def test_the_database_is_of_the_version_that_is_embedded(services: dict[str, Any
 def option(service: Any, name: str) -> str:
     [found] = [flag for flag in service["command"] if flag.startswith(f"{name}=")]
     return str(found.removeprefix(f"{name}="))
+
+
+def test_the_page_that_the_file_points_to_says_what_one_has_to_give() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert 'docs/operations.md, "Containers"' in text.splitlines()[0]
+    page = (ROOT / "docs/operations.md").read_text()
+    section = page.partition("\n## Containers\n")[2].partition("\n## ")[0]
+    [loop] = [line for line in section.splitlines() if "_PASSWORD=" in line]
+    names = loop.partition(" in ")[2].partition(";")[0].split()
+    assert {f"{name}_PASSWORD" for name in names} == set(GIVEN)
+    assert "/data/prepared.json" in section
+    published = {port.split(":")[1] for one in compose()["services"].values()
+                 for port in one.get("ports", [])}  # fmt: skip
+    assert all(port in section for port in published), published

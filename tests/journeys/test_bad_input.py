@@ -283,7 +283,8 @@ def test_a_database_that_hangs_is_waited_for(stack: Stack) -> None:
     for one in hung:
         os.kill(one, signal.SIGSTOP)
     try:
-        time.sleep(2)
+        answer = httpx2.get(f"{sandbox.endpoints['api']}/readyz", timeout=4)
+        assert (answer.status_code, answer.json()["not_ready"]) == (503, ["database"])
         assert httpx2.get(f"{sandbox.endpoints['api']}/healthz").status_code == 200
     finally:
         for one in hung:
