@@ -22,10 +22,10 @@ WITH notice AS (
         FROM notice WHERE kind = :debit
 ), judged AS (
     SELECT t.id AS message, b.id AS booking, t.iban AS iban, t.ref AS ref, CASE
-        WHEN b.id IS NULL THEN 'no such line of ' || t.amount || ' tiyn on the statement'
+        WHEN b.id IS NULL THEN format('no such line of %s tiyn on the statement', t.amount)
         WHEN t.id IS NULL AND b.iban IN (:reserve, :operating) THEN 'no message tells of it'
         WHEN t.id IS NOT NULL AND (b.side, b.amount_tiyn, coalesce(b.end_to_end_id, ''))
-            <> (t.side, t.amount, coalesce(t.end_to_end_id, ''))
+            IS DISTINCT FROM (t.side, t.amount, coalesce(t.end_to_end_id, ''))
             THEN format('%s of %s, bank_message %s says %s of %s', b.side, b.amount_tiyn, t.id,
                 t.side, t.amount)
     END AS fault
@@ -40,7 +40,7 @@ SELECT coalesce('bank_message ' || m.id, 'bank_sim.payment_order ' || o.id) AS n
     WHEN m.id IS NULL THEN 'nobody gave this order'
     WHEN o.id IS NULL THEN 'the bank read it and has no such order'
     WHEN (o.debtor_iban, o.creditor_iban, o.amount_tiyn, o.value_date::text)
-        <> (m.body ->> 'debtor_iban', m.body ->> 'creditor_iban',
+        IS DISTINCT FROM (m.body ->> 'debtor_iban', m.body ->> 'creditor_iban',
             (m.body ->> 'amount_tiyn')::bigint, m.body ->> 'value_date')
         THEN format('%s to %s, bank_sim.payment_order %s has %s to %s', m.body ->> 'amount_tiyn',
             m.body ->> 'creditor_iban', o.id, o.amount_tiyn, o.creditor_iban)

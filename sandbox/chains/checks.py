@@ -69,10 +69,11 @@ WITH inclusions AS (
     FROM chain_intent i LEFT JOIN (
         SELECT t.intent, sum(t.amount_units) AS moved, min(t.id) AS first,
             min(t.id) FILTER (WHERE t.kind <> 'burn' AND t.destination
-                <> j.command ->> 'recipient') AS elsewhere
+                IS DISTINCT FROM j.command ->> 'recipient') AS elsewhere
         FROM chain_transfer t JOIN chain_intent j ON j.id = t.intent
         JOIN inclusions n ON n.transfer_id = t.id AND n.standing > 0
-        WHERE t.source <> t.destination -- units gathered from accounts of one owner go nowhere
+        -- Units gathered from accounts of one owner go nowhere.
+        WHERE t.source IS DISTINCT FROM t.destination
         GROUP BY t.intent
     ) t ON t.intent = i.id
     WHERE i.command ->> 'action' IN ('mint', 'burn', 'transfer')
@@ -88,8 +89,8 @@ LEFT JOIN chain_intent i ON i.id = t.intent
 UNION ALL
 SELECT coalesce('chain_transfer ' || s.first, 'chain_intent ' || s.id), CASE
     WHEN s.state = 'done' AND s.first IS NULL THEN 'is done, and nothing moved'
-    WHEN s.moved <> s.asked THEN format('moved %s, chain_intent %s asked for %s', s.moved, s.id,
-        s.asked)
+    WHEN s.first IS NOT NULL AND s.moved IS DISTINCT FROM s.asked
+        THEN format('moved %s, chain_intent %s asked for %s', s.moved, s.id, s.asked)
     WHEN s.action <> 'burn' AND s.elsewhere IS NOT NULL
         THEN 'went elsewhere than chain_intent ' || s.id || ' asked'
 END

@@ -3,8 +3,6 @@
 Each check is one statement over one snapshot, so it may run while others write.
 """
 
-from collections.abc import Awaitable, Callable
-
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -68,7 +66,7 @@ WITH chart AS (
         coalesce(c.normal, a.normal) AS normal, CASE WHEN c.book IS NULL THEN a.floor
             ELSE c.floor END AS floor,
         c.book IS NULL AND NOT starts_with(a.book, 'fund-') AS uncharted,
-        c.book IS NOT NULL AND (c.normal <> a.normal OR c.floor IS DISTINCT FROM a.floor)
+        c.book IS NOT NULL AND (c.normal, c.floor) IS DISTINCT FROM (a.normal, a.floor)
             AS altered
     FROM account a LEFT JOIN chart c ON c.book = a.book AND a.code ~ c.pattern
 ), standing AS (
@@ -95,8 +93,8 @@ WITH chart AS (
         WHEN altered THEN 'normal side or floor is not the chart''s'
         WHEN missing AND (posted, pending_debit, pending_credit) <> (0, 0, 0)
             THEN 'has legs and no balance'
-        WHEN (posted, pending_debit, pending_credit)
-            <> (cached_posted, cached_debit, cached_credit)
+        WHEN NOT missing AND (posted, pending_debit, pending_credit)
+            IS DISTINCT FROM (cached_posted, cached_debit, cached_credit)
             THEN format('balance %s/%s/%s, sum of legs %s/%s/%s', cached_posted, cached_debit,
                 cached_credit, posted, pending_debit, pending_credit)
         WHEN posted - CASE normal WHEN 'D' THEN pending_credit ELSE pending_debit END < floor
@@ -139,7 +137,8 @@ WITH settled AS ({_HASHED}), named AS (
         WHEN s.id IS NULL THEN 'stands in ' || t.events || ' and is not posted or resolved'
         WHEN t.entry_id IS NULL THEN 'stands in no event'
         WHEN t.times > 1 THEN 'stands in ' || t.events
-        WHEN t.sha256 <> s.sha256 THEN 'hash in ' || t.event_id || ' is not that of its rows'
+        WHEN t.sha256 IS DISTINCT FROM s.sha256
+            THEN 'hash in ' || t.event_id || ' is not that of its rows'
         WHEN s.event_id <> t.event_id
             THEN 'its resolution names ' || s.event_id || ', it stands in ' || t.event_id
     END AS fault
@@ -225,14 +224,3 @@ async def entries_are_told(db: AsyncSession) -> list[Check]:
 async def funds_stay_apart(db: AsyncSession) -> list[Check]:
     """I9: entries that touch the reserve and the state funds, against none."""
     return await no_faults(db, "I9", "no entry touches both", _I9)
-
-
-LedgerCheck = Callable[[AsyncSession], Awaitable[list[Check]]]
-
-ALL: tuple[LedgerCheck, ...] = (
-    entries_balance,
-    balances_are_sums,
-    entries_are_told,
-    funds_stay_apart,
-)
-"""Every check of this slice."""

@@ -27,29 +27,29 @@ WITH arrived AS (
     GROUP BY e.id, r.entry_id
 )
 SELECT p.kind || ' ' || p.id AS name, CASE
-    WHEN t.id IS NULL THEN 'chain_transfer ' || p.transfer_id || ' is missing'
+    WHEN t.id IS NULL THEN format('chain_transfer %s is missing', p.transfer_id)
     WHEN (p.chain, p.tx, p.ordinal, p.from_address, p.amount_units)
-        <> (t.chain, t.tx, t.ordinal, t.source, t.amount_units)
+        IS DISTINCT FROM (t.chain, t.tx, t.ordinal, t.source, t.amount_units)
         THEN format('%s units in %s %s by %s, chain_transfer %s says %s in %s %s by %s',
             p.amount_units, p.tx, p.ordinal, p.from_address, t.id, t.amount_units, t.tx, t.ordinal,
             t.source)
     WHEN n.n IS NULL THEN format('chain_inclusion %s %s is missing', t.id, p.inclusion)
     WHEN (p.height, p.chain_state, coalesce(p.block_time, n.block_time))
-        <> (n.height, n.state, n.block_time)
+        IS DISTINCT FROM (n.height, n.state, n.block_time)
         THEN format('%s at %s, chain_inclusion %s %s is %s at %s', p.chain_state, p.height, t.id,
             n.n, n.state, n.height)
     WHEN b.id IS NULL THEN format('no entry %s:%s', p.id, p.inclusion)
-    WHEN b.units <> p.amount_units
+    WHEN b.units IS DISTINCT FROM p.amount_units
         THEN format('%s units, entry %s books %s', p.amount_units, b.id, b.units)
-    WHEN b.suspense <> 'suspense:' || p.owner
+    WHEN b.suspense IS DISTINCT FROM 'suspense:' || p.owner
         THEN format('belongs to %s, entry %s books it for %s', p.owner, b.id, b.suspense)
-    WHEN (p.place = 'unswept') <> starts_with(b.place, 'dep:')
+    WHEN p.kind = 'payment' AND (p.place = 'unswept') IS DISTINCT FROM starts_with(b.place, 'dep:')
         THEN format('lies in %s, entry %s books it in %s', p.place, b.id, b.place)
     WHEN coalesce(b.outcome, 'pending') <> CASE p.chain_state WHEN 'confirmed' THEN 'pending'
         WHEN 'final' THEN 'posted' ELSE 'voided' END
         THEN format('is %s, resolution %s is %s', p.chain_state, b.id,
             coalesce(b.outcome, 'missing'))
-    WHEN b.height <> p.height
+    WHEN b.height <> p.height OR b.outcome = 'posted' AND b.height IS NULL
         THEN format('stands at %s, resolution %s at %s', p.height, b.id, b.height)
 END AS fault
 FROM arrived p LEFT JOIN chain_transfer t ON t.id = p.transfer_id
@@ -71,14 +71,17 @@ WITH captures AS (
 SELECT 'payment ' || coalesce(p.id, t.payment) AS name, CASE
     WHEN p.id IS NULL THEN 'is missing, entry ' || t.first || ' captured it'
     WHEN p.session IS NULL OR s.id IS NULL THEN 'its session is missing'
-    WHEN p.merchant <> s.merchant THEN 'is of another merchant than checkout_session ' || s.id
+    WHEN p.merchant IS DISTINCT FROM s.merchant
+        THEN 'is of another merchant than checkout_session ' || s.id
     WHEN p.capture_entry IS NOT NULL AND t.payment IS NULL
         THEN 'entry ' || p.capture_entry || ' is missing'
     WHEN t.payment IS NOT NULL AND p.capture_entry IS NULL
         THEN 'entry ' || t.first || ' captured it, the payment does not say so'
-    WHEN t.units <> p.counted_units
+    WHEN t.payment IS NOT NULL AND t.units IS DISTINCT FROM p.counted_units
         THEN format('counts for %s units, captured %s by entry %s', p.counted_units, t.units,
             t.first)
+    WHEN p.captured_at IS NULL AND t.payment IS NOT NULL
+        THEN 'entry ' || t.first || ' captured it, at no moment of its own'
     WHEN t.code <> t.other OR t.code <> 'merchant:' || p.merchant
         THEN format('is of %s, entry %s gives it to %s', p.merchant, t.first, t.code)
     WHEN t.payment IS NOT NULL AND p.fee_tiyn IS DISTINCT FROM
@@ -97,14 +100,14 @@ LEFT JOIN checkout_session s ON s.id = p.session
 _REFUNDED = """
 SELECT 'refund ' || f.id AS name, CASE
     WHEN e.id IS NULL THEN 'no entry ' || f.id
-    WHEN e.units <> f.amount_units
+    WHEN e.units IS DISTINCT FROM f.amount_units
         THEN format('%s units, entry %s books %s', f.amount_units, e.id, e.units)
     WHEN coalesce(r.outcome, 'pending') <> CASE f.status WHEN 'pending' THEN 'pending'
         WHEN 'completed' THEN 'posted' ELSE 'voided' END
         THEN format('is %s, resolution %s is %s', f.status, e.id, coalesce(r.outcome, 'missing'))
     WHEN i.id IS NULL THEN 'chain_intent ' || f.id || ' is missing'
-    WHEN (i.command ->> 'amount_units')::numeric <> f.amount_units
-        OR i.command ->> 'recipient' <> f.recipient
+    WHEN (i.command ->> 'amount_units')::numeric IS DISTINCT FROM f.amount_units
+        OR i.command ->> 'recipient' IS DISTINCT FROM f.recipient
         THEN format('%s units to %s, its chain_intent asked for %s to %s', f.amount_units,
             f.recipient, i.command ->> 'amount_units', i.command ->> 'recipient')
 END AS fault
@@ -120,7 +123,7 @@ _SWEPT = """
 SELECT 'sweep ' || s.id AS name, CASE
     WHEN s.moved_units IS DISTINCT FROM coalesce(m.units, 0)
         THEN format('moved %s, its sweep_session rows %s', s.moved_units, coalesce(m.units, 0))
-    WHEN s.merchant IS NOT NULL AND s.moved_units <> coalesce(t.units, 0)
+    WHEN s.merchant IS NOT NULL AND s.moved_units IS DISTINCT FROM coalesce(t.units, 0)
         THEN format('moved %s, its chain_transfer rows %s', s.moved_units, coalesce(t.units, 0))
     WHEN coalesce(e.units, 0) <> coalesce(p.units, 0)
         THEN format('entry %s books %s units, its payments brought %s', coalesce(e.id, 'none'),
@@ -142,6 +145,21 @@ LEFT JOIN (
     WHERE e.reason = 'sweep' AND l.side = 'D' AND r.outcome = 'posted' GROUP BY 1
 ) e ON e.sweep = s.id
 WHERE s.status <> 'pending'
+UNION ALL
+SELECT 'sweep ' || s.id, CASE
+    WHEN (s.entry IS NULL) <> (s.planned_units = 0)
+        THEN format('plans %s units with entry %s', s.planned_units, coalesce(s.entry, 'none'))
+    WHEN split_part(s.entry, ':', 1) <> s.id OR s.entry IS NOT NULL AND e.id IS NULL
+        THEN format('entry %s is not of it, or missing', s.entry)
+    WHEN e.units <> s.planned_units
+        THEN format('plans %s units, entry %s books %s', s.planned_units, e.id, e.units)
+    WHEN (s.ended_at IS NULL) <> (s.status = 'pending')
+        THEN format('is %s, ended at %s', s.status, coalesce(s.ended_at::text, 'no moment'))
+END
+FROM sweep s LEFT JOIN (
+    SELECT e.id, e.ref, sum(l.amount) AS units FROM entry e JOIN leg l ON l.entry_id = e.id
+    WHERE e.reason = 'sweep' AND l.side = 'D' GROUP BY e.id
+) e ON e.ref = s.entry
 """
 
 _SESSIONS = Told(

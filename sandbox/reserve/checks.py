@@ -111,7 +111,8 @@ async def _accepted_payouts(db: AsyncSession) -> int:
         text(
             "SELECT coalesce(sum((o.body->>'amount_tiyn')::bigint), 0)::bigint"
             " FROM bank_message o WHERE o.direction = 'out' AND o.kind = :order"
-            " AND o.body->>'debtor_iban' = :reserve AND o.body->>'creditor_iban' <> :own"
+            " AND o.body->>'debtor_iban' = :reserve"
+            " AND o.body->>'creditor_iban' IS DISTINCT FROM :own"
             " AND EXISTS (SELECT FROM bank_message i WHERE i.direction = 'in'"
             " AND i.end_to_end_id = o.end_to_end_id AND i.read_at IS NOT NULL"
             " AND i.kind = :accepted)"
@@ -136,7 +137,8 @@ _DEPOSITS = """
 SELECT coalesce('deposit ' || d.id, 'bank_message ' || m.id) AS name, CASE
     WHEN m.id IS NULL THEN 'no message of the bank tells of ' || d.bank_reference
     WHEN d.id IS NULL THEN 'was read, and no deposit came of it'
-    WHEN d.amount_tiyn <> (m.body ->> 'amount_tiyn')::bigint OR d.customer <> m.body ->> 'customer'
+    WHEN (d.amount_tiyn, d.customer) IS DISTINCT FROM
+        ((m.body ->> 'amount_tiyn')::bigint, m.body ->> 'customer')
         THEN format('%s tiyn, bank_message %s says %s', d.amount_tiyn, m.id,
             m.body ->> 'amount_tiyn')
 END AS fault

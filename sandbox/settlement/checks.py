@@ -1,6 +1,5 @@
 """I7 of the settlements (DESIGN 5): each batch recomputed from raw rows and ledger legs."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import text
@@ -83,10 +82,12 @@ SELECT coalesce(f.settlement, l.settlement) AS settlement, coalesce(f.chain, l.c
         WHEN f.amount_tiyn IS DISTINCT FROM l.amount OR f.fee_tiyn IS DISTINCT FROM l.fees
             THEN format('burn of %s with fee %s, lines of %s with fee %s',
                 f.amount_tiyn, f.fee_tiyn, l.amount, l.fees)
-        WHEN f.units <> l.units THEN format('burn of %s units, lines of %s', f.units, l.units)
-        WHEN f.taken <> f.units THEN format('%s units taken, %s to burn', f.taken, f.units)
-        WHEN f.status NOT IN ('sweeping', 'stuck') AND (f.burned, f.redeemed, f.owed, f.vat) <>
-            (f.units, f.amount_tiyn, f.amount_tiyn - f.fee_tiyn, f.vat_tiyn)
+        WHEN f.units IS DISTINCT FROM l.units
+            THEN format('burn of %s units, lines of %s', f.units, l.units)
+        WHEN f.taken IS DISTINCT FROM f.units
+            THEN format('%s units taken, %s to burn', f.taken, f.units)
+        WHEN f.status NOT IN ('sweeping', 'stuck') AND (f.burned, f.redeemed, f.owed, f.vat)
+            IS DISTINCT FROM (f.units, f.amount_tiyn, f.amount_tiyn - f.fee_tiyn, f.vat_tiyn)
             THEN format('entry burns %s, redeems %s, owes %s, VAT %s; burn of %s, %s, fee %s, %s',
                 f.burned, f.redeemed, f.owed, f.vat, f.units, f.amount_tiyn, f.fee_tiyn, f.vat_tiyn)
     END AS fault
@@ -208,7 +209,3 @@ async def batches_add_up(db: AsyncSession) -> list[Check]:
     if faults:
         detail = say(faults)
     return [Check("I7", not faults, left, right, detail)]
-
-
-ALL: Sequence[Any] = (batches_add_up,)
-"""Every check of this slice, each `(db) -> list[Check]`."""

@@ -10,14 +10,14 @@ from sandbox.settlement.objects import LINES_IN_AN_EVENT
 _RATES = """
 SELECT format('settlement_line %s %s', l.settlement, l.payment) AS name, CASE
     WHEN p.id IS NULL THEN 'its payment is missing'
-    WHEN l.fee_tiyn <> p.fee_tiyn
+    WHEN l.fee_tiyn IS DISTINCT FROM p.fee_tiyn
         THEN format('fee of %s tiyn, the payment has %s', l.fee_tiyn, p.fee_tiyn)
-    WHEN l.refunded_tiyn * 10::numeric ^ (p.decimals - 2) <> p.refunded_units
+    WHEN l.refunded_tiyn * 10::numeric ^ (p.decimals - 2) IS DISTINCT FROM p.refunded_units
         THEN format('%s tiyn refunded, the payment has %s units', l.refunded_tiyn,
             p.refunded_units)
-    WHEN (l.chain, l.tx, l.entry) <> (p.chain, p.tx, p.capture_entry)
+    WHEN (l.chain, l.tx, l.entry) IS DISTINCT FROM (p.chain, p.tx, p.capture_entry)
         THEN 'chain, transaction or entry are not the payment''s'
-    WHEN s.merchant <> p.merchant THEN 'is of another merchant than the payment'
+    WHEN s.merchant IS DISTINCT FROM p.merchant THEN 'is of another merchant than the payment'
 END AS fault
 FROM settlement_line l JOIN settlement s ON s.id = l.settlement
 LEFT JOIN payment p ON p.id = l.payment WHERE l.deferred_at IS NULL
@@ -25,7 +25,7 @@ UNION ALL
 SELECT 'payment ' || p.id, CASE
     WHEN l.payment IS NULL THEN format('is %s in %s, which has no line of it', p.settlement_state,
         p.settlement)
-    WHEN (p.settlement_state = 'settled') <> (s.status = 'settled')
+    WHEN (p.settlement_state = 'settled') IS DISTINCT FROM (s.status = 'settled')
         THEN format('is %s, settlement %s is %s', p.settlement_state, s.id, s.status)
 END
 FROM payment p LEFT JOIN settlement s ON s.id = p.settlement
@@ -33,19 +33,31 @@ LEFT JOIN settlement_line l ON l.payment = p.id AND l.settlement = s.id AND l.de
 WHERE p.settlement_state IN ('in_batch', 'settled')
 UNION ALL
 SELECT format('settlement_burn %s %s', b.settlement, b.chain), CASE
-    WHEN b.vat_tiyn <> div(2 * b.fee_tiyn * b.vat_percent::numeric + 100 + b.vat_percent,
+    WHEN b.vat_tiyn IS DISTINCT FROM
+        div(2 * b.fee_tiyn * b.vat_percent::numeric + 100 + b.vat_percent,
         2 * (100 + b.vat_percent))
         THEN format('VAT of %s tiyn is not that of %s percent in %s', b.vat_tiyn, b.vat_percent,
             b.fee_tiyn)
+    WHEN (b.burned_at IS NULL) <> (b.status <> 'burned')
+        THEN format('is %s, burned at %s', b.status, coalesce(b.burned_at::text, 'no moment'))
 END
 FROM settlement_burn b
+UNION ALL
+SELECT 'settlement ' || s.id, CASE WHEN (s.settled_at IS NULL) <> (s.status <> 'settled')
+    THEN format('is %s, settled at %s', s.status, coalesce(s.settled_at::text, 'no moment')) END
+FROM settlement s
 """
 
 _ORDERED = """
 SELECT 'payout ' || p.id AS name, CASE
+    WHEN (p.ended_at IS NULL) <> (p.status IN ('pending', 'sent'))
+        THEN format('is %s, ended at %s', p.status, coalesce(p.ended_at::text, 'no moment'))
+    WHEN p.instructed_at IS NULL AND m.id IS NOT NULL
+        THEN format('says nobody instructed it, bank_message %s orders it', m.id)
+    WHEN p.instructed_at IS NULL THEN NULL
     WHEN m.id IS NULL THEN 'no bank_message orders it'
     WHEN (p.amount_tiyn, p.iban, p.payee, p.knp, p.kbe, p.value_date::text)
-        <> ((m.body ->> 'amount_tiyn')::bigint, m.body ->> 'creditor_iban',
+        IS DISTINCT FROM ((m.body ->> 'amount_tiyn')::bigint, m.body ->> 'creditor_iban',
             m.body ->> 'creditor_name', m.body ->> 'knp', m.body ->> 'kbe',
             m.body ->> 'value_date')
         THEN format('%s tiyn to %s, bank_message %s orders %s to %s', p.amount_tiyn, p.iban, m.id,
@@ -53,11 +65,10 @@ SELECT 'payout ' || p.id AS name, CASE
 END AS fault
 FROM payout p LEFT JOIN bank_message m ON m.direction = 'out' AND m.kind = :order
     AND m.end_to_end_id = p.id
-WHERE p.instructed_at IS NOT NULL
 UNION ALL
 SELECT 'bank_message ' || m.id, CASE
     WHEN b.fees IS NULL THEN 'orders a fee of no settlement'
-    WHEN b.fees <> (m.body ->> 'amount_tiyn')::bigint
+    WHEN b.fees IS DISTINCT FROM (m.body ->> 'amount_tiyn')::bigint
         THEN format('orders %s tiyn, the burns'' fees come to %s', m.body ->> 'amount_tiyn',
             b.fees)
 END

@@ -11,7 +11,7 @@ from sandbox.core.checks import Check, no_faults
 _DELIVERIES = """
 SELECT 'webhook_delivery ' || d.id AS name, CASE
     WHEN e.id IS NULL THEN 'its event ' || d.event_id || ' is missing'
-    WHEN e.merchant IS DISTINCT FROM d.merchant OR w.merchant <> d.merchant
+    WHEN e.merchant IS DISTINCT FROM d.merchant OR w.merchant IS DISTINCT FROM d.merchant
         THEN 'the event, the endpoint and the delivery are of different merchants'
     WHEN d.status = 'delivered' AND (d.attempts = 0 OR d.last_attempt_at IS NULL
         OR coalesce(d.last_status, 0) NOT BETWEEN 200 AND 299)

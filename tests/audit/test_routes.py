@@ -14,8 +14,7 @@ from sandbox.core.db import Database
 from sandbox.core.http import KeyRecord, RequestIdMiddleware, install
 from sandbox.core.http.auth import secret_hash
 from sandbox.core.http.roles import ROLES, Role
-from sandbox.ledger import checks
-from tests.ledger.books import deposit, record
+from tests.ledger.books import CHECKS, deposit, record
 
 _MAY: tuple[Role, ...] = ("developer", "operator", "regulator")
 
@@ -35,7 +34,7 @@ def _bearer(key_id: str) -> dict[str, str]:
 async def http(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
     async def of_the_ledger() -> list[Check]:
         async with database.transaction() as db:
-            return [check for run in checks.ALL for check in await run(db)]
+            return [check for run in CHECKS for check in await run(db)]
 
     async def of_the_others() -> list[Check]:
         return [Check(id_, True, 0, 0, "") for id_ in ("I1", "I2", "I5", "I6", "I7")]

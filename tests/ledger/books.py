@@ -12,6 +12,12 @@ from sandbox.ledger.journal import Account, Changes, Leg, NewEntry, Resolution, 
 
 AT = datetime(2026, 11, 20, 10, 0, 0, 123000, tzinfo=UTC)
 BANK = accounts.reserve_bank()
+CHECKS = (
+    checks.entries_balance,
+    checks.balances_are_sums,
+    checks.entries_are_told,
+    checks.funds_stay_apart,
+)
 
 
 def entry(
@@ -88,6 +94,6 @@ async def available(database: Database, account: Account) -> int:
 async def red(database: Database) -> dict[str, str]:
     """The details of the ledger's checks that fail."""
     async with database.transaction() as db:
-        results = [check for run in checks.ALL for check in await run(db)]
+        results = [check for run in CHECKS for check in await run(db)]
     assert sorted(check.id for check in results) == ["I3", "I4", "I8", "I9"]
     return {check.id: check.detail for check in results if not check.ok}

@@ -9,7 +9,7 @@ from sandbox.core.checks import SHOWN
 from sandbox.core.db import Database
 from sandbox.ledger import accounts, checks, service
 from sandbox.ledger.journal import credit, debit
-from tests.ledger.books import Ends, changes, deposit, entry, paid, record, red
+from tests.ledger.books import CHECKS, Ends, changes, deposit, entry, paid, record, red
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ async def _id(owner: asyncpg.Connection, ref: str) -> str:
 
 async def test_empty_books_are_sound(database: Database) -> None:
     async with database.transaction() as db:
-        results = [check for run in checks.ALL for check in await run(db)]
+        results = [check for run in CHECKS for check in await run(db)]
     assert all(check.ok for check in results)
     assert [(check.left, check.right) for check in results] == [(0, 0)] * 4
 

@@ -22,7 +22,6 @@ from sandbox.chains.watcher import Watcher
 from sandbox.core.db import Database
 from sandbox.core.zone import ALMATY
 from sandbox.ledger import accounts
-from sandbox.ledger import checks as ledger_checks
 from sandbox.ledger import service as ledger
 from sandbox.parties import service as parties
 from sandbox.payments import checks as payment_checks
@@ -36,6 +35,7 @@ from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
 from sandbox.settlement import checks, jobs
 from sandbox.settlement import routes as settlement_routes
 from sandbox.settlement.burns import Burns
+from tests.ledger.books import CHECKS
 from tests.reserve.world import World, record
 
 SHOP_IBAN = "KZ31601A000000000001"
@@ -203,7 +203,7 @@ class Town:
             payment_checks.unswept_is_explained,
             payment_checks.refunds_within_payments,
         )
-        for check in (*ledger_checks.ALL, *reserve, *checkout, *checks.ALL):
+        for check in (*CHECKS, *reserve, *checkout, checks.batches_add_up):
             async with self.database.transaction() as db:
                 for result in await check(db):
                     assert result.ok, result
