@@ -19,6 +19,7 @@ from sandbox.core.http import (
     LimitsMiddleware,
     PrincipalDep,
     RequestIdMiddleware,
+    idempotency,
     install,
 )
 from sandbox.core.http.auth import secret_hash
@@ -270,6 +271,34 @@ async def test_a_stored_answer_is_forgotten_after_a_day_of_sandbox_time(
         await clock.advance(db, 86_400)
     assert "idempotency-replayed" not in (await pay(http)).headers
     assert await rows(database) == 2
+
+
+async def test_twenty_repeats_at_once_with_an_expired_key_act_once(
+    http: httpx2.AsyncClient, database: Database
+) -> None:
+    await pay(http)
+    async with database.transaction() as db:
+        await clock.advance(db, 86_400)
+    answers = await asyncio.gather(*(pay(http) for _ in range(20)))
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert await rows(database) == 2
+
+
+async def test_who_saw_an_expired_answer_forgets_no_fresh_one(
+    http: httpx2.AsyncClient, database: Database
+) -> None:
+    """It looked before another committed, and got the lock after: both saw the old answer."""
+    await pay(http)
+    async with database.transaction() as db:
+        await clock.advance(db, 86_400)
+    fresh = await pay(http)
+    where = {"tenant": "mch_1", "route": "/v1/checkout/sessions", "key": "k-1", "hours": 24}
+    asked = idempotency._Asked("mch_1", "/v1/checkout/sessions", "k-1", "")
+    with pytest.raises(idempotency.RequestInProgress):
+        async with database.transaction() as db:
+            await idempotency._one_row(db, idempotency._FORGET, where, asked)
+    assert (await pay(http)).content == fresh.content
+    assert (await pay(http)).headers["idempotency-replayed"] == "true"
 
 
 async def test_access_follows_the_role(http: httpx2.AsyncClient) -> None:

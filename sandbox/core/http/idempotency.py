@@ -13,7 +13,7 @@ from typing import Any, cast
 import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from sqlalchemy import CursorResult, text
+from sqlalchemy import CursorResult, TextClause, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core import failpoints
@@ -107,7 +107,7 @@ class _Asked:
 
 
 # Lock and look in one statement. Who held the lock may have committed between the two, unseen:
-# then `_KEEP` keeps nothing.
+# then `_FORGET` forgets nothing, or `_KEEP` keeps nothing, and the request is told to ask again.
 _LOOK = text(
     """
     SELECT locked.ok, k.fingerprint, k.status, k.body, k.request_id,
@@ -118,6 +118,7 @@ _LOOK = text(
 )
 _FORGET = text(
     "DELETE FROM idempotency_key WHERE tenant = :tenant AND route = :route AND key = :key"
+    " AND created_at <= sandbox_now() - :hours * interval '1 hour'"
 )
 _KEEP = text(
     "INSERT INTO idempotency_key"
@@ -136,7 +137,7 @@ async def _first_answer(db: AsyncSession, asked: _Asked) -> Response | None:
     if first.fingerprint is None:
         return None
     if first.expired:
-        await db.execute(_FORGET, asked.where)
+        await _one_row(db, _FORGET, {**asked.where, "hours": KEPT_HOURS}, asked)
         return None
     if first.fingerprint != asked.fingerprint:
         raise IdempotencyKeyReused(asked.key, first.request_id)
@@ -149,17 +150,22 @@ async def _first_answer(db: AsyncSession, asked: _Asked) -> Response | None:
 
 
 async def _keep(db: AsyncSession, asked: _Asked, request: Request, response: Response) -> None:
-    kept = await db.execute(
-        _KEEP,
-        {
-            **asked.where,
-            "fingerprint": asked.fingerprint,
-            "status": response.status_code,
-            "body": _without_secrets(request, bytes(response.body)),
-            "request_id": getattr(request.state, "request_id", ""),
-        },
-    )
-    if cast("CursorResult[Any]", kept).rowcount != 1:
+    values = {
+        **asked.where,
+        "fingerprint": asked.fingerprint,
+        "status": response.status_code,
+        "body": _without_secrets(request, bytes(response.body)),
+        "request_id": getattr(request.state, "request_id", ""),
+    }
+    await _one_row(db, _KEEP, values, asked)
+
+
+async def _one_row(
+    db: AsyncSession, statement: TextClause, values: dict[str, Any], asked: _Asked
+) -> None:
+    """Raises `RequestInProgress` when another request with this key was faster."""
+    done = await db.execute(statement, values)
+    if cast("CursorResult[Any]", done).rowcount != 1:
         raise RequestInProgress(asked.key)
 
 
