@@ -21,6 +21,8 @@ PATIENCE_S = 150
 GRANT_TIYN = 100_000_000
 EXPIRES_IN_S = 86_400
 _PAUSE_S = 0.1
+# An audit of everything takes its time; one that is asked again before it ends runs twice.
+_READ_S = 120
 _CAPTURE_LOOK_S = 0.4
 _GONE = (httpx2.TransportError, OSError, ValueError, KeyError)
 
@@ -159,7 +161,7 @@ class Load:
         while time.monotonic() < until:
             try:
                 url = self.running.endpoints["api"] + path
-                answer = await self._api.get(url, headers=headers, params=query)
+                answer = await self._api.get(url, headers=headers, params=query, timeout=_READ_S)
                 found: JsonObject = answer.json()
             except _GONE:
                 pass
