@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from sandbox.chains.evm import tx
 from sandbox.chains.evm.operators import Operator, operators
+from sandbox.core.db import LONGEST_LEASE_S
 from tests.scenarios.on_evm import EvmGround
 from tests.scenarios.world import Json, World
 
@@ -168,7 +169,8 @@ async def test_a_mint_and_a_refund_are_stuck_each_on_its_own_key(world: World) -
     await evm(world).node.call("sandbox_drop", {"tx": stuck.blocking_tx})
     other = await world.ground.payer()
     async with world.database.transaction() as db:
-        await db.execute(text("UPDATE chain_intent SET lease_until = 'infinity'"))
+        leased = "UPDATE chain_intent SET lease_until = clock_timestamp() + :s * interval '1 second'"
+        await db.execute(text(leased), {"s": LONGEST_LEASE_S - 1})
     await world.ask_issue({other: 700})
     await world.step("intents")
     await world.finalize()
