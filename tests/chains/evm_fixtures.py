@@ -13,9 +13,9 @@ from tests.chains import evm_node
 from tests.chains.suite.worlds import EvmWorld
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def evm_rpc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One devnet for the whole run."""
+    """One devnet for all files of a folder."""
     with evm_node.running(tmp_path_factory.mktemp("evm")) as rpc:
         yield rpc
 

@@ -15,9 +15,9 @@ from tests.chains import solana_node
 from tests.chains.suite.worlds import SolanaWorld
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def solana_rpc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One devnet for the whole run."""
+    """One devnet for all files of a folder."""
     with solana_node.running(tmp_path_factory.mktemp("solana")) as rpc:
         yield rpc
 

@@ -10,7 +10,7 @@ from sandbox.cli.endpoints import Running
 from tests.journeys.stack import Stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     made = Stack(tmp_path_factory.mktemp("doors") / "sandbox")
     # A shell that lets everybody read: what is private is so by itself.

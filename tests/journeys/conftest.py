@@ -9,7 +9,7 @@ from sandbox.cli.endpoints import Running
 from tests.journeys.stack import Stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     data_dir = tmp_path_factory.mktemp("journeys") / "sandbox"
     made = Stack(data_dir)

@@ -16,13 +16,13 @@ from tests.scenarios.on_solana import SolanaGround
 from tests.scenarios.world import World, opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def evm_rpc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with evm_node.running(tmp_path_factory.mktemp("evm")) as rpc:
         yield rpc
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def solana_rpc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with solana_node.running(tmp_path_factory.mktemp("solana")) as rpc:
         yield rpc
