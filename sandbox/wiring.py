@@ -52,6 +52,7 @@ from sandbox.lab import jobs as lab_jobs
 from sandbox.lab import routes as lab_routes
 from sandbox.lab import timers as lab_timers
 from sandbox.ledger import checks as ledger_checks
+from sandbox.ledger import days as ledger_days
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
 from sandbox.parties import checks as parties_checks
@@ -232,6 +233,7 @@ def loops(world: World) -> list[Loop]:
         Loop("sweeps", _counted(settlement_jobs.follow_sweeps, database, opened), 0.2),
         Loop("cut-off", _counted(settlement_jobs.cut_off, database, opened), 1.0),
         Loop("reserve", _counted(reserve_jobs.halt_if_short, database), 1.0),
+        Loop("days", _counted(ledger_days.seal_due, database), 5.0),
         Loop("float", _counted(lab_jobs.refill_float, database, opened), 0.2),
         Loop("clocks", _counted(lab_jobs.sync_clocks, database, opened, {}), 0.5),
         Loop("webhooks", _counted(fanout.step, database), 0.1, busy_s=0.02),
@@ -307,6 +309,7 @@ def audit_checks(world: World) -> list[CheckFunction]:
         places_match,
         alone(reserve_checks.reserve_covers),
         alone(ledger_checks.entries_balance),
+        alone(ledger_checks.days_stay_sealed),
         alone(ledger_checks.balances_are_sums),
         alone(chains_checks.transfers_are_whole),
         alone(payments_checks.suspense_is_explained),

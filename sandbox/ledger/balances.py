@@ -6,7 +6,7 @@ locked in the order of account ids, so two transactions can never wait for each 
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -86,61 +86,54 @@ def _names(accounts: Collection[Account]) -> dict[str, list[str]]:
     }
 
 
-_IDS = """
-SELECT a.id, a.book, a.asset, a.code
-FROM unnest(CAST(:books AS text[]), CAST(:assets AS text[]), CAST(:codes AS text[]))
-    AS w(book, asset, code)
-JOIN account a USING (book, asset, code)
-"""
-
-_CREATE_ACCOUNTS = """
+_CREATE_ACCOUNTS = text(
+    """
 INSERT INTO account (book, asset, code, normal, floor)
 SELECT * FROM unnest(CAST(:books AS text[]), CAST(:assets AS text[]), CAST(:codes AS text[]),
     CAST(:normals AS text[]), CAST(:floors AS bigint[]))
 ON CONFLICT DO NOTHING
 """
+)
 
-_CREATE_BALANCES = """
+_CREATE_BALANCES = text(
+    """
 INSERT INTO balance (account_id, posted, pending_debit, pending_credit)
-SELECT id, 0, 0, 0 FROM unnest(CAST(:ids AS bigint[])) AS w(id) ON CONFLICT DO NOTHING
+SELECT a.id, 0, 0, 0 FROM unnest(CAST(:books AS text[]), CAST(:assets AS text[]),
+    CAST(:codes AS text[])) AS w(book, asset, code) JOIN account a USING (book, asset, code)
+ORDER BY a.id ON CONFLICT DO NOTHING
 """
+)
 
-_LOCK = """
-SELECT account_id, posted, pending_debit, pending_credit FROM balance
-WHERE account_id = ANY(CAST(:ids AS bigint[])) ORDER BY account_id FOR NO KEY UPDATE
+# Nothing is locked while one of them is missing: it has to be made before.
+_LOCK = text(
+    """
+WITH w AS (SELECT * FROM unnest(CAST(:books AS text[]), CAST(:assets AS text[]),
+    CAST(:codes AS text[])) AS w(book, asset, code))
+SELECT a.book, a.asset, a.code, b.account_id, b.posted, b.pending_debit, b.pending_credit
+FROM w JOIN account a USING (book, asset, code) JOIN balance b ON b.account_id = a.id
+WHERE cardinality(CAST(:books AS text[])) = (SELECT count(*) FROM w
+    JOIN account a USING (book, asset, code) JOIN balance b ON b.account_id = a.id)
+ORDER BY b.account_id FOR NO KEY UPDATE OF b
 """
+)
 
-_READ = """
+_READ = text(
+    """
 SELECT a.book, a.asset, a.code, b.posted, b.pending_debit, b.pending_credit
 FROM unnest(CAST(:books AS text[]), CAST(:assets AS text[]), CAST(:codes AS text[]))
     AS w(book, asset, code)
 JOIN account a USING (book, asset, code) JOIN balance b ON b.account_id = a.id
 """
-
-_MOVE = """
-UPDATE balance b SET posted = b.posted + m.posted,
-    pending_debit = b.pending_debit + m.pending_debit,
-    pending_credit = b.pending_credit + m.pending_credit
-FROM unnest(CAST(:ids AS bigint[]), CAST(:posted AS bigint[]), CAST(:debits AS bigint[]),
-    CAST(:credits AS bigint[])) AS m(account_id, posted, pending_debit, pending_credit)
-WHERE b.account_id = m.account_id
-"""
+)
 
 
-async def _ids(db: AsyncSession, accounts: Collection[Account]) -> dict[Account, int]:
-    result = await db.execute(text(_IDS), _names(accounts))
-    return {Account(row.book, row.asset, row.code): row.id for row in result}
-
-
-async def _create(db: AsyncSession, accounts: Collection[Account]) -> dict[Account, int]:
-    names: dict[str, Any] = dict(_names(accounts))
+async def _create(db: AsyncSession, names: dict[str, list[str]]) -> None:
     rules = [rule_of(Account(*name)) for name in zip(*names.values(), strict=True)]
-    names |= {"normals": [rule.normal for rule in rules], "floors": [rule.floor for rule in rules]}
+    normals = [rule.normal for rule in rules]
+    floors = [rule.floor for rule in rules]
     # Everyone inserts in the order of names; the loser of a race waits, then finds the row.
-    await db.execute(text(_CREATE_ACCOUNTS), names)
-    ids = await _ids(db, accounts)
-    await db.execute(text(_CREATE_BALANCES), {"ids": sorted(ids.values())})
-    return ids
+    await db.execute(_CREATE_ACCOUNTS, {**names, "normals": normals, "floors": floors})
+    await db.execute(_CREATE_BALANCES, names)
 
 
 async def lock(db: AsyncSession, accounts: Collection[Account]) -> dict[Account, Locked]:
@@ -151,19 +144,23 @@ async def lock(db: AsyncSession, accounts: Collection[Account]) -> dict[Account,
     """
     if not accounts:
         return {}
-    ids = await _ids(db, accounts)
-    missing = set(accounts) - ids.keys()
-    if missing:
-        ids |= await _create(db, missing)
-    result = await db.execute(text(_LOCK), {"ids": sorted(ids.values())})
-    found = {row.account_id: tuple(row)[1:] for row in result}
-    return {account: Locked(id_, _balance(account, *found[id_])) for account, id_ in ids.items()}
+    names = _names(accounts)
+    rows = (await db.execute(_LOCK, names)).all()
+    if not rows:
+        await _create(db, names)
+        rows = (await db.execute(_LOCK, names)).all()
+    found = {}
+    for row in rows:
+        account = Account(row.book, row.asset, row.code)
+        balance = _balance(account, row.posted, row.pending_debit, row.pending_credit)
+        found[account] = Locked(row.account_id, balance)
+    return found
 
 
 async def read(db: AsyncSession, accounts: Collection[Account]) -> dict[Account, Balance]:
     """The balances of `accounts` without a lock; an account that does not exist has zeros."""
     found = {account: Balance() for account in accounts}
-    for row in await db.execute(text(_READ), _names(accounts)):
+    for row in await db.execute(_READ, _names(accounts)):
         account = Account(row.book, row.asset, row.code)
         found[account] = _balance(account, row.posted, row.pending_debit, row.pending_credit)
     return found
@@ -186,18 +183,15 @@ def check_floors(moves: Moves, locked: Mapping[Account, Locked]) -> None:
             raise InsufficientFunds(account.code, -change, row.balance.available)
 
 
-async def move(db: AsyncSession, moves: Moves, locked: Mapping[Account, Locked]) -> None:
-    """Write `moves` to the locked rows, in one statement."""
-    changes = moves.by_account.items()
-    await db.execute(
-        text(_MOVE),
-        {
-            "ids": [locked[account].account_id for account, _ in changes],
-            "posted": [
-                change.posted if rule_of(account).normal == "D" else -change.posted
-                for account, change in changes
-            ],
-            "debits": [change.pending_debit for _, change in changes],
-            "credits": [change.pending_credit for _, change in changes],
-        },
+def move_values(moves: Moves, locked: Mapping[Account, Locked]) -> dict[str, list[int]]:
+    """What `moves` adds to the locked rows, as columns in the order of account ids."""
+    changes = sorted(
+        (locked[account].account_id, rule_of(account).normal, change)
+        for account, change in moves.by_account.items()
     )
+    return {
+        "moved": [id_ for id_, _, _ in changes],
+        "posted": [change.posted if side == "D" else -change.posted for _, side, change in changes],
+        "debits": [change.pending_debit for _, _, change in changes],
+        "credits": [change.pending_credit for _, _, change in changes],
+    }

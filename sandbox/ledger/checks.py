@@ -7,10 +7,11 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core.checks import Check, find_faults, no_faults
+from sandbox.core.zone import ALMATY
 from sandbox.eventlog.told import LEAF
 from sandbox.ledger.chart import CHART
 
-_APPEND_ONLY = ("account", "entry", "leg", "resolution")
+_APPEND_ONLY = ("account", "entry", "leg", "resolution", "sealed_day")
 
 _I3 = """
 WITH per_asset AS (
@@ -43,6 +44,44 @@ WITH per_asset AS (
 SELECT 'entry ' || id AS name, fault FROM judged
 """
 
+_REVERSALS = """
+WITH sides AS (
+    SELECT e.id, e.reverses AS other, l.account_id, l.side, l.amount
+    FROM entry e JOIN leg l ON l.entry_id = e.id WHERE e.reverses IS NOT NULL
+    UNION ALL
+    SELECT e.id, NULL, l.account_id, CASE l.side WHEN 'D' THEN 'C' ELSE 'D' END, -l.amount
+    FROM entry e JOIN leg l ON l.entry_id = e.reverses
+), judged AS (
+    SELECT id, sum(amount) AS rest FROM sides GROUP BY id, account_id, side
+)
+SELECT DISTINCT 'entry ' || id AS name, 'is not the mirror of what it reverses' AS fault
+FROM judged WHERE rest <> 0
+"""
+
+# The ids as `ledger.days` hashes them.
+_DAYS = """
+WITH held AS (
+    SELECT (effective_at AT TIME ZONE :zone)::date AS day, count(*) AS entries,
+        encode(sha256(convert_to(string_agg(id || chr(10), '' ORDER BY id), 'UTF8')), 'hex')
+            AS sha256
+    FROM entry WHERE effective_at < (SELECT max(ends_at) FROM sealed_day)
+    GROUP BY 1
+)
+SELECT 'sealed_day ' || coalesce(s.day, h.day) AS name, CASE
+    WHEN s.day IS NULL THEN format('is not sealed and holds %s entries', h.entries)
+    WHEN (s.entries, s.sha256) IS DISTINCT FROM (coalesce(h.entries, 0), h.sha256)
+        THEN format('was sealed with %s entries, holds %s', s.entries, coalesce(h.entries, 0))
+    WHEN t.event_id IS NULL THEN 'no event tells of it'
+    WHEN (t.data ->> 'day', t.data ->> 'entries', t.data ->> 'sha256')
+        IS DISTINCT FROM (s.day::text, s.entries::text, s.sha256)
+        THEN t.event_id || ' tells otherwise'
+END AS fault
+FROM sealed_day s FULL JOIN held h ON h.day = s.day
+LEFT JOIN (SELECT e.id AS event_id, ({leaf}) -> 'data' AS data FROM event e
+    LEFT JOIN log_entry l ON l.event_id = e.id WHERE e.type = 'ledger.day_sealed') t
+    ON t.event_id = s.event_id
+"""
+
 _I3_GRANTS = """
 SELECT format('%s on table %s', privilege, name) AS held
 FROM unnest(CAST(:tables AS text[])) AS t(name),
@@ -51,7 +90,7 @@ WHERE has_table_privilege('sbx_app', name, privilege)
     OR (privilege = 'UPDATE' AND has_any_column_privilege('sbx_app', name, privilege))
 UNION ALL
 SELECT format('table %s without its trigger %s', name, name || '_rules')
-FROM unnest(ARRAY['leg', 'resolution']) AS t(name)
+FROM unnest(ARRAY['entry', 'leg', 'resolution']) AS t(name)
 WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = name::regclass
     AND tgname = name || '_rules' AND tgenabled IN ('O', 'A'))
 """
@@ -175,7 +214,7 @@ def _check(id_: str, total: int, faults: int, detail: str, sound: str) -> list[C
 
 async def entries_balance(db: AsyncSession) -> list[Check]:
     """I3: entries against entries that balance; nobody may rewrite them."""
-    faults = await find_faults(db, _I3)
+    faults = await find_faults(db, f"({_I3}) UNION ALL ({_REVERSALS})")
     detail = faults.said
     held = await db.scalars(text(_I3_GRANTS), {"tables": list(_APPEND_ONLY)})
     rights = ", ".join(held.all())
@@ -183,6 +222,17 @@ async def entries_balance(db: AsyncSession) -> list[Check]:
         detail = f"{detail}; sbx_app holds {rights}".removeprefix("; ")
     total = await _count(db, "SELECT count(*) FROM entry")
     return _check("I3", total, faults.count, detail, "entries = entries that balance; append-only")
+
+
+async def days_stay_sealed(db: AsyncSession) -> list[Check]:
+    """I3: nothing was dated into a day that was sealed, or taken out of it (LEDGER L18)."""
+    return await no_faults(
+        db,
+        "I3",
+        "sealed days = days that hold what was sealed",
+        _DAYS.replace("{leaf}", LEAF),
+        {"zone": ALMATY.key},
+    )
 
 
 async def balances_are_sums(db: AsyncSession) -> list[Check]:

@@ -39,3 +39,23 @@ class AlreadyResolved(SandboxError):
     def __init__(self, ref: str) -> None:
         self.ref = ref
         super().__init__(f"the entry {ref} is resolved already", ref=ref)
+
+
+class AlreadyReversed(SandboxError):
+    """The entry was taken back before; the transaction cannot go on."""
+
+    status, code = 409, "already_reversed"
+
+    def __init__(self, ref: str) -> None:
+        self.ref = ref
+        super().__init__(f"the entry that {ref} reverses is reversed already", ref=ref)
+
+
+class NotReversible(SandboxError):
+    """Only what is posted, and moved no units on a chain, can be taken back by an entry."""
+
+    status, code = 409, "not_reversible"
+
+    def __init__(self, ref: str, reason: str) -> None:
+        self.ref = ref
+        super().__init__(f"the entry {ref} cannot be reversed: {reason}", ref=ref, reason=reason)

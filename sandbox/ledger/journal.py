@@ -41,7 +41,8 @@ class NewEntry:
 
     `posted` counts at once and moves no units on a chain; `pending` reserves until a
     `Resolution` posts or voids it. Legs balance per (book, asset). `cause` is the id of what
-    led to it (a request, a block, an intent).
+    led to it (a request, a block, an intent). `reverses` is the id of the posted entry that this
+    one takes back, leg by leg (`ledger.service.reversal`).
     """
 
     id: str
@@ -52,6 +53,7 @@ class NewEntry:
     effective_at: datetime
     cause: str
     legs: tuple[Leg, ...]
+    reverses: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Tables of the ledger (CONTRACT 3), written by `ledger.service.record` and nowhere else."""
 
-from datetime import datetime
+from datetime import date, datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Identity, String
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Identity, Index, String
 from sqlalchemy import UniqueConstraint as Unique
 from sqlmodel import Field, SQLModel
 
@@ -46,13 +46,19 @@ class AccountRow(SQLModel, table=True):
 
 
 class EntryRow(SQLModel, table=True):
-    """One entry; `key` is the order of writing, `ref` the business reference, unique for ever."""
+    """One entry; `key` is the order of writing, `ref` the business reference, unique for ever.
+
+    `dated_from` is when it really happened, where that day was sealed already (LEDGER L18).
+    """
 
     __tablename__ = "entry"
     __table_args__ = (
         Unique("key"),
         Unique("ref"),
+        Unique("reverses"),
+        Index(None, "effective_at"),
         CheckConstraint("kind IN ('pending', 'posted')", name="kind"),
+        CheckConstraint("effective_at <= recorded_at", name="not_from_the_future"),
     )
 
     id: str = Field(sa_column=_text(primary_key=True))
@@ -66,6 +72,11 @@ class EntryRow(SQLModel, table=True):
     effective_at: datetime = Field(sa_column=timestamp())
     recorded_at: datetime = Field(sa_column=timestamp())
     cause: str
+    reverses: str | None = Field(
+        default=None,
+        sa_column=Column(String(collation="C"), ForeignKey("entry.id"), nullable=True),
+    )
+    dated_from: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
 
 
 class LegRow(SQLModel, table=True):
@@ -98,6 +109,20 @@ class ResolutionRow(SQLModel, table=True):
     event_id: str
     height: int | None = Field(default=None, sa_type=BigInteger)
     recorded_at: datetime = Field(sa_column=timestamp())
+
+
+class SealedDay(SQLModel, table=True):
+    """A day in Almaty that is closed: how many entries it holds, and the hash of their ids."""
+
+    __tablename__ = "sealed_day"
+    __table_args__ = (Unique("ends_at"),)
+
+    day: date = Field(primary_key=True)
+    ends_at: datetime = Field(sa_column=timestamp())
+    entries: int = Field(sa_type=BigInteger)
+    sha256: str
+    event_id: str
+    sealed_at: datetime = Field(sa_column=timestamp())
 
 
 class BalanceRow(SQLModel, table=True):

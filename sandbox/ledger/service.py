@@ -2,30 +2,39 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any, Literal
 
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core import clock
 from sandbox.core.canonical import canonical_exact, sha256_hex
+from sandbox.core.ids import new_id
 from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.types import EntryHash
 from sandbox.ledger import balances as rows
-from sandbox.ledger.balances import Balance, Locked, Moves
-from sandbox.ledger.errors import AlreadyResolved, DuplicateReference, InsufficientFunds
+from sandbox.ledger import writing
+from sandbox.ledger.balances import Balance, Moves
+from sandbox.ledger.errors import (
+    AlreadyResolved,
+    AlreadyReversed,
+    DuplicateReference,
+    InsufficientFunds,
+    NotReversible,
+)
 from sandbox.ledger.journal import Account, Changes, Leg, NewEntry, Resolution
 
 __all__ = [
     "AlreadyResolved",
+    "AlreadyReversed",
     "Balance",
     "DuplicateReference",
     "Entry",
     "InsufficientFunds",
+    "NotReversible",
     "balance",
     "balances",
     "entries_for",
@@ -33,6 +42,7 @@ __all__ = [
     "lock",
     "outstanding",
     "record",
+    "reversal",
 ]
 
 
@@ -52,6 +62,8 @@ class Entry:
     cause: str
     event_id: str | None
     height: int | None
+    reverses: str | None
+    dated_from: datetime | None
     legs: tuple[Leg, ...]
 
 
@@ -71,14 +83,39 @@ def entry_hash(entry: NewEntry | Entry) -> EntryHash:
     return EntryHash(entry.id, sha256_hex(canonical_exact(form)))
 
 
+def reversal(of: Entry, *, at: datetime, cause: str) -> NewEntry:
+    """The entry that takes `of` back: its legs with the sides changed. Once for each entry.
+
+    Raises `NotReversible` for what is not posted, or moved units: a chain undoes nothing.
+    """
+    if of.state != "posted":
+        raise NotReversible(of.ref, f"it is {of.state}")
+    if any(leg.account.book == "token" for leg in of.legs):
+        raise NotReversible(of.ref, "it moved units on a chain")
+    return NewEntry(
+        id=new_id("ent", at),
+        kind="posted",
+        reason="reversal",
+        ref=f"{of.ref}:reversal",
+        chain=of.chain,
+        effective_at=at,
+        cause=cause,
+        legs=tuple(
+            Leg(leg.account, "C" if leg.side == "D" else "D", leg.amount) for leg in of.legs
+        ),
+        reverses=of.id,
+    )
+
+
 async def record(db: AsyncSession, changes: Changes) -> dict[str, EntryHash]:
     """Write entries, resolutions and events together; the only way to do so.
 
     Returns the hashes of the entries that count from now on or were resolved, by ref. Each of
-    them stands in exactly one of the events. Raises `InsufficientFunds` before anything is
-    written; `DuplicateReference` and `AlreadyResolved` end the transaction. A resolution names
-    an entry of this call or an earlier one. Calls never deadlock with each other as long as a
-    transaction makes one, and `lock`s before it only with all of its accounts.
+    them stands in exactly one of the events. An entry dated into a sealed day gets the first open
+    instant, and keeps the date it came with. Raises `InsufficientFunds` before anything is
+    written; `DuplicateReference`, `AlreadyResolved` and `AlreadyReversed` end the transaction. A
+    resolution names an entry of this call or an earlier one. Calls never deadlock with each other
+    as long as a transaction makes one, and `lock`s before it only with all of its accounts.
     """
     settled: dict[str, NewEntry | Entry] = {}
     if changes.entries or changes.resolutions:
@@ -122,12 +159,10 @@ async def _book(
 
     locked = await rows.lock(db, moves.by_account)
     rows.check_floors(moves, locked)
-    if entries:
-        await _insert_entries(db, entries)
-        await _insert_legs(db, entries, locked)
-    if resolutions:
-        await _insert_resolutions(db, resolutions, settled)
-    await rows.move(db, moves, locked)
+    ids = {resolution.ref: settled[resolution.ref].id for resolution in resolutions}
+    redated = await writing.write(db, entries, resolutions, ids, moves, locked)
+    for ref in redated.keys() & settled.keys():
+        settled[ref] = replace(settled[ref], effective_at=redated[ref])
     return settled
 
 
@@ -151,104 +186,9 @@ def _check_events(changes: Changes, settled: Collection[str]) -> None:
         )
 
 
-async def _insert_entries(db: AsyncSession, entries: Sequence[NewEntry]) -> None:
-    # By ref: two transactions that repeat each other's refs must meet in one order.
-    ordered = sorted(entries, key=lambda entry: entry.ref)
-    try:
-        await db.execute(
-            text(
-                "INSERT INTO entry"
-                " (id, kind, reason, ref, chain, cause, effective_at, recorded_at)"
-                " SELECT id, kind, reason, ref, chain, cause,"
-                " date_trunc('milliseconds', effective_at), (SELECT sandbox_now())"
-                " FROM unnest(CAST(:ids AS text[]), CAST(:kinds AS text[]),"
-                " CAST(:reasons AS text[]), CAST(:refs AS text[]), CAST(:chains AS text[]),"
-                " CAST(:causes AS text[]), CAST(:times AS timestamptz[]))"
-                " AS e(id, kind, reason, ref, chain, cause, effective_at)"
-            ),
-            {
-                "ids": [entry.id for entry in ordered],
-                "kinds": [entry.kind for entry in ordered],
-                "reasons": [entry.reason for entry in ordered],
-                "refs": [entry.ref for entry in ordered],
-                "chains": [entry.chain for entry in ordered],
-                "causes": [entry.cause for entry in ordered],
-                "times": [entry.effective_at for entry in ordered],
-            },
-        )
-    except IntegrityError as error:
-        if _constraint(error) != "uq_entry_ref":
-            raise
-        raise DuplicateReference(_violating(error, [entry.ref for entry in ordered])) from error
-
-
-async def _insert_legs(
-    db: AsyncSession, entries: Sequence[NewEntry], locked: dict[Account, Locked]
-) -> None:
-    legs = [
-        (entry.id, line, locked[leg.account].account_id, leg.side, leg.amount)
-        for entry in entries
-        for line, leg in enumerate(entry.legs, start=1)
-    ]
-    columns = list(zip(*legs, strict=True)) or [()] * 5
-    await db.execute(
-        text(
-            "INSERT INTO leg (entry_id, line, account_id, side, amount) SELECT * FROM"
-            " unnest(CAST(:entries AS text[]), CAST(:lines AS int[]),"
-            " CAST(:accounts AS bigint[]), CAST(:sides AS text[]), CAST(:amounts AS bigint[]))"
-        ),
-        dict(
-            zip(
-                ("entries", "lines", "accounts", "sides", "amounts"),
-                map(list, columns),
-                strict=True,
-            )
-        ),
-    )
-
-
-async def _insert_resolutions(
-    db: AsyncSession, resolutions: Sequence[Resolution], settled: dict[str, NewEntry | Entry]
-) -> None:
-    ordered = sorted(resolutions, key=lambda resolution: settled[resolution.ref].id)
-    ids = [settled[resolution.ref].id for resolution in ordered]
-    try:
-        await db.execute(
-            text(
-                "INSERT INTO resolution (entry_id, outcome, event_id, height, recorded_at)"
-                " SELECT r.*, (SELECT sandbox_now()) FROM unnest(CAST(:ids AS text[]),"
-                " CAST(:outcomes AS text[]), CAST(:events AS text[]),"
-                " CAST(:heights AS bigint[])) AS r"
-            ),
-            {
-                "ids": ids,
-                "outcomes": [resolution.outcome for resolution in ordered],
-                "events": [resolution.event_id for resolution in ordered],
-                "heights": [resolution.height for resolution in ordered],
-            },
-        )
-    except IntegrityError as error:
-        if _constraint(error) != "pk_resolution":
-            raise
-        twice = _violating(error, ids)
-        refs = [ref for ref, entry in settled.items() if entry.id == twice]
-        raise AlreadyResolved(refs[0]) from error
-
-
-def _constraint(error: IntegrityError) -> str | None:
-    cause = getattr(error.orig, "__cause__", None)
-    return getattr(cause, "constraint_name", None)
-
-
-def _violating(error: IntegrityError, candidates: Sequence[str]) -> str:
-    """Which of `candidates` PostgreSQL named: its detail is `Key (column)=(value) already …`."""
-    detail = getattr(getattr(error.orig, "__cause__", None), "detail", None) or ""
-    return next((value for value in candidates if f"=({value}) " in detail), candidates[0])
-
-
 _ENTRIES = """
 SELECT e.id, e.key, coalesce(r.outcome, e.kind) AS state, e.kind, e.reason, e.ref, e.chain,
-    e.effective_at, e.recorded_at, e.cause, r.event_id, r.height,
+    e.effective_at, e.recorded_at, e.cause, e.reverses, e.dated_from, r.event_id, r.height,
     a.book, a.asset, a.code, l.side, l.amount
 FROM entry e JOIN leg l ON l.entry_id = e.id JOIN account a ON a.id = l.account_id
 LEFT JOIN resolution r ON r.entry_id = e.id
@@ -291,6 +231,8 @@ def _entry(lines: Sequence[Any]) -> Entry:
         cause=first.cause,
         event_id=first.event_id,
         height=first.height,
+        reverses=first.reverses,
+        dated_from=first.dated_from,
         legs=tuple(
             Leg(Account(line.book, line.asset, line.code), line.side, line.amount) for line in lines
         ),

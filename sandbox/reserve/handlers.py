@@ -132,7 +132,7 @@ async def _burn_seen(db: AsyncSession, block: SeenBlock, seen: Seen) -> Changes:
         reason="holder_burn",
         ref=_burn_ref(row),
         chain=block.chain,
-        effective_at=block.time,
+        effective_at=min(block.time, at),
         cause=seen.id,
         legs=_burn_legs(row, block.decimals),
     )
