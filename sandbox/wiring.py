@@ -225,7 +225,7 @@ def loops(world: World) -> list[Loop]:
             "sequence",
             _counted(sequencer.turn, database, sequencing, world.log_key),
             0.05,
-            busy_s=0.02,
+            busy_s=0.05,
         ),
         Loop("expire", _counted(payments_jobs.expire, database), 1.0),
         Loop("bank", _counted(simulator.step, database), 0.2),
@@ -236,7 +236,7 @@ def loops(world: World) -> list[Loop]:
         Loop("days", _counted(ledger_days.seal_due, database), 5.0),
         Loop("float", _counted(lab_jobs.refill_float, database, opened), 0.2),
         Loop("clocks", _counted(lab_jobs.sync_clocks, database, opened, {}), 0.5),
-        Loop("webhooks", _counted(fanout.step, database), 0.1, busy_s=0.02),
+        Loop("webhooks", _counted(fanout.step, database), 0.1, busy_s=0.05),
         Loop("deliveries", _counted(world.courier.step), 0.1),
     ]
     for name, chain in opened.items():
