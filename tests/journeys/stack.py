@@ -41,6 +41,8 @@ class Stack:
         with self.process.stdout as answers:
             line = answers.readline()
         assert line, said.read_text()[-4000:]
+        if self.running is not None:
+            self.running.close()
         self.running = Running(json.loads(line))
         return self.running
 

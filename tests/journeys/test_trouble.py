@@ -33,21 +33,21 @@ def pay_one(sandbox: Running, stack: Stack, chain: str) -> str:
     return tx
 
 
-def test_a_stopped_sandbox_goes_on_where_it_was(own: Stack, tmp_path: Path) -> None:
-    assert own.running is not None
-    solana_rpc, evm_rpc = (own.running.endpoints[f"{chain}_rpc"] for chain in CHAINS)
+def test_a_stopped_sandbox_goes_on_where_it_was(hardy: Stack, tmp_path: Path) -> None:
+    assert hardy.running is not None
+    solana_rpc, evm_rpc = (hardy.running.endpoints[f"{chain}_rpc"] for chain in CHAINS)
     geneses = rpc(solana_rpc, "getGenesisHash"), rpc(evm_rpc, "eth_getBlockByNumber", "0x0", False)
-    signature, evm_tx = (pay_one(own.running, own, chain) for chain in CHAINS)
+    signature, evm_tx = (pay_one(hardy.running, hardy, chain) for chain in CHAINS)
     receipt = rpc(evm_rpc, "eth_getTransactionReceipt", evm_tx)
-    own.running.quiesce()
-    reserve = own.running.get("/v1/reserve")
+    hardy.running.quiesce()
+    reserve = hardy.running.get("/v1/reserve")
     old = tmp_path / "old-checkpoint"
-    old.write_bytes(httpx2.get(own.running.endpoints["api"] + "/log/checkpoint").content)
-    keys = own.running.endpoints["keys"]
-    own.down()
-    assert not (own.data_dir / "endpoints.json").exists()
+    old.write_bytes(httpx2.get(hardy.running.endpoints["api"] + "/log/checkpoint").content)
+    keys = hardy.running.endpoints["keys"]
+    hardy.down()
+    assert not (hardy.data_dir / "endpoints.json").exists()
 
-    again = own.up()
+    again = hardy.up()
     solana_rpc, evm_rpc = (again.endpoints[f"{chain}_rpc"] for chain in CHAINS)
     assert geneses == (
         rpc(solana_rpc, "getGenesisHash"),
@@ -60,13 +60,13 @@ def test_a_stopped_sandbox_goes_on_where_it_was(own: Stack, tmp_path: Path) -> N
     assert again.get("/v1/reserve") == reserve
     assert again.endpoints["keys"] == keys
     verified = command(
-        "log", "verify", "--since", str(old), "--data-dir", str(own.data_dir), "--json"
+        "log", "verify", "--since", str(old), "--data-dir", str(hardy.data_dir), "--json"
     )
     assert verified.returncode == 0, verified.stdout
     assert last_json(verified.stdout)["since_size"] > 0
     for chain in CHAINS:
-        pay_one(again, own, chain)
-    audited = command("audit", "--data-dir", str(own.data_dir))
+        pay_one(again, hardy, chain)
+    audited = command("audit", "--data-dir", str(hardy.data_dir))
     assert audited.returncode == 0, audited.stdout
 
 
@@ -151,17 +151,6 @@ def test_a_port_in_use_is_refused_in_one_line_and_leaves_no_process(
     assert str(tmp_path / "other") not in still.stdout
 
 
-def test_down_stops_everything_it_started_and_nothing_else(tmp_path: Path) -> None:
-    one = Stack(tmp_path / "one")
-    one.up()
-    pids = one.pids()
-    stopped = command("down", "--data-dir", str(one.data_dir))
-    assert stopped.returncode == 0, stopped.stderr
-    assert one.process is not None
-    assert one.process.wait(10) == 0
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
-
-
 def test_commands_without_a_sandbox_say_how_to_start_one(tmp_path: Path) -> None:
     asked = command("audit", "--data-dir", str(tmp_path))
     assert asked.returncode == 1
@@ -169,16 +158,16 @@ def test_commands_without_a_sandbox_say_how_to_start_one(tmp_path: Path) -> None
     assert "Traceback" not in asked.stderr
 
 
-def test_what_a_killed_supervisor_left_is_no_running_sandbox(own: Stack) -> None:
-    assert own.process is not None
-    own.process.kill()
-    own.process.wait()
-    assert (own.data_dir / "endpoints.json").exists()
-    asked = command("audit", "--data-dir", str(own.data_dir))
+def test_what_a_killed_supervisor_left_is_no_running_sandbox(hardy: Stack) -> None:
+    assert hardy.process is not None
+    hardy.process.kill()
+    hardy.process.wait()
+    assert (hardy.data_dir / "endpoints.json").exists()
+    asked = command("audit", "--data-dir", str(hardy.data_dir))
     assert asked.returncode == 1
     assert "no sandbox runs" in asked.stderr
-    own.up()
-    assert command("audit", "--data-dir", str(own.data_dir)).returncode == 0
+    hardy.up()
+    assert command("audit", "--data-dir", str(hardy.data_dir)).returncode == 0
 
 
 @pytest.mark.parametrize("arguments", [("audit",), ("clock", "show"), ("log", "export", "x")])
@@ -225,3 +214,13 @@ def test_an_altered_export_is_found_byte_by_byte(stack: Stack, tmp_path: Path) -
         found = command("log", "verify", str(folder), "--vkey", vkey)
         assert found.returncode == 1, path
         path.write_bytes(good)
+
+
+def test_down_stops_everything_it_started_and_nothing_else(hardy: Stack, stack: Stack) -> None:
+    pids = hardy.pids()
+    stopped = command("down", "--data-dir", str(hardy.data_dir))
+    assert stopped.returncode == 0, stopped.stderr
+    assert hardy.process is not None
+    assert hardy.process.wait(10) == 0
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
+    assert all(Path(f"/proc/{pid}").exists() for pid in stack.pids().values())
