@@ -13,19 +13,23 @@ import asyncpg
 from sqlalchemy import text
 
 from sandbox import migrations
+from sandbox.cli.measure import percentile
 from sandbox.core.db import Database
 from sandbox.core.ids import new_id
 from sandbox.devnets import postgres
 from sandbox.eventlog import keys as log_keys
 from sandbox.eventlog import sequencer
 from sandbox.eventlog.types import NewEvent
-from sandbox.ledger import accounts
+from sandbox.ledger import accounts, checks
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes, NewEntry, Resolution, credit, debit
 
 ORIGIN = "bench.local/log"
 MERCHANTS = 50
 BULK, SINGLE, BATCHES = 1_000, 500, 20
+CLIENTS = 8
+LEGS = 1_000_000
+READS = 500
 Add = Callable[..., None]
 
 
@@ -51,6 +55,7 @@ async def _books(add: Add, url: str, keys_dir: Path, bulk: float, single: float)
     try:
         await _ledger(add, database, bulk, single)
         await _sequencer(add, database, keys_dir)
+        add("the ledger's part of the audit, 1,000,000 legs", await _audit(database), "s")
     finally:
         await database.dispose()
 
@@ -120,18 +125,87 @@ async def _record(database: Database, count: int, times: int) -> float:
 
 async def _ledger(add: Add, database: Database, bulk: float, single: float) -> None:
     await _record(database, 100, 2)
-    add(
-        "entries with four legs and an event, 1,000 a commit",
-        await _record(database, BULK, BATCHES),
-        "1/s",
-        bulk,
-    )
+    batched = await _record(database, BULK, BATCHES)
+    add("entries with four legs and an event, 1,000 a commit", batched, "1/s", bulk)
     add(
         "entries with four legs and an event, one a commit",
         await _record(database, 1, SINGLE),
         "1/s",
         single,
     )
+    for name, hot in (("accounts of their own", False), ("one account between them", True)):
+        rate = await _together(database, hot)
+        add(f"entries one a commit, {CLIENTS} clients, {name}", rate, "1/s", single)
+    add("balance read p99 at half the batched rate", await _reads(database, batched / 2), "ms")
+
+
+async def _together(database: Database, hot: bool) -> float:
+    """Entries per second of several clients at once, one a commit, each waiting for its own.
+
+    `hot`: they all move one account; otherwise each has accounts of its own.
+    """
+
+    async def client(number: int) -> None:
+        bank = "eurasian" if hot else f"bench-{number}"
+        for _ in range(SINGLE // CLIENTS):
+            at, ref = datetime.now(UTC), f"bench_{secrets.token_hex(8)}"
+            legs = (
+                debit(accounts.reserve_bank(bank), 100),
+                credit(accounts.unidentified(f"bench-{number}"), 100),
+            )
+            entry = NewEntry(new_id("ent", at), "posted", "bench", ref, None, at, ref, legs)
+            told = NewEvent(new_id("evt", at), "bench.booked", at, {"id": ref}, refs=(ref,))
+            async with database.transaction() as db:
+                await ledger.record(db, Changes(entries=[entry], events=[told]))
+
+    await asyncio.gather(*(client(number) for number in range(CLIENTS)))
+    began = time.perf_counter()
+    await asyncio.gather(*(client(number) for number in range(CLIENTS)))
+    return SINGLE // CLIENTS * CLIENTS / (time.perf_counter() - began)
+
+
+async def _reads(database: Database, per_second: float) -> float:
+    """p99 of reading a balance, in ms, while entries are written at `per_second`."""
+    took: list[float] = []
+
+    async def write() -> None:
+        began, written = time.perf_counter(), 0
+        while len(took) < READS:
+            await _record(database, 100, 1)
+            written += 100
+            await asyncio.sleep(max(0.0, began + written / per_second - time.perf_counter()))
+
+    async def read() -> None:
+        for number in range(READS):
+            began = time.perf_counter()
+            async with database.transaction() as db:
+                await ledger.balance(db, accounts.merchant("solana", f"mch_{number % MERCHANTS}"))
+            took.append(time.perf_counter() - began)
+            await asyncio.sleep(0.005)
+
+    await asyncio.gather(write(), read())
+    return percentile(took, 0.99) * 1000
+
+
+async def _audit(database: Database) -> float:
+    """Seconds to recompute everything the ledger promises, from a million legs."""
+    async with database.transaction() as db:
+        legs = await db.scalar(text("SELECT count(*) FROM leg"))
+    while legs < LEGS:
+        await _record(database, BULK, 1)
+        legs += 4 * BULK
+    began = time.perf_counter()
+    for check in (
+        checks.entries_balance,
+        checks.days_stay_sealed,
+        checks.balances_are_sums,
+        checks.entries_are_told,
+        checks.funds_stay_apart,
+    ):
+        async with database.transaction() as db:
+            await db.execute(text("SET LOCAL enable_nestloop = off"))
+            assert all(found.ok for found in await check(db)), check
+    return time.perf_counter() - began
 
 
 async def _sequencer(add: Add, database: Database, keys_dir: Path) -> None:
