@@ -65,6 +65,7 @@ from sandbox.payments import row_checks as payments_row_checks
 from sandbox.payments import service as payments
 from sandbox.payments.handlers import PaymentsHandler
 from sandbox.payments.sweeping import Sweeps
+from sandbox.reserve import attestation_routes, attesting
 from sandbox.reserve import checks as reserve_checks
 from sandbox.reserve import jobs as reserve_jobs
 from sandbox.reserve import routes as reserve_routes
@@ -89,6 +90,7 @@ ROUTERS: Sequence[APIRouter] = (
     log_routes.router,
     webhooks_routes.router,
     reserve_routes.router,
+    attestation_routes.router,
     bank_routes.router,
     parties_routes.router,
     lab_routes.router,
@@ -232,6 +234,8 @@ def loops(world: World) -> list[Loop]:
         Loop("sweeps", _counted(settlement_jobs.follow_sweeps, database, opened), 0.2),
         Loop("cut-off", _counted(settlement_jobs.cut_off, database, opened), 1.0),
         Loop("reserve", _counted(reserve_jobs.halt_if_short, database), 1.0),
+        Loop("attest-daily", _counted(attesting.ask_daily, database), 1.0),
+        Loop("attest", _counted(attesting.step, database, opened, world.log_key, world.owner), 0.5),
         Loop("float", _counted(lab_jobs.refill_float, database, opened), 0.2),
         Loop("clocks", _counted(lab_jobs.sync_clocks, database, opened, {}), 0.5),
         Loop("webhooks", _counted(fanout.step, database), 0.1, busy_s=0.02),
@@ -273,7 +277,14 @@ def app_state(world: World) -> dict[str, Any]:
         "iban_lookup": iban_of,
         "feed": Feed(world.database),
         "webhook_allow_loopback": world.settings.webhook_allow_loopback,
-        "busy_probes": [payments.busy, settlement.busy, bank.busy, eventlog.busy, webhooks.busy],
+        "busy_probes": [
+            payments.busy,
+            settlement.busy,
+            attesting.busy,
+            bank.busy,
+            eventlog.busy,
+            webhooks.busy,
+        ],
         "timers": lab_timers.ALL,
         "audit_checks": audit_checks(world),
         "readiness": lambda: health.not_ready(world.database, world.chains),

@@ -62,7 +62,9 @@ async def database_name(postgres: embedded.Running, migrated_template: str) -> A
     name = f"test_{secrets.token_hex(8)}"
     owner = await asyncpg.connect(postgres.url)
     try:
-        await owner.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template} STRATEGY file_copy")
+        await owner.execute(
+            f"CREATE DATABASE {name} TEMPLATE {migrated_template} STRATEGY file_copy"
+        )
         yield name
         await owner.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:

@@ -75,3 +75,12 @@ class MintingNotHalted(SandboxError):
 
     def __init__(self) -> None:
         super().__init__("minting is on")
+
+
+class NotAttestedYet(SandboxError):
+    """The attestation was asked for, and the worker has not made it yet."""
+
+    status, code = 409, "not_attested_yet"
+
+    def __init__(self, attestation: str) -> None:
+        super().__init__(f"{attestation} is not made yet", attestation=attestation)

@@ -1,8 +1,10 @@
-"""Tables of the reserve: deposits, issuances, the minting switch, burns by holders."""
+"""Tables of the reserve: deposits, issuances, the minting switch, holders' burns, attestations."""
 
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, LargeBinary, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from sandbox.core.models import timestamp
@@ -72,3 +74,47 @@ class HolderBurn(SQLModel, table=True):
     inclusion: int
     status: str
     created_at: datetime = Field(sa_column=timestamp())
+
+
+class Attestation(SQLModel, table=True):
+    """What the issuer said of supply and reserve at one moment, signed; `day` has one at most."""
+
+    __tablename__ = "attestation"
+    __table_args__ = (
+        CheckConstraint("cause IN ('daily', 'asked')", name="cause"),
+        CheckConstraint("(cause = 'daily') = (day IS NOT NULL)", name="day"),
+        CheckConstraint("status IN ('pending', 'attested')", name="status"),
+        CheckConstraint("(status = 'attested') = (note IS NOT NULL)", name="made"),
+        Index("ix_attestation_pending", "id", postgresql_where=text("status = 'pending'")),
+    )
+
+    id: str = Field(primary_key=True)
+    cause: str
+    day: date | None = Field(default=None, unique=True)
+    status: str
+    asked_at: datetime = Field(sa_column=timestamp())
+    made_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+    statement: dict[str, Any] | None = Field(
+        default=None, sa_column=Column(JSONB(none_as_null=True))
+    )
+    note: str | None = Field(default=None)
+    event_id: str | None = Field(default=None)
+    lease_owner: str | None = Field(default=None)
+    lease_until: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+
+
+class AttestedClaim(SQLModel, table=True):
+    """A leaf of an attestation's tree of claims on one chain, at `place` from the left."""
+
+    __tablename__ = "attested_claim"
+    __table_args__ = (
+        CheckConstraint("units >= 0", name="units"),
+        CheckConstraint("octet_length(salt) = 32", name="salt"),
+    )
+
+    attestation: str = Field(primary_key=True, foreign_key="attestation.id")
+    chain: str = Field(primary_key=True)
+    place: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    holder: str
+    units: int = Field(sa_type=BigInteger)
+    salt: bytes = Field(sa_type=LargeBinary)

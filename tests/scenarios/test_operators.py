@@ -169,7 +169,9 @@ async def test_a_mint_and_a_refund_are_stuck_each_on_its_own_key(world: World) -
     await evm(world).node.call("sandbox_drop", {"tx": stuck.blocking_tx})
     other = await world.ground.payer()
     async with world.database.transaction() as db:
-        leased = "UPDATE chain_intent SET lease_until = clock_timestamp() + :s * interval '1 second'"
+        leased = (
+            "UPDATE chain_intent SET lease_until = clock_timestamp() + :s * interval '1 second'"
+        )
         await db.execute(text(leased), {"s": LONGEST_LEASE_S - 1})
     await world.ask_issue({other: 700})
     await world.step("intents")

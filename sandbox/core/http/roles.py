@@ -26,6 +26,11 @@ _RESERVE_READS: dict[Role, Access] = {
     "merchant": "totals", "developer": "totals", "issuer": "all", "operator": "all",
     "regulator": "read",
 }  # fmt: skip
+# They hold sums only, and are made for everybody to read.
+_ATTESTATIONS: dict[Role, Access] = {
+    "merchant": "totals", "developer": "totals", "issuer": "all", "operator": "all",
+    "regulator": "read",
+}  # fmt: skip
 _RESERVE_ACTS: dict[Role, Access] = {"issuer": "all", "operator": "all"}
 _STATEMENTS: dict[Role, Access] = {
     "merchant": "own", "developer": "own", "issuer": "read", "operator": "all", "regulator": "all",
@@ -88,6 +93,10 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
         "issuer": "all", "operator": "all", "regulator": "read",
     },
     ("POST", "/v1/reserve/issuances"): _RESERVE_ACTS,
+    ("POST", "/v1/reserve/attestations"): _RESERVE_ACTS,
+    ("GET", "/v1/reserve/attestations"): _ATTESTATIONS,
+    ("GET", "/v1/reserve/attestations/{attestation_id}"): _ATTESTATIONS,
+    ("GET", "/v1/reserve/attestations/{attestation_id}/branch"): _MERCHANT_WRITES,
     ("GET", "/v1/bank/statements"): _STATEMENTS,
     ("GET", "/v1/events"): _MERCHANT_READS,
     ("GET", "/v1/events/stream"): _MERCHANT_READS,

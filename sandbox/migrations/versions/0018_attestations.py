@@ -1,0 +1,67 @@
+"""Attestations of the reserve and the claims they count, breaches, and credits that came back."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0018_attestations"
+down_revision = "0014_request_ids"
+
+
+def upgrade() -> None:
+    _attestations()
+
+
+def _attestations() -> None:
+    op.create_table(
+        "attestation",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("cause", sa.String(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=True),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("statement", postgresql.JSONB(none_as_null=True), nullable=True),
+        sa.Column("note", sa.String(), nullable=True),
+        sa.Column("event_id", sa.String(), nullable=True),
+        sa.Column("lease_owner", sa.String(), nullable=True),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("cause IN ('daily', 'asked')", name=op.f("ck_attestation_cause")),
+        sa.CheckConstraint(
+            "(cause = 'daily') = (day IS NOT NULL)", name=op.f("ck_attestation_day")
+        ),
+        sa.CheckConstraint("status IN ('pending', 'attested')", name=op.f("ck_attestation_status")),
+        sa.CheckConstraint(
+            "(status = 'attested') = (note IS NOT NULL)", name=op.f("ck_attestation_made")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_attestation")),
+        sa.UniqueConstraint("day", name=op.f("uq_attestation_day")),
+    )
+    op.create_index(
+        "ix_attestation_pending",
+        "attestation",
+        ["id"],
+        postgresql_where=sa.text("status = 'pending'"),
+    )
+    op.create_table(
+        "attested_claim",
+        sa.Column("attestation", sa.String(), nullable=False),
+        sa.Column("chain", sa.String(), nullable=False),
+        sa.Column("place", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("holder", sa.String(), nullable=False),
+        sa.Column("units", sa.BigInteger(), nullable=False),
+        sa.Column("salt", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("units >= 0", name=op.f("ck_attested_claim_units")),
+        sa.CheckConstraint("octet_length(salt) = 32", name=op.f("ck_attested_claim_salt")),
+        sa.ForeignKeyConstraint(
+            ["attestation"],
+            ["attestation.id"],
+            name=op.f("fk_attested_claim_attestation_attestation"),
+        ),
+        sa.PrimaryKeyConstraint("attestation", "chain", "place", name=op.f("pk_attested_claim")),
+    )
+    op.execute(
+        "GRANT SELECT, INSERT, UPDATE (status, made_at, statement, note, event_id, lease_owner,"
+        " lease_until) ON attestation TO sbx_app"
+    )
+    op.execute("GRANT SELECT, INSERT ON attested_claim TO sbx_app")
