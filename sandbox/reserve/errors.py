@@ -84,3 +84,25 @@ class NotAttestedYet(SandboxError):
 
     def __init__(self, attestation: str) -> None:
         super().__init__(f"{attestation} is not made yet", attestation=attestation)
+
+
+class BreachStands(SandboxError):
+    """What turned minting off is still so; it is repaired first, by whoever knows how."""
+
+    status, code = 409, "breach_stands"
+
+    def __init__(self, breaches: list[str]) -> None:
+        said = "; ".join(breaches)
+        super().__init__(f"minting stays off: {said}", breaches=breaches)
+
+
+class NotReconciledYet(SandboxError):
+    """No whole turn of checks has ended since minting was turned off."""
+
+    status, code = 409, "not_reconciled_yet"
+
+    def __init__(self, not_made: list[str]) -> None:
+        super().__init__(
+            "no whole reconciliation has ended since the halt: ask again in a moment",
+            not_made=not_made,
+        )

@@ -1,5 +1,7 @@
 """The switch that stops all minting, and what turns it."""
 
+from typing import Any
+
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -24,22 +26,38 @@ async def state(db: AsyncSession) -> tuple[bool, str]:
 
 
 async def halt(db: AsyncSession, reason: str) -> list[NewEvent]:
-    """Turn minting off; the event to record, or nothing when it is off already."""
-    turned = await db.execute(
+    """Turn minting off; the event to record, or nothing when it is off already.
+
+    Each call counts: what released the first halt knew nothing of the second.
+    """
+    was_on = await db.scalar(
         text(
-            "UPDATE minting SET is_on = false, reason = :reason, since = sandbox_now()"
-            " WHERE is_on RETURNING since"
+            "WITH was AS (SELECT id, is_on FROM minting FOR NO KEY UPDATE)"
+            " UPDATE minting SET is_on = false, halts = halts + 1,"
+            " reason = CASE WHEN was.is_on THEN :reason ELSE minting.reason END,"
+            " since = CASE WHEN was.is_on THEN sandbox_now() ELSE minting.since END"
+            " FROM was WHERE was.id = minting.id RETURNING was.is_on"
         ),
         {"reason": reason},
     )
-    if turned.one_or_none() is None:
+    if not was_on:
         return []
     at = await clock.now(db)
     return [NewEvent(new_id("evt", at), "minting.halted", at, {"reason": reason})]
 
 
-async def resume(db: AsyncSession) -> NewEvent:
-    """Turn minting on again; the event to record.
+async def hold_halt(db: AsyncSession) -> int:
+    """How many halts there were; minting stays off until the commit. Raises `MintingNotHalted`."""
+    halts: int | None = await db.scalar(
+        text("SELECT halts FROM minting WHERE NOT is_on FOR NO KEY UPDATE")
+    )
+    if halts is None:
+        raise MintingNotHalted
+    return halts
+
+
+async def resume(db: AsyncSession, **why: Any) -> NewEvent:
+    """Turn minting on again; the event to record, which tells `why`.
 
     Raises `MintingNotHalted`, and `ReserveShort` while I2 does not hold.
     """
@@ -51,4 +69,4 @@ async def resume(db: AsyncSession) -> NewEvent:
         raise MintingNotHalted
     await db.execute(text("UPDATE minting SET is_on = true, reason = '', since = sandbox_now()"))
     at = await clock.now(db)
-    return NewEvent(new_id("evt", at), "minting.resumed", at, {"halted_for": was})
+    return NewEvent(new_id("evt", at), "minting.resumed", at, {"halted_for": was, **why})

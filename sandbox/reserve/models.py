@@ -1,9 +1,18 @@
-"""Tables of the reserve: deposits, issuances, the minting switch, holders' burns, attestations."""
+"""Tables of the reserve: tokens for tenge, the minting switch, attestations, reconciliation."""
 
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, LargeBinary, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    LargeBinary,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -45,7 +54,7 @@ class Issuance(SQLModel, table=True):
 
 
 class Minting(SQLModel, table=True):
-    """One row: whether new tokens may be made, and if not, why."""
+    """One row: whether new tokens may be made, and if not, why; `halts` counts the reasons."""
 
     __tablename__ = "minting"
     __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
@@ -54,6 +63,9 @@ class Minting(SQLModel, table=True):
     is_on: bool
     reason: str
     since: datetime = Field(sa_column=timestamp())
+    halts: int = Field(
+        default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0"))
+    )
 
 
 class HolderBurn(SQLModel, table=True):
@@ -118,3 +130,42 @@ class AttestedClaim(SQLModel, table=True):
     holder: str
     units: int = Field(sa_type=BigInteger)
     salt: bytes = Field(sa_type=LargeBinary)
+
+
+class Breach(SQLModel, table=True):
+    """A line of a check that was red; `stands` says the newest turn, `cleared_at` a person."""
+
+    __tablename__ = "reserve_breach"
+    __table_args__ = (
+        Index(
+            "uq_reserve_breach_open",
+            "line",
+            unique=True,
+            postgresql_where=text("cleared_at IS NULL"),
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    line: str
+    invariant: str
+    figures: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    detail: str
+    stands: bool
+    found_at: datetime = Field(sa_column=timestamp())
+    cleared_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+
+
+class Reconciliation(SQLModel, table=True):
+    """One row: the newest turn of all checks; `halts` is how many there were when it began."""
+
+    __tablename__ = "reconciliation"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: int = Field(default=1, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    turns: int = Field(sa_type=BigInteger)
+    ended_at: datetime = Field(sa_column=timestamp())
+    took_ms: int
+    judged: int
+    not_made: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    red: int
+    halts: int = Field(sa_type=BigInteger)

@@ -12,7 +12,9 @@ from sandbox.chains.port import Chain
 from sandbox.core.db import SessionDep
 from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing
 from sandbox.core.money import DepositTiyn
-from sandbox.reserve import service
+from sandbox.ledger import service as ledger
+from sandbox.ledger.journal import Changes
+from sandbox.reserve import reconciling, service
 from sandbox.reserve.models import Deposit, Issuance
 
 router = APIRouter(prefix="/v1/reserve", route_class=IdempotentRoute, tags=["reserve"])
@@ -56,6 +58,17 @@ class IssuanceIn(BaseModel):
     recipient: Annotated[str, Field(max_length=128)]
 
 
+class ResumeIn(BaseModel):
+    """Why minting may go on: what was found, and what was done about it."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"reason": "the missing line came with the statement"}]},
+    )
+
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
 def _chains(request: Request) -> Mapping[str, Chain]:
     return cast(Mapping[str, Chain], request.app.state.chains)
 
@@ -66,6 +79,14 @@ async def read_reserve(request: Request, db: SessionDep, caller: PrincipalDep) -
     if caller.access == "totals":
         return await service.totals(db, _chains(request))
     return await service.details(db, _chains(request))
+
+
+@router.post("/minting/resume", summary="Turn minting on again")
+async def resume_minting(body: ResumeIn, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """Release the halt, once a whole reconciliation found nothing; `reason` goes into the log."""
+    events = await reconciling.resume(db, body.reason)
+    await ledger.record(db, Changes(events=events))
+    return {"object": "minting", "minting": "on", **events[-1].data}
 
 
 @router.post("/deposits", status_code=201, summary="A mock tenge deposit at the reserve bank")

@@ -20,7 +20,7 @@ from sandbox.eventlog.types import NewEvent
 from sandbox.ledger import service as ledger
 from sandbox.ledger.chart import accounts
 from sandbox.ledger.journal import Account, Changes, Leg, NewEntry, credit, debit
-from sandbox.reserve import backing, minting
+from sandbox.reserve import backing, minting, reconciling
 from sandbox.reserve.errors import (
     ChainUnknown,
     DepositExhausted,
@@ -262,7 +262,7 @@ async def totals(db: AsyncSession, configured: Mapping[str, Chain]) -> dict[str,
 
 
 async def details(db: AsyncSession, configured: Mapping[str, Chain]) -> dict[str, Any]:
-    """The same with every line of both sides, and why minting is off."""
+    """The same with every line of both sides, why minting is off, and what is not as it must be."""
     now = await backing.read(db)
     _, reason = await minting.state(db)
     return {
@@ -271,4 +271,5 @@ async def details(db: AsyncSession, configured: Mapping[str, Chain]) -> dict[str
         "assets": now.assets,
         "owed_tiyn": now.owed_tiyn,
         "debts": now.debts,
+        **await reconciling.figures(db),
     }

@@ -64,9 +64,7 @@ class Attested:
                 debit(accounts.float_("memory"), units),
                 credit(accounts.merchant("memory", merchant), units),
             )
-            entry = NewEntry(
-                new_id("ent", at), "posted", "capture", ref, None, at, "test", legs
-            )
+            entry = NewEntry(new_id("ent", at), "posted", "capture", ref, "memory", at, "test", legs)
             event = NewEvent(new_id("evt", at), "payment.captured", at, {}, refs=(ref,))
             await ledger.record(db, Changes(entries=[entry], events=[event]))
 
@@ -100,7 +98,9 @@ class Attested:
             return [row.leaf for row in rows]
 
     async def export(self, folder: Path) -> Path:
-        return await asyncio.to_thread(MemoryLog(await self.leaves(), f"{ORIGIN}/e1").export, folder)
+        return await asyncio.to_thread(
+            MemoryLog(await self.leaves(), f"{ORIGIN}/e1").export, folder
+        )
 
 
 def forged(leaves: list[bytes], id_: str, alter: Callable[[Json], None], folder: Path) -> Json:

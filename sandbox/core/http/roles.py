@@ -93,6 +93,7 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
         "issuer": "all", "operator": "all", "regulator": "read",
     },
     ("POST", "/v1/reserve/issuances"): _RESERVE_ACTS,
+    ("POST", "/v1/reserve/minting/resume"): _RESERVE_ACTS,
     ("POST", "/v1/reserve/attestations"): _RESERVE_ACTS,
     ("GET", "/v1/reserve/attestations"): _ATTESTATIONS,
     ("GET", "/v1/reserve/attestations/{attestation_id}"): _ATTESTATIONS,
@@ -112,5 +113,6 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("GET", "/v1/sandbox/clock"): _SANDBOX,
     ("POST", "/v1/sandbox/clock"): _SANDBOX,
     ("POST", "/v1/sandbox/quiesce"): _SANDBOX,
+    ("POST", "/v1/sandbox/chains/{chain}/resume"): {"operator": "yes"},
     ("GET", "/v1/sandbox/audit"): _AUDIT,
 }  # fmt: skip

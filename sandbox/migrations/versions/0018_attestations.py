@@ -10,6 +10,7 @@ down_revision = "0014_request_ids"
 
 def upgrade() -> None:
     _attestations()
+    _reconciliation()
 
 
 def _attestations() -> None:
@@ -65,3 +66,44 @@ def _attestations() -> None:
         " lease_until) ON attestation TO sbx_app"
     )
     op.execute("GRANT SELECT, INSERT ON attested_claim TO sbx_app")
+
+
+def _reconciliation() -> None:
+    op.add_column(
+        "minting", sa.Column("halts", sa.BigInteger(), nullable=False, server_default="0")
+    )
+    op.create_table(
+        "reserve_breach",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("line", sa.String(), nullable=False),
+        sa.Column("invariant", sa.String(), nullable=False),
+        sa.Column("figures", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("detail", sa.String(), nullable=False),
+        sa.Column("stands", sa.Boolean(), nullable=False),
+        sa.Column("found_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("cleared_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reserve_breach")),
+    )
+    op.create_index(
+        "uq_reserve_breach_open",
+        "reserve_breach",
+        ["line"],
+        unique=True,
+        postgresql_where=sa.text("cleared_at IS NULL"),
+    )
+    op.create_table(
+        "reconciliation",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("turns", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("took_ms", sa.Integer(), nullable=False),
+        sa.Column("judged", sa.Integer(), nullable=False),
+        sa.Column("not_made", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("red", sa.Integer(), nullable=False),
+        sa.Column("halts", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("id = 1", name=op.f("ck_reconciliation_one_row")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reconciliation")),
+    )
+    op.execute("GRANT SELECT, INSERT, UPDATE (stands, cleared_at) ON reserve_breach TO sbx_app")
+    op.execute("GRANT SELECT, INSERT, UPDATE ON reconciliation TO sbx_app")
+    op.execute("GRANT UPDATE (halts) ON minting TO sbx_app")
