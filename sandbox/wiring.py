@@ -65,7 +65,7 @@ from sandbox.payments import row_checks as payments_row_checks
 from sandbox.payments import service as payments
 from sandbox.payments.handlers import PaymentsHandler
 from sandbox.payments.sweeping import Sweeps
-from sandbox.reserve import attestation_routes, attesting, reconciling
+from sandbox.reserve import attestation_checks, attestation_routes, attesting, reconciling
 from sandbox.reserve import checks as reserve_checks
 from sandbox.reserve import jobs as reserve_jobs
 from sandbox.reserve import routes as reserve_routes
@@ -339,6 +339,8 @@ def audit_checks(world: World) -> list[CheckFunction]:
         alone(ledger_checks.entries_are_told),
         alone(parties_checks.merchants_as_told),
         alone(reserve_checks.reserve_as_told),
+        alone(attestation_checks.attestations_match, world.log_vkey),
+        alone(attestation_checks.breaches_as_told),
         alone(payments_row_checks.checkout_as_told),
         alone(settlement_row_checks.settlements_as_told),
         alone(lab_checks.grants_as_told),

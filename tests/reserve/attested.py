@@ -64,7 +64,9 @@ class Attested:
                 debit(accounts.float_("memory"), units),
                 credit(accounts.merchant("memory", merchant), units),
             )
-            entry = NewEntry(new_id("ent", at), "posted", "capture", ref, "memory", at, "test", legs)
+            entry = NewEntry(
+                new_id("ent", at), "posted", "capture", ref, "memory", at, "test", legs
+            )
             event = NewEvent(new_id("evt", at), "payment.captured", at, {}, refs=(ref,))
             await ledger.record(db, Changes(entries=[entry], events=[event]))
 

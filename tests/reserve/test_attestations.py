@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
@@ -22,6 +23,7 @@ from sandbox.ledger import service as ledger
 from sandbox.ledger.chart import accounts
 from sandbox.ledger.journal import Changes, NewEntry, credit, debit
 from sandbox.reserve import attestation, attestation_routes, attesting, claims, routes, sumtree
+from sandbox.reserve.attestation_checks import attestations_match
 from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
 from sandbox.reserve.verify import Report, verify, verify_branch
 from tests.reserve.attested import KEY, MERCHANT, VKEY, Attested, Json, forged
@@ -345,3 +347,34 @@ async def test_the_claims_that_are_kept_are_those_that_were_signed(attested: Att
         "external": 0,
     }
     assert await attested.world.posted(accounts.supply("memory")) == 90_000
+
+
+ALTERED = [
+    "UPDATE attestation SET note = replace(note, '90000', '90001')",
+    "UPDATE attestation SET statement = jsonb_set(statement, '{owed_tiyn}', '1')",
+    "UPDATE attestation SET made_at = made_at + interval '1 second'",
+    "UPDATE attestation SET event_id = 'evt_none'",
+    "UPDATE attested_claim SET units = units + 1",
+    "UPDATE attested_claim SET holder = 'merchant:me' WHERE holder = 'float'",
+    "DELETE FROM attested_claim WHERE holder = 'external'",
+    "DELETE FROM attestation",
+]
+
+
+@pytest.mark.parametrize("statement", ALTERED)
+async def test_an_altered_attestation_turns_i8_red_and_is_named(
+    attested: Attested, owner_url: str, statement: str
+) -> None:
+    made = await attested.attest()
+    async with attested.world.database.transaction() as db:
+        [sound] = await attestations_match(db, VKEY)
+    assert sound.ok, sound.detail
+    owner = await asyncpg.connect(owner_url)
+    await owner.execute("SET session_replication_role = replica")
+    assert not (await owner.execute(statement)).endswith(" 0")
+    await owner.close()
+    async with attested.world.database.transaction() as db:
+        [check] = await attestations_match(db, VKEY)
+    named = "attested_claim" if "attested_claim" in statement else "attestation"
+    assert (check.id, check.ok) == ("I8", False)
+    assert f"{named} {made['id']}" in check.detail
