@@ -65,7 +65,15 @@ from sandbox.payments import row_checks as payments_row_checks
 from sandbox.payments import service as payments
 from sandbox.payments.handlers import PaymentsHandler
 from sandbox.payments.sweeping import Sweeps
-from sandbox.reserve import attestation_checks, attestation_routes, attesting, reconciling
+from sandbox.reserve import (
+    attestation_checks,
+    attestation_routes,
+    attesting,
+    crediting,
+    minting,
+    reconciling,
+    reversal_checks,
+)
 from sandbox.reserve import checks as reserve_checks
 from sandbox.reserve import jobs as reserve_jobs
 from sandbox.reserve import routes as reserve_routes
@@ -179,6 +187,7 @@ async def prepare(settings: Settings) -> dict[str, Any]:
         async with database.transaction() as db:
             epoch = await sequencer.open_epoch(db, log_key)
             await simulator.ensure_accounts(db)
+            await minting.set_statement_max_age(db, settings.statement_max_age_s)
             keys = await parties_seed.seed(db, settings.keys_dir / "api_keys.json")
     finally:
         await database.dispose()
@@ -237,6 +246,7 @@ def loops(world: World) -> list[Loop]:
         Loop("sweeps", _counted(settlement_jobs.follow_sweeps, database, opened), 0.2),
         Loop("cut-off", _counted(settlement_jobs.cut_off, database, opened), 1.0),
         Loop("reserve", _counted(reserve_jobs.halt_if_short, database), 1.0),
+        Loop("credits", _counted(crediting.step, database), 0.2),
         Loop("reconcile", reconciler.step, 0.5, busy_s=0.5, follows=True),
         Loop("attest-daily", _counted(attesting.ask_daily, database), 1.0),
         Loop("attest", _counted(attesting.step, database, opened, world.log_key, world.owner), 0.5),
@@ -330,6 +340,7 @@ def audit_checks(world: World) -> list[CheckFunction]:
         alone(reserve_checks.statements_match),
         alone(bank_checks.messages_match),
         alone(reserve_checks.deposits_match),
+        alone(reversal_checks.reversals_match),
         alone(settlement_row_checks.orders_match),
         alone(payments_checks.refunds_within_payments),
         alone(payments_row_checks.captures_match),
@@ -341,6 +352,7 @@ def audit_checks(world: World) -> list[CheckFunction]:
         alone(reserve_checks.reserve_as_told),
         alone(attestation_checks.attestations_match, world.log_vkey),
         alone(attestation_checks.breaches_as_told),
+        alone(reversal_checks.reversals_as_told),
         alone(payments_row_checks.checkout_as_told),
         alone(settlement_row_checks.settlements_as_told),
         alone(lab_checks.grants_as_told),

@@ -106,3 +106,35 @@ class NotReconciledYet(SandboxError):
             "no whole reconciliation has ended since the halt: ask again in a moment",
             not_made=not_made,
         )
+
+
+class DepositReversed(SandboxError):
+    """The bank took this deposit back: nothing of it may be minted."""
+
+    status, code = 409, "deposit_reversed"
+
+    def __init__(self, deposit: str) -> None:
+        super().__init__(f"the bank took {deposit} back", deposit=deposit)
+
+
+class NothingMissing(SandboxError):
+    """The reversal is settled, or own money is on its way."""
+
+    status, code = 409, "nothing_missing"
+
+    def __init__(self, reversal: str, is_: str) -> None:
+        super().__init__(f"{reversal} is {is_}", reversal=reversal, is_=is_)
+
+
+class StatementStale(SandboxError):
+    """Nobody knows what the bank holds now: its newest statement is too old, or there is none."""
+
+    status, code = 409, "statement_stale"
+
+    def __init__(self, age_s: int | None, max_age_s: int) -> None:
+        said = "there is none" if age_s is None else f"the newest is {age_s} s old"
+        super().__init__(
+            f"a statement of at most {max_age_s} s is needed, {said}",
+            age_s=age_s,
+            max_age_s=max_age_s,
+        )

@@ -5,18 +5,44 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.bank.accounts import RESERVE_IBAN
 from sandbox.core import clock
 from sandbox.core.ids import new_id
 from sandbox.eventlog.types import NewEvent
 from sandbox.reserve import backing
-from sandbox.reserve.errors import MintingHalted, MintingNotHalted, ReserveShort
+from sandbox.reserve.errors import MintingHalted, MintingNotHalted, ReserveShort, StatementStale
+
+# Whatever form a statement comes in, it is a camt.053 of the reserve account.
+_STATEMENT_AGE = text(
+    "SELECT extract(epoch FROM sandbox_now() - max(created_at))::bigint FROM bank_message"
+    " WHERE direction = 'in' AND starts_with(kind, 'camt.053') AND body ->> 'iban' = :reserve"
+)
 
 
 async def check_on(db: AsyncSession) -> None:
-    """Refuse with `MintingHalted`; a halt that comes later waits for this transaction."""
-    row = (await db.execute(text("SELECT is_on, reason FROM minting FOR SHARE"))).one()
+    """Refuse with `MintingHalted`, or `StatementStale` where statements have to be fresh.
+
+    A halt that comes later waits for this transaction.
+    """
+    found = await db.execute(
+        text("SELECT is_on, reason, statement_max_age_s AS max_age_s FROM minting FOR SHARE")
+    )
+    row = found.one()
     if not row.is_on:
         raise MintingHalted(row.reason)
+    if row.max_age_s is None:
+        return
+    age_s: int | None = await db.scalar(_STATEMENT_AGE, {"reserve": RESERVE_IBAN})
+    if age_s is None or age_s > row.max_age_s:
+        raise StatementStale(age_s, row.max_age_s)
+
+
+async def set_statement_max_age(db: AsyncSession, seconds: int) -> None:
+    """How old, in sandbox time, the newest statement may be for a mint; 0: nobody asks."""
+    await db.execute(
+        text("UPDATE minting SET statement_max_age_s = nullif(CAST(:seconds AS integer), 0)"),
+        {"seconds": seconds},
+    )
 
 
 async def state(db: AsyncSession) -> tuple[bool, str]:

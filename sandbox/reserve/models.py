@@ -63,6 +63,7 @@ class Minting(SQLModel, table=True):
     is_on: bool
     reason: str
     since: datetime = Field(sa_column=timestamp())
+    statement_max_age_s: int | None = Field(default=None)
     halts: int = Field(
         default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0"))
     )
@@ -86,6 +87,47 @@ class HolderBurn(SQLModel, table=True):
     inclusion: int
     status: str
     created_at: datetime = Field(sa_column=timestamp())
+
+
+class PendingCredit(SQLModel, table=True):
+    """A credit that the bank announced (PDNG); nothing is posted until it is booked."""
+
+    __tablename__ = "pending_credit"
+    __table_args__ = (CheckConstraint("amount_tiyn > 0", name="amount"),)
+
+    bank_reference: str = Field(primary_key=True)
+    amount_tiyn: int = Field(sa_type=BigInteger)
+    customer: str
+    announced_at: datetime = Field(sa_column=timestamp())
+    booked_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+
+
+class CreditReversal(SQLModel, table=True):
+    """A deposit that the bank took back: what was unminted went with it, the rest is missing."""
+
+    __tablename__ = "credit_reversal"
+    __table_args__ = (
+        CheckConstraint("amount_tiyn > 0", name="amount"),
+        CheckConstraint("taken_back_tiyn >= 0 AND covered_tiyn >= 0", name="parts"),
+        CheckConstraint("taken_back_tiyn + covered_tiyn <= amount_tiyn", name="whole"),
+        CheckConstraint("status IN ('short', 'covering', 'settled')", name="status"),
+        CheckConstraint(
+            "(status = 'settled') = (taken_back_tiyn + covered_tiyn = amount_tiyn)", name="end"
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    deposit_id: str = Field(foreign_key="deposit.id", unique=True)
+    bank_reference: str
+    amount_tiyn: int = Field(sa_type=BigInteger)
+    taken_back_tiyn: int = Field(sa_type=BigInteger)
+    covered_tiyn: int = Field(default=0, sa_type=BigInteger)
+    covered_by: str | None = Field(default=None)
+    cover_reference: str | None = Field(default=None, unique=True)
+    orders: int = Field(default=0)
+    status: str
+    created_at: datetime = Field(sa_column=timestamp())
+    settled_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
 
 
 class Attestation(SQLModel, table=True):

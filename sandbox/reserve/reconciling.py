@@ -25,7 +25,7 @@ from sandbox.core.ids import new_id
 from sandbox.eventlog.types import NewEvent
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
-from sandbox.reserve import minting
+from sandbox.reserve import minting, reversals
 from sandbox.reserve.errors import BreachStands, NotReconciledYet
 from sandbox.reserve.models import Breach
 
@@ -247,6 +247,7 @@ async def resume(db: AsyncSession, reason: str) -> list[NewEvent]:
     open_ = await _open(db)
     standing = [f"{row.invariant} {row.id}: {row.detail}" for row in open_ if row.stands]
     stopped = await chains.halts(db)
+    standing += await reversals.in_words(db)
     standing += [f"{chain} is halted: {why}" for chain, why in stopped.items()]
     if standing:
         raise BreachStands(standing)

@@ -99,9 +99,23 @@ def _payout_returned(now: Figures, data: Leaf) -> None:
     now.debts["payouts_tiyn"] += int(data["amount_tiyn"])
 
 
+def _deposit_reversed(now: Figures, data: Leaf) -> None:
+    now.assets["bank_tiyn"] -= int(data["amount_tiyn"])
+    now.debts["unminted_tiyn"] -= int(data["taken_back_tiyn"])
+
+
+def _shortfall_covered(now: Figures, data: Leaf) -> None:
+    if data["by"] == "deposit":
+        now.debts["unminted_tiyn"] -= int(data["moved_tiyn"])
+    else:
+        now.assets["bank_tiyn"] += int(data["moved_tiyn"])
+
+
 RULES: Final[Mapping[str, Callable[[Figures, Leaf], None]]] = {
     "reserve.deposit_received": _deposited,
     "reserve.issuance_issued": _issued,
+    "reserve.deposit_reversed": _deposit_reversed,
+    "reserve.shortfall_covered": _shortfall_covered,
     "stray.final": _holder_burned,
     "settlement.burned": _settlement_burned,
     "settlement.fee_paid": _fee_paid,
@@ -121,5 +135,6 @@ _WITHIN: Final = (
     "settlement.line_deferred",
     "settlement.burn_failed",
     "reserve.issuance_failed",
+    "reserve.cover_failed",
 )
 """Beginnings of the types that move units between holders, or give a reservation back."""

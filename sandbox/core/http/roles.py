@@ -88,6 +88,11 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
         "issuer": "all", "operator": "all", "regulator": "read",
     },
     ("POST", "/v1/reserve/deposits"): _RESERVE_ACTS,
+    ("GET", "/v1/reserve/reversals"): {"issuer": "all", "operator": "all", "regulator": "read"},
+    ("GET", "/v1/reserve/reversals/{reversal_id}"): {
+        "issuer": "all", "operator": "all", "regulator": "read",
+    },
+    ("POST", "/v1/reserve/reversals/{reversal_id}/cover"): _RESERVE_ACTS,
     ("GET", "/v1/reserve/issuances"): {"issuer": "all", "operator": "all", "regulator": "read"},
     ("GET", "/v1/reserve/issuances/{issuance_id}"): {
         "issuer": "all", "operator": "all", "regulator": "read",

@@ -11,6 +11,7 @@ down_revision = "0014_request_ids"
 def upgrade() -> None:
     _attestations()
     _reconciliation()
+    _credits()
 
 
 def _attestations() -> None:
@@ -69,6 +70,7 @@ def _attestations() -> None:
 
 
 def _reconciliation() -> None:
+    op.add_column("minting", sa.Column("statement_max_age_s", sa.Integer(), nullable=True))
     op.add_column(
         "minting", sa.Column("halts", sa.BigInteger(), nullable=False, server_default="0")
     )
@@ -106,4 +108,57 @@ def _reconciliation() -> None:
     )
     op.execute("GRANT SELECT, INSERT, UPDATE (stands, cleared_at) ON reserve_breach TO sbx_app")
     op.execute("GRANT SELECT, INSERT, UPDATE ON reconciliation TO sbx_app")
-    op.execute("GRANT UPDATE (halts) ON minting TO sbx_app")
+    op.execute("GRANT UPDATE (halts, statement_max_age_s) ON minting TO sbx_app")
+
+
+def _credits() -> None:
+    op.create_table(
+        "pending_credit",
+        sa.Column("bank_reference", sa.String(), nullable=False),
+        sa.Column("amount_tiyn", sa.BigInteger(), nullable=False),
+        sa.Column("customer", sa.String(), nullable=False),
+        sa.Column("announced_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("booked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("amount_tiyn > 0", name=op.f("ck_pending_credit_amount")),
+        sa.PrimaryKeyConstraint("bank_reference", name=op.f("pk_pending_credit")),
+    )
+    op.create_table(
+        "credit_reversal",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("deposit_id", sa.String(), nullable=False),
+        sa.Column("bank_reference", sa.String(), nullable=False),
+        sa.Column("amount_tiyn", sa.BigInteger(), nullable=False),
+        sa.Column("taken_back_tiyn", sa.BigInteger(), nullable=False),
+        sa.Column("covered_tiyn", sa.BigInteger(), nullable=False),
+        sa.Column("covered_by", sa.String(), nullable=True),
+        sa.Column("cover_reference", sa.String(), nullable=True),
+        sa.Column("orders", sa.Integer(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("amount_tiyn > 0", name=op.f("ck_credit_reversal_amount")),
+        sa.CheckConstraint(
+            "taken_back_tiyn >= 0 AND covered_tiyn >= 0", name=op.f("ck_credit_reversal_parts")
+        ),
+        sa.CheckConstraint(
+            "taken_back_tiyn + covered_tiyn <= amount_tiyn", name=op.f("ck_credit_reversal_whole")
+        ),
+        sa.CheckConstraint(
+            "status IN ('short', 'covering', 'settled')", name=op.f("ck_credit_reversal_status")
+        ),
+        sa.CheckConstraint(
+            "(status = 'settled') = (taken_back_tiyn + covered_tiyn = amount_tiyn)",
+            name=op.f("ck_credit_reversal_end"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["deposit_id"], ["deposit.id"], name=op.f("fk_credit_reversal_deposit_id_deposit")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_credit_reversal")),
+        sa.UniqueConstraint("deposit_id", name=op.f("uq_credit_reversal_deposit_id")),
+        sa.UniqueConstraint("cover_reference", name=op.f("uq_credit_reversal_cover_reference")),
+    )
+    op.execute("GRANT SELECT, INSERT, UPDATE (booked_at) ON pending_credit TO sbx_app")
+    op.execute(
+        "GRANT SELECT, INSERT, UPDATE (taken_back_tiyn, covered_tiyn, covered_by,"
+        " cover_reference, orders, status, settled_at) ON credit_reversal TO sbx_app"
+    )
