@@ -51,6 +51,11 @@ async def state(db: AsyncSession) -> tuple[bool, str]:
     return row.is_on, row.reason
 
 
+async def hold(db: AsyncSession) -> None:
+    """Keep mints waiting until the commit: for who may halt them only after locking accounts."""
+    await db.execute(text("SELECT 1 FROM minting FOR NO KEY UPDATE"))
+
+
 async def halt(db: AsyncSession, reason: str) -> list[NewEvent]:
     """Turn minting off; the event to record, or nothing when it is off already.
 

@@ -96,6 +96,7 @@ async def take_back(db: AsyncSession, notice: BankMessage) -> bool:
     if row is None:
         return False
     amount_tiyn: int = notice.body["amount_tiyn"]
+    await minting.hold(db)
     unminted, receivable = accounts.unminted(row.id), accounts.receivable(row.id)
     held = await ledger.lock(db, {accounts.reserve_bank(), unminted, receivable})
     taken = min(held[unminted].available, amount_tiyn)
@@ -147,8 +148,7 @@ async def reclaim(db: AsyncSession, reversal_id: str) -> bool:
     tiyn = min(held[unminted].available, missing_tiyn(row))
     if tiyn == 0 or row.status != "short":
         return False
-    row.taken_back_tiyn += tiyn
-    ref = f"{row.id}:reclaim:{row.taken_back_tiyn}"
+    ref = f"{row.id}:reclaim:{row.taken_back_tiyn + tiyn}"
     entry = await _entry(db, "posted", ref, row, (unminted, receivable, tiyn))
     event = await _made_good(db, row, "deposit", tiyn, ref)
     await ledger.record(db, Changes(entries=[entry], events=[event]))
@@ -175,10 +175,9 @@ async def pay_in_again(db: AsyncSession, reversal_id: str, bank_reference: str) 
     if not booked.is_new:
         raise BankReferenceConflict(bank_reference)
     await bank.mark_read(db, booked.message)
-    row.covered_tiyn, row.cover_reference = tiyn, bank_reference
     move = (accounts.reserve_bank(), accounts.receivable(row.deposit_id), tiyn)
     entry = await _entry(db, "posted", f"{row.id}:cover", row, move)
-    event = await _made_good(db, row, "customer", tiyn, entry.ref)
+    event = await _made_good(db, row, "customer", tiyn, entry.ref, bank_reference)
     await ledger.record(db, Changes(entries=[entry], events=[event]))
     return row
 
@@ -232,9 +231,7 @@ async def on_order(db: AsyncSession, message: BankMessage) -> None:
         )
         changes = Changes(resolutions=[Resolution(ref, "voided", event.id)], events=[event])
     elif message.kind == Kind.debit_notice:
-        tiyn = missing_tiyn(row)
-        row.covered_tiyn = tiyn
-        event = await _made_good(db, row, "own", tiyn, ref)
+        event = await _made_good(db, row, "own", missing_tiyn(row), ref)
         changes = Changes(resolutions=[Resolution(ref, "posted", event.id)], events=[event])
     else:
         return
@@ -247,10 +244,13 @@ async def _made_good(
     by: Literal["deposit", "customer", "own"],
     tiyn: int,
     ref: str,
+    bank_reference: str | None = None,
 ) -> NewEvent:
     at = await clock.now(db)
-    if by != "deposit":
-        row.covered_by = by
+    if by == "deposit":
+        row.taken_back_tiyn += tiyn
+    else:
+        row.covered_tiyn, row.covered_by, row.cover_reference = tiyn, by, bank_reference
     row.status = "settled" if missing_tiyn(row) == 0 else "short"
     row.settled_at = at if row.status == "settled" else None
     db.add(row)

@@ -12,6 +12,7 @@ import pytest_asyncio
 from sqlalchemy import text
 
 from sandbox.bank import service as bank
+from sandbox.bank import simulator
 from sandbox.bank.accounts import RESERVE_IBAN
 from sandbox.chains.memory import MemoryChain, new_address
 from sandbox.core import clock
@@ -22,7 +23,15 @@ from sandbox.eventlog.types import NewEvent
 from sandbox.ledger import service as ledger
 from sandbox.ledger.chart import accounts
 from sandbox.ledger.journal import Changes, NewEntry, credit, debit
-from sandbox.reserve import attestation, attestation_routes, attesting, claims, routes, sumtree
+from sandbox.reserve import (
+    attestation,
+    attestation_routes,
+    attesting,
+    claims,
+    crediting,
+    routes,
+    sumtree,
+)
 from sandbox.reserve.attestation_checks import attestations_match
 from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
 from sandbox.reserve.verify import Report, verify, verify_branch
@@ -347,6 +356,25 @@ async def test_the_claims_that_are_kept_are_those_that_were_signed(attested: Att
         "external": 0,
     }
     assert await attested.world.posted(accounts.supply("memory")) == 90_000
+
+
+async def test_a_reserve_that_is_short_is_attested_as_it_is_and_when_it_is_whole_again(
+    attested: Attested, tmp_path: Path
+) -> None:
+    world = attested.world
+    async with world.database.transaction() as db:
+        await simulator.reverse_credit(db, "CAMT-1")
+    assert await crediting.step(world.database) == 1
+    made = await attested.attest()
+    assert (made["reserve_tiyn"], made["owed_tiyn"], made["ratio"]) == (0, 90_000, "0.0000")
+    assert made["minting"] == "off"
+    assert verify(made, await attested.export(tmp_path / "short"), VKEY).differences == []
+    [missing] = (await world.get("/v1/reserve/reversals")).json()["data"]
+    paid_in = {"by": "customer", "bank_reference": "CAMT-2"}
+    await world.post(f"/v1/reserve/reversals/{missing['id']}/cover", paid_in)
+    made = await attested.attest()
+    assert made["ratio"] == "1.0000"
+    assert verify(made, await attested.export(tmp_path / "whole"), VKEY).differences == []
 
 
 ALTERED = [
