@@ -76,14 +76,17 @@ async def ask_daily(database: Database) -> bool:
     the newest can still be told as it is. A world has none for a cut-off before it began.
     """
     async with database.transaction() as db:
-        day = calendar.last_cut_off(await clock.now(db))
-        began: datetime | None = await db.scalar(text("SELECT min(opened_at) FROM log_epoch"))
-        if began is None or calendar.cut_off_of(day) <= began:
-            return False
-        known = select(Attestation.id).where(col(Attestation.day) == day)
-        if (await db.exec(known)).first() is not None:
-            return False
-        return await ask(db, day=day) is not None
+        day = await _due_day(db)
+        return day is not None and await ask(db, day=day) is not None
+
+
+async def _due_day(db: AsyncSession) -> date | None:
+    day = calendar.last_cut_off(await clock.now(db))
+    began: datetime | None = await db.scalar(text("SELECT min(opened_at) FROM log_epoch"))
+    if began is None or calendar.cut_off_of(day) <= began:
+        return None
+    known = select(Attestation.id).where(col(Attestation.day) == day)
+    return day if (await db.exec(known)).first() is None else None
 
 
 async def step(
@@ -287,6 +290,8 @@ async def branches(db: AsyncSession, row: Attestation, holder: str) -> list[dict
 
 
 async def busy(db: AsyncSession) -> list[str]:
-    """Attestations that were asked for and are not made."""
+    """Attestations that are due or were asked for, and are not made."""
     waiting = await db.scalar(text("SELECT count(*) FROM attestation WHERE status = 'pending'"))
-    return [f"attestations to be made: {waiting}"] if waiting else []
+    left = [f"attestations to be made: {waiting}"] if waiting else []
+    day = await _due_day(db)
+    return left if day is None else [*left, f"the attestation of {day} is due"]

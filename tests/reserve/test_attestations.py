@@ -184,8 +184,11 @@ async def test_every_day_has_one_attestation_however_many_workers_look(attested:
     for days in (1, 1, 3):
         async with database.transaction() as db:
             await clock.advance(db, days * 86_400)
+            assert await attesting.busy(db) != []
         asked = await asyncio.gather(*(attesting.ask_daily(database) for _ in range(4)))
         assert sum(asked) == 1
+        async with database.transaction() as db:
+            assert len(await attesting.busy(db)) == 1
     assert await attested.step() == 3
     found = (await attested.world.get("/v1/reserve/attestations")).json()["data"]
     assert {one["cause"] for one in found} == {"daily"}
