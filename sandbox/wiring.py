@@ -66,6 +66,15 @@ from sandbox.payments import row_checks as payments_row_checks
 from sandbox.payments import service as payments
 from sandbox.payments.handlers import PaymentsHandler
 from sandbox.payments.sweeping import Sweeps
+from sandbox.reserve import (
+    attestation_checks,
+    attestation_routes,
+    attesting,
+    crediting,
+    minting,
+    reconciling,
+    reversal_checks,
+)
 from sandbox.reserve import checks as reserve_checks
 from sandbox.reserve import jobs as reserve_jobs
 from sandbox.reserve import routes as reserve_routes
@@ -90,6 +99,7 @@ ROUTERS: Sequence[APIRouter] = (
     log_routes.router,
     webhooks_routes.router,
     reserve_routes.router,
+    attestation_routes.router,
     bank_routes.router,
     parties_routes.router,
     lab_routes.router,
@@ -178,6 +188,7 @@ async def prepare(settings: Settings) -> dict[str, Any]:
         async with database.transaction() as db:
             epoch = await sequencer.open_epoch(db, log_key)
             await simulator.ensure_accounts(db)
+            await minting.set_statement_max_age(db, settings.statement_max_age_s)
             keys = await parties_seed.seed(db, settings.keys_dir / "api_keys.json")
     finally:
         await database.dispose()
@@ -218,6 +229,9 @@ def loops(world: World) -> list[Loop]:
     }
     runner = IntentRunner(database, opened, intent_handlers, record, world.owner)
     sequencing = database.leader("sequence", world.owner)
+    reconciler = reconciling.Reconciler(
+        database, reconciled_checks(world), database.leader("reconcile", world.owner)
+    )
     assert world.log_key is not None, "only a world opened for signing has loops"
     made = [
         Loop("intents", runner.step, 0.1),
@@ -234,6 +248,10 @@ def loops(world: World) -> list[Loop]:
         Loop("cut-off", _counted(settlement_jobs.cut_off, database, opened), 1.0),
         Loop("reserve", _counted(reserve_jobs.halt_if_short, database), 1.0),
         Loop("days", _counted(ledger_days.seal_due, database), 5.0),
+        Loop("credits", _counted(crediting.step, database), 0.2),
+        Loop("reconcile", reconciler.step, 0.5, busy_s=0.5, follows=True),
+        Loop("attest-daily", _counted(attesting.ask_daily, database), 1.0),
+        Loop("attest", _counted(attesting.step, database, opened, world.log_key, world.owner), 0.5),
         Loop("float", _counted(lab_jobs.refill_float, database, opened), 0.2),
         Loop("clocks", _counted(lab_jobs.sync_clocks, database, opened, {}), 0.5),
         Loop("webhooks", _counted(fanout.step, database), 0.1, busy_s=0.05),
@@ -275,7 +293,14 @@ def app_state(world: World) -> dict[str, Any]:
         "iban_lookup": iban_of,
         "feed": Feed(world.database),
         "webhook_allow_loopback": world.settings.webhook_allow_loopback,
-        "busy_probes": [payments.busy, settlement.busy, bank.busy, eventlog.busy, webhooks.busy],
+        "busy_probes": [
+            payments.busy,
+            settlement.busy,
+            attesting.busy,
+            bank.busy,
+            eventlog.busy,
+            webhooks.busy,
+        ],
         "timers": lab_timers.ALL,
         "audit_checks": audit_checks(world),
         "readiness": lambda: health.not_ready(world.database, world.chains),
@@ -318,6 +343,7 @@ def audit_checks(world: World) -> list[CheckFunction]:
         alone(reserve_checks.statements_match),
         alone(bank_checks.messages_match),
         alone(reserve_checks.deposits_match),
+        alone(reversal_checks.reversals_match),
         alone(settlement_row_checks.orders_match),
         alone(payments_checks.refunds_within_payments),
         alone(payments_row_checks.captures_match),
@@ -327,9 +353,24 @@ def audit_checks(world: World) -> list[CheckFunction]:
         alone(ledger_checks.entries_are_told),
         alone(parties_checks.merchants_as_told),
         alone(reserve_checks.reserve_as_told),
+        alone(attestation_checks.attestations_match, world.log_vkey),
+        alone(attestation_checks.breaches_as_told),
+        alone(reversal_checks.reversals_as_told),
         alone(payments_row_checks.checkout_as_told),
         alone(settlement_row_checks.settlements_as_told),
         alone(lab_checks.grants_as_told),
         alone(webhooks_checks.deliveries_are_whole),
         alone(ledger_checks.funds_stay_apart),
+    ]
+
+
+_OF_THE_LOG = frozenset({"i8_log", "entries_are_told", "deliveries_are_whole", "funds_stay_apart"})
+
+
+def reconciled_checks(world: World) -> list[CheckFunction]:
+    """I1 to I7: what the worker goes through again and again; the log is for the audit."""
+    return [
+        check
+        for check in audit_checks(world)
+        if check.__name__ not in _OF_THE_LOG and not check.__name__.endswith("_as_told")
     ]

@@ -14,10 +14,10 @@ _LINES = """
 WITH notice AS (
     SELECT id, kind, end_to_end_id, body, body ->> 'bank_reference' AS ref,
         (body ->> 'amount_tiyn')::bigint AS amount FROM bank_message
-    WHERE direction = 'in' AND kind IN (:credit, :debit, :returned)
+    WHERE direction = 'in' AND kind IN (:credit, :debit, :returned, :reversal)
 ), told AS (
-    SELECT id, body ->> 'iban' AS iban, ref, CASE kind WHEN :debit THEN 'debit' ELSE 'credit' END
-        AS side, amount, end_to_end_id FROM notice
+    SELECT id, body ->> 'iban' AS iban, ref, CASE WHEN kind IN (:debit, :reversal) THEN 'debit'
+        ELSE 'credit' END AS side, amount, end_to_end_id FROM notice
     UNION ALL SELECT id, body ->> 'creditor_iban', ref, 'credit', amount, end_to_end_id
         FROM notice WHERE kind = :debit
 ), judged AS (
@@ -77,6 +77,7 @@ async def messages_match(db: AsyncSession) -> list[Check]:
             "credit": Kind.credit_notice,
             "debit": Kind.debit_notice,
             "returned": Kind.returned,
+            "reversal": Kind.reversal_notice,
             "order": Kind.credit_transfer,
             "accepted": Kind.accepted,
             "rejected": Kind.rejected,

@@ -15,6 +15,19 @@ class BankReferenceConflict(SandboxError):
         )
 
 
+class ReversalExceedsBalance(SandboxError):
+    """The bank takes back what is on the account, and no more."""
+
+    status, code = 409, "reversal_exceeds_balance"
+
+    def __init__(self, amount_tiyn: int, balance_tiyn: int) -> None:
+        super().__init__(
+            f"{amount_tiyn} tiyn are to be taken back, {balance_tiyn} are there",
+            amount_tiyn=amount_tiyn,
+            balance_tiyn=balance_tiyn,
+        )
+
+
 class BankReferenceReserved(SandboxError):
     """References with this beginning are the bank's own."""
 

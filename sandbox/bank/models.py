@@ -25,6 +25,8 @@ class Kind(StrEnum):
     returned = "pacs.004"
     credit_notice = "camt.054.CRDT"
     debit_notice = "camt.054.DBIT"
+    pending_notice = "camt.054.PDNG"
+    reversal_notice = "camt.054.RVSL"
 
 
 class BankMessage(SQLModel, table=True):

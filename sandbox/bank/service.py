@@ -133,9 +133,11 @@ async def unread_movements(db: AsyncSession, iban: str) -> int:
     """
     total: int = await db.scalar(
         text(
-            "SELECT coalesce(sum(CASE kind WHEN :debit THEN -(body->>'amount_tiyn')::bigint"
+            "SELECT coalesce(sum(CASE WHEN kind IN (:debit, :reversal)"
+            " THEN -(body->>'amount_tiyn')::bigint"
             " ELSE (body->>'amount_tiyn')::bigint END), 0)::bigint FROM bank_message"
-            " WHERE direction = 'in' AND read_at IS NULL AND kind IN (:debit, :credit, :returned)"
+            " WHERE direction = 'in' AND read_at IS NULL"
+            " AND kind IN (:debit, :credit, :returned, :reversal)"
             " AND body->>'iban' = :iban"
         ),
         {
@@ -143,6 +145,7 @@ async def unread_movements(db: AsyncSession, iban: str) -> int:
             "debit": Kind.debit_notice,
             "credit": Kind.credit_notice,
             "returned": Kind.returned,
+            "reversal": Kind.reversal_notice,
         },
     )
     # A payment between two accounts of the same holder comes with one notice, the payer's.

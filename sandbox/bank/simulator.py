@@ -13,7 +13,11 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.bank import accounts, calendar, service
-from sandbox.bank.errors import BankReferenceConflict, BankReferenceReserved
+from sandbox.bank.errors import (
+    BankReferenceConflict,
+    BankReferenceReserved,
+    ReversalExceedsBalance,
+)
 from sandbox.bank.models import BankAccount, BankMessage, Booking, Kind, PaymentOrder
 from sandbox.core import clock, failpoints
 from sandbox.core.db import Database
@@ -104,10 +108,85 @@ async def credit(
     return Credit(first, False)
 
 
-async def _told(db: AsyncSession, bank_reference: str) -> BankMessage | None:
+async def announce_credit(
+    db: AsyncSession,
+    *,
+    iban: str,
+    amount_tiyn: int,
+    bank_reference: str,
+    customer: str = SEEDED_CUSTOMER,
+) -> BankMessage:
+    """Tell of a credit that is on its way (PDNG): no statement has it until `credit` books it.
+
+    The same reference gives the first notice again. Raises `BankReferenceReserved`, `NotFound`.
+    """
+    assert amount_tiyn > 0
+    if bank_reference.startswith(OWN_PREFIX):
+        raise BankReferenceReserved(bank_reference, OWN_PREFIX)
+    if await service.account(db, iban) is None:
+        raise NotFound("bank account", iban)
+    first = await _told(db, bank_reference, Kind.pending_notice)
+    if first is not None:
+        return first
+    body = {
+        "iban": iban,
+        "amount_tiyn": amount_tiyn,
+        "currency": accounts.CURRENCY,
+        "bank_reference": bank_reference,
+        "customer": customer,
+    }
+    at = await clock.now(db)
+    return await _tell(db, Kind.pending_notice, bank_reference, None, body, at)
+
+
+async def reverse_credit(db: AsyncSession, bank_reference: str) -> BankMessage:
+    """Take a booked credit back from the account it came to (camt.054 with RvslInd); once.
+
+    Raises `NotFound` (no such credit), `ReversalExceedsBalance`.
+    """
+    notice = await _told(db, bank_reference)
+    if notice is None:
+        raise NotFound("booked credit", bank_reference)
+    iban, amount_tiyn = notice.body["iban"], notice.body["amount_tiyn"]
+    holder = select(BankAccount).where(col(BankAccount.iban) == iban)
+    await db.exec(holder.with_for_update())
+    first = await _told(db, bank_reference, Kind.reversal_notice)
+    if first is not None:
+        return first
+    balance_tiyn = await service.balance(db, iban)
+    if balance_tiyn < amount_tiyn:
+        raise ReversalExceedsBalance(amount_tiyn, balance_tiyn)
+    at = await clock.now(db)
+    ref = f"{OWN_PREFIX}{notice.id:012d}-V"
+    await _book(
+        db,
+        iban=iban,
+        ref=ref,
+        end_to_end_id=None,
+        counterparty=notice.body["customer"],
+        amount_tiyn=amount_tiyn,
+        side="debit",
+        value_date=calendar.local_date(at),
+        at=at,
+    )
+    body = {
+        "iban": iban,
+        "amount_tiyn": amount_tiyn,
+        "currency": accounts.CURRENCY,
+        "bank_reference": ref,
+        "reversed_reference": bank_reference,
+        "customer": notice.body["customer"],
+        "booked_at": clock.iso(at),
+    }
+    return await _tell(db, Kind.reversal_notice, bank_reference, None, body, at)
+
+
+async def _told(
+    db: AsyncSession, bank_reference: str, kind: Kind = Kind.credit_notice
+) -> BankMessage | None:
     found = select(BankMessage).where(
         col(BankMessage.direction) == "in",
-        col(BankMessage.kind) == Kind.credit_notice,
+        col(BankMessage.kind) == kind,
         col(BankMessage.ref) == bank_reference,
     )
     return (await db.exec(found)).one_or_none()

@@ -23,9 +23,13 @@ clock_app = typer.Typer(no_args_is_help=True, help="Move or stop the sandbox clo
 log_app = typer.Typer(
     no_args_is_help=True, help="Verify or export the settlement log, whole or one event."
 )
+attest_app = typer.Typer(
+    no_args_is_help=True, help="Make or verify attestations of supply and reserve."
+)
 app.add_typer(clock_app, name="clock")
 app.add_typer(log_app, name="log")
 app.add_typer(faults.app, name="faults")
+app.add_typer(attest_app, name="attest")
 
 Port = Annotated[int, typer.Option(help="0 = any free port.", min=0, max=65535)]
 
@@ -288,6 +292,52 @@ def log_receipt(
     from sandbox.cli import log
 
     raise typer.Exit(log.receipt(event, file, data_dir, as_json))
+
+
+@attest_app.command("make")
+def attest_make(
+    file: Annotated[Path | None, typer.Argument(help="Where to write it.")] = None,
+    data_dir: DataDir = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Have supply and reserve attested now."""
+    from sandbox.cli import attest
+
+    raise typer.Exit(attest.make(file, data_dir, as_json))
+
+
+@attest_app.command("verify")
+def attest_verify(
+    file: Annotated[Path, typer.Argument(help="An attestation, as the API shows it.")],
+    log: Annotated[Path, typer.Option(help="An export of the log, made afterwards.")],
+    vkey: Annotated[
+        str | None, typer.Option(help="The log's public key, as its owner told it to you.")
+    ] = None,
+    statement: Annotated[
+        Path | None, typer.Option(help="The bank's statement of that day, as the API shows it.")
+    ] = None,
+    data_dir: DataDir = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute an attestation offline from a log; exit 1 if anything differs."""
+    from sandbox.cli import attest
+
+    raise typer.Exit(attest.verify(file, log, vkey, statement, data_dir, as_json))
+
+
+@attest_app.command("branch")
+def attest_branch(
+    file: Annotated[Path, typer.Argument(help="A holder's branch, as the API shows it.")],
+    vkey: Annotated[
+        str | None, typer.Option(help="The log's public key, as its owner told it to you.")
+    ] = None,
+    data_dir: DataDir = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Check offline that a holder's claims are counted in an attestation."""
+    from sandbox.cli import attest
+
+    raise typer.Exit(attest.branch(file, vkey, data_dir, as_json))
 
 
 @app.command()

@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     evm_rpc: str = "http://127.0.0.1:8545"
     evm_public_rpc: str = Field("", description="told to buyers' wallets; empty: nothing is told")
     log_origin: str = "kzte-sandbox.local/log"
+    statement_max_age_s: int = Field(
+        0, ge=0, description="age of the bank's newest statement above which nothing is minted"
+    )
     webhook_allow_loopback: bool = True
     log_level: str = "info"
 

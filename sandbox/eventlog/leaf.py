@@ -129,6 +129,14 @@ def build(event: NewEvent, entries: Sequence[EntryHash], salt: bytes) -> Parts:
     return Parts(leaf, private)
 
 
+def public_data(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The `data` of the leaf that an event without private fields gets."""
+    private: dict[str, Any] = {}
+    shown: dict[str, Any] = _public(data, "", False, private)
+    assert not private, f"not for everybody: {sorted(private)}"
+    return shown
+
+
 def _amounts(value: Any, amount: bool) -> Any:
     if isinstance(value, dict):
         return {key: _amounts(inner, amount or is_amount(key)) for key, inner in value.items()}

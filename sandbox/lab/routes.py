@@ -6,12 +6,15 @@ from typing import Annotated, Any, Self, cast
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
 
+from sandbox.chains import service as chains_service
 from sandbox.chains.port import Chain
 from sandbox.core.clock import MAX_ADVANCE_S
 from sandbox.core.db import Database, SessionDep
 from sandbox.core.http import IdempotentRoute, PrincipalDep
 from sandbox.core.money import DepositTiyn
 from sandbox.lab import clockwork, faucet, quiescence
+from sandbox.ledger import service as ledger
+from sandbox.ledger.journal import Changes
 
 router = APIRouter(prefix="/v1/sandbox", route_class=IdempotentRoute, tags=["sandbox"])
 
@@ -119,3 +122,11 @@ async def quiesce(
     probes = getattr(request.app.state, "busy_probes", ())
     timeout_s = (body or QuiesceIn()).timeout_s
     return await quiescence.wait(_database(request), _chains(request), probes, timeout_s)
+
+
+@router.post("/chains/{chain}/resume", summary="Follow a halted chain again")
+async def resume_chain(chain: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """The watcher goes on at the block where it stopped; minting stays off until it is resumed."""
+    event = await chains_service.resume(db, chain)
+    await ledger.record(db, Changes(events=[event]))
+    return {"object": "chain", **event.data}

@@ -66,6 +66,14 @@ async def cut_offs(db: AsyncSession, before: datetime, after: datetime) -> list[
     return [_item("settlement_cut_off", day.isoformat(), calendar.cut_off_of(day))]
 
 
+async def attestations(db: AsyncSession, before: datetime, after: datetime) -> list[dict[str, Any]]:
+    """The attestation of the newest cut-off that was passed, which tells how things are then."""
+    day = calendar.last_cut_off(after)
+    if day <= calendar.last_cut_off(before):
+        return []
+    return [_item("attestation", day.isoformat(), calendar.cut_off_of(day))]
+
+
 async def _due(
     db: AsyncSession,
     type_: str,
@@ -87,5 +95,11 @@ def _item(type_: str, id_: str, due_at: datetime) -> dict[str, Any]:
     return {"type": type_, "id": id_, "due_at": clock.iso(due_at)}
 
 
-ALL: Sequence[Timer] = (session_expiries, cut_offs, payout_bookings, webhook_retries)
+ALL: Sequence[Timer] = (
+    session_expiries,
+    cut_offs,
+    attestations,
+    payout_bookings,
+    webhook_retries,
+)
 """Every timer of the sandbox; wiring hands them to `app.state.timers`."""

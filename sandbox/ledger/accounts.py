@@ -50,6 +50,11 @@ def operating() -> Account:
     return _issuer("a:own:operating")
 
 
+def receivable(deposit: str) -> Account:
+    """1210: what a customer owes whose deposit the bank took back; no part of the reserve."""
+    return _issuer(f"a:receivable:{deposit}")
+
+
 def outstanding(chain: str) -> Account:
     """2010: the par claim of all holders on `chain`."""
     return _issuer(f"l:outstanding:{chain}")

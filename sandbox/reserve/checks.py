@@ -136,7 +136,8 @@ async def _accepted_payouts(db: AsyncSession) -> int:
 _DEPOSITS = """
 SELECT coalesce('deposit ' || d.id, 'bank_message ' || m.id) AS name, CASE
     WHEN m.id IS NULL THEN 'no message of the bank tells of ' || d.bank_reference
-    WHEN d.id IS NULL THEN 'was read, and no deposit came of it'
+    WHEN d.id IS NULL AND r.id IS NULL THEN 'was read, and no deposit came of it'
+    WHEN d.id IS NULL THEN NULL
     WHEN (d.amount_tiyn, d.customer) IS DISTINCT FROM
         ((m.body ->> 'amount_tiyn')::bigint, m.body ->> 'customer')
         THEN format('%s tiyn, bank_message %s says %s', d.amount_tiyn, m.id,
@@ -144,6 +145,7 @@ SELECT coalesce('deposit ' || d.id, 'bank_message ' || m.id) AS name, CASE
 END AS fault
 FROM deposit d FULL JOIN (SELECT * FROM bank_message WHERE direction = 'in' AND kind = :notice
     AND read_at IS NOT NULL AND body ->> 'iban' = :reserve) m ON m.ref = d.bank_reference
+LEFT JOIN credit_reversal r ON r.cover_reference = m.ref
 """
 
 _TOLD = as_told(

@@ -75,3 +75,66 @@ class MintingNotHalted(SandboxError):
 
     def __init__(self) -> None:
         super().__init__("minting is on")
+
+
+class NotAttestedYet(SandboxError):
+    """The attestation was asked for, and the worker has not made it yet."""
+
+    status, code = 409, "not_attested_yet"
+
+    def __init__(self, attestation: str) -> None:
+        super().__init__(f"{attestation} is not made yet", attestation=attestation)
+
+
+class BreachStands(SandboxError):
+    """What turned minting off is still so; it is repaired first, by whoever knows how."""
+
+    status, code = 409, "breach_stands"
+
+    def __init__(self, breaches: list[str]) -> None:
+        said = "; ".join(breaches)
+        super().__init__(f"minting stays off: {said}", breaches=breaches)
+
+
+class NotReconciledYet(SandboxError):
+    """No whole turn of checks has ended since minting was turned off."""
+
+    status, code = 409, "not_reconciled_yet"
+
+    def __init__(self, not_made: list[str]) -> None:
+        super().__init__(
+            "no whole reconciliation has ended since the halt: ask again in a moment",
+            not_made=not_made,
+        )
+
+
+class DepositReversed(SandboxError):
+    """The bank took this deposit back: nothing of it may be minted."""
+
+    status, code = 409, "deposit_reversed"
+
+    def __init__(self, deposit: str) -> None:
+        super().__init__(f"the bank took {deposit} back", deposit=deposit)
+
+
+class NothingMissing(SandboxError):
+    """The reversal is settled, or own money is on its way."""
+
+    status, code = 409, "nothing_missing"
+
+    def __init__(self, reversal: str, is_: str) -> None:
+        super().__init__(f"{reversal} is {is_}", reversal=reversal, is_=is_)
+
+
+class StatementStale(SandboxError):
+    """Nobody knows what the bank holds now: its newest statement is too old, or there is none."""
+
+    status, code = 409, "statement_stale"
+
+    def __init__(self, age_s: int | None, max_age_s: int) -> None:
+        said = "there is none" if age_s is None else f"the newest is {age_s} s old"
+        super().__init__(
+            f"a statement of at most {max_age_s} s is needed, {said}",
+            age_s=age_s,
+            max_age_s=max_age_s,
+        )

@@ -10,7 +10,8 @@ async def halt_if_short(database: Database) -> bool:
     """Turn minting off as soon as the reserve does not cover what is owed; true when it did."""
     async with database.transaction() as db:
         now = await backing.read(db)
-        if now.is_enough:
+        is_on, _ = await minting.state(db)
+        if now.is_enough or not is_on:
             return False
         short = f"reserve {now.reserve_tiyn} tiyn, owed {now.owed_tiyn} tiyn"
         events = await minting.halt(db, short)

@@ -1,10 +1,10 @@
 """`/v1/reserve`: figures, deposits, issuances."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlmodel import col, select
 
 from sandbox.bank.simulator import SEEDED_CUSTOMER
@@ -12,10 +12,15 @@ from sandbox.chains.port import Chain
 from sandbox.core.db import SessionDep
 from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing
 from sandbox.core.money import DepositTiyn
-from sandbox.reserve import service
-from sandbox.reserve.models import Deposit, Issuance
+from sandbox.ledger import service as ledger
+from sandbox.ledger.journal import Changes
+from sandbox.reserve import reconciling, reversals, service
+from sandbox.reserve.models import CreditReversal, Deposit, Issuance
 
 router = APIRouter(prefix="/v1/reserve", route_class=IdempotentRoute, tags=["reserve"])
+
+
+BankReference = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[ -~]+$")]
 
 
 class DepositIn(BaseModel):
@@ -29,7 +34,7 @@ class DepositIn(BaseModel):
     )
 
     amount_tiyn: DepositTiyn
-    bank_reference: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[ -~]+$")]
+    bank_reference: BankReference
     customer: Annotated[str, Field(min_length=1, max_length=140)] = SEEDED_CUSTOMER
 
 
@@ -56,6 +61,35 @@ class IssuanceIn(BaseModel):
     recipient: Annotated[str, Field(max_length=128)]
 
 
+class CoverIn(BaseModel):
+    """Whose money: the customer's comes under a bank reference, the issuer's own without one."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"by": "customer", "bank_reference": "FT26325-0002"}]},
+    )
+
+    by: Literal["customer", "own"]
+    bank_reference: BankReference | None = None
+
+    @model_validator(mode="after")
+    def with_its_reference(self) -> Self:
+        if (self.by == "customer") != (self.bank_reference is not None):
+            raise ValueError("a customer's money has a bank_reference, own money has none")
+        return self
+
+
+class ResumeIn(BaseModel):
+    """Why minting may go on: what was found, and what was done about it."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"reason": "the missing line came with the statement"}]},
+    )
+
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
 def _chains(request: Request) -> Mapping[str, Chain]:
     return cast(Mapping[str, Chain], request.app.state.chains)
 
@@ -66,6 +100,14 @@ async def read_reserve(request: Request, db: SessionDep, caller: PrincipalDep) -
     if caller.access == "totals":
         return await service.totals(db, _chains(request))
     return await service.details(db, _chains(request))
+
+
+@router.post("/minting/resume", summary="Turn minting on again")
+async def resume_minting(body: ResumeIn, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """Release the halt, once a whole reconciliation found nothing; `reason` goes into the log."""
+    events = await reconciling.resume(db, body.reason)
+    await ledger.record(db, Changes(events=events))
+    return {"object": "minting", "minting": "on", **events[-1].data}
 
 
 @router.post("/deposits", status_code=201, summary="A mock tenge deposit at the reserve bank")
@@ -123,6 +165,39 @@ async def create_issuance(
         recipient=body.recipient,
     )
     return service.issuance_object(row)
+
+
+@router.get("/reversals", summary="Deposits that the bank took back")
+async def read_reversals(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """Reversals, newest first; `missing_tiyn` is what was minted and nobody has made good."""
+    found = select(CreditReversal).limit(page.limit + 1)
+    if page.ending_before is not None:
+        found = found.where(col(CreditReversal.id) > page.ending_before)
+        found = found.order_by(col(CreditReversal.id))
+    else:
+        found = found.order_by(col(CreditReversal.id).desc())
+    if page.starting_after is not None:
+        found = found.where(col(CreditReversal.id) < page.starting_after)
+    rows = (await db.exec(found)).all()
+    return listing(page, [reversals.reversal_object(row) for row in rows])
+
+
+@router.get("/reversals/{reversal_id}", summary="One reversal")
+async def read_reversal(reversal_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """The reversal, and who made it good."""
+    return reversals.reversal_object(await reversals.find(db, reversal_id))
+
+
+@router.post("/reversals/{reversal_id}/cover", summary="Make good what is missing")
+async def cover_reversal(
+    reversal_id: str, body: CoverIn, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
+    """The customer pays in again, under a new bank reference, or the issuer's own money is used."""
+    if body.bank_reference is not None:
+        row = await reversals.pay_in_again(db, reversal_id, body.bank_reference)
+    else:
+        row = await reversals.cover_from_own(db, reversal_id)
+    return reversals.reversal_object(row)
 
 
 @router.get("/issuances", summary="Issuances")

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.bank import service as bank
 from sandbox.bank import simulator
 from sandbox.bank.accounts import RESERVE_IBAN
+from sandbox.bank.models import BankMessage
 from sandbox.chains import service as chains
 from sandbox.chains.port import Chain, Command, UnknownRecipient
 from sandbox.core import clock
@@ -20,10 +22,11 @@ from sandbox.eventlog.types import NewEvent
 from sandbox.ledger import service as ledger
 from sandbox.ledger.chart import accounts
 from sandbox.ledger.journal import Account, Changes, Leg, NewEntry, credit, debit
-from sandbox.reserve import backing, minting
+from sandbox.reserve import backing, minting, reconciling, reversals
 from sandbox.reserve.errors import (
     ChainUnknown,
     DepositExhausted,
+    DepositReversed,
     DepositUnknown,
     ReserveShort,
     SupplyCapExceeded,
@@ -92,7 +95,12 @@ async def receive(
     if not booked.is_new:
         known = select(Deposit).where(col(Deposit.bank_reference) == bank_reference)
         return Received((await db.exec(known)).one(), False)
-    notice = booked.message
+    await bank.mark_read(db, booked.message)
+    return Received(await take_in(db, booked.message), True)
+
+
+async def take_in(db: AsyncSession, notice: BankMessage) -> Deposit:
+    """Make a deposit of the bank's notice of a booked credit; the caller marks it as read."""
     at = await clock.now(db)
     row = Deposit(
         id=new_id("dep", at),
@@ -102,7 +110,11 @@ async def receive(
         created_at=at,
     )
     db.add(row)
-    await bank.mark_read(db, notice)
+    await db.flush()
+    await db.execute(
+        text("UPDATE pending_credit SET booked_at = :at WHERE bank_reference = :ref"),
+        {"at": at, "ref": notice.ref},
+    )
     entry = NewEntry(
         id=new_id("ent", at),
         kind="posted",
@@ -124,7 +136,7 @@ async def receive(
         refs=(row.id,),
     )
     await ledger.record(db, Changes(entries=[entry], events=[event]))
-    return Received(row, True)
+    return row
 
 
 async def deposit(db: AsyncSession, deposit_id: str) -> Deposit:
@@ -163,8 +175,8 @@ async def issue(
 
     Everything is judged under the locks of the accounts it rests on, so requests that come at
     once cannot together mint more than one of them could. Raises `ChainUnknown`,
-    `UnknownRecipient`, `DepositUnknown`, `MintingHalted`, `DepositExhausted`,
-    `SupplyCapExceeded`, `ReserveShort`.
+    `UnknownRecipient`, `DepositUnknown`, `MintingHalted`, `StatementStale`, `DepositReversed`,
+    `DepositExhausted`, `SupplyCapExceeded`, `ReserveShort`.
     """
     port = configured.get(chain)
     if port is None:
@@ -175,6 +187,8 @@ async def issue(
         raise DepositUnknown(deposit_id)
     await minting.check_on(db)
     held = await ledger.lock(db, {*backing.guarded_accounts(), *(leg.account for leg in legs)})
+    if await reversals.of_deposit(db, deposit_id) is not None:
+        raise DepositReversed(deposit_id)
     _judge(held, port, deposit_id, amount_tiyn)
     now = await backing.read(db)
     if not now.is_enough:
@@ -262,7 +276,7 @@ async def totals(db: AsyncSession, configured: Mapping[str, Chain]) -> dict[str,
 
 
 async def details(db: AsyncSession, configured: Mapping[str, Chain]) -> dict[str, Any]:
-    """The same with every line of both sides, and why minting is off."""
+    """The same with every line of both sides, why minting is off, and what is not as it must be."""
     now = await backing.read(db)
     _, reason = await minting.state(db)
     return {
@@ -271,4 +285,7 @@ async def details(db: AsyncSession, configured: Mapping[str, Chain]) -> dict[str
         "assets": now.assets,
         "owed_tiyn": now.owed_tiyn,
         "debts": now.debts,
+        "announced_tiyn": await reversals.announced_tiyn(db),
+        "reversals": [reversals.reversal_object(row) for row in await reversals.unsettled(db)],
+        **await reconciling.figures(db),
     }

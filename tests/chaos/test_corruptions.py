@@ -30,6 +30,7 @@ from sandbox.core.settings import Settings
 from sandbox.devnets.ports import any_free
 from sandbox.eventlog import keys as log_keys
 from sandbox.eventlog.export import export_url
+from sandbox.reserve.reconciling import Reconciler
 from tests.chaos import corruptions
 from tests.chaos.corruptions import Corruption, Hands
 from tests.conftest import NOT_DURABLE
@@ -313,6 +314,32 @@ async def test_a_corruption_is_found_and_named(still: Place, corruption: Corrupt
         report = await still.audit(world, "corrupted")
     found = red(report)
     assert any(id_ == corruption.red and named in line for id_, line in found), (named, found)
+
+
+def _one_of_each() -> list[Corruption]:
+    """The first corruption of rows for every invariant that is reconciled."""
+    kinds = {one.red: one for one in reversed(corruptions.ON_COPIES) if one.red != "I8"}
+    return [kinds[red] for red in sorted(kinds)]
+
+
+@pytest.mark.parametrize("corruption", _one_of_each(), ids=str)
+async def test_a_corruption_turns_minting_off_within_one_turn(
+    still: Place, corruption: Corruption
+) -> None:
+    async with still.copy("corrupted") as owner, still.world() as world:
+        named = await corruption.do(Hands(owner, still.log_key, world.chains))
+        database = Database(still.app_url("corrupted"))
+        try:
+            leader = database.leader("reconcile", "test")
+            checks = wiring.reconciled_checks(replace(world, database=database))
+            assert await leader.acquire()
+            turn = await Reconciler(database, checks, leader).turn()
+        finally:
+            await database.dispose()
+        assert any(one.id == corruption.red and named in one.detail for one in turn.red.values())
+        assert not await owner.fetchval("SELECT is_on FROM minting")
+        told = await owner.fetchval("SELECT count(*) FROM reserve_breach WHERE stands")
+        assert told == len(turn.red)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,12 @@ def answers(running: Running, folder: Path) -> JsonObject:
     get("/v1/reserve/deposits", "/v1/reserve/deposits", "issuer")
     get("/v1/reserve/issuances/{issuance_id}", f"/v1/reserve/issuances/{issuance['id']}", "issuer")
     get("/v1/reserve/issuances", "/v1/reserve/issuances", "issuer")
+    attested = "/v1/reserve/attestations"
+    made = post(attested, attested, {}, "issuer")["id"]
+    running.quiesce()
+    get(attested, attested, "issuer")
+    get(f"{attested}/{{attestation_id}}", f"{attested}/{made}", "issuer")
+    get(f"{attested}/{{attestation_id}}/branch", f"{attested}/{made}/branch")
     get("/v1/merchants", "/v1/merchants")
     get("/v1/merchants/{merchant_id}", f"/v1/merchants/{merchant_id}")
     get("/v1/api_keys", "/v1/api_keys")

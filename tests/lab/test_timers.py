@@ -102,6 +102,7 @@ async def test_only_what_falls_into_the_move_and_still_waits_is_told(database: D
         ("session_expiry", "cs_1", iso(_at(1))),
         ("session_expiry", "cs_2", iso(END)),
         ("settlement_cut_off", "2026-11-20", "2026-11-20T13:00:00.000Z"),
+        ("attestation", "2026-11-20", "2026-11-20T13:00:00.000Z"),
         ("payout_booking", "po_1", iso(_at(60))),
         ("webhook_attempt", "wd_1", iso(_at(5))),
     ]

@@ -26,6 +26,11 @@ _RESERVE_READS: dict[Role, Access] = {
     "merchant": "totals", "developer": "totals", "issuer": "all", "operator": "all",
     "regulator": "read",
 }  # fmt: skip
+# They hold sums only, and are made for everybody to read.
+_ATTESTATIONS: dict[Role, Access] = {
+    "merchant": "totals", "developer": "totals", "issuer": "all", "operator": "all",
+    "regulator": "read",
+}  # fmt: skip
 _RESERVE_ACTS: dict[Role, Access] = {"issuer": "all", "operator": "all"}
 _STATEMENTS: dict[Role, Access] = {
     "merchant": "own", "developer": "own", "issuer": "read", "operator": "all", "regulator": "all",
@@ -83,11 +88,21 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
         "issuer": "all", "operator": "all", "regulator": "read",
     },
     ("POST", "/v1/reserve/deposits"): _RESERVE_ACTS,
+    ("GET", "/v1/reserve/reversals"): {"issuer": "all", "operator": "all", "regulator": "read"},
+    ("GET", "/v1/reserve/reversals/{reversal_id}"): {
+        "issuer": "all", "operator": "all", "regulator": "read",
+    },
+    ("POST", "/v1/reserve/reversals/{reversal_id}/cover"): _RESERVE_ACTS,
     ("GET", "/v1/reserve/issuances"): {"issuer": "all", "operator": "all", "regulator": "read"},
     ("GET", "/v1/reserve/issuances/{issuance_id}"): {
         "issuer": "all", "operator": "all", "regulator": "read",
     },
     ("POST", "/v1/reserve/issuances"): _RESERVE_ACTS,
+    ("POST", "/v1/reserve/minting/resume"): _RESERVE_ACTS,
+    ("POST", "/v1/reserve/attestations"): _RESERVE_ACTS,
+    ("GET", "/v1/reserve/attestations"): _ATTESTATIONS,
+    ("GET", "/v1/reserve/attestations/{attestation_id}"): _ATTESTATIONS,
+    ("GET", "/v1/reserve/attestations/{attestation_id}/branch"): _MERCHANT_WRITES,
     ("GET", "/v1/bank/statements"): _STATEMENTS,
     ("GET", "/v1/events"): _MERCHANT_READS,
     ("GET", "/v1/events/stream"): _MERCHANT_READS,
@@ -103,5 +118,6 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("GET", "/v1/sandbox/clock"): _SANDBOX,
     ("POST", "/v1/sandbox/clock"): _SANDBOX,
     ("POST", "/v1/sandbox/quiesce"): _SANDBOX,
+    ("POST", "/v1/sandbox/chains/{chain}/resume"): {"operator": "yes"},
     ("GET", "/v1/sandbox/audit"): _AUDIT,
 }  # fmt: skip

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0019_ledger_days"
-down_revision = "0014_request_ids"
+down_revision = "0018_attestations"
 
 _LEGS_OBEY = """
 CREATE OR REPLACE FUNCTION leg_rules() RETURNS trigger LANGUAGE plpgsql
