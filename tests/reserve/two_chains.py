@@ -43,9 +43,10 @@ Json = dict[str, Any]
 class TwoChains(World):
     """`holder` has units on both chains; the bank and the worker go on when a test says so."""
 
-    def __init__(self, database: Database, decimals: int = 2) -> None:
-        self.plain = MemoryChain("plain", decimals=decimals)
-        self.deposits = DepositMemoryChain("deposits", decimals=decimals)
+    def __init__(self, database: Database, decimals: int = 2, number: str = "") -> None:
+        self.number = number
+        self.plain = MemoryChain(f"plain{number}", decimals=decimals)
+        self.deposits = DepositMemoryChain(f"deposits{number}", decimals=decimals)
         self.holder = new_address()
         payments = PaymentsHandler(others=intakes.known_keys)
         super().__init__(
@@ -88,8 +89,8 @@ class TwoChains(World):
     async def begin(self, moment: str = "2026-11-19T12:00") -> None:
         await self.set_clock(moment)
         await super().begin()
-        for number, chain in enumerate(self.chains):
-            body = {"amount_tiyn": HOLDER_TIYN, "bank_reference": f"in-{number}"}
+        for chain in self.chains:
+            body = {"amount_tiyn": HOLDER_TIYN, "bank_reference": f"in-{chain}"}
             deposit = (await self.post("/v1/reserve/deposits", body)).json()
             body = {
                 "deposit": deposit["id"],
@@ -118,7 +119,7 @@ class TwoChains(World):
         return await self.done("redemptions", body, 201)
 
     async def move(self, start: str = "plain", tiyn: int = 1_000, **more: Any) -> Json:
-        target = "deposits" if start == "plain" else "plain"
+        [target] = self.chains.keys() - {start}
         body = {
             "from_chain": start,
             "to_chain": target,
