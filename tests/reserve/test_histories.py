@@ -50,6 +50,8 @@ class Histories(RuleBasedStateMachine):
         self.per_tiyn = 10 ** (decimals - 2)
         self.asked: list[Json] = []
         self.run(self._begin(decimals))
+        for chain, moves in ((0, False), (1, False), (0, True), (1, True)):
+            self.ask(chain, 250, moves, sends=chain)
 
     async def _begin(self, decimals: int) -> None:
         self.world = TwoChains(self.database, decimals, str(next(_numbers)))
@@ -77,14 +79,23 @@ class Histories(RuleBasedStateMachine):
 
     # Holders.
 
-    @rule(chain=chains, tiyn=amounts, moves=st.booleans(), sends=st.integers(-1, 6))
+    @rule(chain=chains, tiyn=amounts, moves=st.booleans(), sends=st.integers(0, 3))
+    def asked_for(self, chain: int, tiyn: int, moves: bool, sends: int) -> None:
+        self.ask(chain, tiyn, moves, sends)
+
     def ask(self, chain: int, tiyn: int, moves: bool, sends: int) -> None:
-        more = {"expires_in_s": 6 * 3_600}
-        name = self.names[chain]
+        """Three of four send what was asked for at once."""
         asking = self.world.move if moves else self.world.redeem
-        self.asked.append(self.run(asking(name, tiyn, **more)))
+        self.asked.append(self.run(asking(self.names[chain], tiyn, expires_in_s=6 * 3_600)))
         if sends:
-            self.send(0, sends if sends < 2 else 0)
+            self.world.send(self.asked[-1])
+
+    @rule(chain=chains, tiyn=amounts)
+    def redeem_and_burn(self, chain: int, tiyn: int) -> None:
+        """Far enough for the bank to come into it."""
+        self.ask(chain, tiyn, False, 1)
+        self.run(self._confirm())
+        self.run(self.world.carry_out())
 
     @rule(number=picks, beyond=st.integers(-1, 1))
     def send(self, number: int, beyond: int) -> None:
