@@ -71,7 +71,12 @@ from sandbox.reserve import (
     attestation_routes,
     attesting,
     crediting,
+    intake_checks,
+    intake_jobs,
+    intake_routes,
+    intakes,
     minting,
+    moves,
     reconciling,
     reversal_checks,
 )
@@ -79,6 +84,8 @@ from sandbox.reserve import checks as reserve_checks
 from sandbox.reserve import jobs as reserve_jobs
 from sandbox.reserve import routes as reserve_routes
 from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
+from sandbox.reserve.intake_handlers import IntakeBurns, IntakeSweeps, IntakeWatch, SendBacks
+from sandbox.reserve.moves import BridgeMints
 from sandbox.settlement import checks as settlement_checks
 from sandbox.settlement import jobs as settlement_jobs
 from sandbox.settlement import routes as settlement_routes
@@ -100,6 +107,7 @@ ROUTERS: Sequence[APIRouter] = (
     webhooks_routes.router,
     reserve_routes.router,
     attestation_routes.router,
+    intake_routes.router,
     bank_routes.router,
     parties_routes.router,
     lab_routes.router,
@@ -207,6 +215,13 @@ async def prepare(settings: Settings) -> dict[str, Any]:
     }
 
 
+async def known_keys(db: AsyncSession, chain: str, keys: list[str]) -> set[str]:
+    """Which of these match keys we gave out: for checkout sessions, redemptions and moves."""
+    return await payments.known_keys(db, chain, keys) | set(
+        await intakes.known_keys(db, chain, keys)
+    )
+
+
 async def record(db: AsyncSession, answers: list[Any], events: list[NewEvent]) -> None:
     """Books and events of one step of a chain, in one call."""
     changes = Changes(events=list(events))
@@ -218,14 +233,18 @@ async def record(db: AsyncSession, answers: list[Any], events: list[NewEvent]) -
 def loops(world: World) -> list[Loop]:
     """Everything that goes on in the background of a world."""
     database, opened = world.database, world.chains
-    payments_handler = PaymentsHandler()
-    block_handlers: list[BlockHandler[Changes]] = [payments_handler, ReserveWatch()]
+    payments_handler = PaymentsHandler(others=intakes.known_keys)
+    block_handlers: list[BlockHandler[Changes]] = [payments_handler, ReserveWatch(), IntakeWatch()]
     intent_handlers: dict[str, IntentHandler[Changes]] = {
         "issuance": IssuanceHandler(),
         "refund": payments_handler,
         "sweep": Sweeps(),
         "burn": Burns(),
         "faucet": faucet.FaucetHandler(),
+        intakes.SWEEP_KIND: IntakeSweeps(),
+        intakes.BURN_KIND: IntakeBurns(),
+        intakes.SEND_BACK_KIND: SendBacks(),
+        moves.KIND: BridgeMints(),
     }
     runner = IntentRunner(database, opened, intent_handlers, record, world.owner)
     sequencing = database.leader("sequence", world.owner)
@@ -246,6 +265,8 @@ def loops(world: World) -> list[Loop]:
         Loop("bank-messages", _counted(settlement_jobs.step, database), 0.2),
         Loop("sweeps", _counted(settlement_jobs.follow_sweeps, database, opened), 0.2),
         Loop("cut-off", _counted(settlement_jobs.cut_off, database, opened), 1.0),
+        Loop("redemptions", _counted(intake_jobs.follow, database, opened), 0.2),
+        Loop("redemption-messages", _counted(intake_jobs.read_bank, database), 0.2),
         Loop("reserve", _counted(reserve_jobs.halt_if_short, database), 1.0),
         Loop("days", _counted(ledger_days.seal_due, database), 5.0),
         Loop("credits", _counted(crediting.step, database), 0.2),
@@ -266,7 +287,7 @@ def loops(world: World) -> list[Loop]:
             intent_handlers,
             record,
             leader,
-            known_keys=payments.known_keys,
+            known_keys=known_keys,
         )
         made.append(Loop(f"watch:{name}", watcher.step, 0.1, follows=True))
     return made
@@ -297,6 +318,7 @@ def app_state(world: World) -> dict[str, Any]:
             payments.busy,
             settlement.busy,
             attesting.busy,
+            intake_jobs.busy,
             bank.busy,
             eventlog.busy,
             webhooks.busy,
@@ -329,9 +351,13 @@ def audit_checks(world: World) -> list[CheckFunction]:
     async def places_match() -> list[Check]:
         return await payments_checks.places_match(database, opened)
 
+    async def intake_addresses_match() -> list[Check]:
+        return await intake_checks.addresses_match(database, opened)
+
     return [
         supply_matches,
         places_match,
+        intake_addresses_match,
         alone(reserve_checks.reserve_covers),
         alone(ledger_checks.entries_balance),
         alone(ledger_checks.days_stay_sealed),
@@ -349,6 +375,10 @@ def audit_checks(world: World) -> list[CheckFunction]:
         alone(payments_row_checks.captures_match),
         alone(settlement_checks.batches_add_up),
         alone(settlement_row_checks.lines_match),
+        alone(intake_checks.units_are_explained),
+        alone(intake_checks.receipts_match),
+        alone(intake_checks.claims_match),
+        alone(intake_checks.intakes_as_told),
         alone(log_checks.i8_log, world.log_vkey),
         alone(ledger_checks.entries_are_told),
         alone(parties_checks.merchants_as_told),

@@ -110,7 +110,8 @@ SELECT 'chain_transfer ' || t.id AS name, format('%s units left %s without an in
     t.amount_units, t.source, t.tx) AS fault
 FROM chain_transfer t WHERE t.chain = :chain AND t.intent IS NULL AND t.kind <> 'mint'
 AND (t.source = ANY(CAST(:own AS text[])) OR EXISTS (SELECT FROM session_match m
-    WHERE m.chain = t.chain AND m.key = 'addr:' || t.source))
+    WHERE m.chain = t.chain AND m.key = 'addr:' || t.source)
+    OR EXISTS (SELECT FROM unit_match m WHERE m.chain = t.chain AND m.key = 'addr:' || t.source))
 AND t.destination <> ALL(CAST(:own AS text[]))
 AND EXISTS (SELECT FROM chain_inclusion n WHERE n.transfer_id = t.id AND n.state = 'final')
 """

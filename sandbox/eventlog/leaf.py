@@ -36,6 +36,7 @@ PRIVATE_KEYS = frozenset(
         "email",
         "phone",
         "note",
+        "tax_number",
     }
 )
 PRIVATE_ENDINGS = ("_name", "_iin", "_bin", "_iban", "_url", "_email", "_phone")

@@ -70,9 +70,14 @@ def unidentified(reference: str) -> Account:
     return _issuer(f"l:unidentified:{reference}")
 
 
-def redemption(holder: str) -> Account:
-    """2030: burned, payout not sent."""
-    return _issuer(f"l:redemption:{holder}")
+def bridge(move: str) -> Account:
+    """2015: burned on one chain for this move and not yet minted on the other (L9)."""
+    return _issuer(f"l:bridge:{move}")
+
+
+def redemption(redemption_id: str) -> Account:
+    """2030: burned for this redemption, payout not sent."""
+    return _issuer(f"l:redemption:{redemption_id}")
 
 
 def payout(merchant: str) -> Account:
@@ -106,6 +111,11 @@ def unswept(chain: str) -> Account:
     return _token(chain, f"dep:{chain}:unswept")
 
 
+def redeem(chain: str) -> Account:
+    """1500: units on deposit addresses of redemptions and moves, not yet collected."""
+    return _token(chain, f"redeem:{chain}")
+
+
 def escrow(chain: str) -> Account:
     return _token(chain, f"escrow:{chain}")
 
@@ -137,7 +147,8 @@ def refund_reserve(chain: str, merchant_id: str) -> Account:
 
 
 def suspense(chain: str, owner: str) -> Account:
-    """Nobody's yet: `owner` is a session (`cs_…`) or a stray (`str_…`)."""
+    """Nobody's yet: `owner` is a session (`cs_…`), a stray (`str_…`), or what its holder wants
+    burned: a redemption (`red_…`), a move between chains (`mov_…`)."""
     return _claims(chain, f"suspense:{owner}")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import and_, or_
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.chains.watching import IntentDone, IntentFailed, SeenBlock
+from sandbox.chains.watching import IntentDone, IntentFailed, KnownKeys, SeenBlock, no_keys
 from sandbox.ledger.journal import Changes
 from sandbox.payments import incoming, refunding, rows, sweeping
 from sandbox.payments.capture import capture_due
@@ -19,11 +19,21 @@ from sandbox.payments.step import Step
 
 
 class PaymentsHandler:
-    """The `BlockHandler` of checkout, and the `IntentHandler` of the kind `refund`."""
+    """The `BlockHandler` of checkout, and the `IntentHandler` of the kind `refund`.
+
+    `others` tells which match keys belong to other slices, who book what carries them.
+    """
+
+    def __init__(self, others: KnownKeys = no_keys) -> None:
+        self._others = others
 
     async def on_block(self, db: AsyncSession, block: SeenBlock) -> Changes:
         """A confirmed block: money becomes payments of sessions, or strays; sessions are judged."""
         arrived, elsewhere = incoming.arrivals(block), incoming.elsewhere(block)
+        keys = {key for _, seen in arrived for key in incoming.usable(seen.transfer.keys)}
+        if keys:
+            others = set(await self._others(db, block.chain, sorted(keys)))
+            arrived = [one for one in arrived if others.isdisjoint(one[1].transfer.keys)]
         foreign = [transfer for transfer in block.foreign if transfer.amount > 0]
         if not (arrived or elsewhere or foreign):
             return Changes()

@@ -138,3 +138,44 @@ class StatementStale(SandboxError):
             age_s=age_s,
             max_age_s=max_age_s,
         )
+
+
+class IntakeNotOver(SandboxError):
+    """Units that may still be redeemed are not sent back; cancel first."""
+
+    status, code = 409, "still_open"
+
+    def __init__(self, intake: str) -> None:
+        super().__init__(f"{intake} still waits for its units", intake=intake)
+
+
+class NotRetryable(SandboxError):
+    """The act does not fit the state that the object is in."""
+
+    status, code = 409, "wrong_status"
+
+    def __init__(self, id_: str, status: str, act: str) -> None:
+        super().__init__(f"{id_} is {status} and cannot be {act}", id=id_, object_status=status)
+
+
+class RemainderShort(SandboxError):
+    """More is asked back than lies there unredeemed."""
+
+    status, code = 409, "remainder_short"
+
+    def __init__(self, intake: str, asked_units: int, left_units: int) -> None:
+        super().__init__(
+            f"asked {asked_units} units of {intake}, {left_units} can be sent back",
+            intake=intake,
+            asked_units=asked_units,
+            left_units=left_units,
+        )
+
+
+class SameChain(SandboxError):
+    """A move ends on another chain than it begins."""
+
+    status, code = 422, "same_chain"
+
+    def __init__(self, chain: str) -> None:
+        super().__init__(f"a move from {chain} goes to another chain", chain=chain)

@@ -1,4 +1,6 @@
-"""Tables of the reserve: tokens for tenge, the minting switch, attestations, reconciliation."""
+"""Tables of the reserve: tokens for tenge and back, moves between chains, the minting switch,
+attestations, reconciliation.
+"""
 
 from datetime import date, datetime
 from typing import Any
@@ -11,6 +13,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     Text,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -211,3 +214,153 @@ class Reconciliation(SQLModel, table=True):
     not_made: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
     red: int
     halts: int = Field(sa_type=BigInteger)
+
+
+class Intake(SQLModel, table=True):
+    """Units that a holder is to send so that they are burned: the first half of a redemption
+    (`red_…`) and of a move between chains (`mov_…`), whose id it has.
+
+    `swept_units` have left its deposit address; `sweep_attempt`, `burn_attempt` count intents.
+    """
+
+    __tablename__ = "intake"
+    __table_args__ = (
+        CheckConstraint("amount_tiyn > 0 AND amount_units >= amount_tiyn", name="amount"),
+        CheckConstraint("swept_units >= 0", name="swept"),
+        CheckConstraint(
+            "state IN ('open', 'received', 'burning', 'stuck', 'burned', 'expired', 'canceled')",
+            name="state",
+        ),
+        Index("ix_intake_open", "id", postgresql_where=text("state IN ('open', 'received')")),
+    )
+
+    id: str = Field(primary_key=True)
+    chain: str
+    amount_tiyn: int = Field(sa_type=BigInteger)
+    amount_units: int = Field(sa_type=BigInteger)
+    option: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    state: str
+    is_sweeping: bool
+    sweep_attempt: int
+    burn_attempt: int
+    swept_units: int = Field(sa_type=BigInteger)
+    tx: str | None = Field(default=None)
+    reason: str | None = Field(default=None)
+    expires_at: datetime = Field(sa_column=timestamp())
+    created_at: datetime = Field(sa_column=timestamp())
+    received_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+    burned_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+
+
+class UnitMatch(SQLModel, table=True):
+    """What a payer's transfer may carry (or go to) to be recognised as sent for an intake."""
+
+    __tablename__ = "unit_match"
+
+    chain: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    intake: str = Field(foreign_key="intake.id", index=True)
+
+
+class UnitReceipt(SQLModel, table=True):
+    """A chain transfer that brought units for an intake; `place` is where they arrived."""
+
+    __tablename__ = "unit_receipt"
+    __table_args__ = (
+        UniqueConstraint("transfer_id"),
+        CheckConstraint("amount_units > 0", name="amount"),
+        CheckConstraint("state IN ('confirmed', 'final', 'reverted')", name="state"),
+        CheckConstraint("place IN ('treasury', 'unswept')", name="place"),
+    )
+
+    id: str = Field(primary_key=True)
+    intake: str = Field(foreign_key="intake.id", index=True)
+    chain: str
+    transfer_id: str
+    tx: str
+    source: str
+    amount_units: int = Field(sa_type=BigInteger)
+    place: str
+    inclusion: int
+    height: int = Field(sa_type=BigInteger)
+    first_block_time: datetime = Field(sa_column=timestamp())
+    state: str
+    created_at: datetime = Field(sa_column=timestamp())
+
+
+class SendBack(SQLModel, table=True):
+    """Units of an intake that nobody redeems, on their way back to a holder."""
+
+    __tablename__ = "send_back"
+    __table_args__ = (
+        CheckConstraint("amount_units > 0", name="amount"),
+        CheckConstraint("status IN ('waiting', 'pending', 'sent', 'failed')", name="status"),
+        Index("ix_send_back_waiting", "id", postgresql_where=text("status = 'waiting'")),
+    )
+
+    id: str = Field(primary_key=True)
+    intake: str = Field(foreign_key="intake.id", index=True)
+    chain: str
+    recipient: str
+    amount_units: int = Field(sa_type=BigInteger)
+    status: str
+    tx: str | None = Field(default=None)
+    reason: str | None = Field(default=None)
+    created_at: datetime = Field(sa_column=timestamp())
+
+
+class Redemption(SQLModel, table=True):
+    """Where the tenge of an intake go once its units are burned; `payout_attempt` counts orders."""
+
+    __tablename__ = "redemption"
+    __table_args__ = (
+        CheckConstraint(
+            "payout_status IN ('none', 'pending', 'sent', 'paid', 'rejected', 'returned')",
+            name="payout_status",
+        ),
+        CheckConstraint(
+            "(payout_status = 'none') = (payout_attempt = 0)"
+            " AND (payout_attempt = 0) = (value_date IS NULL)",
+            name="payout",
+        ),
+    )
+
+    id: str = Field(primary_key=True, foreign_key="intake.id")
+    iban: str
+    payee: str
+    tax_number: str
+    knp: str
+    kbe: str
+    payout_status: str
+    payout_attempt: int
+    payout_reason: str | None = Field(default=None)
+    value_date: date | None = Field(default=None)
+    paid_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+
+
+class BridgeMove(SQLModel, table=True):
+    """Where the units of an intake are made anew: on `to_chain`, or on the first one (`is_back`).
+
+    `recipient` belongs to `to_chain`, `back_recipient` to the intake's chain.
+    """
+
+    __tablename__ = "bridge_move"
+    __table_args__ = (
+        CheckConstraint(
+            "mint_status IN ('none', 'waiting', 'minting', 'stuck', 'minted', 'given_back')",
+            name="mint_status",
+        ),
+        CheckConstraint("mint_status <> 'given_back' OR is_back", name="back"),
+        CheckConstraint("is_back = (back_recipient IS NOT NULL)", name="back_recipient"),
+    )
+
+    id: str = Field(primary_key=True, foreign_key="intake.id")
+    to_chain: str
+    recipient: str
+    mint_status: str
+    mint_attempt: int
+    is_back: bool
+    back_recipient: str | None = Field(default=None)
+    mint_tx: str | None = Field(default=None)
+    mint_reason: str | None = Field(default=None)
+    minted_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))

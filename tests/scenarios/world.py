@@ -91,7 +91,7 @@ class World:
     async def post(self, path: str, body: object, role: str = "merchant") -> httpx2.Response:
         headers = {
             "Authorization": f"Bearer {self.keys[role]}",
-            "Idempotency-Key": f"test-{next(self._numbers)}",
+            "Idempotency-Key": f"test-{self.name}-{next(self._numbers)}",
         }
         return await self.http.post(path, json=body, headers=headers)
 
@@ -148,7 +148,7 @@ class World:
     async def ask_issue(self, shares: dict[str, int]) -> None:
         """Tenge comes in, and is to become tokens at these addresses."""
         number = next(self._numbers)
-        body = {"amount_tiyn": sum(shares.values()), "bank_reference": f"in-{number}"}
+        body = {"amount_tiyn": sum(shares.values()), "bank_reference": f"in-{self.name}-{number}"}
         deposit = await self._done("/v1/reserve/deposits", body, "issuer")
         for recipient, amount_tiyn in shares.items():
             asked = {
@@ -311,16 +311,28 @@ class World:
 @asynccontextmanager
 async def opened(ground: Ground, db_url: str, folder: Path) -> AsyncIterator[World]:
     """The token is put on the chain, and a sandbox is prepared and wired around it."""
+    async with opened_together([ground], db_url, folder) as [world]:
+        yield world
+
+
+@asynccontextmanager
+async def opened_together(
+    grounds: Sequence[Ground], db_url: str, folder: Path
+) -> AsyncIterator[list[World]]:
+    """The same over several chains: one sandbox, seen from each of them."""
     settings = Settings(data_dir=folder, database_url=db_url)
     async with AsyncExitStack() as stack:
         database = Database(db_url)
         stack.push_async_callback(database.dispose)
-        stack.push_async_callback(ground.aclose)
-        door = await Door.open(ground.rpc_url)
-        stack.push_async_callback(door.shut)
-        await ground.run()
-        await ground.deploy(database, settings.keys_dir, door.url)
-        await ground.stand_still()
+        doors: list[Door] = []
+        for ground in grounds:
+            stack.push_async_callback(ground.aclose)
+            door = await Door.open(ground.rpc_url)
+            stack.push_async_callback(door.shut)
+            doors.append(door)
+            await ground.run()
+            await ground.deploy(database, settings.keys_dir, door.url)
+            await ground.stand_still()
         log_key = log_keys.load_or_create(settings.keys_dir, settings.log_origin)
         async with database.transaction() as db:
             await sequencer.open_epoch(db, log_key)
@@ -329,12 +341,15 @@ async def opened(ground: Ground, db_url: str, folder: Path) -> AsyncIterator[Wor
         vkey = log_keys.load_vkey(settings.keys_dir, settings.log_origin)
         courier = Courier(database, "worker-1", allow_loopback=True)
         stack.push_async_callback(courier.close)
-        chains: dict[str, Chain] = {ground.name: ground.chain}
+        chains: dict[str, Chain] = {ground.name: ground.chain for ground in grounds}
         wired = wiring.World(settings, database, chains, vkey, log_key, courier, "worker-1")
-        world = World(ground, wired, door, keys)
-        stack.push_async_callback(world.http.aclose)
-        await world.begin()
-        yield world
+        worlds = [
+            World(ground, wired, door, keys) for ground, door in zip(grounds, doors, strict=True)
+        ]
+        for world in worlds:
+            stack.push_async_callback(world.http.aclose)
+            await world.begin()
+        yield worlds
 
 
 def completed(session: Json) -> tuple[str, str, Sequence[str]]:

@@ -32,6 +32,7 @@ _ATTESTATIONS: dict[Role, Access] = {
     "regulator": "read",
 }  # fmt: skip
 _RESERVE_ACTS: dict[Role, Access] = {"issuer": "all", "operator": "all"}
+_RESERVE_LISTS: dict[Role, Access] = {"issuer": "all", "operator": "all", "regulator": "read"}
 _STATEMENTS: dict[Role, Access] = {
     "merchant": "own", "developer": "own", "issuer": "read", "operator": "all", "regulator": "all",
 }  # fmt: skip
@@ -103,6 +104,19 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("GET", "/v1/reserve/attestations"): _ATTESTATIONS,
     ("GET", "/v1/reserve/attestations/{attestation_id}"): _ATTESTATIONS,
     ("GET", "/v1/reserve/attestations/{attestation_id}/branch"): _MERCHANT_WRITES,
+    ("GET", "/v1/reserve/redemptions"): _RESERVE_LISTS,
+    ("GET", "/v1/reserve/redemptions/{redemption_id}"): _RESERVE_LISTS,
+    ("POST", "/v1/reserve/redemptions"): _RESERVE_ACTS,
+    ("POST", "/v1/reserve/redemptions/{redemption_id}/retry"): _RESERVE_ACTS,
+    ("POST", "/v1/reserve/redemptions/{redemption_id}/cancel"): _RESERVE_ACTS,
+    ("POST", "/v1/reserve/redemptions/{redemption_id}/send_back"): _RESERVE_ACTS,
+    ("GET", "/v1/reserve/moves"): _RESERVE_LISTS,
+    ("GET", "/v1/reserve/moves/{move_id}"): _RESERVE_LISTS,
+    ("POST", "/v1/reserve/moves"): _RESERVE_ACTS,
+    ("POST", "/v1/reserve/moves/{move_id}/retry"): _RESERVE_ACTS,
+    ("POST", "/v1/reserve/moves/{move_id}/cancel"): _RESERVE_ACTS,
+    ("POST", "/v1/reserve/moves/{move_id}/send_back"): _RESERVE_ACTS,
+    ("POST", "/v1/reserve/moves/{move_id}/give_back"): _RESERVE_ACTS,
     ("GET", "/v1/bank/statements"): _STATEMENTS,
     ("GET", "/v1/events"): _MERCHANT_READS,
     ("GET", "/v1/events/stream"): _MERCHANT_READS,
