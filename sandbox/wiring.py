@@ -46,6 +46,7 @@ from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.feed import Feed
 from sandbox.eventlog.keys import LogKey
 from sandbox.eventlog.types import NewEvent
+from sandbox.lab import bank_routes as lab_bank_routes
 from sandbox.lab import checks as lab_checks
 from sandbox.lab import faucet
 from sandbox.lab import jobs as lab_jobs
@@ -111,6 +112,7 @@ ROUTERS: Sequence[APIRouter] = (
     bank_routes.router,
     parties_routes.router,
     lab_routes.router,
+    lab_bank_routes.router,
     audit_routes.router,
     web_routes.router,
     reference.router,

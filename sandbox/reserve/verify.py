@@ -77,6 +77,8 @@ def verify(
             _statement(report, report.said, statement)
         if log.ok:
             _log(report, said, Folder(folder), log.size)
+            if report.position is not None and shown.get("position") is not None:
+                report.compare("file", "position", shown["position"], report.position)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, Unreadable) as error:
         report.add("malformed", f"{type(error).__name__}: {error}")
     return report

@@ -40,10 +40,10 @@ from tests.reserve.world import World
 
 
 @pytest_asyncio.fixture
-async def attested(database: Database) -> AsyncIterator[Attested]:
+async def attested(request: pytest.FixtureRequest, database: Database) -> AsyncIterator[Attested]:
     world = World(
         database,
-        MemoryChain(),
+        MemoryChain(decimals=getattr(request, "param", 2)),
         [ReserveWatch()],
         {"issuance": IssuanceHandler()},
         [routes.router, attestation_routes.router],
@@ -158,6 +158,28 @@ async def test_units_that_moved_above_the_height_that_was_read_are_told_apart(
     [chain] = made["chains"]
     figures = (chain["supply_units"], chain["later_units"], chain["outstanding_units"])
     assert figures == (90_000, 500, 90_500)
+    assert verify(made, await attested.export(tmp_path / "log"), VKEY).differences == []
+
+
+@pytest.mark.parametrize("attested", [2, 6], indirect=True)
+async def test_what_holders_burn_is_recomputed_to_the_unit(
+    attested: Attested, tmp_path: Path
+) -> None:
+    world = attested.world
+    scale = 10 ** (world.chain.decimals - 2)
+    deposit = (await world.get("/v1/reserve/deposits")).json()["data"][0]["id"]
+    holder = new_address()
+    asked = {"deposit": deposit, "chain": "memory", "amount_tiyn": 500, "recipient": holder}
+    await world.post("/v1/reserve/issuances", asked)
+    await world.carry_out()
+    # With more places than tiyn have, less than a tiyn is left over.
+    world.chain.burn_own(holder, 300 * scale + scale // 2)
+    world.chain.mine_final()
+    await world.follow()
+    made = await attested.attest()
+    [chain] = made["chains"]
+    assert chain["outstanding_units"] == 90_200 * scale - scale // 2
+    assert made["debts"]["unidentified_tiyn"] == 300
     assert verify(made, await attested.export(tmp_path / "log"), VKEY).differences == []
 
 
@@ -318,6 +340,14 @@ async def test_a_note_of_another_key_or_another_kind_is_refused(
     text_, _, signatures = made["signed_note"].partition("\n\n")
     cut = f"{text_[:-1]}\n\n{signatures}"
     assert _codes(verify(made | {"signed_note": cut}, log, VKEY)) == {"signature"}
+
+
+async def test_a_file_that_names_another_place_in_the_log_is_found(
+    attested: Attested, tmp_path: Path
+) -> None:
+    made = await attested.attest()
+    log = await attested.export(tmp_path / "log")
+    assert _codes(verify(made | {"position": 0}, log, VKEY)) == {"file"}
 
 
 async def test_a_log_that_ends_before_the_attestation_does_not_hold_it(

@@ -133,5 +133,7 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("POST", "/v1/sandbox/clock"): _SANDBOX,
     ("POST", "/v1/sandbox/quiesce"): _SANDBOX,
     ("POST", "/v1/sandbox/chains/{chain}/resume"): {"operator": "yes"},
+    ("POST", "/v1/sandbox/bank/credits"): _SANDBOX,
+    ("POST", "/v1/sandbox/bank/reversals"): _SANDBOX,
     ("GET", "/v1/sandbox/audit"): _AUDIT,
 }  # fmt: skip
