@@ -111,11 +111,51 @@ def _shortfall_covered(now: Figures, data: Leaf) -> None:
         now.assets["bank_tiyn"] += int(data["moved_tiyn"])
 
 
+def _redemption_burned(now: Figures, data: Leaf) -> None:
+    now.burned(data["chain"], int(data["amount_units"]))
+    now.debts["redemptions_tiyn"] += int(data["amount_tiyn"])
+
+
+def _redemption_sent(now: Figures, data: Leaf) -> None:
+    now.seen.add(("sent", data["end_to_end_id"]))
+    now.assets["in_transit_tiyn"] -= int(data["amount_tiyn"])
+    now.debts["redemptions_tiyn"] -= int(data["amount_tiyn"])
+
+
+def _redemption_rejected(now: Figures, data: Leaf) -> None:
+    if ("sent", data["end_to_end_id"]) in now.seen:
+        now.assets["in_transit_tiyn"] += int(data["amount_tiyn"])
+        now.debts["redemptions_tiyn"] += int(data["amount_tiyn"])
+
+
+def _redemption_returned(now: Figures, data: Leaf) -> None:
+    now.assets["bank_tiyn"] += int(data["amount_tiyn"])
+    now.debts["redemptions_tiyn"] += int(data["amount_tiyn"])
+
+
+def _move_burned(now: Figures, data: Leaf) -> None:
+    now.burned(data["from_chain"], int(data["amount_units"]))
+    now.debts["bridge_tiyn"] += int(data["amount_tiyn"])
+
+
+def _move_minted(now: Figures, data: Leaf) -> None:
+    now.minted(data["mint_chain"], int(data["amount_tiyn"]))
+    now.debts["bridge_tiyn"] -= int(data["amount_tiyn"])
+
+
 RULES: Final[Mapping[str, Callable[[Figures, Leaf], None]]] = {
     "reserve.deposit_received": _deposited,
     "reserve.issuance_issued": _issued,
     "reserve.deposit_reversed": _deposit_reversed,
     "reserve.shortfall_covered": _shortfall_covered,
+    "reserve.redemption_burned": _redemption_burned,
+    "reserve.redemption_sent": _redemption_sent,
+    "reserve.redemption_paid": _payout_booked,
+    "reserve.redemption_rejected": _redemption_rejected,
+    "reserve.redemption_returned": _redemption_returned,
+    "reserve.move_burned": _move_burned,
+    "reserve.move_minted": _move_minted,
+    "reserve.move_given_back": _move_minted,
     "stray.final": _holder_burned,
     "settlement.burned": _settlement_burned,
     "settlement.fee_paid": _fee_paid,
@@ -136,5 +176,10 @@ _WITHIN: Final = (
     "settlement.burn_failed",
     "reserve.issuance_failed",
     "reserve.cover_failed",
+    "reserve.units_",
+    "reserve.send_back_",
+    "reserve.redemption_burn_failed",
+    "reserve.move_burn_failed",
+    "reserve.move_mint_failed",
 )
 """Beginnings of the types that move units between holders, or give a reservation back."""

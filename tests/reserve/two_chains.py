@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import text
 
 from sandbox.bank import checks as bank_checks
@@ -20,7 +21,16 @@ from sandbox.payments import routes as payment_routes
 from sandbox.payments import row_checks as payment_row_checks
 from sandbox.payments.handlers import PaymentsHandler
 from sandbox.payments.sweeping import Sweeps
-from sandbox.reserve import checks, intake_checks, intake_jobs, intake_routes, intakes, moves
+from sandbox.reserve import (
+    backing,
+    checks,
+    intake_checks,
+    intake_jobs,
+    intake_routes,
+    intakes,
+    moves,
+    replay,
+)
 from sandbox.reserve import routes as reserve_routes
 from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
 from sandbox.reserve.intake_handlers import IntakeBurns, IntakeSweeps, IntakeWatch, SendBacks
@@ -268,3 +278,24 @@ class TwoChains(World):
             per_tiyn = 10 ** (chain.decimals - 2)
             assert units == await self.posted(accounts.outstanding(name)) * per_tiyn
         assert await self.count("chain_halt") == 0
+        await self.replayed()
+
+    async def replayed(self) -> None:
+        """The log alone gives every figure of the reserve again."""
+        found = replay.Figures({name: chain.decimals for name, chain in self.chains.items()})
+        async with self.database.transaction() as db:
+            # Nothing is sequenced here: the queue is the order that the log would have.
+            rows = await db.scalars(
+                text(
+                    "SELECT e.leaf FROM event_queue q JOIN event e ON e.id = q.event_id"
+                    " ORDER BY q.id"
+                )
+            )
+            for leaf in rows:
+                found.take(orjson.loads(leaf))
+            held = await backing.read(db)
+        assert found.unknown == {}
+        assert {**dict.fromkeys(held.assets, 0), **found.assets} == held.assets
+        assert {**dict.fromkeys(held.debts, 0), **found.debts} == held.debts
+        for name in self.chains:
+            assert found.units[name] == await self.posted(accounts.supply(name))
