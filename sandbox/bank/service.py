@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, or_, text
@@ -224,6 +224,13 @@ async def statements(db: AsyncSession, iban: str, page: Page) -> list[dict[str, 
     if made:
         await _add_lines(db, iban, made)
     return list(made.values())
+
+
+async def statement(db: AsyncSession, iban: str, day: date) -> dict[str, Any] | None:
+    """The statement of one day; None for a day without lines that is not today."""
+    page = Page(limit=1, starting_after=(day + timedelta(days=1)).isoformat(), ending_before=None)
+    found = [one for one in await statements(db, iban, page) if one["date"] == day.isoformat()]
+    return found[0] if found else None
 
 
 async def _add_lines(db: AsyncSession, iban: str, made: dict[str, dict[str, Any]]) -> None:

@@ -89,6 +89,8 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     },
     ("POST", "/v1/reserve/issuances"): _RESERVE_ACTS,
     ("GET", "/v1/bank/statements"): _STATEMENTS,
+    ("GET", "/v1/bank/statements/{iban}/{day}.xml"): _STATEMENTS,
+    ("GET", "/v1/bank/held"): {"issuer": "all", "operator": "all", "regulator": "all"},
     ("GET", "/v1/events"): _MERCHANT_READS,
     ("GET", "/v1/events/stream"): _MERCHANT_READS,
     ("GET", "/v1/events/{event_id}"): _MERCHANT_READS,
@@ -103,5 +105,7 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("GET", "/v1/sandbox/clock"): _SANDBOX,
     ("POST", "/v1/sandbox/clock"): _SANDBOX,
     ("POST", "/v1/sandbox/quiesce"): _SANDBOX,
+    ("GET", "/v1/sandbox/faults"): {"developer": "yes", "operator": "yes"},
+    ("POST", "/v1/sandbox/faults"): {"developer": "yes", "operator": "yes"},
     ("GET", "/v1/sandbox/audit"): _AUDIT,
 }  # fmt: skip
