@@ -370,6 +370,7 @@ def audit_checks(world: World) -> list[CheckFunction]:
         alone(payments_row_checks.arrivals_match),
         alone(reserve_checks.statements_match),
         alone(bank_checks.messages_match),
+        alone(bank_checks.messages_agree),
         alone(reserve_checks.deposits_match),
         alone(reversal_checks.reversals_match),
         alone(settlement_row_checks.orders_match),

@@ -4,8 +4,7 @@ from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final
 
-import holidays
-
+from sandbox.bank import days_off
 from sandbox.core.zone import ALMATY
 
 CUT_OFF: Final = time(18, 0)
@@ -14,13 +13,18 @@ _SATURDAY = 5
 
 
 @lru_cache(maxsize=64)
-def _days_off(year: int) -> frozenset[date]:
+def _computed(year: int) -> frozenset[date]:
+    # Only for clocks moved beyond the table: the import takes longer than most requests.
+    import holidays
+
     return frozenset(holidays.country_holidays("KZ", years=year))
 
 
 def is_banking_day(day: date) -> bool:
     """Monday to Friday, but for public holidays and the days off they move to."""
-    return day.weekday() < _SATURDAY and day not in _days_off(day.year)
+    if day.weekday() >= _SATURDAY:
+        return False
+    return day not in (days_off.DAYS_OFF if day.year in days_off.YEARS else _computed(day.year))
 
 
 def next_banking_day(after: date) -> date:

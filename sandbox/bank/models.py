@@ -7,7 +7,16 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Identity, Index, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Identity,
+    Index,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -21,6 +30,7 @@ class Kind(StrEnum):
 
     credit_transfer = "pacs.008"
     accepted = "pacs.002.ACSP"
+    queued = "pacs.002.PDNG"
     rejected = "pacs.002.RJCT"
     returned = "pacs.004"
     credit_notice = "camt.054.CRDT"
@@ -53,8 +63,42 @@ class BankMessage(SQLModel, table=True):
     ref: str
     end_to_end_id: str | None = Field(default=None)
     body: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    xml: str | None = Field(default=None, sa_type=Text)
+    # Of XML and body; the database writes it.
+    seal: str | None = Field(default=None)
     created_at: datetime = Field(sa_column=timestamp())
     read_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+
+
+class BankHeld(SQLModel, table=True):
+    """A message that contradicts what the bank said before: shown, and never posted."""
+
+    __tablename__ = "bank_held"
+
+    id: int | None = Field(
+        default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
+    )
+    reason: str
+    detail: str
+    kind: str
+    ref: str
+    xml: str = Field(sa_type=Text)
+    held_at: datetime = Field(sa_column=timestamp())
+    resolved_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+
+
+class BankStatement(SQLModel, table=True):
+    """A day's statement as it was taken from the bank, for ever; `sha256` is of its XML."""
+
+    __tablename__ = "bank_statement"
+
+    iban: str = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    opening_tiyn: int = Field(sa_type=BigInteger)
+    closing_tiyn: int = Field(sa_type=BigInteger)
+    xml: str = Field(sa_type=Text)
+    sha256: str
+    taken_at: datetime = Field(sa_column=timestamp())
 
 
 class BankAccount(SQLModel, table=True):
@@ -95,10 +139,15 @@ class Booking(SQLModel, table=True):
     value_date: date
     booked_on: date
     booked_at: datetime = Field(sa_column=timestamp())
+    # A statement that lacks a line: the bank's mistake, until it sends the line after all.
+    left_out: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
 
 
 class PaymentOrder(SQLModel, table=True):
-    """A payment order the bank received; it is booked once `due_at` has come."""
+    """A payment order the bank received; it is booked once `due_at` has come.
+
+    `cover_until`: its payer lacks the money, and until then it waits for it.
+    """
 
     __tablename__ = "payment_order"
     __table_args__ = (
@@ -120,7 +169,19 @@ class PaymentOrder(SQLModel, table=True):
     amount_tiyn: int = Field(sa_type=BigInteger)
     value_date: date
     due_at: datetime = Field(sa_column=timestamp())
+    rail: str = Field(default="rtgs", sa_column_kwargs={"server_default": "rtgs"})
+    cover_until: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
     status: str
     reason: str | None = Field(default=None)
     received_at: datetime = Field(sa_column=timestamp())
     ended_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+
+
+class Fault(SQLModel, table=True):
+    """A failure switch of the simulator: how many more times it strikes."""
+
+    __tablename__ = "fault"
+    __table_args__ = (CheckConstraint('"left" >= 0', name="left"), {"schema": "bank_sim"})
+
+    name: str = Field(primary_key=True)
+    left: int

@@ -1,13 +1,18 @@
-"""`GET /v1/bank/statements`."""
+"""`/v1/bank`: statements, also as camt.053, and messages that are held."""
 
 from collections.abc import Awaitable, Callable
+from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.bank import service
 from sandbox.bank.accounts import ISSUER
+from sandbox.bank.iso20022 import statements
+from sandbox.bank.models import BankHeld
+from sandbox.core import clock
 from sandbox.core.db import SessionDep
 from sandbox.core.errors import NotFound
 from sandbox.core.http import IdempotentRoute, PageDep, Principal, PrincipalDep, listing
@@ -35,6 +40,49 @@ async def read_statements(
     if not await _may_see(request, db, caller, iban):
         raise NotFound("bank account", iban)
     return listing(page, await service.statements(db, iban, page))
+
+
+@router.get(
+    "/statements/{iban}/{day}.xml",
+    summary="A day's statement as camt.053",
+    response_class=Response,
+    responses={200: {"content": {"application/xml": {}}}},
+)
+async def read_statement_xml(
+    iban: Annotated[str, Path(max_length=42)],
+    day: date,
+    request: Request,
+    db: SessionDep,
+    caller: PrincipalDep,
+) -> Response:
+    """The same statement as ISO 20022 XML (camt.053.001.08), for who may read the account's."""
+    if not await _may_see(request, db, caller, iban):
+        raise NotFound("bank account", iban)
+    found = await service.statement(db, iban, day)
+    if found is None:
+        raise NotFound("bank statement", f"{iban} {day.isoformat()}")
+    return Response(statements.build(found, await clock.now(db)), media_type="application/xml")
+
+
+@router.get("/held", summary="Messages of the bank that contradict others")
+async def read_held(db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """The newest 100 of them: shown, named by a red I6 until resolved, and never posted."""
+    rows = await db.exec(select(BankHeld).order_by(col(BankHeld.id).desc()).limit(100))
+    held = [
+        {
+            "object": "held_bank_message",
+            "id": str(row.id),
+            "kind": row.kind,
+            "ref": row.ref,
+            "reason": row.reason,
+            "detail": row.detail,
+            "xml": row.xml,
+            "held_at": clock.iso(row.held_at),
+            "resolved_at": None if row.resolved_at is None else clock.iso(row.resolved_at),
+        }
+        for row in rows
+    ]
+    return {"object": "list", "data": held, "has_more": False}
 
 
 async def _may_see(request: Request, db: AsyncSession, caller: Principal, iban: str) -> bool:

@@ -2,20 +2,25 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, or_, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.bank import calendar
+from sandbox.bank import calendar, rails
 from sandbox.bank.accounts import CURRENCY
+from sandbox.bank.codes import check_codes
+from sandbox.bank.errors import AmountAboveRail, ValueDateNotBankingDay
+from sandbox.bank.iso20022 import messages
+from sandbox.bank.iso20022 import values as iso
 from sandbox.bank.models import BankAccount, BankMessage, Kind
 from sandbox.core import clock
 from sandbox.core.http import Page
 
-MAX_REFERENCE_LENGTH = 35  # ISO 20022, Max35Text
+MAX_REFERENCE_LENGTH = iso.MAX_REFERENCE
+ISSUER_KOD, ISSUER_NAME = "15", "KZTE issuer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +36,43 @@ class CreditTransfer:
     value_date: date
     knp: str
     kbe: str
+    kod: str = ISSUER_KOD
+    debtor_name: str = ISSUER_NAME
+    rail: str = rails.RTGS
+    # The payee's IIN or BIN, where it is known: the KBe must agree with it.
+    creditor_tax: str | None = None
 
 
 async def hand_over(db: AsyncSession, order: CreditTransfer) -> None:
-    """Give the bank a payment order, in the transaction of its pending ledger entry."""
+    """Give the bank a payment order, in the transaction of its pending ledger entry.
+
+    Raises `PaymentCodeInvalid`, `KbeContradictsPayee`, `ValueDateNotBankingDay`,
+    `AmountAboveRail`.
+    """
     assert 0 < len(order.end_to_end_id) <= MAX_REFERENCE_LENGTH
     assert order.amount_tiyn > 0
+    check_codes(order.knp, order.kbe, order.kod, order.creditor_tax)
+    rail = rails.RAILS[order.rail]
+    if rail.opens is not None and not calendar.is_banking_day(order.value_date):
+        raise ValueDateNotBankingDay(order.value_date.isoformat())
+    if rail.max_tiyn is not None and order.amount_tiyn > rail.max_tiyn:
+        raise AmountAboveRail(rail.code, order.amount_tiyn, rail.max_tiyn)
+    at = await clock.now(db)
     body = {
         "end_to_end_id": order.end_to_end_id,
+        "uetr": iso.uetr(order.end_to_end_id),
         "debtor_iban": order.debtor_iban,
+        "debtor_name": order.debtor_name,
         "creditor_iban": order.creditor_iban,
         "creditor": order.creditor,
-        "creditor_name": order.creditor_name,
+        "creditor_name": iso.written(order.creditor_name),
         "amount_tiyn": order.amount_tiyn,
         "currency": CURRENCY,
         "value_date": order.value_date.isoformat(),
         "knp": order.knp,
+        "kod": order.kod,
         "kbe": order.kbe,
+        "rail": order.rail,
     }
     db.add(
         BankMessage(
@@ -56,7 +81,8 @@ async def hand_over(db: AsyncSession, order: CreditTransfer) -> None:
             ref=order.end_to_end_id,
             end_to_end_id=order.end_to_end_id,
             body=body,
-            created_at=await clock.now(db),
+            xml=messages.build(Kind.credit_transfer, order.end_to_end_id, body, at),
+            created_at=at,
         )
     )
     await db.flush()
@@ -119,7 +145,7 @@ async def balance(db: AsyncSession, iban: str) -> int:
     total: int = await db.scalar(
         text(
             "SELECT coalesce(sum(CASE side WHEN 'credit' THEN amount_tiyn ELSE -amount_tiyn END),"
-            " 0)::bigint FROM bank_sim.booking WHERE iban = :iban"
+            " 0)::bigint FROM bank_sim.booking WHERE iban = :iban AND NOT left_out"
         ),
         {"iban": iban},
     )
@@ -172,7 +198,7 @@ async def statements(db: AsyncSession, iban: str, page: Page) -> list[dict[str, 
         text(
             "WITH lines AS (SELECT to_char(booked_on, 'YYYY-MM-DD') AS day,"  # noqa: S608
             " CASE side WHEN 'credit' THEN amount_tiyn ELSE -amount_tiyn END AS moved"
-            " FROM bank_sim.booking WHERE iban = :iban),"
+            " FROM bank_sim.booking WHERE iban = :iban AND NOT left_out),"
             " days AS (SELECT day, sum(moved) AS moved FROM"
             " (SELECT day, moved FROM lines UNION ALL SELECT :today, 0) AS marked GROUP BY day),"
             " running AS (SELECT day, moved::bigint AS moved,"
@@ -203,12 +229,20 @@ async def statements(db: AsyncSession, iban: str, page: Page) -> list[dict[str, 
     return list(made.values())
 
 
+async def statement(db: AsyncSession, iban: str, day: date) -> dict[str, Any] | None:
+    """The statement of one day; None for a day without lines that is not today."""
+    page = Page(limit=1, starting_after=(day + timedelta(days=1)).isoformat(), ending_before=None)
+    found = [one for one in await statements(db, iban, page) if one["date"] == day.isoformat()]
+    return found[0] if found else None
+
+
 async def _add_lines(db: AsyncSession, iban: str, made: dict[str, dict[str, Any]]) -> None:
     lines = await db.execute(
         text(
             "SELECT to_char(booked_on, 'YYYY-MM-DD') AS day, ref, end_to_end_id, amount_tiyn,"
             " side, value_date, booked_at FROM bank_sim.booking"
-            " WHERE iban = :iban AND booked_on BETWEEN :first AND :last ORDER BY id"
+            " WHERE iban = :iban AND NOT left_out AND booked_on BETWEEN :first AND :last"
+            " ORDER BY id"
         ),
         {
             "iban": iban,
@@ -238,6 +272,7 @@ async def busy(db: AsyncSession) -> list[str]:
         text(
             "SELECT count(*) FROM bank_sim.payment_order"
             " WHERE status = 'accepted' AND due_at <= sandbox_now()"
+            " AND (cover_until IS NULL OR cover_until <= sandbox_now())"
         )
     )
     answers = await db.scalar(

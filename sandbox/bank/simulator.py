@@ -4,7 +4,7 @@ The only writer of the schema `bank_sim`. What it has to say goes out as `bank_m
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any, Final
 
 from sqlalchemy import text
@@ -12,22 +12,27 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.bank import accounts, calendar, service
+from sandbox.bank import accounts, calendar, faults, inbox, rails, service
 from sandbox.bank.errors import (
     BankReferenceConflict,
     BankReferenceReserved,
     ReversalExceedsBalance,
+    TextNotWritable,
 )
+from sandbox.bank.iso20022 import messages
+from sandbox.bank.iso20022 import values as iso
 from sandbox.bank.models import BankAccount, BankMessage, Booking, Kind, PaymentOrder
 from sandbox.core import clock, failpoints
 from sandbox.core.db import Database
 from sandbox.core.errors import NotFound
+from sandbox.core.zone import ALMATY
 
 OWN_PREFIX: Final = "EURI-"
 SEEDED_CUSTOMER: Final = "customer:seeded"
 
 # ISO 20022, ExternalStatusReason1Code
 INCORRECT_ACCOUNT, CLOSED_ACCOUNT, INSUFFICIENT_FUNDS = "AC01", "AC04", "AM04"
+NOT_ALLOWED_AMOUNT, INVALID_DATE, NO_REASON = "AM02", "DT01", "MS03"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +72,20 @@ async def credit(
     """Book money that came in on `iban` and write the notice of it, which nobody has read yet.
 
     The same reference with equal contents gives the first notice again (`is_new` false).
-    Raises `BankReferenceConflict`, `BankReferenceReserved`, `NotFound` (no such account).
+    Raises `BankReferenceConflict`, `BankReferenceReserved`, `TextNotWritable`, `NotFound` (no
+    such account).
     """
     assert amount_tiyn > 0
+    for name, value in (("bank_reference", bank_reference), ("customer", customer)):
+        if not iso.is_text(value):
+            raise TextNotWritable(name)
     if bank_reference.startswith(OWN_PREFIX):
         raise BankReferenceReserved(bank_reference, OWN_PREFIX)
     if await service.account(db, iban) is None:
         raise NotFound("bank account", iban)
     first = await _told(db, bank_reference)
     if first is None:
-        at = await clock.now(db)
+        at, on = await clock.now(db), await faults.armed(db)
         # A race for the same reference waits here for the other transaction's end.
         is_new = await _book(
             db,
@@ -88,6 +97,8 @@ async def credit(
             side="credit",
             value_date=calendar.local_date(at),
             at=at,
+            left_out=iban == accounts.RESERVE_IBAN
+            and await faults.strikes(db, faults.MISSING_LINE, on),
         )
         if is_new:
             body = {
@@ -99,7 +110,14 @@ async def credit(
                 "value_date": calendar.local_date(at).isoformat(),
                 "booked_at": clock.iso(at),
             }
-            return Credit(await _tell(db, Kind.credit_notice, bank_reference, None, body, at), True)
+            told = await _tell(db, Kind.credit_notice, bank_reference, body, at)
+            if await faults.strikes(db, faults.DUPLICATE_NOTICE, on):
+                await _tell(db, Kind.credit_notice, bank_reference, body, at)
+            if await faults.strikes(db, faults.CONTRADICTORY_NOTICE, on):
+                other = {**body, "amount_tiyn": amount_tiyn + 1}
+                xml = messages.build(Kind.credit_notice, bank_reference, other, at)
+                await inbox.take(db, xml)
+            return Credit(told, True)
         first = await _told(db, bank_reference)
         assert first is not None, "the notice is written with its line"
     wanted = {"iban": iban, "amount_tiyn": amount_tiyn, "customer": customer}
@@ -118,9 +136,13 @@ async def announce_credit(
 ) -> BankMessage:
     """Tell of a credit that is on its way (PDNG): no statement has it until `credit` books it.
 
-    The same reference gives the first notice again. Raises `BankReferenceReserved`, `NotFound`.
+    The same reference gives the first notice again. Raises `BankReferenceReserved`,
+    `TextNotWritable`, `NotFound`.
     """
     assert amount_tiyn > 0
+    for name, value in (("bank_reference", bank_reference), ("customer", customer)):
+        if not iso.is_text(value):
+            raise TextNotWritable(name)
     if bank_reference.startswith(OWN_PREFIX):
         raise BankReferenceReserved(bank_reference, OWN_PREFIX)
     if await service.account(db, iban) is None:
@@ -136,7 +158,7 @@ async def announce_credit(
         "customer": customer,
     }
     at = await clock.now(db)
-    return await _tell(db, Kind.pending_notice, bank_reference, None, body, at)
+    return await _tell(db, Kind.pending_notice, bank_reference, body, at)
 
 
 async def reverse_credit(db: AsyncSession, bank_reference: str) -> BankMessage:
@@ -178,7 +200,7 @@ async def reverse_credit(db: AsyncSession, bank_reference: str) -> BankMessage:
         "customer": notice.body["customer"],
         "booked_at": clock.iso(at),
     }
-    return await _tell(db, Kind.reversal_notice, bank_reference, None, body, at)
+    return await _tell(db, Kind.reversal_notice, bank_reference, body, at)
 
 
 async def _told(
@@ -228,19 +250,24 @@ async def return_payment(
     order = (await db.exec(found.with_for_update())).one_or_none()
     if order is None or order.status != "booked":
         raise NotFound("booked payment", end_to_end_id)
-    at = await clock.now(db)
+    await _return(db, order, reason, await clock.now(db))
+
+
+async def _return(db: AsyncSession, order: PaymentOrder, reason: str, at: datetime) -> None:
     ref = f"{OWN_PREFIX}{order.id:012d}-R"
     await _book_both(db, order, ref, order.creditor_iban, order.debtor_iban, at)
     order.status, order.reason, order.ended_at = "returned", reason, at
     db.add(order)
     body = {
+        "end_to_end_id": order.end_to_end_id,
         "iban": order.debtor_iban,
         "amount_tiyn": order.amount_tiyn,
         "bank_reference": ref,
         "reason": reason,
+        "value_date": calendar.local_date(at).isoformat(),
         "booked_at": clock.iso(at),
     }
-    await _tell(db, Kind.returned, end_to_end_id, end_to_end_id, body, at)
+    await _tell(db, Kind.returned, order.end_to_end_id, body, at)
 
 
 async def _receive(db: AsyncSession, limit: int) -> int:
@@ -255,32 +282,61 @@ async def _receive(db: AsyncSession, limit: int) -> int:
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    messages = (await db.exec(found)).all()
-    for message in messages:
+    orders = (await db.exec(found)).all()
+    on = await faults.armed(db)
+    for message in orders:
         order = await _order_of(db, message.body)
-        order.reason = await _objection(db, order)
+        rail, at = rails.RAILS[order.rail], order.received_at
+        order.reason = _refusal(order, rail) or await _objection(db, order)
+        if order.reason is None and await faults.strikes(db, faults.REJECT, on):
+            order.reason = NO_REASON
         if order.reason is not None:
-            order.status, order.ended_at = "rejected", order.received_at
+            order.status, order.ended_at = "rejected", at
+        elif await faults.strikes(db, faults.DELAY, on):
+            late = calendar.next_banking_day(calendar.local_date(order.due_at))
+            order.due_at = calendar.bank_opens(late)
         db.add(order)
-        await _answer(db, order, order.received_at)
+        await _answer(db, order, at)
+        is_late = order.due_at > at and order.value_date <= calendar.local_date(at)
+        if order.reason is None and is_late:
+            await _tell_waiting(db, order, at)
         await service.mark_read(db, message)
-    return len(messages)
+    return len(orders)
+
+
+def _due_at(rail: rails.Rail, value_date: date, received_at: datetime) -> datetime:
+    """When the order is booked: on its value date, or once the rail is open again."""
+    if rail.opens is None:
+        return max(received_at, datetime.combine(value_date, time(), ALMATY))
+    return rails.opens_at(rail, max(received_at, calendar.bank_opens(value_date)))
 
 
 async def _order_of(db: AsyncSession, body: dict[str, Any]) -> PaymentOrder:
-    value_date = date.fromisoformat(body["value_date"])
+    value_date, at = date.fromisoformat(body["value_date"]), await clock.now(db)
     if accounts.is_iban(body["creditor_iban"]):
         await ensure_account(db, body["creditor_iban"], body["creditor"])
+    # Orders from before there were rails name none.
+    rail = rails.RAILS[body.get("rail", rails.RTGS)]
     return PaymentOrder(
         end_to_end_id=body["end_to_end_id"],
         debtor_iban=body["debtor_iban"],
         creditor_iban=body["creditor_iban"],
         amount_tiyn=body["amount_tiyn"],
         value_date=value_date,
-        due_at=calendar.bank_opens(value_date),
+        due_at=_due_at(rail, value_date, at),
+        rail=rail.code,
         status="accepted",
-        received_at=await clock.now(db),
+        received_at=at,
     )
+
+
+def _refusal(order: PaymentOrder, rail: rails.Rail) -> str | None:
+    """Why the rail does not carry the order, as an ISO 20022 reason code."""
+    if rail.max_tiyn is not None and order.amount_tiyn > rail.max_tiyn:
+        return NOT_ALLOWED_AMOUNT
+    if rail.opens is not None and not calendar.is_banking_day(order.value_date):
+        return INVALID_DATE
+    return None
 
 
 async def _objection(db: AsyncSession, order: PaymentOrder) -> str | None:
@@ -292,48 +348,81 @@ async def _objection(db: AsyncSession, order: PaymentOrder) -> str | None:
     return None if creditor.closed_at is None else CLOSED_ACCOUNT
 
 
+# Of those that wait for cover only the ones that found it, or waited long enough.
+_DUE = """
+due_at <= sandbox_now() AND (cover_until IS NULL OR cover_until <= sandbox_now() OR amount_tiyn <= (
+    SELECT coalesce(sum(CASE b.side WHEN 'credit' THEN b.amount_tiyn ELSE -b.amount_tiyn END), 0)
+    FROM bank_sim.booking b WHERE b.iban = debtor_iban AND NOT b.left_out))
+"""
+
+
 async def _book_due(db: AsyncSession, limit: int) -> int:
     found = (
         select(PaymentOrder)
-        .where(
-            col(PaymentOrder.status) == "accepted",
-            text("due_at <= sandbox_now()"),
-        )
+        .where(col(PaymentOrder.status) == "accepted", text(_DUE))
         .order_by(col(PaymentOrder.due_at), col(PaymentOrder.id))
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
     orders = (await db.exec(found)).all()
+    on = await faults.armed(db)
     for order in orders:
-        # Two workers must not spend the same money of one payer.
-        payer = select(BankAccount).where(col(BankAccount.iban) == order.debtor_iban)
-        await db.exec(payer.with_for_update())
-        objection = await _objection(db, order)
-        if objection is None and await service.balance(db, order.debtor_iban) < order.amount_tiyn:
-            objection = INSUFFICIENT_FUNDS
-        at = await clock.now(db)
-        order.ended_at, order.reason = at, objection
-        order.status = "booked" if objection is None else "rejected"
-        db.add(order)
-        if objection is not None:
-            await _answer(db, order, at)
-            continue
-        ref = f"{OWN_PREFIX}{order.id:012d}"
-        await _book_both(db, order, ref, order.debtor_iban, order.creditor_iban, at)
-        body = {
-            "iban": order.debtor_iban,
-            "creditor_iban": order.creditor_iban,
-            "amount_tiyn": order.amount_tiyn,
-            "bank_reference": ref,
-            "value_date": order.value_date.isoformat(),
-            "booked_at": clock.iso(at),
-        }
-        await _tell(db, Kind.debit_notice, ref, order.end_to_end_id, body, at)
+        await _book_one(db, order, on)
     return len(orders)
 
 
+async def _book_one(db: AsyncSession, order: PaymentOrder, on: frozenset[str]) -> None:
+    # Two workers must not spend the same money of one payer.
+    payer = select(BankAccount).where(col(BankAccount.iban) == order.debtor_iban)
+    await db.exec(payer.with_for_update())
+    at = await clock.now(db)
+    objection = await _objection(db, order)
+    if objection is None and await service.balance(db, order.debtor_iban) < order.amount_tiyn:
+        until = order.cover_until or rails.closes_at(rails.RAILS[order.rail], order.due_at)
+        if at < until:
+            if order.cover_until is None:
+                order.cover_until = until
+                db.add(order)
+                await _tell_waiting(db, order, at)
+            return
+        objection = INSUFFICIENT_FUNDS
+    order.ended_at, order.reason = at, objection
+    order.status = "booked" if objection is None else "rejected"
+    db.add(order)
+    if objection is not None:
+        await _answer(db, order, at)
+        return
+    ref = f"{OWN_PREFIX}{order.id:012d}"
+    is_missing = accounts.RESERVE_IBAN in (order.debtor_iban, order.creditor_iban) and (
+        await faults.strikes(db, faults.MISSING_LINE, on)
+    )
+    await _book_both(
+        db, order, ref, order.debtor_iban, order.creditor_iban, at, is_missing=is_missing
+    )
+    body = {
+        "iban": order.debtor_iban,
+        "amount_tiyn": order.amount_tiyn,
+        "currency": accounts.CURRENCY,
+        "bank_reference": ref,
+        "value_date": order.value_date.isoformat(),
+        "booked_at": clock.iso(at),
+        "end_to_end_id": order.end_to_end_id,
+        "creditor_iban": order.creditor_iban,
+    }
+    await _tell(db, Kind.debit_notice, ref, body, at)
+    if await faults.strikes(db, faults.RETURN, on):
+        await _return(db, order, CLOSED_ACCOUNT, at)
+
+
 async def _book_both(
-    db: AsyncSession, order: PaymentOrder, ref: str, payer: str, payee: str, at: datetime
+    db: AsyncSession,
+    order: PaymentOrder,
+    ref: str,
+    payer: str,
+    payee: str,
+    at: datetime,
+    *,
+    is_missing: bool = False,
 ) -> None:
     for iban, other, side in ((payer, payee, "debit"), (payee, payer, "credit")):
         is_new = await _book(
@@ -346,6 +435,7 @@ async def _book_both(
             side=side,
             value_date=order.value_date,
             at=at,
+            left_out=is_missing and iban == accounts.RESERVE_IBAN,
         )
         assert is_new, f"{ref} is booked on {iban} already"
 
@@ -361,28 +451,21 @@ async def _answer(db: AsyncSession, order: PaymentOrder, at: datetime) -> None:
     """Report the order's state (pacs.002)."""
     kind = Kind.accepted if order.reason is None else Kind.rejected
     body = {"end_to_end_id": order.end_to_end_id, "reason": order.reason}
-    await _tell(db, kind, order.end_to_end_id, order.end_to_end_id, body, at)
+    await _tell(db, kind, order.end_to_end_id, body, at)
+
+
+async def _tell_waiting(db: AsyncSession, order: PaymentOrder, at: datetime) -> None:
+    """Report that the order waits, for the rail or for cover (pacs.002 PDNG)."""
+    body = {"end_to_end_id": order.end_to_end_id, "reason": None}
+    await _tell(db, Kind.queued, order.end_to_end_id, body, at)
 
 
 async def _tell(
-    db: AsyncSession,
-    kind: Kind,
-    ref: str,
-    end_to_end_id: str | None,
-    body: dict[str, Any],
-    at: datetime,
+    db: AsyncSession, kind: Kind, ref: str, body: dict[str, Any], at: datetime
 ) -> BankMessage:
-    message = BankMessage(
-        direction="in",
-        kind=kind,
-        ref=ref,
-        end_to_end_id=end_to_end_id,
-        body=body,
-        created_at=at,
-    )
-    db.add(message)
-    await db.flush()
-    return message
+    taken = await inbox.take(db, messages.build(kind, ref, body, at))
+    assert taken.message is not None, f"{kind} {ref} is held: {taken.held}"
+    return taken.message
 
 
 async def _set_closed(db: AsyncSession, iban: str, at: datetime | None) -> None:

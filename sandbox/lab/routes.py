@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self, cast
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
 
+from sandbox.bank import faults
 from sandbox.chains import service as chains_service
 from sandbox.chains.port import Chain
 from sandbox.core.clock import MAX_ADVANCE_S
@@ -65,6 +66,17 @@ class QuiesceIn(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"timeout_s": 30}]})
 
     timeout_s: Annotated[StrictInt, Field(ge=0, le=MAX_TIMEOUT_S)] = DEFAULT_TIMEOUT_S
+
+
+class FaultIn(BaseModel):
+    """Which failure strikes, and how many times; 0 turns it off and has it mended."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"fault": "bank.reject", "times": 1}]}
+    )
+
+    fault: Annotated[str, Field(max_length=64)]
+    times: Annotated[StrictInt, Field(ge=0, le=faults.MAX_TIMES)] = 1
 
 
 def _chains(request: Request) -> Mapping[str, Chain]:
@@ -130,3 +142,24 @@ async def resume_chain(chain: str, db: SessionDep, caller: PrincipalDep) -> dict
     event = await chains_service.resume(db, chain)
     await ledger.record(db, Changes(events=[event]))
     return {"object": "chain", **event.data}
+
+
+@router.get("/faults", summary="Failure switches")
+async def read_faults(db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """How many more times each failure strikes."""
+    return _faults(await faults.state(db))
+
+
+@router.post("/faults", summary="Switch a failure")
+async def switch_fault(body: FaultIn, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """Let a failure of the bank strike the next `times` times; 0 turns it off and mends it."""
+    await faults.switch(db, body.fault, body.times)
+    return _faults(await faults.state(db))
+
+
+def _faults(state: Mapping[str, int]) -> dict[str, Any]:
+    rows = [
+        {"fault": name, "times": times, "means": faults.MEANINGS[name]}
+        for name, times in state.items()
+    ]
+    return {"object": "faults", "data": rows}

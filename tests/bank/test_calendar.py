@@ -2,9 +2,10 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+import holidays
 import pytest
 
-from sandbox.bank import calendar
+from sandbox.bank import calendar, days_off, rails
 from sandbox.core.zone import ALMATY
 
 DAYS_OFF_2026 = [
@@ -84,3 +85,29 @@ def test_the_last_cut_off_is_the_newest_that_has_passed(moment: str, day: str) -
 def test_a_value_date_on_a_day_off_is_booked_on_the_next_banking_day() -> None:
     assert calendar.bank_opens(date(2026, 11, 20)) == at("2026-11-20T09:00")
     assert calendar.bank_opens(date(2026, 11, 21)) == at("2026-11-23T09:00")
+
+
+def test_the_table_of_days_off_agrees_with_the_package_that_computes_them() -> None:
+    for year in sorted(days_off.YEARS):
+        computed = {d for d in holidays.country_holidays("KZ", years=year) if d.weekday() < 5}
+        assert {d for d in days_off.DAYS_OFF if d.year == year} == computed
+
+
+def test_years_beyond_the_table_have_their_holidays_too() -> None:
+    assert max(days_off.YEARS) < 2033
+    assert not calendar.is_banking_day(date(2033, 3, 21))  # Nauryz, a Monday
+    assert calendar.is_banking_day(date(2033, 3, 14))
+
+
+@pytest.mark.parametrize(
+    ("rail", "moment", "opens"),
+    [
+        ("rtgs", "2026-03-20T17:59", "2026-03-20T17:59"),
+        ("rtgs", "2026-03-20T18:00", "2026-03-26T09:00"),  # the longest gap of the year
+        ("rtgs", "2026-11-19T03:00", "2026-11-19T09:00"),
+        ("rtgs", "2026-08-29T12:00", "2026-08-31T09:00"),
+        ("instant", "2026-03-22T03:00", "2026-03-22T03:00"),
+    ],
+)
+def test_a_rail_takes_payments_in_its_hours_only(rail: str, moment: str, opens: str) -> None:
+    assert rails.opens_at(rails.RAILS[rail], at(moment)) == at(opens)

@@ -7,11 +7,19 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from sandbox.bank import accounts, service, simulator
-from sandbox.bank.errors import BankReferenceConflict, BankReferenceReserved
+from sandbox.bank import accounts, rails, service, simulator
+from sandbox.bank.errors import (
+    AmountAboveRail,
+    BankReferenceConflict,
+    BankReferenceReserved,
+    KbeContradictsPayee,
+    PaymentCodeInvalid,
+    TextNotWritable,
+    ValueDateNotBankingDay,
+)
 from sandbox.bank.models import Kind
 from sandbox.core.db import Database
-from sandbox.core.errors import NotFound
+from sandbox.core.errors import NotFound, SandboxError
 from tests.bank.conftest import SetClock
 
 SHOP = "KZ31601A000000000001"
@@ -52,6 +60,19 @@ async def messages(database: Database) -> list[tuple[str, str | None]]:
     async with database.transaction() as db:
         found = await service.unread(db, list(Kind))
         return [(message.kind, message.end_to_end_id) for message in found]
+
+
+async def told(database: Database, end_to_end_id: str) -> list[str]:
+    """What the bank said of one payment, read or not, in its order."""
+    async with database.transaction() as db:
+        rows = await db.execute(
+            text(
+                "SELECT kind FROM bank_message WHERE direction = 'in' AND end_to_end_id = :id"
+                " ORDER BY id"
+            ),
+            {"id": end_to_end_id},
+        )
+        return [row.kind for row in rows]
 
 
 async def balance(database: Database, iban: str) -> int:
@@ -114,6 +135,85 @@ async def test_the_application_cannot_change_or_remove_a_line_of_a_statement(
                 await db.execute(text(statement))
 
 
+@pytest.mark.parametrize(
+    ("changes", "refusal", "code"),
+    [
+        ({"knp": ""}, PaymentCodeInvalid, "knp_missing"),
+        ({"knp": "71"}, PaymentCodeInvalid, "knp_invalid"),
+        ({"knp": "７１０"}, PaymentCodeInvalid, "knp_invalid"),
+        ({"kbe": ""}, PaymentCodeInvalid, "kbe_missing"),
+        ({"kbe": "10"}, PaymentCodeInvalid, "kbe_invalid"),
+        ({"kbe": "37"}, PaymentCodeInvalid, "kbe_invalid"),
+        ({"kod": ""}, PaymentCodeInvalid, "kod_missing"),
+        (
+            {"kbe": "17", "creditor_tax": "900101300007"},
+            KbeContradictsPayee,
+            "kbe_contradicts_payee",
+        ),
+        (
+            {"kbe": "19", "creditor_tax": "260340000002"},
+            KbeContradictsPayee,
+            "kbe_contradicts_payee",
+        ),
+        (
+            {"value_date": date(2026, 11, 21)},
+            ValueDateNotBankingDay,
+            "value_date_not_banking_day",
+        ),
+        (
+            {"value_date": date(2026, 3, 25)},
+            ValueDateNotBankingDay,
+            "value_date_not_banking_day",
+        ),
+        ({"rail": "instant", "amount_tiyn": 100_000_001}, AmountAboveRail, "amount_above_rail"),
+    ],
+)
+async def test_an_order_that_the_bank_could_not_carry_is_refused_by_name(
+    bank: Database, changes: dict[str, object], refusal: type[SandboxError], code: str
+) -> None:
+    with pytest.raises(refusal) as refused:
+        await give(bank, order(**changes))
+    assert refused.value.code == code
+
+
+async def test_an_iin_payee_with_kbe_19_and_a_bin_payee_with_17_are_taken(bank: Database) -> None:
+    await give(
+        bank,
+        order("po_1", kbe="19", creditor_tax="900101300007"),
+        order("po_2", kbe="17", creditor_tax="260340000002"),
+    )
+    assert await simulator.step(bank) == 2
+
+
+async def test_an_instant_payment_above_the_rails_amount_is_rejected_by_the_bank(
+    bank: Database,
+) -> None:
+    await deposit(bank, 10**9)
+    await give(bank, order())
+    async with bank.transaction() as db:
+        found = await db.execute(text("SELECT body FROM bank_message WHERE direction = 'out'"))
+        body = {
+            **found.scalar_one(),
+            "end_to_end_id": "po_9",
+            "rail": "instant",
+            "amount_tiyn": 100_000_001,
+        }
+        made = await simulator._order_of(db, body)
+        assert simulator._refusal(made, rails.RAILS["instant"]) == "AM02"
+
+
+async def test_a_customer_whose_name_no_message_can_carry_is_refused(bank: Database) -> None:
+    with pytest.raises(TextNotWritable):
+        async with bank.transaction() as db:
+            await simulator.credit(
+                db,
+                iban=accounts.RESERVE_IBAN,
+                amount_tiyn=1,
+                bank_reference="ref-1",
+                customer="a\x08b",
+            )
+
+
 async def test_the_same_credit_twice_is_booked_once(bank: Database) -> None:
     assert await deposit(bank, 100)
     assert not await deposit(bank, 100)
@@ -155,12 +255,36 @@ async def test_answers_to_one_payment_are_read_in_their_order(
     assert await read_all(bank) == [Kind.credit_notice, Kind.accepted, Kind.debit_notice]
 
 
-async def test_an_order_for_a_past_value_date_is_booked_at_once(
+async def test_an_order_for_a_past_value_date_waits_for_the_rail_to_open(
     bank: Database, set_clock: SetClock
 ) -> None:
     await deposit(bank, 100_000)
     await set_clock("2026-11-22T03:00")  # a Sunday; the value date was Friday
     await give(bank, order())
+    assert await simulator.step(bank) == 1
+    assert await told(bank, "po_1") == [Kind.accepted, Kind.queued]
+    assert await simulator.step(bank) == 0
+    await set_clock("2026-11-23T09:00")
+    assert await simulator.step(bank) == 1
+    assert await balance(bank, SHOP) == 7920
+
+
+async def test_an_order_for_a_past_value_date_is_booked_at_once_while_the_rail_is_open(
+    bank: Database, set_clock: SetClock
+) -> None:
+    await deposit(bank, 100_000)
+    await set_clock("2026-11-23T17:59")
+    await give(bank, order())
+    assert await simulator.step(bank) == 2
+    assert await told(bank, "po_1") == [Kind.accepted, Kind.debit_notice]
+
+
+async def test_an_instant_payment_is_booked_on_a_sunday_night(
+    bank: Database, set_clock: SetClock
+) -> None:
+    await deposit(bank, 100_000)
+    await set_clock("2026-11-22T03:00")
+    await give(bank, order(rail="instant", value_date=date(2026, 11, 22)))
     assert await simulator.step(bank) == 2
     assert await balance(bank, SHOP) == 7920
 
@@ -176,14 +300,40 @@ async def test_two_banks_at_work_book_an_order_once(bank: Database, set_clock: S
     assert (await read_all(bank)).count(Kind.debit_notice) == 10
 
 
-async def test_an_order_beyond_the_balance_is_rejected(bank: Database, set_clock: SetClock) -> None:
+async def test_an_order_beyond_the_balance_waits_until_the_cut_off_and_is_rejected(
+    bank: Database, set_clock: SetClock
+) -> None:
     await deposit(bank, 10_000)
     await give(bank, order("po_1"), order("po_2"))
     await set_clock("2026-11-20T10:00")
     await simulator.step(bank)
-    kinds = await read_all(bank)
-    assert kinds.count(Kind.debit_notice) == kinds.count(Kind.rejected) == 1
+    assert await told(bank, "po_1") == [Kind.accepted, Kind.debit_notice]
+    assert await told(bank, "po_2") == [Kind.accepted, Kind.queued]
+    assert await simulator.step(bank) == 0
+    await set_clock("2026-11-20T18:00")
+    assert await simulator.step(bank) == 1
+    assert await told(bank, "po_2") == [Kind.accepted, Kind.queued, Kind.rejected]
     assert await balance(bank, accounts.RESERVE_IBAN) == 2080
+
+
+async def test_an_order_that_waits_for_cover_is_booked_when_the_money_comes(
+    bank: Database, set_clock: SetClock
+) -> None:
+    await give(bank, order())
+    await set_clock("2026-11-20T10:00")
+    await simulator.step(bank)
+    await deposit(bank, 7919, "ref-1")
+    assert await simulator.step(bank) == 0
+    await deposit(bank, 1, "ref-2")
+    assert await simulator.step(bank) == 1
+    assert await told(bank, "po_1") == [Kind.accepted, Kind.queued, Kind.debit_notice]
+    assert await balance(bank, accounts.RESERVE_IBAN) == 0
+
+
+async def test_an_instant_payment_without_cover_is_rejected_at_once(bank: Database) -> None:
+    await give(bank, order(rail="instant", value_date=date(2026, 11, 19)))
+    assert await simulator.step(bank) == 2
+    assert await told(bank, "po_1") == [Kind.accepted, Kind.rejected]
 
 
 async def test_an_order_to_a_number_that_is_no_iban_is_rejected(bank: Database) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.bank import accounts, calendar, service, simulator
+from sandbox.bank.iso20022 import statements
 from sandbox.bank.routes import router
 from sandbox.core.db import Database
 from sandbox.core.http import KeyRecord, Page, install
@@ -202,4 +203,29 @@ async def test_the_schema_of_the_bank_belongs_to_the_simulator(bank: Database) -
         tables = await db.execute(
             text("SELECT table_name FROM information_schema.tables WHERE table_schema = 'bank_sim'")
         )
-        assert {row.table_name for row in tables} == {"account", "booking", "payment_order"}
+        assert {row.table_name for row in tables} == {
+            "account", "booking", "fault", "payment_order",
+        }  # fmt: skip
+
+
+async def test_a_days_statement_is_read_as_xml_by_who_may_read_the_account(
+    client: httpx2.AsyncClient, bank: Database
+) -> None:
+    iban = accounts.RESERVE_IBAN
+    async with bank.transaction() as db:
+        await simulator.credit(db, iban=iban, amount_tiyn=10, bank_reference="ref-1")
+
+    async def xml(who: str, day: str) -> httpx2.Response:
+        return await client.get(
+            f"/v1/bank/statements/{iban}/{day}.xml",
+            headers={"Authorization": f"Bearer sk_sbx_{who}_s"},
+        )
+
+    assert (await xml("shop", "2026-11-19")).status_code == 404
+    assert (await xml("fund", "2026-11-19")).status_code == 403
+    assert (await xml("issuer", "2026-11-18")).status_code == 404
+    answer = await xml("issuer", "2026-11-19")
+    assert answer.headers["content-type"].startswith("application/xml")
+    read = statements.parse(answer.content)
+    assert (read.iban, read.opening_tiyn, read.closing_tiyn) == (iban, 0, 10)
+    assert [line["bank_reference"] for line in read.lines] == ["ref-1"]

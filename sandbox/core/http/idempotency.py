@@ -24,7 +24,7 @@ from sandbox.core.http.auth import authorize
 from sandbox.core.http.limits import check_json
 from sandbox.core.http.problems import refusal
 
-EXEMPT = frozenset({"/v1/sandbox/clock", "/v1/sandbox/quiesce"})
+EXEMPT = frozenset({"/v1/sandbox/clock", "/v1/sandbox/faults", "/v1/sandbox/quiesce"})
 KEPT_HOURS = 24
 MAX_KEY_LENGTH = 255
 

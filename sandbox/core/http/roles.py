@@ -118,6 +118,8 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("POST", "/v1/reserve/moves/{move_id}/send_back"): _RESERVE_ACTS,
     ("POST", "/v1/reserve/moves/{move_id}/give_back"): _RESERVE_ACTS,
     ("GET", "/v1/bank/statements"): _STATEMENTS,
+    ("GET", "/v1/bank/statements/{iban}/{day}.xml"): _STATEMENTS,
+    ("GET", "/v1/bank/held"): {"issuer": "all", "operator": "all", "regulator": "all"},
     ("GET", "/v1/events"): _MERCHANT_READS,
     ("GET", "/v1/events/stream"): _MERCHANT_READS,
     ("GET", "/v1/events/{event_id}"): _MERCHANT_READS,
@@ -135,5 +137,7 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("POST", "/v1/sandbox/chains/{chain}/resume"): {"operator": "yes"},
     ("POST", "/v1/sandbox/bank/credits"): _SANDBOX,
     ("POST", "/v1/sandbox/bank/reversals"): _SANDBOX,
+    ("GET", "/v1/sandbox/faults"): {"developer": "yes", "operator": "yes"},
+    ("POST", "/v1/sandbox/faults"): {"developer": "yes", "operator": "yes"},
     ("GET", "/v1/sandbox/audit"): _AUDIT,
 }  # fmt: skip

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0016_redemptions"
-down_revision = "0014_request_ids"
+down_revision = "0015_bank_messages"
 
 # What was asked for stays as it was asked; the application moves states only.
 _GRANTS = {

@@ -1,0 +1,71 @@
+"""Failure switches of the simulated bank: each strikes so many times, then it is off."""
+
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.bank.errors import FaultUnknown
+from sandbox.bank.models import Fault
+
+REJECT: Final = "bank.reject"
+DELAY: Final = "bank.delay"
+RETURN: Final = "bank.return"
+DUPLICATE_NOTICE: Final = "bank.duplicate_notice"
+MISSING_LINE: Final = "bank.missing_line"
+CONTRADICTORY_NOTICE: Final = "bank.contradictory_notice"
+
+MEANINGS: Final = {
+    REJECT: "the next payment order is rejected (MS03)",
+    DELAY: "the next payment order is booked one banking day late",
+    RETURN: "the next booked payment comes back at once (AC04)",
+    DUPLICATE_NOTICE: "the notice of the next credit comes twice",
+    MISSING_LINE: "the next line of the reserve account is missing on its statement",
+    CONTRADICTORY_NOTICE: "a second notice of the next credit tells one tiyn more",
+}
+MAX_TIMES: Final = 1000
+
+
+async def switch(db: AsyncSession, name: str, times: int) -> None:
+    """Let a failure strike the next `times` times; 0 turns it off and has the bank mend it.
+
+    Mending means: missing lines come after all, contradictory notices are taken back. Raises
+    `FaultUnknown`.
+    """
+    if name not in MEANINGS:
+        raise FaultUnknown(name, sorted(MEANINGS))
+    made = insert(Fault).values({"name": name, "left": times})
+    await db.execute(made.on_conflict_do_update(index_elements=["name"], set_={"left": times}))
+    if times == 0 and name == MISSING_LINE:
+        await db.execute(text("UPDATE bank_sim.booking SET left_out = false WHERE left_out"))
+    if times == 0 and name == CONTRADICTORY_NOTICE:
+        await db.execute(
+            text("UPDATE bank_held SET resolved_at = sandbox_now() WHERE resolved_at IS NULL")
+        )
+
+
+async def state(db: AsyncSession) -> dict[str, int]:
+    """How many more times each failure strikes, by name."""
+    rows = await db.execute(text('SELECT name, "left" AS times FROM bank_sim.fault'))
+    return dict.fromkeys(MEANINGS, 0) | {row.name: row.times for row in rows}
+
+
+async def armed(db: AsyncSession) -> frozenset[str]:
+    """What may strike: asked once per step, so that a healthy bank does not ask per payment."""
+    rows = await db.execute(text('SELECT name FROM bank_sim.fault WHERE "left" > 0'))
+    return frozenset(row.name for row in rows)
+
+
+async def strikes(db: AsyncSession, name: str, on: frozenset[str]) -> bool:
+    """Whether the failure strikes here; it then counts as one of its times."""
+    if name not in on:
+        return False
+    struck = await db.execute(
+        text(
+            'UPDATE bank_sim.fault SET "left" = "left" - 1 WHERE name = :name AND "left" > 0'
+            " RETURNING name"
+        ),
+        {"name": name},
+    )
+    return struck.one_or_none() is not None
