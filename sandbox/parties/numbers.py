@@ -1,4 +1,7 @@
-"""Numbers that Kazakhstan gives to people, firms and accounts: IIN, BIN, IBAN, KBe, KNP."""
+"""Numbers that Kazakhstan gives to people, firms and accounts: IIN, BIN, IBAN, KBe, KNP.
+
+IIN and BIN are checked here: `python-stdnum` 2.2 has no module for Kazakhstan.
+"""
 
 from datetime import date
 from typing import Literal

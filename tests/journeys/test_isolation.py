@@ -119,7 +119,17 @@ def body_of(method: str, template: str, victim: Shop) -> JsonObject | None:
     return bodies.get(template) if method == "POST" else None
 
 
-@pytest.mark.parametrize(("method", "template"), [r for r in OWN if "{" in r[1]])
+def test_another_merchants_statement_is_not_found_as_xml(shops: tuple[Shop, Shop]) -> None:
+    thief, victim = shops
+    for day in ("2026-11-19", "2027-01-05"):
+        answer = thief.call("GET", f"/v1/bank/statements/{victim.iban}/{day}.xml")
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+# Accounts have numbers of their own, which no list shows.
+@pytest.mark.parametrize(
+    ("method", "template"), [r for r in OWN if "{" in r[1] and "{iban}" not in r[1]]
+)
 def test_another_merchants_object_is_not_found_on_any_route(
     shops: tuple[Shop, Shop], method: str, template: str
 ) -> None:
