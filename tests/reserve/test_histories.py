@@ -33,7 +33,7 @@ from tests.reserve.two_chains import HOLDER_TIYN, IBAN, OTHER_IBAN, Json, TwoCha
 # Chains are numbered over all examples, so each has books of its own in one database.
 _numbers = count(1)
 
-EXAMPLES = 4
+EXAMPLES = 3
 
 chains = st.sampled_from([0, 1])
 picks = st.integers(0, 7)
@@ -303,7 +303,7 @@ def test_after_every_step_of_any_history_every_unit_and_tiyn_is_explained(db_url
                 Histories,
                 settings=settings(
                     max_examples=EXAMPLES,
-                    stateful_step_count=25,
+                    stateful_step_count=20,
                     deadline=None,
                     derandomize=True,
                     database=None,

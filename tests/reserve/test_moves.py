@@ -1,5 +1,6 @@
 """Moves between chains: burned on one, made anew on the other, one figure with the bridge."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from sandbox.core.db import Database
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
-from sandbox.reserve import minting
+from sandbox.reserve import intake_jobs, minting
 from tests.reserve.two_chains import Json, TwoChains
 
 
@@ -170,6 +171,23 @@ async def test_a_stuck_move_is_given_back_on_its_own_chain_and_on_no_other(
     for chain in world.chains.values():
         assert (await chain.balance(world.holder)).units == 50_000
     assert await world.refused(path, {"recipient": world.holder}) == (409, "wrong_status")
+
+
+async def test_a_retry_and_a_give_back_at_once_mint_on_one_chain_only(
+    world: TwoChains, start: str
+) -> None:
+    made = await world.move(start)
+    await burned(world, made)
+    await world.lose(world.chains[made["to_chain"]], made, "reserve.move_mint_failed", times=3)
+    path = f"/v1/reserve/moves/{made['id']}"
+    await asyncio.gather(
+        world.post(f"{path}/retry", {}),
+        world.post(f"{path}/give_back", {"recipient": world.holder}),
+        *(intake_jobs.follow(world.database, world.chains) for _ in range(3)),
+    )
+    await world.carry_out()
+    assert (await world.read(made))["status"] in ("minted", "given_back")
+    assert sum(await world.supplies()) == 100_000
 
 
 async def test_two_moves_cross_each_other(world: TwoChains) -> None:

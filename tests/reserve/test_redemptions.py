@@ -1,5 +1,6 @@
 """Redemption at par, with deposit addresses and without, with 2 decimals and with 6."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -9,6 +10,7 @@ from sandbox.bank import simulator
 from sandbox.core.db import Database
 from sandbox.core.zone import ALMATY
 from sandbox.ledger import accounts
+from sandbox.reserve import intake_jobs
 from tests.reserve.two_chains import IBAN, OTHER_IBAN, PAYEE, TwoChains
 
 
@@ -179,6 +181,44 @@ async def test_a_returned_payout_restores_the_claim_and_can_be_paid_again(
     await world.bank()
     assert (await world.read(made))["status"] == "paid"
     assert await world.owed("l:redemption:") == 0
+
+
+async def test_a_retry_that_is_asked_for_by_many_at_once_orders_one_payout(
+    world: TwoChains,
+) -> None:
+    async with world.database.transaction() as db:
+        await simulator.refuse_payments_to(db, IBAN)
+    made = await world.redeem()
+    await world.carried_out(made)
+    await world.bank()
+    path = f"/v1/reserve/redemptions/{made['id']}/retry"
+    answers = await asyncio.gather(*(world.post(path, {}) for _ in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
+    assert await world.count("bank_message WHERE direction = 'out'") == 2
+
+
+async def test_workers_that_find_the_same_units_burn_them_once(
+    world: TwoChains, chain: str
+) -> None:
+    made = await world.redeem(chain)
+    await world.received(made)
+    for _ in range(2):
+        await asyncio.gather(*(intake_jobs.follow(world.database, world.chains) for _ in range(4)))
+        await world.runner.step()
+        await world.finalize()
+    assert await world.count("chain_intent WHERE kind = 'unit_burn'") == 1
+    assert (await world.read(made))["status"] == "pending"
+
+
+async def test_a_cancel_beside_the_burn_ends_as_one_of_both(world: TwoChains, chain: str) -> None:
+    made = await world.redeem(chain)
+    await world.received(made)
+    await asyncio.gather(
+        intake_jobs.follow(world.database, world.chains),
+        world.post(f"/v1/reserve/redemptions/{made['id']}/cancel", {}),
+    )
+    await world.carry_out()
+    assert (await world.read(made))["status"] in ("canceled", "pending")
 
 
 async def test_one_whose_units_never_come_expires(world: TwoChains, chain: str) -> None:
