@@ -28,6 +28,7 @@ def payment_object(row: Payment) -> dict[str, Any]:
         "tx": row.tx,
         "ordinal": row.ordinal,
         "from_address": row.from_address,
+        "decimals": row.decimals,
         "amount_units": row.amount_units,
         "counted_units": row.counted_units,
         "excess_units": row.excess_units,

@@ -75,6 +75,7 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("POST", "/v1/settlements"): _SETTLES,
     ("GET", "/v1/settlements"): _MERCHANT_READS,
     ("GET", "/v1/settlements/{settlement_id}"): _MERCHANT_READS,
+    ("GET", "/v1/settlements/{settlement_id}/report"): _MERCHANT_READS,
     ("GET", "/v1/payouts"): _MERCHANT_READS,
     ("GET", "/v1/payouts/{payout_id}"): _MERCHANT_READS,
     ("GET", "/v1/reserve"): _RESERVE_READS,
