@@ -16,9 +16,21 @@ _MERCHANTS = Told(
         "settlement_mode": "r.settlement_mode",
         "cut_off": "r.cut_off",
         "status": "r.status",
+        # What is older than these fields was told without them.
+        "schedule": "CASE WHEN o.schedule IS NULL AND r.schedule = 'each_business_day' THEN NULL"
+        " ELSE r.schedule END",
+        "category": "r.category",
+        "district": "r.district",
+        "zone": "r.zone",
+        "languages": "replace(nullif(r.languages, 'null')::text, ' ', '')",
         "created_at": moment("created_at"),
     },
-    private={"name": ("name",), "bin": ("bin",), "iban": ("iban",)},
+    private={
+        "name": ("name",),
+        "bin": ("bin",),
+        "iban": ("iban",),
+        "status_reason": ("status_reason",),
+    },
 )
 
 

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, Column, String, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from sandbox.core.models import timestamp
@@ -18,7 +19,8 @@ class Merchant(SQLModel, table=True):
             "confirm_policy IN ('detected', 'confirmed', 'final')", name="confirm_policy"
         ),
         CheckConstraint("settlement_mode IN ('payout', 'hold', 'split')", name="settlement_mode"),
-        CheckConstraint("status IN ('active', 'suspended')", name="status"),
+        CheckConstraint("status IN ('unverified', 'active', 'suspended', 'closed')", name="status"),
+        CheckConstraint("schedule IN ('each_business_day', 'on_demand')", name="schedule"),
     )
 
     id: str = Field(primary_key=True)
@@ -32,6 +34,16 @@ class Merchant(SQLModel, table=True):
     settlement_mode: str
     cut_off: str
     status: str
+    # Null where the merchant is older than the sign.
+    category: str | None = None
+    district: str | None = None
+    zone: bool | None = None
+    languages: list[str] | None = Field(default=None, sa_column=Column(JSONB))
+    status_reason: str | None = None
+    schedule: str = Field(
+        default="each_business_day",
+        sa_column=Column(String, nullable=False, server_default=text("'each_business_day'")),
+    )
     created_at: datetime = Field(sa_column=timestamp())
 
 

@@ -12,6 +12,7 @@ class Settlement(SQLModel, table=True):
     """One batch. Lines are fixed when it is made; amounts fall when one is deferred.
 
     `carried_tiyn` is owed and was not instructed; the batch `carried_into` opens with it.
+    `hold` says why it was not: the merchant's status, or `payout_failed`.
     `cut_off` is the day of the cut-off that made it, null when somebody asked.
     """
 
@@ -41,6 +42,7 @@ class Settlement(SQLModel, table=True):
     paid_tiyn: int = Field(sa_type=BigInteger)
     carried_tiyn: int = Field(sa_type=BigInteger)
     carried_into: str | None = Field(default=None)
+    hold: str | None = Field(default=None)
     fee_status: str
     fee_orders: int
     created_at: datetime = Field(sa_column=timestamp())

@@ -155,6 +155,7 @@ async def settlement_objects(
             "id": one.id,
             "merchant": one.merchant,
             "status": one.status,
+            "hold": one.hold,
             "cut_off": None if one.cut_off is None else one.cut_off.isoformat(),
             "value_date": one.value_date.isoformat(),
             "openings": openings[one.id],

@@ -150,6 +150,7 @@ def made(facts: Facts, settlement: str, lines: Sequence[Mapping[str, Any]]) -> d
         "id": settlement,
         "merchant": batch["merchant"],
         "status": batch["status"],
+        "hold": batch.get("hold"),
         "cut_off": batch["cut_off"],
         "value_date": batch["value_date"],
         "created_at": batch["created_at"],

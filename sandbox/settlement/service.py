@@ -73,12 +73,13 @@ async def settle(
     `NothingToSettle`, `PaymentCodeMissing`, `NotFound`.
     """
     await lock(db, merchant_id)
-    merchant = await parties.merchant(db, merchant_id)
+    merchant = await parties.merchant(db, merchant_id, steady=True)
     _check_codes(merchant)
     at = await clock.now(db)
     if retry_payout:
         await _lift_hold(db, merchant_id)
-    held = await _is_held(db, merchant)
+    hold = await _hold(db, merchant)
+    held = hold is not None
     older, again = await burns.retry(db, merchant_id, chains)
     settlement = Settlement(
         id=new_id("stl", at),
@@ -89,6 +90,7 @@ async def settle(
         opening_tiyn=0,
         paid_tiyn=0,
         carried_tiyn=0,
+        hold=hold,
         fee_status="none",
         fee_orders=0,
         created_at=at,
@@ -234,8 +236,11 @@ def _payout(settlement: Settlement, merchant: Merchant) -> Payout:
     )
 
 
-async def _is_held(db: AsyncSession, merchant: Merchant) -> bool:
-    """Whether a payout to the merchant's present account came back and nobody asked again."""
+async def _hold(db: AsyncSession, merchant: Merchant) -> str | None:
+    """Why nothing is paid out now: the merchant's status, or a payout to its present account
+    that came back while nobody asked again."""
+    if merchant.status in parties.NO_PAYOUT:
+        return merchant.status
     found = await db.scalar(
         text(
             "SELECT EXISTS (SELECT FROM payout WHERE merchant = :merchant"  # noqa: S608
@@ -243,7 +248,7 @@ async def _is_held(db: AsyncSession, merchant: Merchant) -> bool:
         ),
         {"merchant": merchant.id, "iban": merchant.iban},
     )
-    return bool(found)
+    return "payout_failed" if found else None
 
 
 async def _lift_hold(db: AsyncSession, merchant_id: str) -> None:

@@ -57,6 +57,8 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("POST", "/v1/merchants"): {"operator": "all"},
     ("GET", "/v1/merchants"): _PARTIES,
     ("GET", "/v1/merchants/{merchant_id}"): _PARTIES,
+    ("POST", "/v1/merchants/{merchant_id}"): _PARTIES_WRITE,
+    ("POST", "/v1/merchants/{merchant_id}/status"): {"operator": "all"},
     ("POST", "/v1/api_keys"): _PARTIES_WRITE,
     ("GET", "/v1/api_keys"): _PARTIES,
     ("DELETE", "/v1/api_keys/{key_id}"): _PARTIES_WRITE,
