@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, String, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from sandbox.core.models import timestamp
@@ -161,9 +161,10 @@ class Payout(SQLModel, table=True):
 
 
 class CutOff(SQLModel, table=True):
-    """A day whose cut-off was dealt with; without its row it would run again."""
+    """A day whose cut-off `at` a time of day was dealt with, or it would run again."""
 
     __tablename__ = "settlement_cut_off"
 
     day: date = Field(primary_key=True)
+    at: str = Field(sa_column=Column(String, primary_key=True, server_default=text("'18:00'")))
     done_at: datetime = Field(sa_column=timestamp())

@@ -36,4 +36,10 @@ def upgrade() -> None:
         "GRANT UPDATE (iban, knp, kbe, category, district, zone, languages, confirm_policy,"
         " cut_off, schedule, status, status_reason) ON merchant TO sbx_app"
     )
+    op.add_column(
+        "settlement_cut_off",
+        sa.Column("at", sa.String(), server_default=sa.text("'18:00'"), nullable=False),
+    )
+    op.drop_constraint(op.f("pk_settlement_cut_off"), "settlement_cut_off", type_="primary")
+    op.create_primary_key(op.f("pk_settlement_cut_off"), "settlement_cut_off", ["day", "at"])
     op.add_column("settlement", sa.Column("hold", sa.String(), nullable=True))
