@@ -3,11 +3,11 @@
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core.checks import Check, no_faults
-from sandbox.eventlog.told import Told, moment
+from sandbox.eventlog.told import Told, as_told, moment
 
 _MERCHANTS = Told(
     "merchant",
-    ("merchant.%",),
+    ("merchant.created", "merchant.updated", "merchant.status_changed"),
     {
         "knp": "r.knp",
         "kbe": "r.kbe",
@@ -33,7 +33,27 @@ _MERCHANTS = Told(
     },
 )
 
+_PLANS = Told(
+    "fee_plan",
+    ("merchant.fee_plan%",),
+    {
+        "fee_bps": "r.fee_bps",
+        "fixed_tiyn": "r.fixed_tiyn",
+        "minimum_tiyn": "r.minimum_tiyn",
+        "from_at": moment("from_at"),
+        "offered_at": moment("offered_at"),
+        "consented_at": moment("consented_at"),
+        "in_force_at": moment("in_force_at"),
+    },
+    key="r.merchant || ' ' || r.version",
+    told_key="o.merchant || ' ' || o.version",
+    fields=("merchant", "version"),
+    # What was there before plans had versions is told by its merchant alone.
+    rows="r.version > 1",
+)
+_TOLD = as_told(_MERCHANTS, _PLANS)
+
 
 async def merchants_as_told(db: AsyncSession) -> list[Check]:
     """I8: terms and accounts of merchants as the log last told them."""
-    return await no_faults(db, "I8", "merchants are as the log tells", _MERCHANTS.statement)
+    return await no_faults(db, "I8", "merchants and plans are as the log tells", _TOLD)

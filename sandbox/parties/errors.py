@@ -61,6 +61,17 @@ class MerchantClosed(SandboxError):
         super().__init__("the merchant is closed and takes no payments", merchant=merchant)
 
 
+class FeePlanReplaced(SandboxError):
+    """A newer plan was offered: consent to what is offered now."""
+
+    status, code = 409, "fee_plan_replaced"
+
+    def __init__(self, version: int, newest: int) -> None:
+        super().__init__(
+            f"version {version} was replaced by {newest}", version=version, newest=newest
+        )
+
+
 class NotYours(SandboxError):
     """A merchant may not set what the operator vouches for."""
 

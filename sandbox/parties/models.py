@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Column, String, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, String, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -45,6 +45,36 @@ class Merchant(SQLModel, table=True):
         sa_column=Column(String, nullable=False, server_default=text("'each_business_day'")),
     )
     created_at: datetime = Field(sa_column=timestamp())
+
+
+class FeePlan(SQLModel, table=True):
+    """One version of a merchant's fee: a share and a fixed part in tiyn, with a minimum.
+
+    The operator offers it; it is in force from `in_force_at` on, set when the merchant consents
+    and never before `from_at`.
+    """
+
+    __tablename__ = "fee_plan"
+    __table_args__ = (
+        CheckConstraint(
+            "version > 0 AND fee_bps BETWEEN 0 AND 10000 AND fixed_tiyn >= 0 AND minimum_tiyn >= 0",
+            name="amounts",
+        ),
+        CheckConstraint(
+            "(consented_at IS NULL) = (in_force_at IS NULL) AND in_force_at >= from_at",
+            name="consent",
+        ),
+    )
+
+    merchant: str = Field(primary_key=True, foreign_key="merchant.id")
+    version: int = Field(primary_key=True)
+    fee_bps: int
+    fixed_tiyn: int = Field(sa_type=BigInteger)
+    minimum_tiyn: int = Field(sa_type=BigInteger)
+    from_at: datetime = Field(sa_column=timestamp())
+    offered_at: datetime = Field(sa_column=timestamp())
+    consented_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+    in_force_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
 
 
 class ApiKey(SQLModel, table=True):

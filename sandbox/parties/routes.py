@@ -3,15 +3,15 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt
 from sqlmodel import col, select
 
 from sandbox.core.db import SessionDep
 from sandbox.core.errors import NotFound
 from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing, show_once
 from sandbox.core.http.roles import Role
-from sandbox.core.money import BPS_PER_WHOLE
-from sandbox.parties import service, signs
+from sandbox.core.money import BPS_PER_WHOLE, MAX_SESSION_TIYN
+from sandbox.parties import plans, service, signs
 from sandbox.parties.errors import NotYours, PartyMissing, RoleNotGrantable
 from sandbox.parties.models import ApiKey, Merchant
 
@@ -84,6 +84,20 @@ class StatusIn(BaseModel):
 
     status: Literal["active", "suspended", "closed"]
     reason: Annotated[str, Field(max_length=500)] | None = None
+
+
+class FeePlanIn(BaseModel):
+    """A share in basis points and a fixed part, at least the minimum; amounts include VAT."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"fee_bps": 80, "fixed_tiyn": 500, "minimum_tiyn": 1000}]},
+    )
+
+    fee_bps: Annotated[StrictInt, Field(ge=0, le=BPS_PER_WHOLE)]
+    fixed_tiyn: Annotated[StrictInt, Field(ge=0, le=MAX_SESSION_TIYN)] = 0
+    minimum_tiyn: Annotated[StrictInt, Field(ge=0, le=MAX_SESSION_TIYN)] = 0
+    from_at: Annotated[AwareDatetime, Field(description="not before this moment")] | None = None
 
 
 class ApiKeyIn(BaseModel):
@@ -171,6 +185,47 @@ async def set_status(
     return service.merchant_object(
         await service.set_status(db, merchant_id, body.status, body.reason)
     )
+
+
+@router.get("/v1/merchants/{merchant_id}/fee_plans", summary="List a merchant's fee plans")
+async def fee_plans(merchant_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """Every version, newest first: what is in force, and what waits for consent."""
+    if caller.merchant not in (None, merchant_id):
+        raise NotFound("merchant", merchant_id)
+    await service.merchant(db, merchant_id)
+    rows = [plans.plan_object(row) for row in await plans.plans_of(db, merchant_id)]
+    return {"object": "list", "data": rows, "has_more": False}
+
+
+@router.post("/v1/merchants/{merchant_id}/fee_plans", status_code=201, summary="Offer a fee plan")
+async def offer_plan(
+    merchant_id: str, body: FeePlanIn, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
+    """A new version of the fee; nothing changes before the merchant consents."""
+    row = await plans.offer(
+        db,
+        merchant_id,
+        fee_bps=body.fee_bps,
+        fixed_tiyn=body.fixed_tiyn,
+        minimum_tiyn=body.minimum_tiyn,
+        from_at=body.from_at,
+    )
+    return plans.plan_object(row)
+
+
+@router.post(
+    "/v1/merchants/{merchant_id}/fee_plans/{version}/consent", summary="Consent to a fee plan"
+)
+async def consent_to_plan(
+    merchant_id: str, version: int, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
+    """From now on, or from the plan's `from_at`, captures have this fee; earlier ones keep theirs.
+
+    Only the newest version can be consented to.
+    """
+    if caller.merchant != merchant_id:
+        raise NotFound("merchant", merchant_id)
+    return plans.plan_object(await plans.consent(db, merchant_id, version))
 
 
 @router.post("/v1/api_keys", status_code=201, summary="Create an API key")

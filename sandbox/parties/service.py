@@ -17,6 +17,7 @@ from sandbox.core.http.roles import Role
 from sandbox.core.ids import new_id
 from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.types import NewEvent
+from sandbox.parties import plans
 from sandbox.parties.errors import MerchantClosed, MerchantStatusFixed, MerchantSuspended
 from sandbox.parties.models import ApiKey, Merchant
 from sandbox.parties.numbers import check_kbe, iban, tax_kind
@@ -140,6 +141,7 @@ async def create_merchant(
         private=("status_reason",),
     )
     await eventlog.append_many(db, [event], {})
+    await plans.begin(db, row)
     return row
 
 

@@ -22,6 +22,7 @@ _PAYOUT_FIELDS: Final = (
     "id", "status", "reason", "amount_tiyn", "knp", "kbe", "value_date", "created_at",
     "instructed_at", "ended_at",
 )  # fmt: skip
+_PLAN_FIELDS: Final = ("fee_plan", "fee_bps", "fee_fixed_tiyn", "fee_minimum_tiyn")
 _BURN_FIELDS: Final = (
     "chain", "status", "units", "tx", "amount_tiyn", "fee_tiyn", "vat_tiyn", "vat_percent",
     "vat_version",
@@ -193,7 +194,7 @@ def _line(facts: Facts, line: Mapping[str, Any]) -> dict[str, Any]:
         "session": told["session"],
         "captured_at": told["captured_at"],
         "counted_units": told["counted_units"],
-        "fee_bps": told["fee_bps"],
+        **{name: told.get(name) for name in _PLAN_FIELDS},
         **first.where,
         "refunds": [
             {

@@ -201,7 +201,9 @@ def _judge_line(facts: report.Facts, where: str, line: Mapping[str, Any]) -> Non
     refunds = sum(refund["amount_tiyn"] for refund in line["refunds"])
     _is(where, "refunded", line["refunded_tiyn"], refunds)
     kept = line["amount_tiyn"] - line["refunded_tiyn"]
-    _is(where, "fee", line["fee_tiyn"], fee_tiyn(kept, payment["fee_bps"]))
+    fixed, minimum = payment.get("fee_fixed_tiyn") or 0, payment.get("fee_minimum_tiyn") or 0
+    fee = fee_tiyn(kept, payment["fee_bps"], fixed, minimum)
+    _is(where, "fee", line["fee_tiyn"], fee)
 
 
 def _judge_burns(

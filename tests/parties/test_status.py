@@ -105,7 +105,7 @@ async def test_a_change_is_told_without_what_is_private(
     body = {"status": "suspended", "reason": "a word about Aigerim"}
     await http.post(f"{path}/status", json=body, headers=operator)
     await http.post(f"{path}/status", json=body, headers=operator)
-    (_, (updated, first), (changed, second)) = await told(database)
+    (_, _, (updated, first), (changed, second)) = await told(database)
     assert (updated, changed) == ("merchant.updated", "merchant.status_changed")
     assert OTHER_IBAN.encode() not in first + second
     assert b"Aigerim" not in first + second
