@@ -40,15 +40,15 @@ def local_date(moment: datetime) -> date:
     return moment.astimezone(ALMATY).date()
 
 
-def cut_off_of(day: date) -> datetime:
+def cut_off_of(day: date, at: time = CUT_OFF) -> datetime:
     """The moment of the cut-off of `day`; there is one every day, banking day or not."""
-    return datetime.combine(day, CUT_OFF, ALMATY)
+    return datetime.combine(day, at, ALMATY)
 
 
-def last_cut_off(moment: datetime) -> date:
+def last_cut_off(moment: datetime, at: time = CUT_OFF) -> date:
     """The day whose cut-off is the newest that is not later than `moment`."""
     day = local_date(moment)
-    return day if cut_off_of(day) <= moment else day - timedelta(days=1)
+    return day if cut_off_of(day, at) <= moment else day - timedelta(days=1)
 
 
 def value_date(moment: datetime) -> date:

@@ -26,7 +26,11 @@ log_app = typer.Typer(
 attest_app = typer.Typer(
     no_args_is_help=True, help="Make or verify attestations of supply and reserve."
 )
+settlement_app = typer.Typer(
+    no_args_is_help=True, help="Fetch a settlement's report, or verify one offline."
+)
 app.add_typer(clock_app, name="clock")
+app.add_typer(settlement_app, name="settlement")
 app.add_typer(log_app, name="log")
 app.add_typer(faults.app, name="faults")
 app.add_typer(attest_app, name="attest")
@@ -338,6 +342,34 @@ def attest_branch(
     from sandbox.cli import attest
 
     raise typer.Exit(attest.branch(file, vkey, data_dir, as_json))
+
+
+@settlement_app.command("report")
+def settlement_report(
+    settlement: Annotated[str, typer.Argument(help="A settlement, stl_…")],
+    file: Annotated[Path, typer.Argument(help="Where to.")],
+    data_dir: DataDir = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Write a settlement's report with all of its proofs, for anyone to verify offline."""
+    from sandbox.cli import settlement as command
+
+    raise typer.Exit(command.report(settlement, file, data_dir, as_json))
+
+
+@settlement_app.command("verify")
+def settlement_verify(
+    file: Annotated[Path, typer.Argument(help="A report in JSON, with proofs.")],
+    vkey: Annotated[
+        str | None, typer.Option(help="The log's public key, as its owner told it to you.")
+    ] = None,
+    data_dir: DataDir = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Compute a report again from its proofs; exit 1 and name the first line that is wrong."""
+    from sandbox.cli import settlement as command
+
+    raise typer.Exit(command.verify(file, vkey, data_dir, as_json))
 
 
 @app.command()

@@ -33,11 +33,17 @@ def tiyn_from_units(amount_units: int, decimals: int) -> tuple[int, int]:
     return divmod(amount_units, units_per_tiyn(decimals))
 
 
-def fee_tiyn(amount_tiyn: int, fee_bps: int) -> int:
-    """The merchant fee on `amount_tiyn`, rounded down once (LEDGER 2.3, Rounding)."""
+def fee_tiyn(amount_tiyn: int, fee_bps: int, fixed_tiyn: int = 0, minimum_tiyn: int = 0) -> int:
+    """The merchant fee on `amount_tiyn`, rounded down once (LEDGER 2.3, Rounding).
+
+    A share and a fixed part, at least the minimum, and never more than the amount itself.
+    """
     assert amount_tiyn >= 0
     assert 0 <= fee_bps <= BPS_PER_WHOLE
-    return amount_tiyn * fee_bps // BPS_PER_WHOLE
+    assert fixed_tiyn >= 0
+    assert minimum_tiyn >= 0
+    fee = max(amount_tiyn * fee_bps // BPS_PER_WHOLE + fixed_tiyn, minimum_tiyn)
+    return min(fee, amount_tiyn)
 
 
 def vat_included_tiyn(gross_tiyn: int, rate_percent: int) -> int:

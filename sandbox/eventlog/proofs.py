@@ -1,7 +1,7 @@
 """Inclusion and consistency proofs out of stored hashes: O(log n) tiles, never the whole log."""
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,15 +46,16 @@ class Inclusion:
         }
 
 
-_EVENT = text(
+_EVENTS = text(
     """
-    SELECT e.leaf, l.epoch, l.position, l.leaf_hash, c.size, c.root, c.note
+    SELECT e.id, e.leaf, l.epoch, l.position, l.leaf_hash, c.size, c.root, c.note
     FROM event e
     LEFT JOIN log_entry l ON l.event_id = e.id
     LEFT JOIN LATERAL (
         SELECT size, root, note FROM checkpoint WHERE epoch = l.epoch ORDER BY size DESC LIMIT 1
     ) c ON true
-    WHERE e.id = :id AND (CAST(:viewer AS text) IS NULL OR e.merchant = :viewer)
+    WHERE e.id = ANY(CAST(:ids AS text[]))
+        AND (CAST(:viewer AS text) IS NULL OR e.merchant = :viewer)
     """
 )
 
@@ -80,16 +81,35 @@ async def inclusion(db: AsyncSession, event_id: str, viewer: str | None) -> Incl
 
     Raises `NotFound` (also for another merchant's event) and `NotSequenced`.
     """
-    row = (await db.execute(_EVENT, {"id": event_id, "viewer": viewer})).one_or_none()
-    if row is None:
-        raise NotFound("event", event_id)
-    if row.position is None:
-        raise NotSequenced(event_id)
-    plan = inclusion_plan(row.position, row.size)
-    hashes = await _subtree_hashes(db, row.epoch, (s for group in plan for s in group))
-    proof = carry_out(plan, hashes.__getitem__)
-    assert verify_inclusion(row.leaf_hash, row.position, row.size, proof, row.root)
-    return Inclusion(row.epoch, row.position, row.leaf, proof, row.note)
+    return (await inclusions(db, [event_id], viewer))[event_id]
+
+
+async def inclusions(
+    db: AsyncSession, event_ids: Collection[str], viewer: str | None
+) -> dict[str, Inclusion]:
+    """The proofs of many events at once, those of an epoch all under the same checkpoint.
+
+    Raises as `inclusion` does, for the first that has none.
+    """
+    found = await db.execute(_EVENTS, {"ids": list(event_ids), "viewer": viewer})
+    rows = {row.id: row for row in found}
+    for id_ in event_ids:
+        if id_ not in rows:
+            raise NotFound("event", id_)
+        if rows[id_].position is None:
+            raise NotSequenced(id_)
+    plans = {id_: inclusion_plan(row.position, row.size) for id_, row in rows.items()}
+    wanted: dict[int, set[Subtree]] = {}
+    for id_, plan in plans.items():
+        of_epoch = wanted.setdefault(rows[id_].epoch, set())
+        of_epoch.update(subtree for group in plan for subtree in group)
+    hashes = {epoch: await _subtree_hashes(db, epoch, those) for epoch, those in wanted.items()}
+    made = {}
+    for id_, row in rows.items():
+        proof = carry_out(plans[id_], hashes[row.epoch].__getitem__)
+        assert verify_inclusion(row.leaf_hash, row.position, row.size, proof, row.root)
+        made[id_] = Inclusion(row.epoch, row.position, row.leaf, proof, row.note)
+    return made
 
 
 def verify_receipt(receipt: Mapping[str, Any], vkey: str) -> int:

@@ -1,7 +1,7 @@
 """What a move of the clock makes due, asked of the slices' own due times."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 
 from sqlalchemy.sql.elements import ColumnElement
@@ -12,6 +12,7 @@ from sandbox.bank import calendar
 from sandbox.bank.models import PaymentOrder
 from sandbox.core import clock
 from sandbox.lab.clockwork import Timer
+from sandbox.parties.models import Merchant
 from sandbox.payments.models import CheckoutSession
 from sandbox.webhooks.models import WebhookDelivery
 
@@ -59,11 +60,18 @@ async def webhook_retries(
 
 
 async def cut_offs(db: AsyncSession, before: datetime, after: datetime) -> list[dict[str, Any]]:
-    """The newest cut-off that was passed; of several it takes all (CONTRACT 6, Settlement)."""
-    day = calendar.last_cut_off(after)
-    if day <= calendar.last_cut_off(before):
-        return []
-    return [_item("settlement_cut_off", day.isoformat(), calendar.cut_off_of(day))]
+    """The newest cut-offs that were passed; each takes all before it (CONTRACT 6, Settlement).
+
+    18:00 is every sandbox's; merchants have others of their own.
+    """
+    chosen = select(Merchant.cut_off).where(col(Merchant.schedule) == "each_business_day")
+    items = []
+    for at in {calendar.CUT_OFF, *map(time.fromisoformat, await db.exec(chosen.distinct()))}:
+        day = calendar.last_cut_off(after, at)
+        if day > calendar.last_cut_off(before, at):
+            id_ = day.isoformat() + ("" if at == calendar.CUT_OFF else f"T{at:%H:%M}")
+            items.append(_item("settlement_cut_off", id_, calendar.cut_off_of(day, at)))
+    return sorted(items, key=lambda item: str(item["due_at"]))
 
 
 async def attestations(db: AsyncSession, before: datetime, after: datetime) -> list[dict[str, Any]]:

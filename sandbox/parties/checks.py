@@ -3,11 +3,11 @@
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core.checks import Check, no_faults
-from sandbox.eventlog.told import Told, moment
+from sandbox.eventlog.told import Told, as_told, moment
 
 _MERCHANTS = Told(
     "merchant",
-    ("merchant.%",),
+    ("merchant.created", "merchant.updated", "merchant.status_changed"),
     {
         "knp": "r.knp",
         "kbe": "r.kbe",
@@ -16,12 +16,44 @@ _MERCHANTS = Told(
         "settlement_mode": "r.settlement_mode",
         "cut_off": "r.cut_off",
         "status": "r.status",
+        # What is older than these fields was told without them.
+        "schedule": "CASE WHEN o.schedule IS NULL AND r.schedule = 'each_business_day' THEN NULL"
+        " ELSE r.schedule END",
+        "category": "r.category",
+        "district": "r.district",
+        "zone": "r.zone",
+        "languages": "replace(nullif(r.languages, 'null')::text, ' ', '')",
         "created_at": moment("created_at"),
     },
-    private={"name": ("name",), "bin": ("bin",), "iban": ("iban",)},
+    private={
+        "name": ("name",),
+        "bin": ("bin",),
+        "iban": ("iban",),
+        "status_reason": ("status_reason",),
+    },
 )
+
+_PLANS = Told(
+    "fee_plan",
+    ("merchant.fee_plan%",),
+    {
+        "fee_bps": "r.fee_bps",
+        "fixed_tiyn": "r.fixed_tiyn",
+        "minimum_tiyn": "r.minimum_tiyn",
+        "from_at": moment("from_at"),
+        "offered_at": moment("offered_at"),
+        "consented_at": moment("consented_at"),
+        "in_force_at": moment("in_force_at"),
+    },
+    key="r.merchant || ' ' || r.version",
+    told_key="o.merchant || ' ' || o.version",
+    fields=("merchant", "version"),
+    # What was there before plans had versions is told by its merchant alone.
+    rows="r.version > 1",
+)
+_TOLD = as_told(_MERCHANTS, _PLANS)
 
 
 async def merchants_as_told(db: AsyncSession) -> list[Check]:
     """I8: terms and accounts of merchants as the log last told them."""
-    return await no_faults(db, "I8", "merchants are as the log tells", _MERCHANTS.statement)
+    return await no_faults(db, "I8", "merchants and plans are as the log tells", _TOLD)

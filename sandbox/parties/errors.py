@@ -30,6 +30,57 @@ class KbeContradictsPayee(SandboxError):
         super().__init__(f"KBe {kbe} does not fit a payee with {payee.upper()}", kbe=kbe)
 
 
+class MerchantStatusFixed(SandboxError):
+    """From this status no way leads to the one asked for; who is closed stays closed."""
+
+    status, code = 409, "merchant_status_fixed"
+
+    def __init__(self, merchant: str, is_: str, asked: str) -> None:
+        super().__init__(
+            f"the merchant is {is_} and cannot become {asked}",
+            merchant=merchant,
+            merchant_status=is_,
+        )
+
+
+class MerchantSuspended(SandboxError):
+    """An operator suspended the merchant: no new sessions, no payouts."""
+
+    status, code = 409, "merchant_suspended"
+
+    def __init__(self, merchant: str) -> None:
+        super().__init__("the merchant is suspended and takes no payments", merchant=merchant)
+
+
+class MerchantClosed(SandboxError):
+    """The merchant gave up: what is left is settled and refunded, nothing new begins."""
+
+    status, code = 409, "merchant_closed"
+
+    def __init__(self, merchant: str) -> None:
+        super().__init__("the merchant is closed and takes no payments", merchant=merchant)
+
+
+class FeePlanReplaced(SandboxError):
+    """A newer plan was offered: consent to what is offered now."""
+
+    status, code = 409, "fee_plan_replaced"
+
+    def __init__(self, version: int, newest: int) -> None:
+        super().__init__(
+            f"version {version} was replaced by {newest}", version=version, newest=newest
+        )
+
+
+class NotYours(SandboxError):
+    """A merchant may not set what the operator vouches for."""
+
+    status, code = 403, "operator_sets_this"
+
+    def __init__(self, fields: list[str]) -> None:
+        super().__init__(f"only the operator sets {', '.join(fields)}", fields=fields)
+
+
 class RoleNotGrantable(SandboxError):
     """A key hands out no more rights than its holder has."""
 

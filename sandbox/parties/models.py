@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Column, String, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from sandbox.core.models import timestamp
@@ -18,7 +19,8 @@ class Merchant(SQLModel, table=True):
             "confirm_policy IN ('detected', 'confirmed', 'final')", name="confirm_policy"
         ),
         CheckConstraint("settlement_mode IN ('payout', 'hold', 'split')", name="settlement_mode"),
-        CheckConstraint("status IN ('active', 'suspended')", name="status"),
+        CheckConstraint("status IN ('unverified', 'active', 'suspended', 'closed')", name="status"),
+        CheckConstraint("schedule IN ('each_business_day', 'on_demand')", name="schedule"),
     )
 
     id: str = Field(primary_key=True)
@@ -32,7 +34,47 @@ class Merchant(SQLModel, table=True):
     settlement_mode: str
     cut_off: str
     status: str
+    # Null where the merchant is older than the sign.
+    category: str | None = None
+    district: str | None = None
+    zone: bool | None = None
+    languages: list[str] | None = Field(default=None, sa_column=Column(JSONB))
+    status_reason: str | None = None
+    schedule: str = Field(
+        default="each_business_day",
+        sa_column=Column(String, nullable=False, server_default=text("'each_business_day'")),
+    )
     created_at: datetime = Field(sa_column=timestamp())
+
+
+class FeePlan(SQLModel, table=True):
+    """One version of a merchant's fee: a share and a fixed part in tiyn, with a minimum.
+
+    The operator offers it; it is in force from `in_force_at` on, set when the merchant consents
+    and never before `from_at`.
+    """
+
+    __tablename__ = "fee_plan"
+    __table_args__ = (
+        CheckConstraint(
+            "version > 0 AND fee_bps BETWEEN 0 AND 10000 AND fixed_tiyn >= 0 AND minimum_tiyn >= 0",
+            name="amounts",
+        ),
+        CheckConstraint(
+            "(consented_at IS NULL) = (in_force_at IS NULL) AND in_force_at >= from_at",
+            name="consent",
+        ),
+    )
+
+    merchant: str = Field(primary_key=True, foreign_key="merchant.id")
+    version: int = Field(primary_key=True)
+    fee_bps: int
+    fixed_tiyn: int = Field(sa_type=BigInteger)
+    minimum_tiyn: int = Field(sa_type=BigInteger)
+    from_at: datetime = Field(sa_column=timestamp())
+    offered_at: datetime = Field(sa_column=timestamp())
+    consented_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+    in_force_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
 
 
 class ApiKey(SQLModel, table=True):

@@ -1,18 +1,18 @@
 """`/v1/merchants` and `/v1/api_keys`."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt
 from sqlmodel import col, select
 
 from sandbox.core.db import SessionDep
 from sandbox.core.errors import NotFound
 from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing, show_once
 from sandbox.core.http.roles import Role
-from sandbox.core.money import BPS_PER_WHOLE
-from sandbox.parties import service
-from sandbox.parties.errors import PartyMissing, RoleNotGrantable
+from sandbox.core.money import BPS_PER_WHOLE, MAX_SESSION_TIYN
+from sandbox.parties import plans, service, signs
+from sandbox.parties.errors import NotYours, PartyMissing, RoleNotGrantable
 from sandbox.parties.models import ApiKey, Merchant
 
 router = APIRouter(route_class=IdempotentRoute, tags=["parties"])
@@ -44,6 +44,60 @@ class MerchantIn(BaseModel):
     kbe: Annotated[str, Field(pattern=r"^[12][1-9]$", description="residency and sector")] = "17"
     fee_bps: Annotated[StrictInt, Field(ge=0, le=BPS_PER_WHOLE)] = service.DEFAULT_FEE_BPS
     confirm_policy: service.ConfirmPolicy = "confirmed"
+    category: signs.Category = service.DEFAULT_CATEGORY
+    district: signs.District | None = None
+    zone: Annotated[bool, Field(strict=True, description="in the pilot zone")] = False
+    languages: Annotated[signs.Languages, Field(default_factory=lambda: ["kk", "ru"])]
+    cut_off: signs.CutOff = service.DEFAULT_CUT_OFF
+    schedule: signs.Schedule = "each_business_day"
+    status: Literal["unverified", "active"] = "active"
+
+
+class MerchantChange(BaseModel):
+    """What to change; what is left out stays. Category, district and zone are the operator's."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"iban": "KZ88601A000000000042"}]}
+    )
+
+    iban: Annotated[str, Field(max_length=40)] = ""
+    knp: Annotated[str, Field(pattern=r"^\d{3}$")] = ""
+    kbe: Annotated[str, Field(pattern=r"^[12][1-9]$")] = ""
+    confirm_policy: service.ConfirmPolicy = "confirmed"
+    languages: Annotated[signs.Languages, Field(default_factory=list)]
+    cut_off: signs.CutOff = service.DEFAULT_CUT_OFF
+    schedule: signs.Schedule = "each_business_day"
+    category: signs.Category = service.DEFAULT_CATEGORY
+    district: signs.District | None = None
+    zone: Annotated[bool, Field(strict=True)] = False
+
+
+_OPERATORS = {"category", "district", "zone"}
+
+
+class StatusIn(BaseModel):
+    """The status to set. The reason is kept out of the log's leaf."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"status": "suspended", "reason": "fraud"}]}
+    )
+
+    status: Literal["active", "suspended", "closed"]
+    reason: Annotated[str, Field(max_length=500)] | None = None
+
+
+class FeePlanIn(BaseModel):
+    """A share in basis points and a fixed part, at least the minimum; amounts include VAT."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"fee_bps": 80, "fixed_tiyn": 500, "minimum_tiyn": 1000}]},
+    )
+
+    fee_bps: Annotated[StrictInt, Field(ge=0, le=BPS_PER_WHOLE)]
+    fixed_tiyn: Annotated[StrictInt, Field(ge=0, le=MAX_SESSION_TIYN)] = 0
+    minimum_tiyn: Annotated[StrictInt, Field(ge=0, le=MAX_SESSION_TIYN)] = 0
+    from_at: Annotated[AwareDatetime, Field(description="not before this moment")] | None = None
 
 
 class ApiKeyIn(BaseModel):
@@ -69,6 +123,13 @@ async def create_merchant(body: MerchantIn, db: SessionDep, caller: PrincipalDep
         kbe=body.kbe,
         fee_bps=body.fee_bps,
         confirm_policy=body.confirm_policy,
+        category=body.category,
+        district=body.district,
+        zone=body.zone,
+        languages=body.languages,
+        cut_off=body.cut_off,
+        schedule=body.schedule,
+        status=body.status,
     )
     return service.merchant_object(row)
 
@@ -94,6 +155,77 @@ async def get_merchant(merchant_id: str, db: SessionDep, caller: PrincipalDep) -
     if caller.merchant not in (None, merchant_id):
         raise NotFound("merchant", merchant_id)
     return service.merchant_object(await service.merchant(db, merchant_id))
+
+
+@router.post("/v1/merchants/{merchant_id}", summary="Change a merchant")
+async def change_merchant(
+    merchant_id: str, body: MerchantChange, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
+    """Account, languages, policy and cut-off, by the merchant itself or the operator.
+
+    A new IBAN ends the hold that a returned payout put on payouts to the old one.
+    """
+    if caller.merchant not in (None, merchant_id):
+        raise NotFound("merchant", merchant_id)
+    changes = {name: getattr(body, name) for name in sorted(body.model_fields_set)}
+    foreign = sorted(_OPERATORS & changes.keys())
+    if caller.merchant is not None and foreign:
+        raise NotYours(foreign)
+    return service.merchant_object(await service.update_merchant(db, merchant_id, changes))
+
+
+@router.post("/v1/merchants/{merchant_id}/status", summary="Verify, suspend or close a merchant")
+async def set_status(
+    merchant_id: str, body: StatusIn, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
+    """Suspended: no new sessions, money is carried. Closed: for good, with a last settlement.
+
+    Refunds stay possible in every status. Who is not verified yet sells, and is not paid out.
+    """
+    return service.merchant_object(
+        await service.set_status(db, merchant_id, body.status, body.reason)
+    )
+
+
+@router.get("/v1/merchants/{merchant_id}/fee_plans", summary="List a merchant's fee plans")
+async def fee_plans(merchant_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """Every version, newest first: what is in force, and what waits for consent."""
+    if caller.merchant not in (None, merchant_id):
+        raise NotFound("merchant", merchant_id)
+    await service.merchant(db, merchant_id)
+    rows = [plans.plan_object(row) for row in await plans.plans_of(db, merchant_id)]
+    return {"object": "list", "data": rows, "has_more": False}
+
+
+@router.post("/v1/merchants/{merchant_id}/fee_plans", status_code=201, summary="Offer a fee plan")
+async def offer_plan(
+    merchant_id: str, body: FeePlanIn, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
+    """A new version of the fee; nothing changes before the merchant consents."""
+    row = await plans.offer(
+        db,
+        merchant_id,
+        fee_bps=body.fee_bps,
+        fixed_tiyn=body.fixed_tiyn,
+        minimum_tiyn=body.minimum_tiyn,
+        from_at=body.from_at,
+    )
+    return plans.plan_object(row)
+
+
+@router.post(
+    "/v1/merchants/{merchant_id}/fee_plans/{version}/consent", summary="Consent to a fee plan"
+)
+async def consent_to_plan(
+    merchant_id: str, version: int, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
+    """From now on, or from the plan's `from_at`, captures have this fee; earlier ones keep theirs.
+
+    Only the newest version can be consented to.
+    """
+    if caller.merchant != merchant_id:
+        raise NotFound("merchant", merchant_id)
+    return plans.plan_object(await plans.consent(db, merchant_id, version))
 
 
 @router.post("/v1/api_keys", status_code=201, summary="Create an API key")

@@ -16,6 +16,7 @@ _OFFICES: tuple[Role, ...] = ("operator", "issuer", "regulator", "fund_officer")
 CAFE_NAME = "Кафе «Алатау» ТОО"
 CAFE_BIN = "260340000002"  # generated, as KAZAKHSTAN 2.1 asks: no real number is ever seeded
 CAFE_IBAN = "KZ31601A000000000001"
+CAFE_CATEGORY = "5814"
 GOODS_AND_SERVICES_KNP, PRIVATE_FIRM_KBE = "859", "17"
 
 
@@ -66,6 +67,10 @@ async def _seeded_merchant(db: AsyncSession) -> str:
         account_iban=CAFE_IBAN,
         knp=GOODS_AND_SERVICES_KNP,
         kbe=PRIVATE_FIRM_KBE,
+        category=CAFE_CATEGORY,
+        district="gate",
+        zone=True,
+        languages=("kk", "ru", "en"),
     )
     return made.id
 

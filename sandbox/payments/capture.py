@@ -9,12 +9,18 @@ from sandbox.payments.step import Step
 def fee_of(payment: Payment) -> int:
     """The fee in tiyn on what a captured payment still counts for, without completed refunds.
 
-    floor(bps × (amount − refunds)), so that a refund before settlement gives its part of the fee
-    back (DESIGN 4.6).
+    Of the plan in force at the capture, on amount − refunds: a refund before settlement gives its
+    part of the fee back (DESIGN 4.6).
     """
     assert payment.fee_bps is not None
     kept = payment.counted_units - payment.refunded_units
-    return fee_tiyn(tiyn_from_units(kept, payment.decimals)[0], payment.fee_bps)
+    return fee_tiyn(
+        tiyn_from_units(kept, payment.decimals)[0],
+        payment.fee_bps,
+        # Captured before plans had these parts.
+        payment.fee_fixed_tiyn or 0,
+        payment.fee_minimum_tiyn or 0,
+    )
 
 
 def capture_due(step: Step, session_ids: list[str]) -> None:
@@ -43,12 +49,14 @@ def capture_due(step: Step, session_ids: list[str]) -> None:
 def take(step: Step, payment: Payment, units: int, ref: str, event: str = "captured") -> None:
     """Make `units` of a final payment the merchant's; `payment.counted_units` holds them already.
 
-    The fee rate is the plan's at this moment and stays with the payment.
+    The plan in force at this moment gives the fee, and stays with the payment.
     """
     entry = books.captured(payment, ref, units, step.now, step.cause)
     step.changes.entries.append(entry)
     if payment.fee_bps is None:
-        payment.fee_bps = step.merchants[payment.merchant].fee_bps
+        plan = step.plans[payment.merchant]
+        payment.fee_plan, payment.fee_bps = plan.version, plan.fee_bps
+        payment.fee_fixed_tiyn, payment.fee_minimum_tiyn = plan.fixed_tiyn, plan.minimum_tiyn
     payment.fee_tiyn = fee_of(payment)
     payment.settlement_state = "unsettled"
     payment.capture_entry = payment.capture_entry or entry.id

@@ -134,7 +134,10 @@ class Payment(SQLModel, table=True):
     block_index: int
     block_time: datetime = Field(sa_column=timestamp())
     first_block_time: datetime = Field(sa_column=timestamp())
+    fee_plan: int | None = None
     fee_bps: int | None = None
+    fee_fixed_tiyn: int | None = Field(default=None, sa_type=BigInteger)
+    fee_minimum_tiyn: int | None = Field(default=None, sa_type=BigInteger)
     fee_tiyn: int | None = Field(default=None, sa_type=BigInteger)
     capture_entry: str | None = None
     settlement: str | None = None

@@ -84,17 +84,30 @@ SELECT 'payment ' || coalesce(p.id, t.payment) AS name, CASE
         THEN 'entry ' || t.first || ' captured it, at no moment of its own'
     WHEN t.code <> t.other OR t.code <> 'merchant:' || p.merchant
         THEN format('is of %s, entry %s gives it to %s', p.merchant, t.first, t.code)
-    WHEN t.payment IS NOT NULL AND p.fee_tiyn IS DISTINCT FROM
-        div(div(p.counted_units - p.refunded_units, 10::numeric ^ (p.decimals - 2)) * p.fee_bps,
-            10000)
-        THEN format('fee of %s tiyn is not %s bps of %s units less %s', p.fee_tiyn, p.fee_bps,
+    WHEN t.payment IS NOT NULL AND p.fee_tiyn IS DISTINCT FROM least(k.tiyn, greatest(
+        div(k.tiyn * p.fee_bps, 10000) + coalesce(p.fee_fixed_tiyn, 0),
+        coalesce(p.fee_minimum_tiyn, 0)))
+        THEN format('fee of %s tiyn is not %s bps + %s, at least %s, of %s units less %s',
+            p.fee_tiyn, p.fee_bps, coalesce(p.fee_fixed_tiyn, 0), coalesce(p.fee_minimum_tiyn, 0),
             p.counted_units, p.refunded_units)
+    WHEN p.fee_plan IS NOT NULL AND (f.fee_bps, f.fixed_tiyn, f.minimum_tiyn)
+        IS DISTINCT FROM (p.fee_bps, p.fee_fixed_tiyn, p.fee_minimum_tiyn)
+        THEN format('its fee is not that of fee_plan %s %s', p.merchant, p.fee_plan)
+    WHEN p.fee_plan IS NOT NULL AND (f.in_force_at IS NULL OR f.in_force_at > p.captured_at
+        OR EXISTS (SELECT FROM fee_plan g WHERE g.merchant = p.merchant
+            AND g.version > p.fee_plan AND g.in_force_at <= p.captured_at))
+        THEN format('fee_plan %s %s was not in force when it was captured', p.merchant,
+            p.fee_plan)
     WHEN p.settlement_state = 'none' AND t.payment IS NOT NULL
         OR p.settlement_state <> 'none' AND t.payment IS NULL
         THEN 'is ' || p.settlement_state || ' for settlement'
 END AS fault
 FROM payment p FULL JOIN taken t ON t.payment = p.id
 LEFT JOIN checkout_session s ON s.id = p.session
+LEFT JOIN fee_plan f ON f.merchant = p.merchant AND f.version = p.fee_plan
+LEFT JOIN LATERAL (
+    SELECT div(p.counted_units - p.refunded_units, 10::numeric ^ (p.decimals - 2)) AS tiyn
+) k ON true
 """
 
 _REFUNDED = """
@@ -188,7 +201,10 @@ _PAYMENTS = Told(
         "chain_state": "r.chain_state",
         "height": "r.height",
         "inclusion": "r.inclusion",
+        "fee_plan": "r.fee_plan",
         "fee_bps": "r.fee_bps",
+        "fee_fixed_tiyn": "r.fee_fixed_tiyn",
+        "fee_minimum_tiyn": "r.fee_minimum_tiyn",
         "capture_entry": "r.capture_entry",
         "final_at": moment("final_at"),
         "created_at": moment("created_at"),

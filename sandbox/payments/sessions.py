@@ -16,6 +16,7 @@ from sandbox.core.money import units_from_tiyn
 from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.types import NewEvent
 from sandbox.ledger import service as ledger
+from sandbox.parties.service import check_may_sell
 from sandbox.payments import rows
 from sandbox.payments.errors import ReferenceInUse, SessionNotOpen
 from sandbox.payments.models import CheckoutSession, Payment
@@ -45,7 +46,7 @@ _INSERT = text(
 )
 
 
-_NOW_AND_NAME = text("SELECT sandbox_now(), name FROM merchant WHERE id = :merchant")
+_NOW_AND_NAME = text("SELECT sandbox_now(), name, status FROM merchant WHERE id = :merchant")
 
 
 async def create(
@@ -61,7 +62,10 @@ async def create(
     metadata: dict[str, str],
     expires_in_s: int,
 ) -> CheckoutSession:
-    """A new open session, payable on every configured chain. Raises `NotFound` (merchant)."""
+    """A new open session, payable on every configured chain.
+
+    Raises `NotFound` (merchant), `MerchantSuspended`, `MerchantClosed`.
+    """
     now, label = await _now_and_name(db, merchant)
     id_ = new_id("cs", now)
     options, keys = _options(chains, id_, amount_tiyn, label)
@@ -115,6 +119,7 @@ async def _now_and_name(db: AsyncSession, merchant: str) -> tuple[datetime, str]
     row = (await db.execute(_NOW_AND_NAME, {"merchant": merchant})).one_or_none()
     if row is None:
         raise NotFound("merchant", merchant)
+    check_may_sell(merchant, row[2])
     return row[0].astimezone(UTC), row[1]
 
 

@@ -19,7 +19,8 @@ from sandbox.core import clock
 from sandbox.core.ids import new_id
 from sandbox.eventlog.types import NewEvent
 from sandbox.ledger.journal import Changes, Resolution
-from sandbox.parties.models import Merchant
+from sandbox.parties import plans
+from sandbox.parties.models import FeePlan, Merchant
 from sandbox.payments import desk, rows
 from sandbox.payments.judge import Money, Policy, Status, Terms, Verdict, judge
 from sandbox.payments.models import CheckoutSession, Payment, Refund, StrayTransfer
@@ -32,8 +33,8 @@ SESSION_COLUMNS = (
 PAYMENT_COLUMNS = (
     "amount_units", "from_address", "counted_units", "excess_units", "refunded_units",
     "refunding_units", "chain_state", "settlement_state", "inclusion", "height", "block_index",
-    "block_time", "fee_bps", "fee_tiyn", "capture_entry", "resolution", "confirmed_at", "final_at",
-    "captured_at",
+    "block_time", "fee_plan", "fee_bps", "fee_fixed_tiyn", "fee_minimum_tiyn", "fee_tiyn",
+    "capture_entry", "resolution", "confirmed_at", "final_at", "captured_at",
 )  # fmt: skip
 STRAY_COLUMNS = (
     "amount_units", "from_address", "proposal", "reasons", "status", "resolution", "refund",
@@ -53,6 +54,7 @@ class Step:
     payments: dict[str, Payment] = field(default_factory=dict)
     strays: dict[str, StrayTransfer] = field(default_factory=dict)
     merchants: dict[str, Merchant] = field(default_factory=dict)
+    plans: dict[str, FeePlan] = field(default_factory=dict)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     new_payments: list[Payment] = field(default_factory=list)
     new_strays: list[StrayTransfer] = field(default_factory=list)
@@ -78,8 +80,13 @@ class Step:
             self.strays[stray.id] = self._remember(stray)
         wanted = {session.merchant for session in self.sessions.values()} - self.merchants.keys()
         if wanted:
-            found = await self.db.exec(select(Merchant).where(col(Merchant.id).in_(wanted)))
+            # Shared, so that no plan comes into force between this look and what it is used for.
+            merchants = select(Merchant).where(col(Merchant.id).in_(wanted))
+            found = await self.db.exec(
+                merchants.order_by(col(Merchant.id)).with_for_update(read=True)
+            )
             self.merchants.update({merchant.id: merchant for merchant in found})
+            self.plans.update(await plans.in_force(self.db, wanted, self.now))
 
     async def load_strays(self, where: ColumnElement[bool]) -> list[StrayTransfer]:
         """Lock and read strays that belong to no session."""

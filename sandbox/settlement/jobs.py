@@ -8,12 +8,12 @@ from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.bank import calendar
 from sandbox.bank import service as bank
 from sandbox.chains.port import Chain
-from sandbox.core import clock, failpoints
+from sandbox.core import failpoints
 from sandbox.core.db import Database, DatabaseUnavailable
 from sandbox.ledger import service as ledger
+from sandbox.parties.models import Merchant
 from sandbox.payments.models import Payment
 from sandbox.settlement import payouts, service, sweeps
 from sandbox.settlement.errors import NothingToSettle, PaymentCodeMissing
@@ -91,8 +91,8 @@ async def follow_sweeps(database: Database, chains: Mapping[str, Chain]) -> int:
     return moved
 
 
-async def _waiting(db: AsyncSession) -> list[str]:
-    """Merchants who may have something to settle, by id."""
+async def _waiting(db: AsyncSession, at: str) -> list[str]:
+    """Merchants with this cut-off who may have something to settle, by id."""
     captured = select(Payment.merchant).where(col(Payment.settlement_state) == "unsettled")
     carried = select(Settlement.merchant).where(
         col(Settlement.carried_tiyn) > 0, col(Settlement.carried_into).is_(None)
@@ -106,20 +106,51 @@ async def _waiting(db: AsyncSession) -> list[str]:
         .where(col(SettlementBurn.status) == "stuck")
     )
     found = [await db.scalars(one.distinct()) for one in (captured, carried, came_back, stuck)]
-    return sorted({merchant for rows in found for merchant in rows})
+    known = {merchant for rows in found for merchant in rows}
+    theirs = select(Merchant.id).where(
+        col(Merchant.id).in_(known),
+        col(Merchant.cut_off) == at,
+        col(Merchant.schedule) == "each_business_day",
+    )
+    return sorted(await db.exec(theirs))
 
 
 async def cut_off(database: Database, chains: Mapping[str, Chain]) -> int:
-    """Settle every merchant with something to settle once for the newest cut-off; how many.
+    """Settle every merchant with something to settle once for its newest cut-off; how many.
 
-    When the clock jumped over several cut-offs, the newest takes all. A new sandbox begins with
-    the one before its start as done. May be called at any time, by any number of workers. What
-    fails for one merchant is raised when all the others are through, and tried again then.
+    When the clock jumped over several cut-offs, the newest takes all. Merchants on demand have
+    none. May be called at any time, by any number of workers. What fails for one merchant is
+    raised when all the others are through, and tried again then.
     """
     async with database.transaction() as db:
-        day = calendar.last_cut_off(await clock.now(db))
-        last = await db.scalar(text("SELECT max(day) FROM settlement_cut_off"))
-        waiting = await _waiting(db) if last is not None and last < day else []
+        due = await service.due_cut_offs(db)
+    made = 0
+    failure: Exception | None = None
+    for at, day, is_new in due:
+        try:
+            if not is_new:
+                made += await _settle_all(database, chains, at, day)
+            async with database.transaction() as db:
+                await db.execute(
+                    text(
+                        "INSERT INTO settlement_cut_off (day, at, done_at)"
+                        " VALUES (:day, :at, sandbox_now()) ON CONFLICT DO NOTHING"
+                    ),
+                    {"day": day, "at": at},
+                )
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    return made
+
+
+async def _settle_all(database: Database, chains: Mapping[str, Chain], at: str, day: date) -> int:
+    """The batches of all whose cut-off this is; raises what failed when the others are through."""
+    async with database.transaction() as db:
+        waiting = await _waiting(db, at)
     made = 0
     failure: Exception | None = None
     for merchant_id in waiting:
@@ -132,15 +163,6 @@ async def cut_off(database: Database, chains: Mapping[str, Chain]) -> int:
             failure = failure or error
     if failure is not None:
         raise failure
-    if last is None or last < day:
-        async with database.transaction() as db:
-            await db.execute(
-                text(
-                    "INSERT INTO settlement_cut_off (day, done_at) VALUES (:day, sandbox_now())"
-                    " ON CONFLICT DO NOTHING"
-                ),
-                {"day": day},
-            )
     return made
 
 

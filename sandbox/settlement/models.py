@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, String, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from sandbox.core.models import timestamp
@@ -12,6 +12,7 @@ class Settlement(SQLModel, table=True):
     """One batch. Lines are fixed when it is made; amounts fall when one is deferred.
 
     `carried_tiyn` is owed and was not instructed; the batch `carried_into` opens with it.
+    `hold` says why it was not: the merchant's status, or `payout_failed`.
     `cut_off` is the day of the cut-off that made it, null when somebody asked.
     """
 
@@ -41,6 +42,7 @@ class Settlement(SQLModel, table=True):
     paid_tiyn: int = Field(sa_type=BigInteger)
     carried_tiyn: int = Field(sa_type=BigInteger)
     carried_into: str | None = Field(default=None)
+    hold: str | None = Field(default=None)
     fee_status: str
     fee_orders: int
     created_at: datetime = Field(sa_column=timestamp())
@@ -159,9 +161,10 @@ class Payout(SQLModel, table=True):
 
 
 class CutOff(SQLModel, table=True):
-    """A day whose cut-off was dealt with; without its row it would run again."""
+    """A day whose cut-off `at` a time of day was dealt with, or it would run again."""
 
     __tablename__ = "settlement_cut_off"
 
     day: date = Field(primary_key=True)
+    at: str = Field(sa_column=Column(String, primary_key=True, server_default=text("'18:00'")))
     done_at: datetime = Field(sa_column=timestamp())

@@ -1,6 +1,6 @@
 """Settlements and payouts as the API and the log show them (CONTRACT 8)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,10 +9,10 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core import clock
-from sandbox.core.canonical import canonical, sha256_hex
 from sandbox.payments import service as payments
 from sandbox.payments.models import Sweep
 from sandbox.settlement.models import Payout, Settlement, SettlementBurn, SettlementLine
+from sandbox.settlement.report import lines_hash
 
 LINES_IN_AN_EVENT: Final = 100
 """A leaf of the log is bounded; of a longer batch it holds the first lines and a hash of all."""
@@ -45,7 +45,8 @@ def payout_object(payout: Payout) -> dict[str, Any]:
     }
 
 
-def _line_object(line: SettlementLine) -> dict[str, Any]:
+def line_object(line: SettlementLine) -> dict[str, Any]:
+    """A line as every telling of its batch has it."""
     return {
         "payment": line.payment,
         "tx": line.tx,
@@ -91,10 +92,11 @@ def _burn_object(burn: SettlementBurn) -> dict[str, Any]:
 def _check(
     settlement: Settlement,
     lines: Sequence[SettlementLine],
-    opening_tiyn: int,
+    openings: Sequence[Mapping[str, Any]],
     payout: Payout | None,
 ) -> dict[str, int]:
     """The batch's arithmetic, each figure from its own rows and none from the difference."""
+    opening_tiyn = sum(one["amount_tiyn"] for one in openings)
     lines = [line for line in lines if line.deferred_at is None]
     gross = sum(line.amount_tiyn for line in lines)
     fees = sum(line.fee_tiyn for line in lines)
@@ -113,11 +115,11 @@ def _check(
 
 
 _OPENINGS = """
-SELECT into_, sum(amount)::bigint AS opening_tiyn FROM (
-    SELECT carried_into AS into_, carried_tiyn AS amount FROM settlement
+SELECT id, into_, amount FROM (
+    SELECT id, carried_into AS into_, carried_tiyn AS amount FROM settlement
     WHERE carried_into = ANY(:ids)
-    UNION ALL SELECT carried_into, amount_tiyn FROM payout WHERE carried_into = ANY(:ids)
-) AS sources GROUP BY into_
+    UNION ALL SELECT id, carried_into, amount_tiyn FROM payout WHERE carried_into = ANY(:ids)
+) AS sources ORDER BY id
 """
 
 
@@ -144,21 +146,23 @@ async def settlement_objects(
     paid = select(Payout).where(col(Payout.settlement).in_(ids)).execution_options(**fresh)
     payouts = {payout.settlement: payout for payout in await db.exec(paid)}
     sweeps = await payments.sweeps_of(db, ids)
-    openings = {
-        row.into_: row.opening_tiyn for row in await db.execute(text(_OPENINGS), {"ids": ids})
-    }
+    openings: dict[str, list[dict[str, Any]]] = {id_: [] for id_ in ids}
+    for row in await db.execute(text(_OPENINGS), {"ids": ids}):
+        openings[row.into_].append({"source": row.id, "amount_tiyn": row.amount})
     return [
         {
             "object": "settlement",
             "id": one.id,
             "merchant": one.merchant,
             "status": one.status,
+            "hold": one.hold,
             "cut_off": None if one.cut_off is None else one.cut_off.isoformat(),
             "value_date": one.value_date.isoformat(),
-            "lines": [_line_object(line) for line in lines[one.id]],
+            "openings": openings[one.id],
+            "lines": [line_object(line) for line in lines[one.id]],
             "sweeps": [_sweep_object(sweep) for sweep in sweeps[one.id]],
             "burns": [_burn_object(burn) for burn in burns[one.id]],
-            "check": _check(one, lines[one.id], openings.get(one.id, 0), payouts.get(one.id)),
+            "check": _check(one, lines[one.id], openings[one.id], payouts.get(one.id)),
             "fee_status": one.fee_status,
             "payout": payout_object(payouts[one.id]) if one.id in payouts else None,
             "created_at": clock.iso(one.created_at),
@@ -180,11 +184,7 @@ async def settlement_event(db: AsyncSession, settlement: Settlement) -> dict[str
         made["sweeps"] = sweeps[:SWEEPS_IN_AN_EVENT]
         made["sweeps_left_out"] = len(sweeps) - SWEEPS_IN_AN_EVENT
     if len(lines) > LINES_IN_AN_EVENT:
-        exact = [
-            {key: str(value) if type(value) is int else value for key, value in line.items()}
-            for line in lines
-        ]
         made["lines"] = lines[:LINES_IN_AN_EVENT]
         made["lines_left_out"] = len(lines) - LINES_IN_AN_EVENT
-        made["lines_sha256"] = sha256_hex(canonical(exact))
+        made["lines_sha256"] = lines_hash(lines)
     return made

@@ -1,16 +1,18 @@
 """`/v1/settlements` and `/v1/payouts` (CONTRACT 8)."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from sandbox.chains.port import Chain
 from sandbox.core.db import SessionDep
 from sandbox.core.errors import NotFound
 from sandbox.core.http import IdempotentRoute, PageDep, Principal, PrincipalDep, listing
-from sandbox.settlement import service
+from sandbox.parties import service as parties
+from sandbox.settlement import printing, reporting, service
 from sandbox.settlement.errors import MerchantMissing
 
 router = APIRouter(prefix="/v1", route_class=IdempotentRoute, tags=["settlement"])
@@ -68,6 +70,57 @@ async def read_settlement(
 ) -> dict[str, Any]:
     """The batch with its lines, burns and payout; `check` is computed from them on each call."""
     return await service.settlement_object(db, settlement_id, merchant=caller.merchant)
+
+
+Format = Literal["json", "csv", "html"]
+
+
+def _format(asked: Format | None, accept: str | None) -> Format:
+    """What to answer: `format` when given, else the first of ours that Accept names."""
+    if asked is not None:
+        return asked
+    ours: dict[str, Format] = {"application/json": "json", "text/csv": "csv", "text/html": "html"}
+    for one in (accept or "").split(","):
+        found = ours.get(one.partition(";")[0].strip().lower())
+        if found is not None:
+            return found
+    return "json"
+
+
+@router.get(
+    "/settlements/{settlement_id}/report", summary="A settlement's report", response_model=None
+)
+async def read_report(
+    settlement_id: str,
+    db: SessionDep,
+    caller: PrincipalDep,
+    asked: Annotated[Format | None, Query(alias="format")] = None,
+    with_proofs: Annotated[
+        bool, Query(alias="proofs", description="JSON only: with leaves and proofs, to verify")
+    ] = False,
+    accept: Annotated[str | None, Header(max_length=400)] = None,
+) -> Response:
+    """Every line with its payment, transaction, ledger entry and log position, and the check line.
+
+    As JSON, CSV or a page to print, by `format` or `Accept`. `sandbox settlement verify` checks
+    the JSON with proofs offline.
+    """
+    form = _format(asked, accept)
+    made = await reporting.settlement_report(
+        db, settlement_id, merchant=caller.merchant, with_proofs=with_proofs and form == "json"
+    )
+    if form == "json":
+        return JSONResponse(made)
+    file = {"Content-Disposition": f'inline; filename="{settlement_id}.{form}"'}
+    if form == "csv":
+        return Response(printing.as_csv(made), media_type="text/csv", headers=file)
+    owner = None if caller.merchant is None else await parties.merchant(db, caller.merchant)
+    page = printing.as_html(
+        made,
+        name=None if owner is None else owner.name,
+        tax_number=None if owner is None else owner.bin,
+    )
+    return HTMLResponse(page, headers=file)
 
 
 @router.get("/payouts", summary="List payouts")

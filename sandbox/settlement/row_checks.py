@@ -84,6 +84,7 @@ _SETTLEMENTS = Told(
     {
         "merchant": "r.merchant",
         "status": "r.status",
+        "hold": "r.hold",
         "cut_off": "r.cut_off",
         "value_date": "r.value_date",
         "opening_tiyn": "r.opening_tiyn",
@@ -92,7 +93,8 @@ _SETTLEMENTS = Told(
         "created_at": moment("created_at"),
     },
     objects="SELECT json_build_object('id', d -> 'id', 'merchant', d -> 'merchant',"
-    " 'status', d -> 'status', 'cut_off', d -> 'cut_off', 'value_date', d -> 'value_date',"
+    " 'status', d -> 'status', 'hold', d -> 'hold', 'cut_off', d -> 'cut_off',"
+    " 'value_date', d -> 'value_date',"
     " 'opening_tiyn', d -> 'check' -> 'opening_tiyn', 'paid_tiyn', d -> 'check' -> 'paid_tiyn',"
     " 'carried_tiyn', d -> 'check' -> 'carried_tiyn', 'created_at', d -> 'created_at') AS object",
 )

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, time
 from typing import Any
 
 from sqlalchemy import text
@@ -73,22 +73,26 @@ async def settle(
     `NothingToSettle`, `PaymentCodeMissing`, `NotFound`.
     """
     await lock(db, merchant_id)
-    merchant = await parties.merchant(db, merchant_id)
+    merchant = await parties.merchant(db, merchant_id, steady=True)
     _check_codes(merchant)
     at = await clock.now(db)
     if retry_payout:
         await _lift_hold(db, merchant_id)
-    held = await _is_held(db, merchant)
+    hold = await _hold(db, merchant)
+    held = hold is not None
     older, again = await burns.retry(db, merchant_id, chains)
     settlement = Settlement(
         id=new_id("stl", at),
         merchant=merchant_id,
         status="pending",
         cut_off=cut_off,
-        value_date=calendar.value_date(at if cut_off is None else calendar.cut_off_of(cut_off)),
+        value_date=calendar.value_date(
+            at if cut_off is None else calendar.cut_off_of(cut_off, _time_of(merchant.cut_off))
+        ),
         opening_tiyn=0,
         paid_tiyn=0,
         carried_tiyn=0,
+        hold=hold,
         fee_status="none",
         fee_orders=0,
         created_at=at,
@@ -234,8 +238,11 @@ def _payout(settlement: Settlement, merchant: Merchant) -> Payout:
     )
 
 
-async def _is_held(db: AsyncSession, merchant: Merchant) -> bool:
-    """Whether a payout to the merchant's present account came back and nobody asked again."""
+async def _hold(db: AsyncSession, merchant: Merchant) -> str | None:
+    """Why nothing is paid out now: the merchant's status, or a payout to its present account
+    that came back while nobody asked again."""
+    if merchant.status in parties.NO_PAYOUT:
+        return merchant.status
     found = await db.scalar(
         text(
             "SELECT EXISTS (SELECT FROM payout WHERE merchant = :merchant"  # noqa: S608
@@ -243,7 +250,7 @@ async def _is_held(db: AsyncSession, merchant: Merchant) -> bool:
         ),
         {"merchant": merchant.id, "iban": merchant.iban},
     )
-    return bool(found)
+    return "payout_failed" if found else None
 
 
 async def _lift_hold(db: AsyncSession, merchant_id: str) -> None:
@@ -357,8 +364,7 @@ async def busy(db: AsyncSession) -> list[str]:
             "SELECT (SELECT count(*) FROM settlement_burn WHERE status = 'pending') AS burns,"
             " (SELECT count(*) FROM settlement_burn WHERE status = 'sweeping') AS sweeping,"
             " (SELECT count(*) FROM payout WHERE status = 'pending'"
-            "  AND instructed_at IS NOT NULL) AS payouts,"
-            " (SELECT max(day) FROM settlement_cut_off) AS last_cut_off"
+            "  AND instructed_at IS NOT NULL) AS payouts"
         )
     )
     row = counts.one()
@@ -369,7 +375,34 @@ async def busy(db: AsyncSession) -> list[str]:
         left.append(f"burns that wait for sweeps: {row.sweeping}")
     if row.payouts:
         left.append(f"payouts the bank has not answered: {row.payouts}")
-    due = calendar.last_cut_off(await clock.now(db))
-    if row.last_cut_off is not None and row.last_cut_off < due:
-        left.append(f"cut-off of {due} not run")
+    for at, day, is_new in await due_cut_offs(db):
+        if not is_new:
+            left.append(f"cut-off of {day} at {at} not run")
     return left
+
+
+def _time_of(at: str) -> time:
+    return time.fromisoformat(at)
+
+
+async def due_cut_offs(db: AsyncSession) -> list[tuple[str, date, bool]]:
+    """Times of day whose newest cut-off was not dealt with: (time, its day, whether it is new).
+
+    A new time, of a merchant that chose it or of a new sandbox, begins with the one before as
+    done: nobody was promised that one.
+    """
+    now = await clock.now(db)
+    rows = await db.execute(
+        text(
+            "SELECT t.at, max(c.day) AS last FROM (SELECT cut_off AS at FROM merchant"
+            " WHERE schedule = 'each_business_day' UNION SELECT :usual) t"
+            " LEFT JOIN settlement_cut_off c ON c.at = t.at GROUP BY t.at ORDER BY t.at"
+        ),
+        {"usual": parties.DEFAULT_CUT_OFF},
+    )
+    due = []
+    for row in rows:
+        day = calendar.last_cut_off(now, _time_of(row.at))
+        if row.last is None or row.last < day:
+            due.append((row.at, day, row.last is None))
+    return due

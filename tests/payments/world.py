@@ -24,6 +24,7 @@ from sandbox.eventlog.types import NewEvent
 from sandbox.ledger import checks
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Account, Changes
+from sandbox.parties import plans
 from sandbox.parties import service as parties
 from sandbox.parties.models import Merchant
 from sandbox.payments import checks as payment_checks
@@ -109,6 +110,7 @@ class World:
                 )  # fmt: skip
                 db.add(merchant)
                 await db.flush()
+                await plans.begin(db, merchant)
                 self.merchants[name] = merchant.id
                 self.keys[name] = (await parties.create_key(db, "merchant", merchant.id))[1]
             for role in ("issuer", "operator", "regulator"):

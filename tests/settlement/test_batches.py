@@ -114,7 +114,7 @@ async def test_a_fully_refunded_payment_is_settled_without_burn_and_payout(town:
 
 
 async def test_a_fee_of_everything_leaves_no_payout(town: Town) -> None:
-    await town.as_owner("UPDATE merchant SET fee_bps = 10000")
+    await town.as_owner("UPDATE fee_plan SET fee_bps = 10000")
     await town.pay(6000)
     made = await town.settle()
     assert made["payout"] is None

@@ -65,6 +65,16 @@ _ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
     "GET /log/tile/{level}/{path}": {
         "200": _raw("application/octet-stream", "The tile, as C2SP tlog-tiles has it")
     },
+    "GET /v1/settlements/{settlement_id}/report": {
+        "200": {
+            "description": "The report in the form asked for",
+            "content": {
+                "application/json": {"schema": {"type": "object"}},
+                "text/csv": {"schema": {"type": "string"}},
+                "text/html": {"schema": {"type": "string"}},
+            },
+        }
+    },
     "POST /v1/checkout/sessions": {
         "200": {"description": "The open session with this reference, as it was made", **_OBJECT}
     },

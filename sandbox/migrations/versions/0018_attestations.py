@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0018_attestations"
-down_revision = "0016_redemptions"
+down_revision = "0017_merchant_terms"
 
 
 def upgrade() -> None:

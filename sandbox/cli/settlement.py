@@ -1,0 +1,77 @@
+"""`sandbox settlement report` and `sandbox settlement verify`."""
+
+import json
+from pathlib import Path
+
+from sandbox.cli import show
+from sandbox.cli.endpoints import Running
+from sandbox.cli.log import NotWritable, VkeyNeeded
+from sandbox.core.errors import SandboxError
+from sandbox.core.money import format_tenge
+from sandbox.devnets import datadir
+from sandbox.settlement.verification import ReportWrong
+from sandbox.settlement.verification import verify as verify_report
+
+
+class ReportUnreadable(SandboxError):
+    """The file is not there, or is no JSON."""
+
+    code = "report_unreadable"
+
+    def __init__(self, file: Path, why: Exception) -> None:
+        super().__init__(f"cannot read {file}: {why}")
+
+
+def report(settlement: str, file: Path, data_dir: Path, as_json: bool) -> int:
+    """Write the seeded merchant's report of one settlement, with proofs."""
+    running = Running.of(data_dir)
+    found = running.get(f"/v1/settlements/{settlement}/report", "merchant", proofs=1)
+    try:
+        file.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise NotWritable(file, error) from None
+    if as_json:
+        print(json.dumps({"file": str(file), "lines": len(found["lines"])}))  # noqa: T201
+        return 0
+    show.out.print(f"[green]✓[/] report of {settlement} in {file}")
+    show.out.print(f"  sandbox settlement verify {file} --vkey '{running.endpoints['log_vkey']}'")
+    return 0
+
+
+def verify(file: Path, vkey: str | None, data_dir: Path, as_json: bool) -> int:
+    """0 when every line is proven and adds up, 1 with the first that is wrong."""
+    if vkey is None:
+        endpoints = datadir.read_endpoints(data_dir)
+        if endpoints is None:
+            raise VkeyNeeded
+        vkey = str(endpoints["log_vkey"])
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ReportUnreadable(file, error) from None
+    try:
+        held = verify_report(found, vkey)
+    except ReportWrong as wrong:
+        if as_json:
+            print(json.dumps({"ok": False, **wrong.values}))  # noqa: T201 - the command's answer
+        else:
+            show.out.print("[red]✗[/]", end=" ")
+            show.out.print(str(wrong), markup=False)
+        return 1
+    if as_json:
+        print(  # noqa: T201 - the command's answer
+            json.dumps(
+                {
+                    "ok": True,
+                    "settlement": held.settlement,
+                    "lines": held.lines,
+                    "proofs": held.proofs,
+                    "check": held.check,
+                }
+            )
+        )
+        return 0
+    show.out.print(f"[green]✓[/] {held.settlement}: {held.lines} lines, {held.proofs} proofs")
+    for name, amount in held.check.items():
+        show.out.print(f"  {name.removesuffix('_tiyn'):<12} {format_tenge(amount):>18}")
+    return 0
