@@ -19,7 +19,7 @@ CONTRADICTORY_NOTICE: Final = "bank.contradictory_notice"
 MEANINGS: Final = {
     REJECT: "the next payment order is rejected (MS03)",
     DELAY: "the next payment order is booked one banking day late",
-    RETURN: "the next booked payment comes back at once (AC04)",
+    RETURN: "the next booked payment to somebody else comes back at once (AC04)",
     DUPLICATE_NOTICE: "the notice of the next credit comes twice",
     MISSING_LINE: "the next line of the reserve account is missing on its statement",
     CONTRADICTORY_NOTICE: "a second notice of the next credit tells one tiyn more",

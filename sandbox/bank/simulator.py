@@ -410,7 +410,8 @@ async def _book_one(db: AsyncSession, order: PaymentOrder, on: frozenset[str]) -
         "creditor_iban": order.creditor_iban,
     }
     await _tell(db, Kind.debit_notice, ref, body, at)
-    if await faults.strikes(db, faults.RETURN, on):
+    is_own = order.creditor_iban == accounts.OPERATING_IBAN
+    if not is_own and await faults.strikes(db, faults.RETURN, on):
         await _return(db, order, CLOSED_ACCOUNT, at)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,8 +96,19 @@ def down(data_dir: DataDir = HOME) -> None:
     raise typer.Exit(command.down(data_dir))
 
 
+class Script(StrEnum):
+    """What a demo plays."""
+
+    checkout = "checkout"
+    reserve = "reserve"
+
+
 @app.command()
 def demo(
+    script: Annotated[
+        Script,
+        typer.Argument(help="checkout: a payment on each chain; reserve: tenge in and out."),
+    ] = Script.checkout,
     as_json: AsJson = False,
     data_dir: Annotated[
         Path | None,
@@ -106,8 +118,10 @@ def demo(
 ) -> None:
     """Play the whole money path once, from deposit to payout and proof, on free ports."""
     from sandbox.cli import demo as command
+    from sandbox.cli import demo_reserve
 
-    raise typer.Exit(command.run(data_dir, slot_ms, as_json))
+    play = demo_reserve.play if script == Script.reserve else None
+    raise typer.Exit(command.run(data_dir, slot_ms, as_json, play))
 
 
 @app.command()

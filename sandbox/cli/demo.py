@@ -5,6 +5,7 @@ import base64
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -39,15 +40,20 @@ class StepFailed(SandboxError):
         super().__init__(f"{step}: {found}")
 
 
-def run(data_dir: Path | None, slot_ms: int, as_json: bool) -> int:
+Play = Callable[[Running, Path, show.Steps], dict[str, Any]]
+"""A whole demo against a running sandbox, whose folder it is given; the answer for `--json`."""
+
+
+def run(data_dir: Path | None, slot_ms: int, as_json: bool, script: Play | None = None) -> int:
     """Start a sandbox of its own, play, stop it; 0 when every step ended as it must."""
+    script = script or _play
     folder = data_dir or Path(tempfile.mkdtemp(prefix="kzte-demo-")) / "sandbox"
     steps = show.Steps(quiet=as_json)
     result: dict[str, Any] = {}
 
     async def play(context: Context) -> int:
         # The supervisor's loop goes on watching its children meanwhile.
-        result.update(await asyncio.to_thread(_play, Running.of(context.data_dir), folder, steps))
+        result.update(await asyncio.to_thread(script, Running.of(context.data_dir), folder, steps))
         return 0
 
     plan = Plan(
@@ -205,15 +211,7 @@ def _settle(
         unexplained=format_tenge(check["unexplained_tiyn"]),
     )
     payout = settled["payout"]
-    clock = running.get("/v1/sandbox/clock")
-    due = datetime.fromisoformat(payout["value_date"]).replace(hour=BOOKED_BY_HOUR, tzinfo=ALMATY)
-    ahead = max(0, int((due - datetime.fromisoformat(clock["now"])).total_seconds()) + 1)
-    moved = running.advance(ahead)
-    steps.done(
-        "The clock moves to the value date",
-        now=show.moment(moved["now"]),
-        value_date=payout["value_date"],
-    )
+    to_value_date(running, payout["value_date"], steps)
     done = wait_for(
         "the payout to be booked",
         lambda: shop.get(f"/v1/payouts/{payout['id']}"),
@@ -238,6 +236,17 @@ def _settle(
         amount=format_tenge(line["amount_tiyn"]),
     )
     return settled, done
+
+
+def to_value_date(running: Running, value_date: str, steps: show.Steps) -> None:
+    """Move the clock to the morning on which the bank books what has this value date."""
+    clock = running.get("/v1/sandbox/clock")
+    due = datetime.fromisoformat(value_date).replace(hour=BOOKED_BY_HOUR, tzinfo=ALMATY)
+    ahead = max(0, int((due - datetime.fromisoformat(clock["now"])).total_seconds()) + 1)
+    moved = running.advance(ahead)
+    steps.done(
+        "The clock moves to the value date", now=show.moment(moved["now"]), value_date=value_date
+    )
 
 
 def _prove(running: Running, folder: Path, session_id: str, steps: show.Steps) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from sandbox.cli import demo_reserve, show
+from sandbox.cli.endpoints import Running
 from tests.journeys.stack import command, last_json
 
 
@@ -17,3 +19,21 @@ def test_the_demo_plays_the_whole_path_and_says_so_in_its_last_line(tmp_path: Pa
     assert result["log"]["size"] > 10
     assert result["audit"] == "ok"
     assert not (tmp_path / "demo" / "endpoints.json").exists()
+
+
+def test_the_reserves_demo_gives_figures_that_add_up(sandbox: Running, folder: Path) -> None:
+    result = demo_reserve.play(sandbox, folder, show.Steps(quiet=True))
+    assert (result["audit"], result["ratio"]) == ("ok", "1.0000")
+    steps = {row["step"]: row for row in result["figures"]}
+    assert list(steps) == [
+        *("deposit", "mint", "sale", "refund", "settlement", "returned payout"),
+        *("retried payout", "redemption", "redeemed", "move"),
+    ]
+    assert steps["settlement"]["in_transit_tiyn"] == -1_980_000
+    assert steps["returned payout"]["payouts_tiyn"] == 1_980_000
+    assert steps["redemption"]["in_transit_tiyn"] == -demo_reserve.REDEEMED_TIYN
+    last = steps["move"]
+    assert last["in_transit_tiyn"] == last["payouts_tiyn"] == last["bridge_tiyn"] == 0
+    assert last["evm_units"] == demo_reserve.MOVED_TIYN
+    assert last["outstanding_tiyn"] == last["solana_units"] + last["evm_units"] == 5_000_000
+    assert last["bank_tiyn"] == last["outstanding_tiyn"] + last["unminted_tiyn"] == 7_000_000
