@@ -4,6 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import or_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -110,10 +111,12 @@ async def plans_of(db: AsyncSession, merchant_id: str) -> list[FeePlan]:
 async def in_force(
     db: AsyncSession, merchants: Collection[str], at: datetime
 ) -> dict[str, FeePlan]:
-    """The plan of each merchant at a moment: of those in force by then, the newest version."""
-    found = select(FeePlan).where(
-        col(FeePlan.merchant).in_(merchants), col(FeePlan.in_force_at) <= at
-    )
+    """The plan of each merchant at a moment: of those in force by then, the newest version.
+
+    The first one holds from ever: a wall clock that goes back leaves nobody without a plan.
+    """
+    is_in_force = or_(col(FeePlan.in_force_at) <= at, col(FeePlan.version) == 1)
+    found = select(FeePlan).where(col(FeePlan.merchant).in_(merchants), is_in_force)
     rows = await db.exec(found.order_by(col(FeePlan.version)))
     return {row.merchant: row for row in rows}
 
