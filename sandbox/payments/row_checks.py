@@ -93,7 +93,8 @@ SELECT 'payment ' || coalesce(p.id, t.payment) AS name, CASE
     WHEN p.fee_plan IS NOT NULL AND (f.fee_bps, f.fixed_tiyn, f.minimum_tiyn)
         IS DISTINCT FROM (p.fee_bps, p.fee_fixed_tiyn, p.fee_minimum_tiyn)
         THEN format('its fee is not that of fee_plan %s %s', p.merchant, p.fee_plan)
-    WHEN p.fee_plan IS NOT NULL AND (f.in_force_at IS NULL OR f.in_force_at > p.captured_at
+    WHEN p.fee_plan IS NOT NULL AND (f.in_force_at IS NULL
+        OR p.fee_plan > 1 AND f.in_force_at > p.captured_at
         OR EXISTS (SELECT FROM fee_plan g WHERE g.merchant = p.merchant
             AND g.version > p.fee_plan AND g.in_force_at <= p.captured_at))
         THEN format('fee_plan %s %s was not in force when it was captured', p.merchant,
