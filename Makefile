@@ -13,10 +13,10 @@ setup: .venv/.installed node_modules/.installed contracts/artifacts/.built
 demo: setup
 	$(BIN)/sandbox demo
 
-# Two at a time; the tests of one file stay together, and share what they start. In their own order:
+# Three at a time, as many wait for blocks; the tests of one file stay together, and share what they start. In their own order:
 # files of one long test would come last and leave the other half idle.
 test: setup
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .
