@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
+LAST_STEP_S = 5.0
 QUIET_AFTER_S = 5.0
 QUIET_FACTOR = 5
 QUIET_IDLE_S = 0.5
@@ -85,8 +86,12 @@ async def run(settings: Settings, only: Sequence[str] = ()) -> None:
         pace = Pace()
         log.info("worker runs", pid=os.getpid(), loops=[loop.name for loop in loops])
         async with asyncio.TaskGroup() as group:
-            for loop in loops:
-                group.create_task(drive(loop, stop, pace), name=loop.name)
+            tasks = [group.create_task(drive(loop, stop, pace), name=loop.name) for loop in loops]
+            await stop.wait()
+            # Some wait for others, which have ended: what is cut off is done again from its rows.
+            _, late = await asyncio.wait(tasks, timeout=LAST_STEP_S)
+            for task in late:
+                task.cancel()
 
 
 def main() -> None:

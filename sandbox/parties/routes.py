@@ -53,7 +53,7 @@ class MerchantIn(BaseModel):
     status: Literal["unverified", "active"] = "active"
 
 
-class MerchantChange(BaseModel):
+class MerchantChangeIn(BaseModel):
     """What to change; what is left out stays. Category, district and zone are the operator's."""
 
     model_config = ConfigDict(
@@ -159,7 +159,7 @@ async def get_merchant(merchant_id: str, db: SessionDep, caller: PrincipalDep) -
 
 @router.post("/v1/merchants/{merchant_id}", summary="Change a merchant")
 async def change_merchant(
-    merchant_id: str, body: MerchantChange, db: SessionDep, caller: PrincipalDep
+    merchant_id: str, body: MerchantChangeIn, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
     """Account, languages, policy and cut-off, by the merchant itself or the operator.
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict
 from sqlmodel import col, select
 
 from sandbox.core.db import SessionDep
@@ -13,8 +14,16 @@ from sandbox.reserve.models import Attestation
 router = APIRouter(prefix="/v1/reserve/attestations", route_class=IdempotentRoute, tags=["reserve"])
 
 
+class AttestationIn(BaseModel):
+    """Nothing is asked but that it be made now."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{}]})
+
+
 @router.post("", status_code=201, summary="Ask for an attestation")
-async def create_attestation(db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+async def create_attestation(
+    body: AttestationIn, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
     """Supply and reserve, signed; it is `attested` when the worker has read the chains."""
     row = await attesting.ask(db)
     assert row is not None, "only a day's may be there already"

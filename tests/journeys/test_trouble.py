@@ -41,6 +41,8 @@ def test_a_stopped_sandbox_goes_on_where_it_was(hardy: Stack, tmp_path: Path) ->
     receipt = rpc(evm_rpc, "eth_getTransactionReceipt", evm_tx)
     hardy.running.quiesce()
     reserve = hardy.running.get("/v1/reserve")
+    # When the books were last compared is no part of what they hold.
+    del reserve["reconciliation"]
     old = tmp_path / "old-checkpoint"
     old.write_bytes(httpx2.get(hardy.running.endpoints["api"] + "/log/checkpoint").content)
     keys = hardy.running.endpoints["keys"]
@@ -57,7 +59,7 @@ def test_a_stopped_sandbox_goes_on_where_it_was(hardy: Stack, tmp_path: Path) ->
     [status] = rpc(solana_rpc, "getSignatureStatuses", [signature], history)["value"]
     assert status["confirmationStatus"] == "finalized"
     assert rpc(evm_rpc, "eth_getTransactionReceipt", evm_tx) == receipt
-    assert again.get("/v1/reserve") == reserve
+    assert again.get("/v1/reserve").items() >= reserve.items()
     assert again.endpoints["keys"] == keys
     verified = command(
         "log", "verify", "--since", str(old), "--data-dir", str(hardy.data_dir), "--json"

@@ -1,7 +1,7 @@
 """A world with two chains, one with deposit addresses, for redemptions and moves between them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from sqlalchemy import text
@@ -53,12 +53,17 @@ Json = dict[str, Any]
 class TwoChains(World):
     """`holder` has units on both chains; the bank and the worker go on when a test says so."""
 
+    # Histories play one world after another in one database, whose log is replayed whole.
+    decimals_of: ClassVar[dict[str, int]] = {}
+
     def __init__(self, database: Database, decimals: int = 2, number: str = "") -> None:
         self.number = number
         self.plain = MemoryChain(f"plain{number}", decimals=decimals)
         self.deposits = DepositMemoryChain(f"deposits{number}", decimals=decimals)
         self.holder = new_address()
         payments = PaymentsHandler(others=intakes.known_keys)
+        for chain in (self.plain, self.deposits):
+            self.decimals_of[chain.name] = chain.decimals
         super().__init__(
             database,
             self.plain,
@@ -282,7 +287,7 @@ class TwoChains(World):
 
     async def replayed(self) -> None:
         """The log alone gives every figure of the reserve again."""
-        found = replay.Figures({name: chain.decimals for name, chain in self.chains.items()})
+        found = replay.Figures(self.decimals_of)
         async with self.database.transaction() as db:
             # Nothing is sequenced here: the queue is the order that the log would have.
             rows = await db.scalars(

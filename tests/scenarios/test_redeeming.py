@@ -52,6 +52,7 @@ async def test_units_sent_by_any_wallet_are_burned_and_paid_in_tenge_once(world:
     found = await redeemed(world, 6_000)
     assert (await world.chain.supply()).units == supply - world.units(6_000)
     assert await at_addresses(world) == 0
+    await bank(world)
     await world.pass_time(5 * 86_400)
     await bank(world)
     assert (await read(world, found))["status"] == "paid"
@@ -72,6 +73,7 @@ async def test_a_rejected_payout_restores_the_claim_and_is_retried(world: World)
     assert await world.posted(accounts.redemption(made["id"])) == 3_000
     again = {"iban": "KZ41722C000000000001"}
     await done(world, f"redemptions/{made['id']}/retry", again)
+    await bank(world)
     await world.pass_time(5 * 86_400)
     await bank(world)
     assert (await read(world, made))["status"] == "paid"
@@ -82,6 +84,7 @@ async def test_a_rejected_payout_restores_the_claim_and_is_retried(world: World)
 
 async def test_a_returned_payout_restores_the_claim_and_is_retried(world: World) -> None:
     made = await redeemed(world, 2_000)
+    await bank(world)
     await world.pass_time(5 * 86_400)
     await bank(world)
     async with world.database.transaction() as db:
@@ -90,6 +93,7 @@ async def test_a_returned_payout_restores_the_claim_and_is_retried(world: World)
     assert (await read(world, made))["status"] == "returned"
     assert await world.posted(accounts.redemption(made["id"])) == 2_000
     await done(world, f"redemptions/{made['id']}/retry", {})
+    await bank(world)
     await world.pass_time(5 * 86_400)
     await bank(world)
     assert (await read(world, made))["status"] == "paid"

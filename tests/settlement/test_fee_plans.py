@@ -76,7 +76,7 @@ async def test_a_fee_takes_no_more_than_what_was_paid(town: Town) -> None:
         ("UPDATE payment SET fee_plan = 2", "fee_plan"),
         ("UPDATE payment SET fee_minimum_tiyn = 100, fee_tiyn = 100", "fee_plan"),
         ("UPDATE payment SET fee_fixed_tiyn = 1", "tiyn is not"),
-        ("UPDATE fee_plan SET in_force_at = in_force_at + interval '1 day'", "not in force"),
+        ("UPDATE fee_plan SET in_force_at = NULL, consented_at = NULL", "not in force"),
     ],
 )
 async def test_a_fee_of_no_plan_is_found(town: Town, breach: str, word: str) -> None:

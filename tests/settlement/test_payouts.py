@@ -272,7 +272,7 @@ async def test_settlement_is_busy_until_burn_order_and_answer_are_done(town: Tow
     assert await busy() == []
     await town.set_clock("2026-11-20T09:00")
     assert await busy() == [
-        "cut-off of 2026-11-19 not run",
+        "cut-off of 2026-11-19 at 18:00 not run",
         "payment orders due at the bank: 2",
     ]
     await jobs.cut_off(town.database, town.world.chains)
