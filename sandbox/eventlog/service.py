@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core.clock import iso
+from sandbox.core.driver import Statement
 from sandbox.core.errors import NotFound
 from sandbox.eventlog import leaf as leaves
 from sandbox.eventlog.errors import BadTypePattern, EventTooLong
@@ -22,7 +23,7 @@ SALT_SIZE = 32
 _TYPE = re.compile(r"\*|[a-z_]+(?:\.[a-z_]+)*(?:\.\*)?")
 
 # One statement however many events: the queue's ids follow the order of the events.
-_APPEND = text(
+_APPEND = Statement(
     """
     WITH given AS (
         SELECT * FROM unnest(
@@ -61,8 +62,8 @@ async def append_many(
         if len(built.leaf) > MAX_ENTRY_BYTES:
             raise EventTooLong(event.type, len(built.leaf))
         parts.append(built)
-    await db.execute(
-        _APPEND,
+    await _APPEND.fetch(
+        db,
         {
             "ids": [event.id for event in events],
             "types": [event.type for event in events],

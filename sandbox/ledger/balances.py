@@ -11,6 +11,7 @@ from typing import Literal
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.core.driver import Statement
 from sandbox.ledger.chart import rule_of
 from sandbox.ledger.errors import InsufficientFunds
 from sandbox.ledger.journal import Account, Leg
@@ -72,9 +73,10 @@ class Moves:
                     move.pending_credit += pending
 
 
-def _balance(account: Account, posted: int, pending_debit: int, pending_credit: int) -> Balance:
-    lowering = pending_credit if rule_of(account).normal == "D" else pending_debit
-    return Balance(posted, pending_debit, pending_credit, posted - lowering)
+def _balance(account: Account, row: Mapping[str, int]) -> Balance:
+    posted, debits, credits = row["posted"], row["pending_debit"], row["pending_credit"]
+    lowering = credits if rule_of(account).normal == "D" else debits
+    return Balance(posted, debits, credits, posted - lowering)
 
 
 def _names(accounts: Collection[Account]) -> dict[str, list[str]]:
@@ -105,7 +107,7 @@ ORDER BY a.id ON CONFLICT DO NOTHING
 )
 
 # Nothing is locked while one of them is missing: it has to be made before.
-_LOCK = text(
+_LOCK = Statement(
     """
 WITH w AS (SELECT * FROM unnest(CAST(:books AS text[]), CAST(:assets AS text[]),
     CAST(:codes AS text[])) AS w(book, asset, code))
@@ -117,7 +119,7 @@ ORDER BY b.account_id FOR NO KEY UPDATE OF b
 """
 )
 
-_READ = text(
+_READ = Statement(
     """
 SELECT a.book, a.asset, a.code, b.posted, b.pending_debit, b.pending_credit
 FROM unnest(CAST(:books AS text[]), CAST(:assets AS text[]), CAST(:codes AS text[]))
@@ -145,24 +147,24 @@ async def lock(db: AsyncSession, accounts: Collection[Account]) -> dict[Account,
     if not accounts:
         return {}
     names = _names(accounts)
-    rows = (await db.execute(_LOCK, names)).all()
+    rows = await _LOCK.fetch(db, names)
     if not rows:
         await _create(db, names)
-        rows = (await db.execute(_LOCK, names)).all()
+        rows = await _LOCK.fetch(db, names)
     found = {}
     for row in rows:
-        account = Account(row.book, row.asset, row.code)
-        balance = _balance(account, row.posted, row.pending_debit, row.pending_credit)
-        found[account] = Locked(row.account_id, balance)
+        account = Account(row["book"], row["asset"], row["code"])
+        balance = _balance(account, row)
+        found[account] = Locked(row["account_id"], balance)
     return found
 
 
 async def read(db: AsyncSession, accounts: Collection[Account]) -> dict[Account, Balance]:
     """The balances of `accounts` without a lock; an account that does not exist has zeros."""
     found = {account: Balance() for account in accounts}
-    for row in await db.execute(_READ, _names(accounts)):
-        account = Account(row.book, row.asset, row.code)
-        found[account] = _balance(account, row.posted, row.pending_debit, row.pending_credit)
+    for row in await _READ.fetch(db, _names(accounts)):
+        account = Account(row["book"], row["asset"], row["code"])
+        found[account] = _balance(account, row)
     return found
 
 

@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.core.driver import Statement
 from sandbox.ledger.balances import Locked, Moves, move_values
 from sandbox.ledger.errors import AlreadyResolved, AlreadyReversed, DuplicateReference
 from sandbox.ledger.journal import Account, NewEntry, Resolution
 
-_WRITE = text(
+_WRITE = Statement(
     """
 WITH opened AS (SELECT max(ends_at) AS at FROM sealed_day), clocked AS (
     SELECT sandbox_now() AS at
@@ -98,20 +98,19 @@ async def write(
         **move_values(moves, locked),
     }
     try:
-        redated = await db.execute(_WRITE, values)
+        redated = await _WRITE.fetch(db, values)
     except IntegrityError as error:
         named = _refusal(error, ordered, ids)
         raise error if named is None else named from error
-    return {row.ref: row.effective_at.astimezone(UTC) for row in redated}
+    return {row["ref"]: row["effective_at"].astimezone(UTC) for row in redated}
 
 
 def _refusal(
     error: IntegrityError, entries: Sequence[NewEntry], ids: Mapping[str, str]
 ) -> Exception | None:
     """What the database refused, by name; None for what has none."""
-    cause = getattr(error.orig, "__cause__", None)
-    constraint = getattr(cause, "constraint_name", None)
-    detail: str = getattr(cause, "detail", None) or ""
+    constraint = getattr(error.orig, "constraint_name", None)
+    detail: str = getattr(error.orig, "detail", None) or ""
     # PostgreSQL's detail is `Key (column)=(value) already …`.
     if constraint == "uq_entry_ref":
         refs = [entry.ref for entry in entries]

@@ -1,0 +1,69 @@
+"""Statements given to the driver are part of the session's transaction, and fail like its own."""
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from sandbox.core.db import Database, DatabaseUnavailable
+from sandbox.core.driver import Statement
+
+SET_OFFSET = Statement("UPDATE clock SET offset_ms = :offset RETURNING offset_ms, :offset + 1 AS n")
+CUT_OFF = Statement("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+def test_a_name_used_twice_is_one_parameter_and_a_cast_is_none() -> None:
+    statement = Statement("SELECT :one, a[1:2], :two, :one::int")
+    assert statement.names == ["one", "two"]
+    assert statement.sql == "SELECT $1, a[1:2], $2, $1::int"
+
+
+async def test_what_a_first_statement_wrote_is_gone_with_its_transaction(
+    database: Database,
+) -> None:
+    async def fail() -> None:
+        async with database.transaction() as db:
+            rows = await SET_OFFSET.fetch(db, {"offset": 5})
+            assert dict(rows[0]) == {"offset_ms": 5, "n": 6}
+            assert await db.scalar(text("SELECT offset_ms FROM clock")) == 5
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+    async with database.transaction() as db:
+        assert await db.scalar(text("SELECT offset_ms FROM clock")) == 0
+
+
+async def test_what_it_wrote_is_there_after_the_commit(database: Database) -> None:
+    async with database.transaction() as db:
+        await SET_OFFSET.fetch(db, {"offset": 7})
+    async with database.transaction() as db:
+        assert await db.scalar(text("SELECT offset_ms FROM clock")) == 7
+
+
+async def test_a_broken_constraint_is_an_integrity_error_that_names_it(database: Database) -> None:
+    lead = Statement(
+        "INSERT INTO leader SELECT :name, 1, 'test', clock_timestamp() FROM generate_series(1, 2)"
+    )
+    with pytest.raises(IntegrityError) as refused:
+        async with database.transaction() as db:
+            await lead.fetch(db, {"name": "twice"})
+    assert refused.value.orig is not None
+    assert refused.value.orig.constraint_name == "pk_leader"  # type: ignore[attr-defined]
+
+
+async def test_a_connection_cut_in_the_middle_is_named_and_the_next_one_works(
+    database: Database,
+) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        async with database.transaction() as db:
+            await CUT_OFF.fetch(db, {})
+    async with database.transaction() as db:
+        assert await db.scalar(text("SELECT offset_ms FROM clock")) == 0
+
+
+@pytest.mark.parametrize("sqlstate", ["53100", "53300", "57P03"])
+async def test_a_full_or_busy_server_is_refused_by_name(database: Database, sqlstate: str) -> None:
+    full = Statement(f"DO $$ BEGIN RAISE EXCEPTION 'full' USING ERRCODE = '{sqlstate}'; END $$")
+    with pytest.raises(DatabaseUnavailable):
+        async with database.transaction() as db:
+            await full.fetch(db, {})
