@@ -3,13 +3,13 @@
 import base64
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
-from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core import clock
+from sandbox.core.driver import Statement
 from sandbox.core.errors import NotFound
 from sandbox.core.http import KeyRecord
 from sandbox.core.http.auth import secret_hash
@@ -236,7 +236,7 @@ async def create_key(
     return row, f"sk_sbx_{row.id}_{secret}"
 
 
-_KEY = text(
+_KEY = Statement(
     "SELECT id, secret_sha256, role, party, seeded FROM api_key"
     " WHERE id = :id AND revoked_at IS NULL"
 )
@@ -244,10 +244,8 @@ _KEY = text(
 
 async def find_key(db: AsyncSession, key_id: str) -> KeyRecord | None:
     """The live key with this id. One plain statement: it is asked on every request."""
-    row = (await db.execute(_KEY, {"id": key_id})).one_or_none()
-    if row is None:
-        return None
-    return KeyRecord(row.id, row.secret_sha256, cast(Role, row.role), row.party, row.seeded)
+    found = await _KEY.fetch(db, {"id": key_id})
+    return KeyRecord(**found[0]) if found else None
 
 
 async def revoke_key(db: AsyncSession, key_id: str, *, owner: str | None) -> ApiKey:

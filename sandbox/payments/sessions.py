@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.chains.port import Chain
 from sandbox.core import clock
+from sandbox.core.driver import Statement
 from sandbox.core.errors import NotFound
 from sandbox.core.ids import new_id
 from sandbox.core.money import units_from_tiyn
@@ -26,7 +27,7 @@ from sandbox.payments.step import Step
 EXPIRE_BATCH = 200
 
 # One statement for the session and its keys: it is what a shop waits for.
-_INSERT = text(
+_INSERT = Statement(
     """
     WITH made AS (
         INSERT INTO checkout_session (
@@ -46,7 +47,9 @@ _INSERT = text(
 )
 
 
-_NOW_AND_NAME = text("SELECT sandbox_now(), name, status FROM merchant WHERE id = :merchant")
+_NOW_AND_NAME = Statement(
+    "SELECT sandbox_now() AS now, name, status FROM merchant WHERE id = :merchant"
+)
 
 
 async def create(
@@ -97,8 +100,8 @@ async def create(
             "url", "expires_in_s", "created_at", "expires_at",
         )
     }  # fmt: skip
-    await db.execute(
-        _INSERT,
+    await _INSERT.fetch(
+        db,
         values
         | {
             "metadata": orjson.dumps(metadata).decode(),
@@ -116,11 +119,11 @@ async def create(
 
 async def _now_and_name(db: AsyncSession, merchant: str) -> tuple[datetime, str]:
     """Sandbox time and the merchant's name in one statement: this is the busiest route."""
-    row = (await db.execute(_NOW_AND_NAME, {"merchant": merchant})).one_or_none()
-    if row is None:
+    found = await _NOW_AND_NAME.fetch(db, {"merchant": merchant})
+    if not found:
         raise NotFound("merchant", merchant)
-    check_may_sell(merchant, row[2])
-    return row[0].astimezone(UTC), row[1]
+    check_may_sell(merchant, found[0]["status"])
+    return found[0]["now"].astimezone(UTC), found[0]["name"]
 
 
 def _options(

@@ -8,17 +8,17 @@ import hashlib
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from sqlalchemy import CursorResult, TextClause, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core import failpoints
 from sandbox.core.canonical import canonical
 from sandbox.core.db import Database
+from sandbox.core.driver import Statement
 from sandbox.core.errors import SandboxError
 from sandbox.core.http.auth import authorize
 from sandbox.core.http.limits import check_json
@@ -108,7 +108,7 @@ class _Asked:
 
 # Lock and look in one statement. Who held the lock may have committed between the two, unseen:
 # then `_FORGET` forgets nothing, or `_KEEP` keeps nothing, and the request is told to ask again.
-_LOOK = text(
+_LOOK = Statement(
     """
     SELECT locked.ok, k.fingerprint, k.status, k.body, k.request_id,
         k.created_at <= sandbox_now() - :hours * interval '1 hour' AS expired
@@ -116,36 +116,36 @@ _LOOK = text(
     LEFT JOIN idempotency_key k ON k.tenant = :tenant AND k.route = :route AND k.key = :key
     """
 )
-_FORGET = text(
+_FORGET = Statement(
     "DELETE FROM idempotency_key WHERE tenant = :tenant AND route = :route AND key = :key"
-    " AND created_at <= sandbox_now() - :hours * interval '1 hour'"
+    " AND created_at <= sandbox_now() - :hours * interval '1 hour' RETURNING key"
 )
-_KEEP = text(
+_KEEP = Statement(
     "INSERT INTO idempotency_key"
     " (tenant, route, key, fingerprint, status, body, request_id, created_at)"
     " VALUES (:tenant, :route, :key, :fingerprint, :status, :body, :request_id, sandbox_now())"
-    " ON CONFLICT DO NOTHING"
+    " ON CONFLICT DO NOTHING RETURNING key"
 )
 
 
 async def _first_answer(db: AsyncSession, asked: _Asked) -> Response | None:
     """What the first request with this key was answered; others with it wait until the end."""
     name = f"idem\n{asked.tenant}\n{asked.path}\n{asked.key}"
-    first = (await db.execute(_LOOK, {**asked.where, "name": name, "hours": KEPT_HOURS})).one()
-    if not first.ok:
+    [first] = await _LOOK.fetch(db, {**asked.where, "name": name, "hours": KEPT_HOURS})
+    if not first["ok"]:
         raise RequestInProgress(asked.key)
-    if first.fingerprint is None:
+    if first["fingerprint"] is None:
         return None
-    if first.expired:
+    if first["expired"]:
         await _one_row(db, _FORGET, {**asked.where, "hours": KEPT_HOURS}, asked)
         return None
-    if first.fingerprint != asked.fingerprint:
-        raise IdempotencyKeyReused(asked.key, first.request_id)
+    if first["fingerprint"] != asked.fingerprint:
+        raise IdempotencyKeyReused(asked.key, first["request_id"])
     return Response(
-        first.body,
-        first.status,
-        {"Idempotency-Replayed": "true", "Original-Request-Id": first.request_id},
-        media_type="application/json" if first.status < 400 else "application/problem+json",
+        first["body"],
+        first["status"],
+        {"Idempotency-Replayed": "true", "Original-Request-Id": first["request_id"]},
+        media_type="application/json" if first["status"] < 400 else "application/problem+json",
     )
 
 
@@ -161,11 +161,10 @@ async def _keep(db: AsyncSession, asked: _Asked, request: Request, response: Res
 
 
 async def _one_row(
-    db: AsyncSession, statement: TextClause, values: dict[str, Any], asked: _Asked
+    db: AsyncSession, statement: Statement, values: dict[str, Any], asked: _Asked
 ) -> None:
     """Raises `RequestInProgress` when another request with this key was faster."""
-    done = await db.execute(statement, values)
-    if cast("CursorResult[Any]", done).rowcount != 1:
+    if not await statement.fetch(db, values):
         raise RequestInProgress(asked.key)
 
 
