@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet \
 	--root-user-action=ignore
 
-.PHONY: setup demo test check bench soak chaos mutants
+.PHONY: setup demo test check bench peer soak chaos mutants
 
 setup: .venv/.installed node_modules/.installed contracts/artifacts/.built
 
@@ -26,6 +26,16 @@ check: setup
 
 bench: setup
 	$(BIN)/sandbox bench
+
+# The same work in another ledger from the registries, which only this target installs.
+peer: setup .venv-peer/.installed
+	$(BIN)/python -m tests.bench.peer .venv-peer/bin/python
+
+.venv-peer/.installed: tests/bench/peer.lock
+	$(PYTHON) -m venv .venv-peer
+	.venv-peer/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
+		--root-user-action=ignore --require-hashes -r tests/bench/peer.lock
+	touch $@
 
 # Long random histories, a hundred audits, ten minutes of schemathesis: about half an hour.
 soak: setup

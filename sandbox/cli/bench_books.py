@@ -114,7 +114,8 @@ def _changes(count: int) -> Changes:
     return changes
 
 
-async def _record(database: Database, count: int, times: int) -> float:
+async def entries_per_second(database: Database, count: int, times: int) -> float:
+    """The rate of `times` commits of `count` entries, each with four legs and an event."""
     prepared = [_changes(count) for _ in range(times)]
     began = time.perf_counter()
     for changes in prepared:
@@ -124,12 +125,12 @@ async def _record(database: Database, count: int, times: int) -> float:
 
 
 async def _ledger(add: Add, database: Database, bulk: float, single: float) -> None:
-    await _record(database, 100, 2)
-    batched = await _record(database, BULK, BATCHES)
+    await entries_per_second(database, 100, 2)
+    batched = await entries_per_second(database, BULK, BATCHES)
     add("entries with four legs and an event, 1,000 a commit", batched, "1/s", bulk)
     add(
         "entries with four legs and an event, one a commit",
-        await _record(database, 1, SINGLE),
+        await entries_per_second(database, 1, SINGLE),
         "1/s",
         single,
     )
@@ -171,7 +172,7 @@ async def _reads(database: Database, per_second: float) -> float:
     async def write() -> None:
         began, written = time.perf_counter(), 0
         while len(took) < READS:
-            await _record(database, 100, 1)
+            await entries_per_second(database, 100, 1)
             written += 100
             await asyncio.sleep(max(0.0, began + written / per_second - time.perf_counter()))
 
@@ -192,7 +193,7 @@ async def _audit(database: Database) -> float:
     async with database.transaction() as db:
         legs = await db.scalar(text("SELECT count(*) FROM leg"))
     while legs < LEGS:
-        await _record(database, BULK, 1)
+        await entries_per_second(database, BULK, 1)
         legs += 4 * BULK
     began = time.perf_counter()
     for check in (
