@@ -19,7 +19,7 @@ from typing import Any
 
 from rich.table import Table
 
-from sandbox.cli import bench_books, bench_growth, bench_latency, measure, pay, show
+from sandbox.cli import bench_books, bench_growth, bench_latency, bench_town, measure, pay, show
 from sandbox.cli.bench_limits import litesvm_transfers_per_second
 from sandbox.cli.bench_limits_evm import anvil_transfers_per_second
 from sandbox.cli.bench_payers import EvmPayer, Payer, SolanaPayer
@@ -66,6 +66,7 @@ def run(payments: int, most: int, as_json: bool) -> int:
             figures.add("start to first payable checkout", payable_s, "s")
             _memory(figures, process.pid, "PSS of all processes, idle")
             asyncio.run(_load(figures, running, folder, payments))
+            asyncio.run(bench_town.settle(figures.add, running, SolanaPayer(running.endpoints)))
             _memory(figures, process.pid, "PSS of all processes, after the load")
             for name, pids in _processes(folder).items():
                 figures.add(f"PSS of {name}, after the load", measure.pss_bytes(pids) / 1e6, "MB")
