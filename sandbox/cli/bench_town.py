@@ -45,7 +45,8 @@ async def settle(add: Add, running: Running, payer: Payer) -> None:
         add(f"{name}, p99 of one", measure.percentile(town.took_ms, 0.99), "ms")
         await _at_once(town.settled, [batch["id"] for batch in batches])
         add(f"{name}, and settled by {payer.chain}", time.monotonic() - began, "s")
-        assert sum(batch["gross_tiyn"] for batch in batches) == PAYMENTS * PRICE_TIYN
+        settled_tiyn = sum(batch["check"]["gross_tiyn"] for batch in batches)
+        assert settled_tiyn == PAYMENTS * PRICE_TIYN, settled_tiyn
 
 
 async def _at_once(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
