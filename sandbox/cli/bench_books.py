@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
+import uvloop
 from sqlalchemy import text
 
 from sandbox import migrations
@@ -40,11 +42,11 @@ def measure(add: Add) -> None:
     folder.chmod(0o711)
     server = postgres.start(folder / "data")
     try:
-        bulk, single = asyncio.run(_limits(server.url))
+        bulk, single = uvloop.run(_limits(server.url))
         add("PostgreSQL: rows inserted, 1,000 a commit", bulk, "1/s")
         add("PostgreSQL: rows inserted, one a commit", single, "1/s")
         migrations.upgrade(server.url)
-        asyncio.run(_books(add, server.app_url(), folder / "keys", bulk, single))
+        uvloop.run(_books(add, server.app_url(), folder / "keys", bulk, single))
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -166,26 +168,44 @@ async def _together(database: Database, hot: bool) -> float:
 
 
 async def _reads(database: Database, per_second: float) -> float:
-    """p99 of reading a balance, in ms, while entries are written at `per_second`."""
+    """p99 of reading a balance, in ms, while another process writes entries at `per_second`."""
     took: list[float] = []
+    arguments = ("-c", _WRITER, database.url, str(per_second))
+    writer = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    assert writer.stdout is not None
+    await writer.stdout.readline()
+    for number in range(READS):
+        began = time.perf_counter()
+        async with database.transaction() as db:
+            await ledger.balance(db, accounts.merchant("solana", f"mch_{number % MERCHANTS}"))
+        took.append(time.perf_counter() - began)
+        await asyncio.sleep(0.005)
+    assert writer.returncode is None, "nobody wrote meanwhile"
+    writer.terminate()
+    await writer.wait()
+    return percentile(took, 0.99) * 1000
 
-    async def write() -> None:
+
+_WRITER = "import sys; from sandbox.cli.bench_books import write; write(sys.argv[1], sys.argv[2])"
+
+
+def write(url: str, per_second: str) -> None:
+    """Write entries at that rate until somebody ends this process; a line says that it began."""
+
+    async def forever() -> None:
+        database = Database(url)
+        await entries_per_second(database, 100, 1)
+        sys.stdout.write("writing\n")
+        sys.stdout.flush()
         began, written = time.perf_counter(), 0
-        while len(took) < READS:
+        while True:
             await entries_per_second(database, 100, 1)
             written += 100
-            await asyncio.sleep(max(0.0, began + written / per_second - time.perf_counter()))
+            await asyncio.sleep(max(0.0, began + written / float(per_second) - time.perf_counter()))
 
-    async def read() -> None:
-        for number in range(READS):
-            began = time.perf_counter()
-            async with database.transaction() as db:
-                await ledger.balance(db, accounts.merchant("solana", f"mch_{number % MERCHANTS}"))
-            took.append(time.perf_counter() - began)
-            await asyncio.sleep(0.005)
-
-    await asyncio.gather(write(), read())
-    return percentile(took, 0.99) * 1000
+    uvloop.run(forever())
 
 
 async def _audit(database: Database) -> float:

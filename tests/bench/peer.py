@@ -3,7 +3,6 @@
 The first argument is the Python that has django-hordak (`tests/bench/peer.lock`).
 """
 
-import asyncio
 import json
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -61,7 +61,7 @@ def main(python: str) -> None:
         theirs = json.loads(answer.stdout)
         postgres.execute(server.url, "CREATE DATABASE ours")
         migrations.upgrade(server.owner_url("ours"))
-        ours = asyncio.run(_ours(server.app_url("ours")))
+        ours = uvloop.run(_ours(server.app_url("ours")))
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
