@@ -261,7 +261,7 @@ def red(report: Report) -> set[tuple[str, str]]:
     return {(check.id, check.detail) for check in report.checks if not check.ok}
 
 
-@pytest.mark.parametrize("times", [10, pytest.param(100, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("times", [4, pytest.param(100, marks=pytest.mark.soak)])
 async def test_a_sound_world_is_green_every_time_while_payments_go_on(
     place: Place, times: int
 ) -> None:
