@@ -47,6 +47,10 @@ class Holders:
         self._number = 0
         self._free: Counter[str] = Counter()
 
+    def begin(self, tiyn: int) -> None:
+        """Each has been granted so much."""
+        self._free.update({one.address: tiyn for one in self.customers})
+
     def acts(self) -> Sequence[tuple[Act, tuple[float, float]]]:
         """What they do again and again, and the pause after each in seconds."""
         return [

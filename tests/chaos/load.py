@@ -74,6 +74,7 @@ class Load:
         """Fund everybody, then begin."""
         everybody = [*self.customers, *self.holders.customers]
         await asyncio.gather(*(self._grant(one) for one in everybody))
+        self.holders.begin(GRANT_TIYN)
         self._tasks = [asyncio.create_task(self._buys(one)) for one in self.customers]
         self._tasks += [
             asyncio.create_task(self._repeats(act, between))
