@@ -236,7 +236,8 @@ def loops(world: World) -> list[Loop]:
     """Everything that goes on in the background of a world."""
     database, opened = world.database, world.chains
     payments_handler = PaymentsHandler(others=intakes.known_keys)
-    block_handlers: list[BlockHandler[Changes]] = [payments_handler, ReserveWatch(), IntakeWatch()]
+    # Rows of intakes before the minting switch, as everybody else takes them.
+    block_handlers: list[BlockHandler[Changes]] = [payments_handler, IntakeWatch(), ReserveWatch()]
     intent_handlers: dict[str, IntentHandler[Changes]] = {
         "issuance": IssuanceHandler(),
         "refund": payments_handler,

@@ -67,7 +67,7 @@ class TwoChains(World):
         super().__init__(
             database,
             self.plain,
-            [payments, ReserveWatch(), IntakeWatch()],
+            [payments, IntakeWatch(), ReserveWatch()],
             {
                 "issuance": IssuanceHandler(),
                 "refund": payments,
