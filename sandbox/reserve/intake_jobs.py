@@ -124,6 +124,14 @@ async def busy(db: AsyncSession) -> list[str]:
             " send_back b WHERE b.intake = i.id AND b.status = 'waiting')"
         )
     )
+    # While units that came are not final, nobody can tell whether they came in time.
+    expiries = await db.scalar(
+        text(
+            "SELECT count(*) FROM intake i WHERE i.state = 'open' AND i.expires_at <= sandbox_now()"
+            " AND NOT EXISTS (SELECT FROM unit_receipt r WHERE r.intake = i.id"
+            " AND r.state = 'confirmed')"
+        )
+    )
     mints = await db.scalar(
         text(
             "SELECT count(*) FROM bridge_move WHERE mint_status = 'waiting' AND mint_reason IS NULL"
@@ -132,6 +140,8 @@ async def busy(db: AsyncSession) -> list[str]:
     left = []
     if units:
         left.append(f"redemptions and moves whose units wait: {units}")
+    if expiries:
+        left.append(f"redemptions and moves to expire: {expiries}")
     if mints:
         left.append(f"moves that wait for their mint: {mints}")
     return left

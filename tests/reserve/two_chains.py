@@ -200,6 +200,10 @@ class TwoChains(World):
                 return
         raise AssertionError("the intents do not come to rest")
 
+    async def busy(self) -> list[str]:
+        async with self.database.transaction() as db:
+            return await intake_jobs.busy(db)
+
     async def bank(self) -> None:
         """Until bank and books have nothing to tell each other."""
         for _ in range(20):
