@@ -172,6 +172,33 @@ class RemainderShort(SandboxError):
         )
 
 
+class BurnNotFinal(SandboxError):
+    """A burn that may still leave its chain is paid to nobody."""
+
+    status, code = 409, "stray_not_final"
+
+    def __init__(self, burn: str, chain_state: str) -> None:
+        super().__init__(f"{burn} is {chain_state}", id=burn, chain_state=chain_state)
+
+
+class BurnRedeemed(SandboxError):
+    """What was burned is paid once."""
+
+    status, code = 409, "stray_already_resolved"
+
+    def __init__(self, burn: str, redemption: str) -> None:
+        super().__init__(f"{redemption} pays {burn}", id=burn, redemption=redemption)
+
+
+class BurnTooSmall(SandboxError):
+    """Less than a tiyn was burned: there is nothing to pay."""
+
+    status, code = 409, "less_than_a_tiyn"
+
+    def __init__(self, burn: str, units: int) -> None:
+        super().__init__(f"{burn} burned {units} units, less than a tiyn", id=burn, units=units)
+
+
 class SameChain(SandboxError):
     """A move ends on another chain than it begins."""
 

@@ -23,6 +23,7 @@ from sandbox.payments.handlers import PaymentsHandler
 from sandbox.payments.sweeping import Sweeps
 from sandbox.reserve import (
     backing,
+    burns,
     checks,
     intake_checks,
     intake_jobs,
@@ -84,6 +85,7 @@ class TwoChains(World):
         super().__post_init__()
         self.chains = {chain.name: chain for chain in (self.plain, self.deposits)}
         self.app.state.chains = self.chains
+        self.app.state.other_strays = burns
         self.leaders = [Leader(self.database, f"watch:{name}", "worker-1") for name in self.chains]
         self.watchers = [
             Watcher(
@@ -265,6 +267,7 @@ class TwoChains(World):
             transfers_are_whole,
             payment_checks.suspense_is_explained,
             payment_row_checks.arrivals_match,
+            burns.burns_match,
             intake_checks.units_are_explained,
             intake_checks.receipts_match,
             intake_checks.claims_match,

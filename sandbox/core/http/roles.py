@@ -116,6 +116,7 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("POST", "/v1/reserve/redemptions/{redemption_id}/retry"): _RESERVE_ACTS,
     ("POST", "/v1/reserve/redemptions/{redemption_id}/cancel"): _RESERVE_ACTS,
     ("POST", "/v1/reserve/redemptions/{redemption_id}/send_back"): _RESERVE_ACTS,
+    ("POST", "/v1/reserve/burns/{stray_id}/redeem"): _RESERVE_ACTS,
     ("GET", "/v1/reserve/moves"): _RESERVE_LISTS,
     ("GET", "/v1/reserve/moves/{move_id}"): _RESERVE_LISTS,
     ("POST", "/v1/reserve/moves"): _RESERVE_ACTS,
