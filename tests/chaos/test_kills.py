@@ -1,4 +1,4 @@
-"""Twelve kills, one per process and class of failpoints; `make chaos` plays many more."""
+"""Sixteen kills, one per process and class of failpoints; `make chaos` plays many more."""
 
 from pathlib import Path
 
@@ -8,9 +8,10 @@ from tests.chaos.schedule import ONE_OF_EACH
 SEED = 7
 
 
-async def test_twelve_kills_lose_and_double_nothing(data_dir: Path) -> None:
+async def test_sixteen_kills_lose_and_double_nothing(data_dir: Path) -> None:
     chaos = Chaos(data_dir, SEED, report=False)
     assert await chaos.run(ONE_OF_EACH, batch=len(ONE_OF_EACH)) == []
     assert not chaos.missed
     assert set(chaos.windows) == {kill.window for kill in ONE_OF_EACH}
-    print(f"\n{len(chaos.load.paid)} payments\n{chaos.table()}")
+    played = f"{len(chaos.load.paid)} payments, {len(chaos.load.holders.sent)} redemptions and moves"
+    print(f"\n{played}\n{chaos.table()}")
