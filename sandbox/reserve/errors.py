@@ -126,6 +126,24 @@ class NothingMissing(SandboxError):
         super().__init__(f"{reversal} is {is_}", reversal=reversal, is_=is_)
 
 
+class NothingOwed(SandboxError):
+    """The customer owes nothing that own money covered."""
+
+    status, code = 409, "nothing_owed"
+
+    def __init__(self, reversal: str, is_: str) -> None:
+        super().__init__(f"{reversal} is {is_}, and its customer owes nothing", reversal=reversal)
+
+
+class NotWrittenOff(SandboxError):
+    """There is no write-off to take back."""
+
+    status, code = 409, "not_written_off"
+
+    def __init__(self, reversal: str) -> None:
+        super().__init__(f"nothing of {reversal} is written off", reversal=reversal)
+
+
 class StatementStale(SandboxError):
     """Nobody knows what the bank holds now: its newest statement is too old, or there is none."""
 

@@ -182,6 +182,7 @@ _WITHIN: Final = (
     "settlement.burn_failed",
     "reserve.issuance_failed",
     "reserve.cover_failed",
+    "reserve.receivable_",
     "reserve.units_",
     "reserve.send_back_",
     "reserve.redemption_burn_failed",

@@ -13,5 +13,6 @@ async def test_sixteen_kills_lose_and_double_nothing(data_dir: Path) -> None:
     assert await chaos.run(ONE_OF_EACH, batch=len(ONE_OF_EACH)) == []
     assert not chaos.missed
     assert set(chaos.windows) == {kill.window for kill in ONE_OF_EACH}
-    played = f"{len(chaos.load.paid)} payments, {len(chaos.load.holders.sent)} redemptions and moves"
+    sent = len(chaos.load.holders.sent)
+    played = f"{len(chaos.load.paid)} payments, {sent} redemptions and moves"
     print(f"\n{played}\n{chaos.table()}")
