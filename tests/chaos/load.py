@@ -23,6 +23,8 @@ PATIENCE_S = 150
 GRANT_TIYN = 100_000_000
 EXPIRES_IN_S = 86_400
 _PAUSE_S = 0.1
+# A machine that is slow now must not be asked for more than it gets done.
+_MOST_UNDER_WAY = 40
 # An audit of everything takes its time; one that is asked again before it ends runs twice.
 _READ_S = 120
 _CAPTURE_LOOK_S = 0.4
@@ -228,7 +230,7 @@ class Load:
     async def _buys(self, customer: Customer) -> None:
         bought = 0
         while True:
-            await self._go.wait()
+            await self._may_go_on()
             await self._at_work(self._buy(customer, refunds=bought % 2 == 1))
             bought += 1
             await asyncio.sleep(self._chance.uniform(0, 0.3))
@@ -257,7 +259,7 @@ class Load:
         self, act: Callable[[], Awaitable[None]], between: tuple[float, float]
     ) -> None:
         while True:
-            await self._go.wait()
+            await self._may_go_on()
             await self._at_work(act())
             await asyncio.sleep(self._chance.uniform(*between))
 
@@ -269,6 +271,11 @@ class Load:
         customer = self._chance.choice(self.customers)
         body = {"chain": customer.chain, "address": customer.address, "amount_tiyn": 1_000}
         await self.ask("/v1/sandbox/faucet", body, "operator")
+
+    async def _may_go_on(self) -> None:
+        await self._go.wait()
+        while len(self._following) >= _MOST_UNDER_WAY or not self._go.is_set():
+            await asyncio.sleep(_PAUSE_S)
 
     def _begin(self, work: Any) -> None:
         task = asyncio.create_task(self._at_work(work))
