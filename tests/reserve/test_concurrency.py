@@ -73,9 +73,8 @@ async def test_of_two_redemptions_that_one_transfer_names_one_is_burned(world: T
     assert await world.count("bank_message WHERE direction = 'out'") == 1
 
 
-@pytest.mark.parametrize("chain", ["plain", "deposits"])
-async def test_a_remainder_that_many_ask_back_goes_back_once(world: TwoChains, chain: str) -> None:
-    made = await world.redeem(chain)
+async def test_a_remainder_that_many_ask_back_goes_back_once(world: TwoChains) -> None:
+    made = await world.redeem("deposits")
     world.send(made, 1_700)
     await world.finalize()
     path = f"/v1/reserve/redemptions/{made['id']}/send_back"
@@ -87,7 +86,7 @@ async def test_a_remainder_that_many_ask_back_goes_back_once(world: TwoChains, c
     await world.carry_out()
     found = await world.read(made)
     assert (found["status"], found["remainder_units"]) == ("pending", 300)
-    left = (await world.chains[chain].balance(world.holder)).units
+    left = (await world.deposits.balance(world.holder)).units
     assert left == 50_000 - 1_700 + 400
 
 
@@ -133,11 +132,10 @@ async def test_an_answer_of_the_bank_beside_retries_leaves_one_order_alive(
 # The second half of a move ends while somebody wants it back.
 
 
-@pytest.mark.parametrize("start", ["plain", "deposits"])
 async def test_a_move_cannot_be_given_back_while_its_mint_becomes_final(
-    world: TwoChains, start: str
+    world: TwoChains,
 ) -> None:
-    made = await world.move(start)
+    made = await world.move("deposits")
     await burned(world, made)
     await world.work()
     await world.runner.step()
