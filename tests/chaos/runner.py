@@ -52,11 +52,20 @@ ANVILS, ANVIL_WINDOW_S = 3, 60.0
 class Chaos:
     """One run. `windows` counts kills by (point, victim), `missed` points that nobody passed."""
 
-    def __init__(self, folder: Path, seed: int, *, report: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        *,
+        report: bool = True,
+        per_chain: int = 2,
+        reached_within_s: float = REACHED_WITHIN_S,
+    ) -> None:
         self.armed = folder / "armed"
         self.armed.mkdir(parents=True)
         self.stack = Stack(folder / "sandbox")
         self._folder, self._seed, self._report = folder, seed, report
+        self._per_chain, self._reached_within_s = per_chain, reached_within_s
         self._chance = random.Random(seed)
         self.windows: Counter[tuple[str, str]] = Counter()
         self.missed: Counter[tuple[str, str]] = Counter()
@@ -85,7 +94,7 @@ class Chaos:
         self, kills: Sequence[Kill], receiver: Receiver, batch: int, until: float
     ) -> list[str]:
         assert self.stack.running is not None
-        self.load = Load(self.stack.running, self._seed)
+        self.load = Load(self.stack.running, self._seed, per_chain=self._per_chain)
         self.comparer = Comparer(self.load, receiver, self._folder)
         made = {"url": receiver.url, "types": ["*"]}
         await asyncio.to_thread(self.stack.running.post, "/v1/webhook_endpoints", made, "merchant")
@@ -151,7 +160,7 @@ class Chaos:
         file, written = self.armed / kill.point, self._folder / "arming"
         written.write_text(f"{kill.count} {victim.pid}")
         written.replace(file)
-        until = time.monotonic() + REACHED_WITHIN_S * (2 if kill.by_clock else 1)
+        until = time.monotonic() + self._reached_within_s * (2 if kill.by_clock else 1)
         days = 0
         while time.monotonic() < until:
             if not file.exists():
