@@ -41,11 +41,12 @@ peer: setup .venv-peer/.installed
 soak: setup
 	$(BIN)/pytest -m soak $(ARGS)
 
-# One sandbox, killed again and again while payments go on; KILLS=300 is the long run. SEED= plays
-# one again.
+# One sandbox, killed again and again while payments go on and the reserve issues and redeems;
+# KILLS=300 is the long run. SEED= plays one again, WINDOWS=reserve or payments picks the points.
 KILLS ?= 50
 chaos: setup
-	$(BIN)/python -m tests.chaos.runner --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.chaos.runner --kills $(KILLS) $(if $(SEED),--seed $(SEED)) \
+		$(if $(WINDOWS),--windows $(WINDOWS))
 
 # Do the tests notice when a line of an EVM contract is broken? A fifth of all ways, some
 # six minutes; COUNT= tries every one, in half an hour.

@@ -71,6 +71,7 @@ from sandbox.reserve import (
     attestation_checks,
     attestation_routes,
     attesting,
+    burns,
     crediting,
     intake_checks,
     intake_jobs,
@@ -236,7 +237,8 @@ def loops(world: World) -> list[Loop]:
     """Everything that goes on in the background of a world."""
     database, opened = world.database, world.chains
     payments_handler = PaymentsHandler(others=intakes.known_keys)
-    block_handlers: list[BlockHandler[Changes]] = [payments_handler, ReserveWatch(), IntakeWatch()]
+    # Rows of intakes before the minting switch, as everybody else takes them.
+    block_handlers: list[BlockHandler[Changes]] = [payments_handler, IntakeWatch(), ReserveWatch()]
     intent_handlers: dict[str, IntentHandler[Changes]] = {
         "issuance": IssuanceHandler(),
         "refund": payments_handler,
@@ -315,6 +317,7 @@ def app_state(world: World) -> dict[str, Any]:
         "key_lookup": parties.find_key,
         "iban_lookup": iban_of,
         "feed": Feed(world.database),
+        "other_strays": burns,
         "webhook_allow_loopback": world.settings.webhook_allow_loopback,
         "busy_probes": [
             payments.busy,
@@ -378,6 +381,7 @@ def audit_checks(world: World) -> list[CheckFunction]:
         alone(payments_row_checks.captures_match),
         alone(settlement_checks.batches_add_up),
         alone(settlement_row_checks.lines_match),
+        alone(burns.burns_match),
         alone(intake_checks.units_are_explained),
         alone(intake_checks.receipts_match),
         alone(intake_checks.claims_match),

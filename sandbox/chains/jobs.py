@@ -329,8 +329,16 @@ class IntentRunner:
 
 
 def _sorts(ids: Iterable[str]) -> list[str]:
-    """What intents are about, by the prefixes of their ids (CONTRACT 1)."""
-    return sorted({id_.partition("_")[0] for id_ in ids})
+    """What intents are about: the prefixes of their ids (CONTRACT 1), and `<prefix>-<step>` where
+    one object has several."""
+    named = set[str]()
+    for id_ in ids:
+        object_, _, steps = id_.partition(":")
+        prefix = object_.partition("_")[0]
+        named.add(prefix)
+        if steps:
+            named.add(f"{prefix}-{steps.partition(':')[0]}")
+    return sorted(named)
 
 
 def _check_leaves(chain: Chain, command: Command) -> None:

@@ -128,7 +128,10 @@ def demo(
 def pay(
     session: Annotated[
         str | None,
-        typer.Argument(help="A checkout session, cs_…; default: the newest open one."),
+        typer.Argument(
+            help="A checkout session, cs_…; default: the newest open one. Also a redemption, red_…,"
+            " or a move between chains, mov_…: they name their chain themselves."
+        ),
     ] = None,
     data_dir: DataDir = HOME,
     chain: Annotated[str, typer.Option(help="Which option of the session to use.")] = "solana",
@@ -144,7 +147,10 @@ def pay(
 
     running = Running.of(data_dir)
     session = session or command.newest_open(running)
-    paid = command.pay(running, data_dir, session, chain, wallet, amount_tiyn)
+    if command.is_intake(session):
+        paid = command.send(running, data_dir, session, wallet, amount_tiyn)
+    else:
+        paid = command.pay(running, data_dir, session, chain, wallet, amount_tiyn)
     if as_json:
         _say(paid)
     else:

@@ -1,10 +1,11 @@
 """`sandbox demo reserve`: tenge that come in, and every way they go out again, with the figures.
 
-After each step the books' own lines are shown as what changed since the demo began, so that a
-reader can add them up: reserve + in transit = all that is owed + own money in the reserve account.
+After each step the books' own lines are shown as sums, and as what changed since the demo began, so
+that a reader can add them up: what the reserve has = what it owes + own money left in it.
 """
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,8 +13,8 @@ from merchants.client import MerchantClient
 from sandbox.cli import pay, show
 from sandbox.cli.demo import CHAINS, StepFailed, to_value_date
 from sandbox.cli.endpoints import JsonObject, Running, wait_for
-from sandbox.cli.wallets import wallet
-from sandbox.core.money import format_tenge
+from sandbox.cli.wallets import Wallet, wallet
+from sandbox.core.money import format_tenge, units_from_tiyn
 from sandbox.eventlog import export as exports
 from sandbox.reserve import verify
 
@@ -32,52 +33,76 @@ PAYEE: Final = {
     "kbe": "19",
 }
 HOME, AWAY = CHAINS
-LINES: Final = {
-    "bank_tiyn": "reserve account",
-    "in_transit_tiyn": "in transit",
-    "outstanding_tiyn": "owed to holders",
+HAS: Final = {"bank_tiyn": "at the bank", "in_transit_tiyn": "ordered, not yet booked"}
+OWES: Final = {
+    "outstanding_tiyn": "to holders of KZTE",
     "unminted_tiyn": "not minted yet",
-    "payouts_tiyn": "owed to merchants",
-    "redemptions_tiyn": "owed to redeemers",
+    "payouts_tiyn": "to merchants",
+    "redemptions_tiyn": "to redeemers",
     "bridge_tiyn": "between chains",
 }
 
 
 class _Figures:
-    """The lines of the reserve, as what changed since the beginning."""
+    """The lines of the reserve and the resident's units, as what changed since the beginning."""
 
-    def __init__(self, running: Running) -> None:
-        self._running = running
+    def __init__(self, running: Running, wallets: Mapping[str, Wallet]) -> None:
+        self._running, self._wallets = running, wallets
         self._before = self._read()
+        self.before_tiyn = self._before["reserve_tiyn"]
         self.rows: list[dict[str, Any]] = []
 
     def _read(self) -> dict[str, int]:
         found = self._running.get("/v1/reserve", "issuer")
         units = found["outstanding_units"]
+        kzte = self._running.endpoints["kzte"]
+        scale = units_from_tiyn(1, kzte["decimals"])
+        token = {"mint": kzte["solana_mint"], "token": kzte["evm_token"]}
+        held = [asyncio.run(one.units(token)) for one in self._wallets.values()]
         return {
             **found["assets"],
             **found["debts"],
+            "reserve_tiyn": found["reserve_tiyn"],
+            "owed_tiyn": found["owed_tiyn"],
             "own_tiyn": found["reserve_tiyn"] - found["owed_tiyn"],
-            **{f"{chain}_units": units[chain] for chain in CHAINS},
+            "resident_tiyn": sum(held) // scale,
+            **{f"{chain}_tiyn": units[chain] // scale for chain in CHAINS},
         }
 
     def show(self, step: str) -> dict[str, str]:
         """What the step left behind, in tenge; raises `StepFailed` when it does not add up."""
         now = self._read()
         row = {name: now[name] - self._before[name] for name in now}
-        assets = row["bank_tiyn"] + row["in_transit_tiyn"]
-        owed = sum(row[name] for name in LINES) - assets
-        if assets != owed + row["own_tiyn"]:
+        sides = {total: sum(row[name] for name in lines) for total, lines in _SIDES.items()}
+        if any(row[total] != tiyn for total, tiyn in sides.items()):
             raise StepFailed(f"{step}: the figures do not add up", row)
         self.rows.append({"step": step, **row})
         said = {
-            words: format_tenge(row[name])
-            for name, words in LINES.items()
-            if row[name] or name == "bank_tiyn"
+            "the reserve has": _sum({words: row[name] for name, words in HAS.items()}),
+            "it owes": _sum({words: row[name] for name, words in OWES.items()}),
         }
         if row["own_tiyn"]:
-            said["own money in it"] = format_tenge(row["own_tiyn"])
+            said["own money left"] = f"{format_tenge(row['own_tiyn'])}, the fee, until it is booked"
+        resident = row["resident_tiyn"]
+        others = row["outstanding_tiyn"] - resident
+        said["KZTE are held by"] = _sum({"the resident": resident, "the shop": others}, total=False)
         return said
+
+
+_SIDES: Final = {"reserve_tiyn": HAS, "owed_tiyn": OWES}
+
+
+def _sum(lines: Mapping[str, int], *, total: bool = True) -> str:
+    """The lines that are not zero with their signs, and what they come to if there are several."""
+    there = [(words, tiyn) for words, tiyn in lines.items() if tiyn]
+    if not there:
+        return "nothing"
+    said = "".join(
+        f" {'−' if tiyn < 0 else '+'} {format_tenge(abs(tiyn))} {words}" for words, tiyn in there
+    ).removeprefix(" + ")
+    if total and len(there) > 1:
+        said += f" = {format_tenge(sum(tiyn for _, tiyn in there))}"
+    return said.strip()
 
 
 def play(running: Running, folder: Path, steps: show.Steps) -> dict[str, Any]:
@@ -88,8 +113,12 @@ def play(running: Running, folder: Path, steps: show.Steps) -> dict[str, Any]:
     for chain, one in wallets.items():
         pay.fund(running, chain, one.address, 1)  # coin for fees
     running.quiesce()
-    figures = _Figures(running)
-    steps.done("The sandbox is up; all figures are changes from here on")
+    figures = _Figures(running, wallets)
+    steps.done(
+        "The sandbox is up; its test float is backed already, so figures are changes from here on",
+        in_the_reserve=format_tenge(figures.before_tiyn),
+        to_be_checked="what the reserve has = what it owes + own money left, after every step",
+    )
 
     deposit = _deposit(running)
     steps.done("Tenge reach the reserve account", **figures.show("deposit"))
@@ -97,13 +126,17 @@ def play(running: Running, folder: Path, steps: show.Steps) -> dict[str, Any]:
     steps.done(f"A resident has them as KZTE on {CHAINS[HOME]}", **figures.show("mint"))
     with MerchantClient(running.endpoints["api"], running.key("merchant")) as shop:
         payment = _sale(running, folder, shop)
-        steps.done("A sale, paid and final", payment=payment["id"], **figures.show("sale"))
+        steps.done(
+            f"A sale of {format_tenge(SALE_TIYN)}: KZTE change hands, the reserve does not",
+            payment=payment["id"],
+            **figures.show("sale"),
+        )
         _refund(shop, payment["id"])
-        steps.done("Part of it goes back", **figures.show("refund"))
+        steps.done(f"{format_tenge(REFUND_TIYN)} of it go back", **figures.show("refund"))
         _paid_out_at_last(running, shop, steps, figures)
     _redeem(running, wallets[HOME], steps, figures)
     _move(running, wallets, steps, figures)
-    attestation = _attest(running, folder, steps)
+    attestation = _attest(running, folder, steps, figures)
     running.quiesce()
     audit = running.get("/v1/sandbox/audit")
     if not audit["ok"]:
@@ -189,7 +222,7 @@ def _paid_out_at_last(
     check, payout = settled["check"], settled["payout"]
     running.quiesce()
     steps.done(
-        "The day is settled: burned, and the bank has the order",
+        "The day is settled: the shop's KZTE are burned, and the bank has the order",
         sum=f"{format_tenge(check['gross_tiyn'])} − refund {format_tenge(check['refunds_tiyn'])}"
         f" − fee {format_tenge(check['fees_tiyn'])} = {format_tenge(check['paid_tiyn'])}",
         **figures.show("settlement"),
@@ -198,13 +231,16 @@ def _paid_out_at_last(
     to_value_date(running, payout["value_date"], steps)
     _ended(shop, payout["id"], "returned")
     running.quiesce()
-    steps.done("The bank sends the payout back", **figures.show("returned payout"))
+    steps.done(
+        "The bank sends the payout back; the fee has gone to the issuer's own account",
+        **figures.show("returned payout"),
+    )
     again = _settled(shop, merchant_id)
     to_value_date(running, again["payout"]["value_date"], steps)
     _ended(shop, again["payout"]["id"], "completed")
     running.quiesce()
     steps.done(
-        "Asked for again, it arrives",
+        "Settled again, it is paid out",
         opening=format_tenge(again["check"]["opening_tiyn"]),
         **figures.show("retried payout"),
     )
@@ -227,7 +263,7 @@ def _redeem(running: Running, holder: Any, steps: show.Steps, figures: _Figures)
     path = f"/v1/reserve/redemptions/{asked['id']}"
     sent = _until(running, path, "payout_status", "sent", "rejected")
     steps.done(
-        "The resident redeems at par: burned, and the bank has the order",
+        f"The resident redeems {format_tenge(REDEEMED_TIYN)}: burned, and the bank has the order",
         **figures.show("redemption"),
     )
     to_value_date(running, sent["value_date"], steps)
@@ -251,14 +287,14 @@ def _move(running: Running, wallets: dict[str, Any], steps: show.Steps, figures:
     said = figures.show("move")
     row = figures.rows[-1]
     steps.done(
-        f"KZTE move from {CHAINS[HOME]} to {CHAINS[AWAY]} under one message id",
+        f"KZTE of {format_tenge(MOVED_TIYN)} move from {CHAINS[HOME]} to {CHAINS[AWAY]}",
         move=asked["id"],
-        **{f"units on {CHAINS[chain]}": row[f"{chain}_units"] for chain in CHAINS},
+        of_all_KZTE=_sum({f"on {CHAINS[chain]}": row[f"{chain}_tiyn"] for chain in CHAINS}),
         **said,
     )
 
 
-def _attest(running: Running, folder: Path, steps: show.Steps) -> JsonObject:
+def _attest(running: Running, folder: Path, steps: show.Steps, figures: _Figures) -> JsonObject:
     """Have it attested, and believe nothing but the log and its key."""
     running.quiesce()
     asked = running.post("/v1/reserve/attestations", {}, "issuer")
@@ -275,7 +311,9 @@ def _attest(running: Running, folder: Path, steps: show.Steps) -> JsonObject:
     steps.done(
         "Supply and reserve are attested, and the log alone gives the same figures",
         attestation=made["id"],
-        reserve=format_tenge(made["reserve_tiyn"]),
+        reserve=f"{format_tenge(figures.before_tiyn)} at the beginning"
+        f" + {format_tenge(made['reserve_tiyn'] - figures.before_tiyn)}"
+        f" = {format_tenge(made['reserve_tiyn'])}",
         owed=format_tenge(made["owed_tiyn"]),
         ratio=made["ratio"],
         position=report.position,

@@ -1,4 +1,6 @@
-"""`sandbox pay`: a customer's wallet that pays a session like any other wallet would."""
+"""`sandbox pay`: a wallet that pays a session like any other would, or sends what a redemption or a
+move between chains waits for.
+"""
 
 import asyncio
 from pathlib import Path
@@ -21,6 +23,15 @@ class NoSuchOption(SandboxError):
         super().__init__(f"{session['id']} has no option on {chain}: it can be paid on {known}")
 
 
+class NothingToSend(SandboxError):
+    """The holder burned the units itself: none are waited for."""
+
+    code = "nothing_to_send"
+
+    def __init__(self, id_: str) -> None:
+        super().__init__(f"{id_} waits for no units")
+
+
 class NothingToPay(SandboxError):
     """No session is open."""
 
@@ -28,6 +39,47 @@ class NothingToPay(SandboxError):
 
     def __init__(self) -> None:
         super().__init__("no session is open: create one with POST /v1/checkout/sessions")
+
+
+_INTAKES = {"red_": "/v1/reserve/redemptions", "mov_": "/v1/reserve/moves"}
+
+
+def is_intake(id_: str) -> bool:
+    """Whether the id is a redemption's or a move's."""
+    return id_[:4] in _INTAKES
+
+
+def send(
+    running: Running, data_dir: Path, id_: str, person: str, amount_tiyn: int | None
+) -> JsonObject:
+    """Send the units of a redemption or move, or `amount_tiyn`, and wait until they are seen."""
+    path = f"{_INTAKES[id_[:4]]}/{id_}"
+    asked = running.get(path, "issuer")
+    option = asked["option"]
+    if "url" not in option:
+        raise NothingToSend(id_)
+    payer = wallet(running.endpoints, data_dir, option["chain"], person)
+    price = amount_tiyn or asked["amount_tiyn"]
+    units = price * (asked["amount_units"] // asked["amount_tiyn"])
+    token = {"mint": option.get("mint"), "token": option.get("token")}
+    if asyncio.run(payer.units(token)) < units:
+        fund(running, option["chain"], payer.address, max(price, MIN_GRANT_TIYN))
+    before = asked["confirmed_units"] + asked["received_units"]
+    tx = asyncio.run(payer.pay(option, units))
+    seen = wait_for(
+        "the units to be confirmed",
+        lambda: running.get(path, "issuer"),
+        lambda found: found["confirmed_units"] + found["received_units"] >= before + units,
+    )
+    return {
+        "object": seen["object"],
+        "id": id_,
+        "chain": option["chain"],
+        "tx": tx,
+        "wallet": payer.address,
+        "amount": format_tenge(price),
+        "status": seen["status"],
+    }
 
 
 def newest_open(running: Running) -> str:

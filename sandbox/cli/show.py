@@ -181,6 +181,9 @@ def paid(answer: Mapping[str, Any]) -> None:
     """What a test wallet paid, and what came of it."""
     out.print(f"[green]✓[/] {answer['amount']} paid on {answer['chain']}")
     out.print(f"  transaction {answer['tx']}")
+    if "session" not in answer:
+        out.print(f"  {answer['object'].replace('_', ' ')} {answer['id']} is {answer['status']}")
+        return
     why = "" if answer["reason"] == "none" else f" ({answer['reason']})"
     out.print(f"  session     {answer['session']} is {answer['status']}{why}")
     if answer["status_before"] != "open":

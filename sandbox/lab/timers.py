@@ -14,6 +14,7 @@ from sandbox.core import clock
 from sandbox.lab.clockwork import Timer
 from sandbox.parties.models import Merchant
 from sandbox.payments.models import CheckoutSession
+from sandbox.reserve.models import Intake
 from sandbox.webhooks.models import WebhookDelivery
 
 MOST = 1000
@@ -29,6 +30,19 @@ async def session_expiries(
         "session_expiry",
         (col(CheckoutSession.id), col(CheckoutSession.expires_at)),
         col(CheckoutSession.status) == "open",
+        (before, after),
+    )
+
+
+async def intake_expiries(
+    db: AsyncSession, before: datetime, after: datetime
+) -> list[dict[str, Any]]:
+    """Redemptions and moves whose units did not come in time."""
+    return await _due(
+        db,
+        "intake_expiry",
+        (col(Intake.id), col(Intake.expires_at)),
+        col(Intake.state) == "open",
         (before, after),
     )
 
@@ -105,6 +119,7 @@ def _item(type_: str, id_: str, due_at: datetime) -> dict[str, Any]:
 
 ALL: Sequence[Timer] = (
     session_expiries,
+    intake_expiries,
     cut_offs,
     attestations,
     payout_bookings,

@@ -95,6 +95,11 @@ def fees() -> Account:
     return _issuer("i:fees")
 
 
+def bad_debt() -> Account:
+    """5030: what a customer owed and nobody will pay."""
+    return _issuer("x:bad-debt")
+
+
 # Token: where units are. Amounts in base units of the token, as in claims.
 
 

@@ -35,7 +35,7 @@ CHART: tuple[Rule, ...] = (
     Rule("issuer", "^l:vat$", "C", 0),
     Rule("issuer", "^q:(capital|retained)$", "C", None),
     Rule("issuer", "^i:(fees|reserve-income)$", "C", None),
-    Rule("issuer", "^x:(network|bank)$", "D", None),
+    Rule("issuer", "^x:(network|bank|bad-debt)$", "D", None),
     Rule("token", "^supply:[a-z0-9]+$", "C", 0),
     Rule("token", "^((treasury|escrow|redeem):[a-z0-9]+|dep:[a-z0-9]+:unswept)$", "D", 0),
     # A floor here would stop the watcher at the first transfer it missed (DESIGN 4).

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.core import clock
+from sandbox.core import clock, failpoints
 from sandbox.core.db import Database
 from sandbox.core.ids import new_id
 from sandbox.core.zone import ALMATY
@@ -61,7 +61,9 @@ async def seal_due(database: Database) -> bool:
         if day is None:
             return False
         await _seal(db, day)
-        return True
+        failpoints.passed("day-sealed.uncommitted")
+    failpoints.passed("day-sealed.committed")
+    return True
 
 
 async def _due(db: AsyncSession) -> date | None:

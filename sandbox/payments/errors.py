@@ -111,6 +111,19 @@ class StrayNotAcceptable(SandboxError):
         super().__init__(why, id=stray)
 
 
+class StrayBurned(SandboxError):
+    """Units that their holder burned cannot be sent back: their tenge are paid instead."""
+
+    status, code = 409, "stray_burned"
+
+    def __init__(self, stray: str, source: str) -> None:
+        super().__init__(
+            f"{source} burned it: POST /v1/reserve/burns/{stray}/redeem pays its tenge",
+            id=stray,
+            source=source,
+        )
+
+
 class StrayNotRefundable(SandboxError):
     """The sandbox sends back KZTE only."""
 

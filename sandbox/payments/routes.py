@@ -1,7 +1,7 @@
 """`/v1/checkout/sessions`, `/v1/payments`, `/v1/refunds`, `/v1/stray_transfers`."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Awaitable, Sequence
+from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StringConstraints
@@ -13,6 +13,7 @@ from sandbox.core.errors import NotFound
 from sandbox.core.http import IdempotentRoute, Page, PageDep, Principal, PrincipalDep, listing
 from sandbox.core.money import SessionTiyn
 from sandbox.payments import refunding, rows, sessions, strays
+from sandbox.payments.errors import StrayBurned
 from sandbox.payments.incoming import is_storable
 from sandbox.payments.models import CheckoutSession, Payment, Refund, StrayTransfer
 from sandbox.payments.objects import (
@@ -82,6 +83,16 @@ class RefundIn(BaseModel):
     payment: Annotated[Text, StringConstraints(max_length=64)]
     amount_tiyn: SessionTiyn
     reason: Annotated[Text, StringConstraints(max_length=500)] | None = None
+
+
+class OtherStrays(Protocol):
+    """Strays that another slice keeps; wiring hands it over as `app.state.other_strays`."""
+
+    def listed(self, db: AsyncSession, page: Page) -> Awaitable[list[dict[str, Any]]]:
+        """A page of them, in its order, one more than its limit."""
+
+    def shown(self, db: AsyncSession, burn_id: str) -> Awaitable[dict[str, Any] | None]:
+        """One of them, or None."""
 
 
 class ResolutionIn(BaseModel):
@@ -201,26 +212,56 @@ async def get_refund(refund_id: str, db: SessionDep, caller: PrincipalDep) -> di
 
 
 @router.get("/v1/stray_transfers", summary="List stray transfers")
-async def list_strays(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
-    """Stray transfers, newest first; a merchant sees those of its own sessions."""
-    found = await _page(db, StrayTransfer, page, caller.merchant)
-    return listing(page, [stray_object(row) for row in found])
+async def list_strays(
+    page: PageDep, request: Request, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
+    """Stray transfers, newest first; a merchant sees those of its own sessions.
+
+    What a holder burned itself proposes `holder_burn`, and is paid by
+    `POST /v1/reserve/burns/{id}/redeem`.
+    """
+    found = [stray_object(row) for row in await _page(db, StrayTransfer, page, caller.merchant)]
+    others = _others(request)
+    if caller.merchant is None and others is not None:
+        found += await others.listed(db, page)
+        found.sort(key=lambda one: str(one["id"]), reverse=page.ending_before is None)
+    return listing(page, found)
 
 
 @router.get("/v1/stray_transfers/{stray_id}", summary="Read a stray transfer")
-async def get_stray(stray_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+async def get_stray(
+    stray_id: str, request: Request, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
     """One stray transfer; somebody else's is not found."""
+    if (other := await _other(request, db, caller, stray_id)) is not None:
+        return other
     row = await _one(db, StrayTransfer, "stray_transfer", stray_id, caller.merchant)
     return stray_object(row)
 
 
 @router.post("/v1/stray_transfers/{stray_id}/resolve", summary="Decide a stray transfer")
 async def resolve_stray(
-    stray_id: str, body: ResolutionIn, db: SessionDep, caller: PrincipalDep
+    stray_id: str, body: ResolutionIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
     """Send a stray transfer back (it is resolved when that is final), or accept it at once."""
+    if (other := await _other(request, db, caller, stray_id)) is not None:
+        raise StrayBurned(stray_id, str(other["source"]))
     row = await strays.resolve(db, stray_id, body.action, merchant=caller.merchant)
     return stray_object(row)
+
+
+def _others(request: Request) -> OtherStrays | None:
+    found: OtherStrays | None = getattr(request.app.state, "other_strays", None)
+    return found
+
+
+async def _other(
+    request: Request, db: AsyncSession, caller: Principal, stray_id: str
+) -> dict[str, Any] | None:
+    others = _others(request)
+    if caller.merchant is not None or others is None:
+        return None
+    return await others.shown(db, stray_id)
 
 
 async def _one(

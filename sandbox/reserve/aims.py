@@ -15,6 +15,9 @@ from sandbox.reserve.models import BridgeMove, Intake, Redemption, UnitReceipt
 HOLDS_ITS_AMOUNT = ("received", "burning", "stuck", "burned")
 """States of an intake that received its whole amount: what is beyond that is a remainder."""
 
+OWN_BURN = "own_burn"
+"""The `method` of a redemption whose units their holder burned itself: none came to us."""
+
 _UNITS = text(
     """
     SELECT coalesce(r.final, 0)::bigint AS received, coalesce(r.seen, 0)::bigint AS confirmed,
@@ -54,7 +57,8 @@ async def object_of(db: AsyncSession, intake: Intake) -> dict[str, Any]:
     await db.flush()
     aim = await aim_of(db, intake.id)
     units = (await db.execute(_UNITS, {"id": intake.id})).one()
-    kept = intake.amount_units if intake.state in HOLDS_ITS_AMOUNT else 0
+    is_kept = intake.state in HOLDS_ITS_AMOUNT and intake.option["method"] != OWN_BURN
+    kept = intake.amount_units if is_kept else 0
     shown: dict[str, Any] = {
         "object": "redemption" if isinstance(aim, Redemption) else "bridge_move",
         "id": intake.id,

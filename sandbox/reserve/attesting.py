@@ -14,7 +14,7 @@ from sandbox.bank import service as bank
 from sandbox.bank.accounts import RESERVE_IBAN
 from sandbox.chains.checks import WatcherBehind, await_final_cursor
 from sandbox.chains.port import Chain
-from sandbox.core import clock
+from sandbox.core import clock, failpoints
 from sandbox.core.db import Database, claim
 from sandbox.core.errors import NotFound
 from sandbox.core.http import Page
@@ -108,6 +108,8 @@ async def step(
         for row in due:
             async with database.transaction() as db:
                 await _make(db, row.id, seen, key, owner)
+                failpoints.passed("attest.uncommitted")
+            failpoints.passed("attest.committed")
             made += 1
     except WatcherBehind:
         return made

@@ -7,7 +7,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.bank import service as bank
 from sandbox.bank.accounts import RESERVE_IBAN
 from sandbox.bank.models import BankMessage, Kind
-from sandbox.core import clock
+from sandbox.core import clock, failpoints
 from sandbox.core.db import Database, DatabaseUnavailable
 from sandbox.core.ids import new_id
 from sandbox.eventlog.types import NewEvent
@@ -37,10 +37,15 @@ async def step(database: Database) -> int:
                     found = await bank.unread(db, kinds, prefixes=prefixes, after=after, limit=1)
                     if not found:
                         break
-                    after = found[0].id or after
-                    if await _act(db, found[0]):
-                        await bank.mark_read(db, found[0])
+                    message = found[0]
+                    after = message.id or after
+                    is_read = await _act(db, message)
+                    if is_read:
+                        await bank.mark_read(db, message)
                         done += 1
+                        failpoints.passed("credit-notice.uncommitted", message.kind)
+                if is_read:
+                    failpoints.passed("credit-notice.committed", message.kind)
             except DatabaseUnavailable:
                 raise
             except Exception as error:

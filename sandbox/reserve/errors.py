@@ -126,6 +126,24 @@ class NothingMissing(SandboxError):
         super().__init__(f"{reversal} is {is_}", reversal=reversal, is_=is_)
 
 
+class NothingOwed(SandboxError):
+    """The customer owes nothing that own money covered."""
+
+    status, code = 409, "nothing_owed"
+
+    def __init__(self, reversal: str, is_: str) -> None:
+        super().__init__(f"{reversal} is {is_}, and its customer owes nothing", reversal=reversal)
+
+
+class NotWrittenOff(SandboxError):
+    """There is no write-off to take back."""
+
+    status, code = 409, "not_written_off"
+
+    def __init__(self, reversal: str) -> None:
+        super().__init__(f"nothing of {reversal} is written off", reversal=reversal)
+
+
 class StatementStale(SandboxError):
     """Nobody knows what the bank holds now: its newest statement is too old, or there is none."""
 
@@ -170,6 +188,33 @@ class RemainderShort(SandboxError):
             asked_units=asked_units,
             left_units=left_units,
         )
+
+
+class BurnNotFinal(SandboxError):
+    """A burn that may still leave its chain is paid to nobody."""
+
+    status, code = 409, "stray_not_final"
+
+    def __init__(self, burn: str, chain_state: str) -> None:
+        super().__init__(f"{burn} is {chain_state}", id=burn, chain_state=chain_state)
+
+
+class BurnRedeemed(SandboxError):
+    """What was burned is paid once."""
+
+    status, code = 409, "stray_already_resolved"
+
+    def __init__(self, burn: str, redemption: str) -> None:
+        super().__init__(f"{redemption} pays {burn}", id=burn, redemption=redemption)
+
+
+class BurnTooSmall(SandboxError):
+    """Less than a tiyn was burned: there is nothing to pay."""
+
+    status, code = 409, "less_than_a_tiyn"
+
+    def __init__(self, burn: str, units: int) -> None:
+        super().__init__(f"{burn} burned {units} units, less than a tiyn", id=burn, units=units)
 
 
 class SameChain(SandboxError):

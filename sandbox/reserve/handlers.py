@@ -13,6 +13,7 @@ from sandbox.eventlog.types import NewEvent
 from sandbox.ledger.chart import accounts
 from sandbox.ledger.journal import Changes, Leg, NewEntry, Resolution, credit, debit
 from sandbox.reserve import minting, service
+from sandbox.reserve.burns import burn_object
 from sandbox.reserve.models import HolderBurn, Issuance
 
 
@@ -156,22 +157,6 @@ def _burn_legs(row: HolderBurn, decimals: int) -> tuple[Leg, ...]:
         credit(accounts.unidentified(row.tx), tiyn),
     )
     return gone + freed
-
-
-def burn_object(row: HolderBurn) -> dict[str, object]:
-    """The burn as a stray: money that somebody may still come to ask for."""
-    return {
-        "object": "stray_transfer",
-        "id": row.id,
-        "chain": row.chain,
-        "tx": row.tx,
-        "source": row.source,
-        "amount_units": row.amount_units,
-        "session": None,
-        "proposal": "holder_burn",
-        "chain_state": row.status,
-        "status": "open",
-    }
 
 
 async def _burns_end(

@@ -78,7 +78,8 @@ WITH held AS (
     AND e.reason = 'units swept' AND starts_with(a.code, 'treasury:') GROUP BY 1
 ), told AS (
     SELECT i.id, i.chain, i.state, i.swept_units, coalesce(came.units, 0)
-        - CASE WHEN i.state = 'burned' THEN i.amount_units ELSE 0 END
+        - CASE WHEN i.state = 'burned' AND i.option ->> 'method' <> 'own_burn'
+            THEN i.amount_units ELSE 0 END
         - coalesce(gone.units, 0) AS units
     FROM intake i LEFT JOIN came ON came.intake = i.id LEFT JOIN gone ON gone.intake = i.id
 )
@@ -156,6 +157,7 @@ SELECT 'intake ' || i.id, CASE
             c.id, c.command ->> 'amount_units', c.tx)
 END
 FROM intake i LEFT JOIN chain_intent c ON c.id = i.id || ':burn:' || i.burn_attempt
+WHERE i.option ->> 'method' <> 'own_burn'
 """
 
 # Never both, never neither: what is owed is in its claim unless an order, or a mint, has it.

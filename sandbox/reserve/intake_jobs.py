@@ -51,24 +51,24 @@ async def follow(database: Database, configured: Mapping[str, Chain]) -> int:
     def mint_step(id_: str) -> Callable[[AsyncSession], Awaitable[Changes]]:
         return lambda db: moves.step(db, id_, configured)
 
-    steps = [(id_, unit_step(id_, chain)) for id_, chain in due]
-    steps += [(id_, mint_step(id_)) for id_ in mints]
+    steps = [(id_, id_.partition("_")[0], unit_step(id_, chain)) for id_, chain in due]
+    steps += [(id_, "mint", mint_step(id_)) for id_ in mints]
     return await _each(database, steps)
 
 
 async def _each(
     database: Database,
-    steps: Sequence[tuple[str, Callable[[AsyncSession], Awaitable[Changes]]]],
+    steps: Sequence[tuple[str, str, Callable[[AsyncSession], Awaitable[Changes]]]],
 ) -> int:
     moved = 0
     failure: Exception | None = None
-    for id_, step in steps:
+    for id_, sort, step in steps:
         try:
             async with database.transaction() as db:
                 changes = await step(db)
                 await ledger.record(db, changes)
-                failpoints.passed("intake-step.uncommitted")
-            failpoints.passed("intake-step.committed")
+                failpoints.passed("intake-step.uncommitted", sort)
+            failpoints.passed("intake-step.committed", sort)
             moved += bool(changes.entries or changes.events)
         except ledger.InsufficientFunds as short:
             log.info("units were taken meanwhile", intake=id_, account=short.account)
@@ -124,6 +124,14 @@ async def busy(db: AsyncSession) -> list[str]:
             " send_back b WHERE b.intake = i.id AND b.status = 'waiting')"
         )
     )
+    # While units that came are not final, nobody can tell whether they came in time.
+    expiries = await db.scalar(
+        text(
+            "SELECT count(*) FROM intake i WHERE i.state = 'open' AND i.expires_at <= sandbox_now()"
+            " AND NOT EXISTS (SELECT FROM unit_receipt r WHERE r.intake = i.id"
+            " AND r.state = 'confirmed')"
+        )
+    )
     mints = await db.scalar(
         text(
             "SELECT count(*) FROM bridge_move WHERE mint_status = 'waiting' AND mint_reason IS NULL"
@@ -132,6 +140,8 @@ async def busy(db: AsyncSession) -> list[str]:
     left = []
     if units:
         left.append(f"redemptions and moves whose units wait: {units}")
+    if expiries:
+        left.append(f"redemptions and moves to expire: {expiries}")
     if mints:
         left.append(f"moves that wait for their mint: {mints}")
     return left

@@ -13,7 +13,7 @@ from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing
 from sandbox.core.money import DepositTiyn
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
-from sandbox.reserve import intakes, moves, queues, redemptions
+from sandbox.reserve import burns, intakes, moves, queues, redemptions
 from sandbox.reserve.models import Intake
 
 router = APIRouter(prefix="/v1/reserve", route_class=IdempotentRoute, tags=["reserve"])
@@ -25,7 +25,32 @@ ExpiresInS = Annotated[StrictInt, Field(ge=1, le=86_400)]
 MinAgeS = Annotated[int, Query(ge=0, le=10**9)]
 
 
-class RedemptionIn(BaseModel):
+class PayeeIn(BaseModel):
+    """To whose account tenge go, and as what."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "iban": "KZ31601A000000000001",
+                    "payee_name": "Book shop",
+                    "tax_number": "260340000002",
+                    "knp": "859",
+                    "kbe": "17",
+                }
+            ]
+        },
+    )
+
+    iban: Iban
+    payee_name: Annotated[str, Field(min_length=1, max_length=140, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    tax_number: Annotated[str, Field(max_length=32, description="BIN or IIN of the payee")]
+    knp: Knp
+    kbe: Kbe
+
+
+class RedemptionIn(PayeeIn):
     """How much is redeemed on which chain, and to whose account its tenge go."""
 
     model_config = ConfigDict(
@@ -47,11 +72,6 @@ class RedemptionIn(BaseModel):
 
     chain: Annotated[str, Field(max_length=32)]
     amount_tiyn: DepositTiyn
-    iban: Iban
-    payee_name: Annotated[str, Field(min_length=1, max_length=140, pattern=r"^[^\x00-\x1f\x7f]+$")]
-    tax_number: Annotated[str, Field(max_length=32, description="BIN or IIN of the payee")]
-    knp: Knp
-    kbe: Kbe
     expires_in_s: ExpiresInS = 3600
 
 
@@ -180,6 +200,17 @@ async def retry_redemption(
     """A rejected or returned payout goes out again; a stuck burn is asked for again."""
     intake = await redemptions.lock(db, redemption_id)
     changes = await redemptions.retry(db, intake, iban=body.iban, knp=body.knp, kbe=body.kbe)
+    await ledger.record(db, changes)
+    return await queues.shown(db, intake)
+
+
+@router.post("/burns/{stray_id}/redeem", status_code=201, summary="Pay what a holder burned")
+async def redeem_burn(
+    stray_id: str, body: PayeeIn, request: Request, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
+    """For a stray transfer that proposes `holder_burn`: its tenge go out as a redemption's do."""
+    decimals = {name: chain.decimals for name, chain in _chains(request).items()}
+    intake, changes = await burns.redeem(db, stray_id, decimals, **body.model_dump())
     await ledger.record(db, changes)
     return await queues.shown(db, intake)
 

@@ -11,6 +11,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Index,
+    Integer,
     LargeBinary,
     Text,
     UniqueConstraint,
@@ -106,7 +107,10 @@ class PendingCredit(SQLModel, table=True):
 
 
 class CreditReversal(SQLModel, table=True):
-    """A deposit that the bank took back: what was unminted went with it, the rest is missing."""
+    """A deposit that the bank took back: what was unminted went with it, the rest is missing.
+
+    What own money covered the customer owes, until it is repaid or written off.
+    """
 
     __tablename__ = "credit_reversal"
     __table_args__ = (
@@ -116,6 +120,11 @@ class CreditReversal(SQLModel, table=True):
         CheckConstraint("status IN ('short', 'covering', 'settled')", name="status"),
         CheckConstraint(
             "(status = 'settled') = (taken_back_tiyn + covered_tiyn = amount_tiyn)", name="end"
+        ),
+        CheckConstraint(
+            "repaid_tiyn >= 0 AND written_off_tiyn >= 0"
+            " AND repaid_tiyn + written_off_tiyn <= amount_tiyn - taken_back_tiyn",
+            name="owed",
         ),
     )
 
@@ -128,6 +137,16 @@ class CreditReversal(SQLModel, table=True):
     covered_by: str | None = Field(default=None)
     cover_reference: str | None = Field(default=None, unique=True)
     orders: int = Field(default=0)
+    repaid_tiyn: int = Field(
+        default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0"))
+    )
+    repaid_reference: str | None = Field(default=None, unique=True)
+    written_off_tiyn: int = Field(
+        default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0"))
+    )
+    write_offs: int = Field(
+        default=0, sa_column=Column(Integer, nullable=False, server_default=text("0"))
+    )
     status: str
     created_at: datetime = Field(sa_column=timestamp())
     settled_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))

@@ -17,7 +17,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.chains import service as chains
-from sandbox.core import clock
+from sandbox.core import clock, failpoints
 from sandbox.core.checks import Check, CheckFunction
 from sandbox.core.db import Database, Leader, is_disconnect
 from sandbox.core.errors import Unavailable
@@ -128,6 +128,8 @@ class Reconciler:
         async with self._database.transaction() as db:
             await self._leader.check(db)
             await ledger.record(db, Changes(events=await _write(db, turn, halts, took_ms)))
+            failpoints.passed("reconcile.uncommitted")
+        failpoints.passed("reconcile.committed")
         return turn
 
 

@@ -116,6 +116,11 @@ def _redemption_burned(now: Figures, data: Leaf) -> None:
     now.debts["redemptions_tiyn"] += int(data["amount_tiyn"])
 
 
+def _redemption_claimed(now: Figures, data: Leaf) -> None:
+    now.debts["unidentified_tiyn"] -= int(data["amount_tiyn"])
+    now.debts["redemptions_tiyn"] += int(data["amount_tiyn"])
+
+
 def _redemption_sent(now: Figures, data: Leaf) -> None:
     now.seen.add(("sent", data["end_to_end_id"]))
     now.assets["in_transit_tiyn"] -= int(data["amount_tiyn"])
@@ -149,6 +154,7 @@ RULES: Final[Mapping[str, Callable[[Figures, Leaf], None]]] = {
     "reserve.deposit_reversed": _deposit_reversed,
     "reserve.shortfall_covered": _shortfall_covered,
     "reserve.redemption_burned": _redemption_burned,
+    "reserve.redemption_claimed": _redemption_claimed,
     "reserve.redemption_sent": _redemption_sent,
     "reserve.redemption_paid": _payout_booked,
     "reserve.redemption_rejected": _redemption_rejected,
@@ -176,6 +182,7 @@ _WITHIN: Final = (
     "settlement.burn_failed",
     "reserve.issuance_failed",
     "reserve.cover_failed",
+    "reserve.receivable_",
     "reserve.units_",
     "reserve.send_back_",
     "reserve.redemption_burn_failed",

@@ -2,7 +2,7 @@
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.bank.accounts import RESERVE_IBAN
+from sandbox.bank.accounts import OPERATING_IBAN, RESERVE_IBAN
 from sandbox.bank.models import Kind
 from sandbox.core.checks import Check, no_faults
 from sandbox.eventlog.told import Told, moment
@@ -18,8 +18,13 @@ SELECT coalesce('credit_reversal ' || r.id, 'bank_message ' || m.id) AS name, CA
             m.body ->> 'amount_tiyn')
     WHEN coalesce(b.owed, 0) IS DISTINCT FROM r.amount_tiyn - r.taken_back_tiyn
         - CASE r.covered_by WHEN 'customer' THEN r.covered_tiyn ELSE 0 END
-        THEN format('%s of %s tiyn taken back, %s covered by %s, the books have %s owed',
-            r.taken_back_tiyn, r.amount_tiyn, r.covered_tiyn, r.covered_by, coalesce(b.owed, 0))
+        - r.repaid_tiyn - r.written_off_tiyn
+        THEN format('%s of %s tiyn taken back, %s covered by %s, %s repaid, %s written off,'
+            || ' the books have %s owed', r.taken_back_tiyn, r.amount_tiyn, r.covered_tiyn,
+            r.covered_by, r.repaid_tiyn, r.written_off_tiyn, coalesce(b.owed, 0))
+    WHEN r.repaid_tiyn IS DISTINCT FROM coalesce((p.body ->> 'amount_tiyn')::bigint, 0)
+        THEN format('%s tiyn repaid under %s, bank_message %s says %s', r.repaid_tiyn,
+            r.repaid_reference, p.id, p.body ->> 'amount_tiyn')
     WHEN (r.settled_at IS NULL) <> (r.status <> 'settled')
         THEN format('is %s, settled at %s', r.status, coalesce(r.settled_at::text, 'no moment'))
 END AS fault
@@ -27,6 +32,8 @@ FROM credit_reversal r
 FULL JOIN (SELECT * FROM bank_message WHERE direction = 'in' AND kind = :reversal
     AND read_at IS NOT NULL AND body ->> 'iban' = :reserve) m ON m.ref = r.bank_reference
 LEFT JOIN deposit d ON d.id = r.deposit_id
+LEFT JOIN bank_message p ON p.direction = 'in' AND p.kind = :notice AND p.read_at IS NOT NULL
+    AND p.body ->> 'iban' = :operating AND p.ref = r.repaid_reference
 LEFT JOIN (
     SELECT substr(a.code, length('a:receivable:') + 1) AS deposit,
         sum(CASE l.side WHEN 'D' THEN l.amount ELSE -l.amount END) AS owed
@@ -55,7 +62,7 @@ LEFT JOIN deposit d ON d.bank_reference = p.bank_reference
 
 _TOLD = Told(
     "credit_reversal",
-    ("reserve.deposit_reversed", "reserve.shortfall_covered"),
+    ("reserve.deposit_reversed", "reserve.shortfall_covered", "reserve.receivable_%"),
     {
         "deposit": "r.deposit_id",
         "bank_reference": "r.bank_reference",
@@ -64,6 +71,9 @@ _TOLD = Told(
         "covered_tiyn": "r.covered_tiyn",
         "covered_by": "r.covered_by",
         "cover_reference": "r.cover_reference",
+        "repaid_tiyn": "r.repaid_tiyn",
+        "repaid_reference": "r.repaid_reference",
+        "written_off_tiyn": "r.written_off_tiyn",
         "created_at": moment("created_at"),
     },
 )
@@ -74,7 +84,9 @@ async def reversals_match(db: AsyncSession) -> list[Check]:
     values = {
         "reversal": Kind.reversal_notice,
         "pending": Kind.pending_notice,
+        "notice": Kind.credit_notice,
         "reserve": RESERVE_IBAN,
+        "operating": OPERATING_IBAN,
     }
     sound = "announced and reversed credits = the bank's notices and the books"
     return await no_faults(db, "I6", sound, _REVERSALS, values)

@@ -37,6 +37,12 @@ def missing_tiyn(row: CreditReversal) -> int:
     return row.amount_tiyn - row.taken_back_tiyn - row.covered_tiyn
 
 
+def owed_tiyn(row: CreditReversal) -> int:
+    """What its customer owes: what was minted of it, less what it paid and what was given up."""
+    paid_in = row.covered_tiyn if row.covered_by == "customer" else 0
+    return row.amount_tiyn - row.taken_back_tiyn - paid_in - row.repaid_tiyn - row.written_off_tiyn
+
+
 def reversal_object(row: CreditReversal) -> dict[str, Any]:
     """The reversal as API and log show it."""
     return {
@@ -50,6 +56,10 @@ def reversal_object(row: CreditReversal) -> dict[str, Any]:
         "missing_tiyn": missing_tiyn(row),
         "covered_by": row.covered_by,
         "cover_reference": row.cover_reference,
+        "owed_tiyn": owed_tiyn(row),
+        "repaid_tiyn": row.repaid_tiyn,
+        "repaid_reference": row.repaid_reference,
+        "written_off_tiyn": row.written_off_tiyn,
         "status": row.status,
         "created_at": clock.iso(row.created_at),
     }
@@ -63,7 +73,8 @@ async def find(db: AsyncSession, reversal_id: str) -> CreditReversal:
     return row
 
 
-async def _held(db: AsyncSession, reversal_id: str) -> CreditReversal:
+async def locked(db: AsyncSession, reversal_id: str) -> CreditReversal:
+    """The reversal, locked; raises `NotFound`."""
     found = select(CreditReversal).where(col(CreditReversal.id) == reversal_id)
     found = found.with_for_update().execution_options(populate_existing=True)
     row = (await db.exec(found)).one_or_none()
@@ -142,7 +153,7 @@ async def take_back(db: AsyncSession, notice: BankMessage) -> bool:
 
 async def reclaim(db: AsyncSession, reversal_id: str) -> bool:
     """Take back what a mint that failed meanwhile gave back to the deposit; true when it did."""
-    row = await _held(db, reversal_id)
+    row = await locked(db, reversal_id)
     unminted, receivable = accounts.unminted(row.deposit_id), accounts.receivable(row.deposit_id)
     held = await ledger.lock(db, {unminted, receivable})
     tiyn = min(held[unminted].available, missing_tiyn(row))
@@ -160,7 +171,7 @@ async def pay_in_again(db: AsyncSession, reversal_id: str, bank_reference: str) 
 
     Raises `NotFound`, `NothingMissing`, `BankReferenceConflict`, `BankReferenceReserved`.
     """
-    row = await _held(db, reversal_id)
+    row = await locked(db, reversal_id)
     tiyn = missing_tiyn(row)
     if row.status != "short":
         raise NothingMissing(row.id, row.status)
@@ -187,7 +198,7 @@ async def cover_from_own(db: AsyncSession, reversal_id: str) -> CreditReversal:
 
     The customer goes on owing it. Raises `NotFound`, `NothingMissing`, `InsufficientFunds`.
     """
-    row = await _held(db, reversal_id)
+    row = await locked(db, reversal_id)
     if row.status != "short":
         raise NothingMissing(row.id, row.status)
     tiyn, at = missing_tiyn(row), await clock.now(db)
@@ -220,7 +231,7 @@ def _order(row: CreditReversal) -> str:
 async def on_order(db: AsyncSession, message: BankMessage) -> None:
     """What the bank says of an order of `cover_from_own`."""
     assert message.end_to_end_id is not None
-    row = await _held(db, message.end_to_end_id.partition(":")[0])
+    row = await locked(db, message.end_to_end_id.partition(":")[0])
     at, ref = await clock.now(db), _order(row)
     assert (row.status, ref) == ("covering", message.end_to_end_id), f"{row.id} is {row.status}"
     if message.kind == Kind.rejected:

@@ -14,7 +14,7 @@ from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing
 from sandbox.core.money import DepositTiyn
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
-from sandbox.reserve import reconciling, reversals, service
+from sandbox.reserve import receivables, reconciling, reversals, service
 from sandbox.reserve.models import CreditReversal, Deposit, Issuance
 
 router = APIRouter(prefix="/v1/reserve", route_class=IdempotentRoute, tags=["reserve"])
@@ -85,6 +85,26 @@ class ResumeIn(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={"examples": [{"reason": "the missing line came with the statement"}]},
+    )
+
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class RepayIn(BaseModel):
+    """Under which reference the bank books the customer's money."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"bank_reference": "FT26325-0004"}]}
+    )
+
+    bank_reference: BankReference
+
+
+class WhyIn(BaseModel):
+    """Why what a customer owes is given up, or owed again."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"reason": "the customer is insolvent"}]}
     )
 
     reason: Annotated[str, Field(min_length=1, max_length=500)]
@@ -197,6 +217,32 @@ async def cover_reversal(
         row = await reversals.pay_in_again(db, reversal_id, body.bank_reference)
     else:
         row = await reversals.cover_from_own(db, reversal_id)
+    return reversals.reversal_object(row)
+
+
+@router.post("/reversals/{reversal_id}/repay", summary="The customer pays after all")
+async def repay_reversal(
+    reversal_id: str, body: RepayIn, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
+    """What own money covered comes to the operating account, under a new bank reference."""
+    row = await receivables.repay(db, reversal_id, body.bank_reference)
+    return reversals.reversal_object(row)
+
+
+@router.post("/reversals/{reversal_id}/write_off", summary="Give up what a customer owes")
+async def write_off_reversal(
+    reversal_id: str, body: WhyIn, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
+    """What own money covered becomes a loss; `reason` goes into the log."""
+    return reversals.reversal_object(await receivables.write_off(db, reversal_id, body.reason))
+
+
+@router.post("/reversals/{reversal_id}/undo_write_off", summary="Take a write-off back")
+async def undo_write_off_reversal(
+    reversal_id: str, body: WhyIn, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
+    """The customer owes again, by the entry that reverses the write-off's."""
+    row = await receivables.undo_write_off(db, reversal_id, body.reason)
     return reversals.reversal_object(row)
 
 

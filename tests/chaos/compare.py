@@ -15,6 +15,8 @@ import asyncpg
 from sandbox.cli.endpoints import JsonObject
 from sandbox.eventlog import verify as verifier
 from sandbox.eventlog.proofs import verify_receipt
+from tests.chaos import compare_reserve
+from tests.chaos.compare_reserve import ReserveComparer
 from tests.chaos.load import GRANT_TIYN, Answer, Load
 from tests.chaos.payers import Paid
 from tests.webhooks.receiver import Receiver
@@ -31,27 +33,30 @@ _FOR_EVER = {
     ),
     "/v1/settlements": "object id merchant cut_off value_date created_at",
     "/v1/sandbox/faucet": "object id chain address amount_tiyn created_at",
-}
+} | compare_reserve.FOR_EVER
 # Told at most once of one object; a payout that was returned is another one.
-_ONCE = frozenset(
-    (
-        "checkout.session.created",
-        "checkout.session.completed",
-        "payment.confirmed",
-        "payment.final",
-        "payment.captured",
-        "refund.requested",
-        "refund.completed",
-        "refund.failed",
-        "settlement.created",
-        "settlement.settled",
-        "settlement.fee_paid",
-        "payout.sent",
-        "payout.completed",
-        "faucet.sent",
-        "faucet.failed",
-        "sweep.final",
+_ONCE = (
+    frozenset(
+        (
+            "checkout.session.created",
+            "checkout.session.completed",
+            "payment.confirmed",
+            "payment.final",
+            "payment.captured",
+            "refund.requested",
+            "refund.completed",
+            "refund.failed",
+            "settlement.created",
+            "settlement.settled",
+            "settlement.fee_paid",
+            "payout.sent",
+            "payout.completed",
+            "faucet.sent",
+            "faucet.failed",
+            "sweep.final",
+        )
     )
+    | compare_reserve.ONCE
 )
 _PER_PAYMENT = ("payment.confirmed", "payment.final", "payment.captured")
 _KEYS_ARE_KEPT = timedelta(hours=23)
@@ -79,12 +84,16 @@ class Comparer:
         await self._events_grow()
         self._unheard = len(self._events)
 
-    async def compare(self, *, whole: bool = False) -> None:
-        """Everything that is new since the last time; `whole`: everything since the beginning."""
+    async def compare(self, *, whole: bool = False, all_paid: bool = False) -> None:
+        """Everything that is new since the last time; `whole`: everything since the beginning.
+
+        `all_paid`: no redemption waits for the bank any more.
+        """
         if whole:
             self._looked_at = 0
         await self._events_grow()
         await self._payments_count_once()
+        await ReserveComparer(self.load, self._must).compare(self._events, all_paid=all_paid)
         await self._answers_stand()
         await self._chains_agree()
         self._webhooks_came()
@@ -250,7 +259,7 @@ class Comparer:
                 again = await self.load.post(answer.path, answer.asked, answer.key, answer.role)
             same = (again.status, again.text) == (answer.status, answer.text)
             self._must(same, f"{answer.key} was answered {answer.text}, then {again.text}")
-        if answer.status != 201:
+        if answer.status != 201 or answer.path not in _FOR_EVER:
             return
         now = await self.load.get(f"{answer.path}/{answer.body['id']}", answer.role)
         for name in _FOR_EVER[answer.path].split():

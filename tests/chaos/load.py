@@ -1,6 +1,7 @@
-"""A shop that never gives up, with customers on both chains, while processes are killed.
+"""A shop that never gives up, with customers on both chains, and what `holders` do meanwhile.
 
-Everybody repeats what got no answer: the shop with the same key, a customer with the same bytes.
+Processes are killed all the time. Everybody repeats what got no answer: a shop with the same key,
+a customer with the same bytes.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from typing import Any
 import httpx2
 
 from sandbox.cli.endpoints import JsonObject, Running
+from tests.chaos.holders import Holders
 from tests.chaos.payers import Customer, EvmCustomer, Lost, Node, Paid, SolanaCustomer
 from tests.journeys.customers import new_key
 
@@ -21,6 +23,8 @@ PATIENCE_S = 150
 GRANT_TIYN = 100_000_000
 EXPIRES_IN_S = 86_400
 _PAUSE_S = 0.1
+# A machine that is slow now must not be asked for more than it gets done.
+_MOST_UNDER_WAY = 40
 # An audit of everything takes its time; one that is asked again before it ends runs twice.
 _READ_S = 120
 _CAPTURE_LOOK_S = 0.4
@@ -42,7 +46,9 @@ class Answer:
 
 
 class Load:
-    """Sessions, payments, refunds, settlements, grants; and everything that was answered."""
+    """Sessions, payments, refunds, settlements, grants, and what `holders` do at the reserve;
+    and everything that was answered.
+    """
 
     def __init__(self, running: Running, seed: int, *, per_chain: int = 2) -> None:
         self.running = running
@@ -60,6 +66,7 @@ class Load:
             *(SolanaCustomer(self, new_key("solana")) for _ in range(per_chain)),
             *(EvmCustomer(self, new_key("evm")) for _ in range(per_chain)),
         ]
+        self.holders = Holders(self, self._chance)
         self._tasks: list[asyncio.Task[None]] = []
         self._following: set[asyncio.Task[None]] = set()
 
@@ -67,9 +74,18 @@ class Load:
 
     async def start(self) -> None:
         """Fund everybody, then begin."""
-        await asyncio.gather(*(self._grant(one) for one in self.customers))
+        everybody = [*self.customers, *self.holders.customers]
+        await asyncio.gather(*(self._grant(one) for one in everybody))
+        self.holders.begin(GRANT_TIYN)
         self._tasks = [asyncio.create_task(self._buys(one)) for one in self.customers]
-        self._tasks += [asyncio.create_task(self._settles()), asyncio.create_task(self._grants())]
+        self._tasks += [
+            asyncio.create_task(self._repeats(act, between))
+            for act, between in (
+                (self._settle, (1.0, 3.0)),
+                (self._give, (0.5, 1.5)),
+                *self.holders.acts(),
+            )
+        ]
         self.resume()
 
     def resume(self) -> None:
@@ -200,9 +216,10 @@ class Load:
             "amount_tiyn": GRANT_TIYN,
         }
         grant = (await self.ask("/v1/sandbox/faucet", body, "operator")).body
-        await self._until(f"/v1/sandbox/faucet/{grant['id']}", lambda g: g["status"] == "sent")
+        await self.until(f"/v1/sandbox/faucet/{grant['id']}", lambda g: g["status"] == "sent")
 
-    async def _until(self, path: str, done: Any, every_s: float = _PAUSE_S) -> JsonObject:
+    async def until(self, path: str, done: Any, every_s: float = _PAUSE_S) -> JsonObject:
+        """The object once it is `done`; raises `Lost` when that takes too long."""
         until = time.monotonic() + PATIENCE_S
         while not done(found := await self.get(path)):
             if time.monotonic() > until:
@@ -213,7 +230,7 @@ class Load:
     async def _buys(self, customer: Customer) -> None:
         bought = 0
         while True:
-            await self._go.wait()
+            await self._may_go_on()
             await self._at_work(self._buy(customer, refunds=bought % 2 == 1))
             bought += 1
             await asyncio.sleep(self._chance.uniform(0, 0.3))
@@ -229,7 +246,7 @@ class Load:
 
     async def _follow(self, session: JsonObject, *, refunds: bool) -> None:
         """What the shop does once it is paid; the customer does not wait for it."""
-        seen = await self._until(
+        seen = await self.until(
             f"/v1/checkout/sessions/{session['id']}",
             lambda s: s["payment"] is not None and s["payment"]["captured_at"] is not None,
             _CAPTURE_LOOK_S,
@@ -238,20 +255,27 @@ class Load:
             back = self._chance.randint(1, session["amount_tiyn"] // 2)
             await self.ask("/v1/refunds", {"payment": seen["payment"]["id"], "amount_tiyn": back})
 
-    async def _settles(self) -> None:
+    async def _repeats(
+        self, act: Callable[[], Awaitable[None]], between: tuple[float, float]
+    ) -> None:
         while True:
-            await self._go.wait()
-            merchant = self.running.endpoints["keys"]["merchant_id"]
-            await self._at_work(self.ask("/v1/settlements", {"merchant_id": merchant}))
-            await asyncio.sleep(self._chance.uniform(1, 3))
+            await self._may_go_on()
+            await self._at_work(act())
+            await asyncio.sleep(self._chance.uniform(*between))
 
-    async def _grants(self) -> None:
-        while True:
-            await self._go.wait()
-            customer = self._chance.choice(self.customers)
-            body = {"chain": customer.chain, "address": customer.address, "amount_tiyn": 1_000}
-            await self._at_work(self.ask("/v1/sandbox/faucet", body, "operator"))
-            await asyncio.sleep(self._chance.uniform(0.5, 1.5))
+    async def _settle(self) -> None:
+        merchant = self.running.endpoints["keys"]["merchant_id"]
+        await self.ask("/v1/settlements", {"merchant_id": merchant})
+
+    async def _give(self) -> None:
+        customer = self._chance.choice(self.customers)
+        body = {"chain": customer.chain, "address": customer.address, "amount_tiyn": 1_000}
+        await self.ask("/v1/sandbox/faucet", body, "operator")
+
+    async def _may_go_on(self) -> None:
+        await self._go.wait()
+        while len(self._following) >= _MOST_UNDER_WAY or not self._go.is_set():
+            await asyncio.sleep(_PAUSE_S)
 
     def _begin(self, work: Any) -> None:
         task = asyncio.create_task(self._at_work(work))

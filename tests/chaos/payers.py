@@ -99,6 +99,17 @@ class SolanaCustomer:
         )
         return int(found["value"]["amount"])
 
+    async def supply(self) -> int:
+        """Units that exist on its chain, in final history."""
+        mint, final = (
+            self._nodes.running.endpoints["kzte"]["solana_mint"],
+            {"commitment": "finalized"},
+        )
+        found = await self._nodes.insist(
+            self.chain, lambda node: node("getTokenSupply", mint, final)
+        )
+        return int(found["value"]["amount"])
+
     async def receipt(self, tx: str) -> Any:
         """What the chain says for ever of a final transaction; None when it has none."""
         history = {"searchTransactionHistory": True}
@@ -142,8 +153,15 @@ class EvmCustomer:
 
     async def units(self) -> int:
         """What the chain says that it holds."""
+        return await self._asked("balanceOf(address)", self.address)
+
+    async def supply(self) -> int:
+        """Units that exist on its chain."""
+        return await self._asked("totalSupply()")
+
+    async def _asked(self, function: str, *arguments: str) -> int:
         token = self._nodes.running.endpoints["kzte"]["evm_token"]
-        data = "0x" + evm_tx.call_data("balanceOf(address)", self.address).hex()
+        data = "0x" + evm_tx.call_data(function, *arguments).hex()
         call = {"to": token, "data": data}
         found = await self._nodes.insist(self.chain, lambda node: node("eth_call", call, "latest"))
         return int(found, 16)

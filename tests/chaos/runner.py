@@ -1,7 +1,8 @@
 """`python -m tests.chaos.runner --seed N --kills K`: one sandbox, killed again and again.
 
-While sessions are made and paid on both chains. Afterwards everything is compared; it ends with
-status 1 when something was lost or doubled, and leaves the data for whoever wants to know why.
+While sessions are paid on both chains, and the reserve issues, redeems and moves. Afterwards all is
+compared; it ends with status 1 when something was lost or doubled, and leaves the data for whoever
+wants to know why.
 """
 
 import argparse
@@ -23,7 +24,17 @@ from sandbox.devnets.processes import Process
 from tests.chaos.compare import Comparer
 from tests.chaos.load import Load
 from tests.chaos.payers import Lost
-from tests.chaos.schedule import ANVIL, BACKEND, MOMENT, POSTGRES, SUPERVISOR, VICTIMS, Kill, drawn
+from tests.chaos.schedule import (
+    ANVIL,
+    BACKEND,
+    MOMENT,
+    POSTGRES,
+    SUPERVISOR,
+    VICTIMS,
+    WINDOWS,
+    Kill,
+    drawn,
+)
 from tests.journeys.stack import Stack
 from tests.webhooks.receiver import Receiver, answer
 
@@ -41,11 +52,20 @@ ANVILS, ANVIL_WINDOW_S = 3, 60.0
 class Chaos:
     """One run. `windows` counts kills by (point, victim), `missed` points that nobody passed."""
 
-    def __init__(self, folder: Path, seed: int, *, report: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        *,
+        report: bool = True,
+        per_chain: int = 2,
+        reached_within_s: float = REACHED_WITHIN_S,
+    ) -> None:
         self.armed = folder / "armed"
         self.armed.mkdir(parents=True)
         self.stack = Stack(folder / "sandbox")
         self._folder, self._seed, self._report = folder, seed, report
+        self._per_chain, self._reached_within_s = per_chain, reached_within_s
         self._chance = random.Random(seed)
         self.windows: Counter[tuple[str, str]] = Counter()
         self.missed: Counter[tuple[str, str]] = Counter()
@@ -74,7 +94,7 @@ class Chaos:
         self, kills: Sequence[Kill], receiver: Receiver, batch: int, until: float
     ) -> list[str]:
         assert self.stack.running is not None
-        self.load = Load(self.stack.running, self._seed)
+        self.load = Load(self.stack.running, self._seed, per_chain=self._per_chain)
         self.comparer = Comparer(self.load, receiver, self._folder)
         made = {"url": receiver.url, "types": ["*"]}
         await asyncio.to_thread(self.stack.running.post, "/v1/webhook_endpoints", made, "merchant")
@@ -88,6 +108,8 @@ class Chaos:
                     await self._compare(whole=is_last)
                 if self.wrong or is_last:
                     break
+            if not self.wrong:
+                await self._pay_everything_out()
             if not self.wrong:
                 await self._restart_changes_nothing()
         except Lost as lost:
@@ -138,7 +160,7 @@ class Chaos:
         file, written = self.armed / kill.point, self._folder / "arming"
         written.write_text(f"{kill.count} {victim.pid}")
         written.replace(file)
-        until = time.monotonic() + REACHED_WITHIN_S * (2 if kill.by_clock else 1)
+        until = time.monotonic() + self._reached_within_s * (2 if kill.by_clock else 1)
         days = 0
         while time.monotonic() < until:
             if not file.exists():
@@ -220,7 +242,8 @@ class Chaos:
         await self._quiet()
         await self.comparer.compare(whole=whole)
         self.say(
-            f"compared {len(self.load.paid)} payments, {len(self.load.answers)} answers"
+            f"compared {len(self.load.paid)} payments, {len(self.load.holders.sent)} redemptions"
+            f" and moves, {len(self.load.answers)} answers"
             f" ({self.load.repeats} repeated): {'wrong' if self.wrong else 'all as it must be'}"
         )
         for one in self.wrong:
@@ -237,6 +260,22 @@ class Chaos:
                 return
             await asyncio.sleep(0.1)
         raise Lost(f"not quiet within {QUIET_WITHIN_S} s")
+
+    async def _pay_everything_out(self) -> None:
+        """Day after day until no redemption waits for the bank; then each has its one payout."""
+        holders = self.load.holders
+        await holders.reject(0)
+        for _ in range(DAYS):
+            await self._quiet()
+            await holders.retry()
+            await self._quiet()
+            if not await holders.with_status("pending", "sent", "rejected"):
+                break
+            await self._next_day()
+        await self.comparer.compare(all_paid=True)
+        self.say(f"all paid out: {'wrong' if self.wrong else 'all as it must be'}")
+        for one in self.wrong:
+            self.say(f"  {one}")
 
     async def _restart_changes_nothing(self) -> None:
         await self._quiet()
@@ -279,6 +318,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.chaos.runner", description=__doc__)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--windows", choices=sorted(WINDOWS), default="all")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop then")
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="kzte-chaos-"))
@@ -287,14 +327,15 @@ def main() -> int:
     chaos = Chaos(folder, asked.seed)
     began = time.monotonic()
     until = began + asked.minutes * 60
-    wrong = asyncio.run(chaos.run(drawn(asked.seed, asked.kills), until=until))
+    wrong = asyncio.run(chaos.run(drawn(asked.seed, asked.kills, asked.windows), until=until))
     hit = sum(chaos.windows.values())
     print(f"\n{chaos.table()}\n")
     if chaos.missed:
         print(f"not passed in time: {dict(chaos.missed)}")
     print(
         f"seed {asked.seed}: {hit} kills in {len(chaos.windows)} windows,"
-        f" {len(chaos.load.paid)} payments, {len(chaos.load.answers)} answers,"
+        f" {len(chaos.load.paid)} payments, {len(chaos.load.holders.sent)} redemptions and moves,"
+        f" {len(chaos.load.answers)} answers,"
         f" {time.monotonic() - began:.0f} s: {'WRONG' if wrong else 'nothing lost or doubled'}"
     )
     for one in wrong:

@@ -30,6 +30,10 @@ def _around(*points: str) -> list[str]:
     return [f"{point}.{when}" for point in points for when in ("uncommitted", "committed")]
 
 
+def _of(points: list[str], *what: str) -> list[str]:
+    return [f"{point}.{one}" for point in points for one in what]
+
+
 _POSTS = ("sessions", "refunds", "settlements", "faucet")
 _INTENTS = ("fau", "re", "swp", "stl")
 _CHAINS = ("solana", "evm")
@@ -79,18 +83,61 @@ _AT_OTHERS: dict[str, list[str]] = {
     ],
     WORKER: ["post.committed.settlements", "evm.mined", "solana.written"],
 }
+_SENT = [*_around("attempt"), "broadcast.sent", "broadcast.recorded"]
+_RESERVE: dict[str, list[str]] = {
+    API: [
+        *_of(_around("post"), "deposits", "credits", "issuances", "redemptions", "moves"),
+        *_of(_around("post"), "attestations", "retry"),
+    ],
+    WORKER: [
+        *_of(_SENT, "iss", "red-sweep", "red-burn", "mov-sweep", "mov-burn", "mov-mint"),
+        *_of(_around("intake-step"), "red", "mov", "mint"),
+        *_of(_around("redemption-message"), "pacs.002.ACSP", "pacs.002.RJCT"),
+        *_of(_around("credit-notice"), "camt.054.PDNG", "camt.054.CRDT"),
+        *_around("attest", "reconcile"),
+    ],
+    POSTGRES: [
+        "intake-step.uncommitted.mint",
+        "redemption-message.uncommitted",
+        "credit-notice.uncommitted",
+        "attest.uncommitted",
+        "post.uncommitted.issuances",
+    ],
+    BACKEND: ["intake-step.uncommitted", "credit-notice.uncommitted", "attest.uncommitted"],
+    SOLANA: ["attempt.committed.mov-mint", "broadcast.sent.red-burn"],
+    EVM: ["attempt.committed.mov-mint", "broadcast.sent.red-burn", "broadcast.sent.red-sweep"],
+    ANVIL: ["broadcast.sent.mov-mint", "broadcast.sent.iss"],
+    SUPERVISOR: [
+        "intake-step.committed.mint",
+        "redemption-message.committed",
+        "post.committed.moves",
+    ],
+}
+_RESERVE_BY_CLOCK = [
+    *_of(_around("redemption-message"), "camt.054.DBIT"),
+    *_around("day-sealed"),
+]
 VICTIMS = (API, WORKER, POSTGRES, BACKEND, SOLANA, EVM, ANVIL, SUPERVISOR)
 
-WINDOWS: list[Kill] = [
+RESERVE: list[Kill] = [
+    *(Kill(victim, point) for victim, points in _RESERVE.items() for point in points),
+    *(Kill(WORKER, point, by_clock=True) for point in _RESERVE_BY_CLOCK),
+]
+PAYMENTS: list[Kill] = [
     *(Kill(victim, point) for victim, points in _PASSED_BY.items() for point in points),
     *(Kill(WORKER, point, by_clock=True) for point in _BY_CLOCK),
     *(Kill(victim, point) for victim, points in _AT_OTHERS.items() for point in points),
     *(Kill(victim) for victim in VICTIMS for _ in range(2)),
 ]
+WINDOWS = {"payments": PAYMENTS, "reserve": RESERVE, "all": PAYMENTS + RESERVE}
 
 # For every test run: each process once, and each class of failpoints. What a killed worker has
-# leased waits half a minute, so its kills come first.
+# leased waits half a minute (an attestation a whole one), so its kills come first.
 ONE_OF_EACH = [
+    Kill(WORKER, "attest.uncommitted"),
+    Kill(WORKER, "credit-notice.uncommitted"),
+    Kill(WORKER, "intake-step.committed.mint"),
+    Kill(WORKER, "redemption-message.uncommitted.pacs.002.ACSP"),
     Kill(WORKER, "attempt.committed.fau"),
     Kill(WORKER, "broadcast.sent.re"),
     Kill(WORKER, "final.uncommitted.solana"),
@@ -106,12 +153,12 @@ ONE_OF_EACH = [
 ]
 
 
-def drawn(seed: int, kills: int) -> list[Kill]:
+def drawn(seed: int, kills: int, windows: str = "all") -> list[Kill]:
     """`kills` of them: every window once before any is hit again; a few counts above one."""
     chance = random.Random(seed)
     found: list[Kill] = []
     while len(found) < kills:
-        deck = list(WINDOWS)
+        deck = list(WINDOWS[windows])
         chance.shuffle(deck)
         found += [
             Kill(kill.victim, kill.point, chance.choice((1, 1, 1, 2, 3)), kill.by_clock)

@@ -36,11 +36,16 @@ def test_the_reserves_demo_gives_figures_that_add_up(sandbox: Running, folder: P
         *("deposit", "mint", "sale", "refund", "settlement", "returned payout"),
         *("retried payout", "redemption", "redeemed", "move"),
     ]
+    assert [row["resident_tiyn"] for row in result["figures"]] == [
+        *(0, 8_000_000, 5_500_000), *[6_000_000] * 4, *[5_000_000] * 3,
+    ]  # fmt: skip
+    for row in result["figures"]:
+        assert row["bank_tiyn"] + row["in_transit_tiyn"] == row["owed_tiyn"] + row["own_tiyn"]
     assert steps["settlement"]["in_transit_tiyn"] == -1_980_000
     assert steps["returned payout"]["payouts_tiyn"] == 1_980_000
     assert steps["redemption"]["in_transit_tiyn"] == -demo_reserve.REDEEMED_TIYN
     last = steps["move"]
     assert last["in_transit_tiyn"] == last["payouts_tiyn"] == last["bridge_tiyn"] == 0
-    assert last["evm_units"] == demo_reserve.MOVED_TIYN
-    assert last["outstanding_tiyn"] == last["solana_units"] + last["evm_units"] == 5_000_000
+    assert last["evm_tiyn"] == demo_reserve.MOVED_TIYN
+    assert last["outstanding_tiyn"] == last["solana_tiyn"] + last["evm_tiyn"] == 5_000_000
     assert last["bank_tiyn"] == last["outstanding_tiyn"] + last["unminted_tiyn"] == 7_000_000

@@ -6,6 +6,7 @@ from sandbox.core.clock import iso
 from sandbox.core.db import Database
 from sandbox.lab import timers
 from sandbox.payments.models import CheckoutSession
+from sandbox.reserve.models import Intake
 from sandbox.webhooks.models import WebhookDelivery, WebhookEndpoint
 
 START = datetime(2026, 11, 20, 6, tzinfo=UTC)
@@ -35,6 +36,23 @@ def _session(id_: str, status: str, expires_at: datetime) -> CheckoutSession:
         completions=0,
         received_units=0,
         excess_units=0,
+    )
+
+
+def _intake(id_: str, state: str, expires_at: datetime) -> Intake:
+    return Intake(
+        id=id_,
+        chain="plain",
+        amount_tiyn=5,
+        amount_units=5,
+        option={},
+        state=state,
+        is_sweeping=False,
+        sweep_attempt=0,
+        burn_attempt=0,
+        swept_units=0,
+        expires_at=expires_at,
+        created_at=START,
     )
 
 
@@ -74,6 +92,9 @@ async def test_only_what_falls_into_the_move_and_still_waits_is_told(database: D
                 _session("cs_1", "open", _at(1)),
                 _session("cs_paid", "complete", _at(1)),
                 _session("cs_later", "open", END + timedelta(milliseconds=1)),
+                _intake("red_past", "open", START),
+                _intake("red_1", "open", _at(2)),
+                _intake("mov_received", "received", _at(2)),
                 _order("po_1", "accepted", _at(60)),
                 _order("po_booked", "booked", _at(60)),
                 WebhookEndpoint(
@@ -101,6 +122,7 @@ async def test_only_what_falls_into_the_move_and_still_waits_is_told(database: D
     assert [(item["type"], item["id"], item["due_at"]) for item in told] == [
         ("session_expiry", "cs_1", iso(_at(1))),
         ("session_expiry", "cs_2", iso(END)),
+        ("intake_expiry", "red_1", iso(_at(2))),
         ("settlement_cut_off", "2026-11-20", "2026-11-20T13:00:00.000Z"),
         ("attestation", "2026-11-20", "2026-11-20T13:00:00.000Z"),
         ("payout_booking", "po_1", iso(_at(60))),

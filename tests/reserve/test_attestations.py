@@ -139,6 +139,38 @@ async def test_what_happens_while_it_is_made_does_not_blur_it(
     assert verify(made, await attested.export(tmp_path / "log"), VKEY).differences == []
 
 
+async def test_blocks_that_are_posted_while_it_is_made_do_not_blur_it(
+    attested: Attested, tmp_path: Path
+) -> None:
+    """Mints and burns become final meanwhile: each is in its figures and before it in the log, or
+    neither."""
+    world = attested.world
+    deposit = (await world.get("/v1/reserve/deposits")).json()["data"][0]["id"]
+    holder = new_address()
+    mint = {"deposit": deposit, "chain": "memory", "amount_tiyn": 500, "recipient": holder}
+    assert (await world.post("/v1/reserve/issuances", mint)).status_code == 201
+    await world.carry_out()
+    made = []
+    for turn in range(4):
+        asked = [(await world.post("/v1/reserve/attestations", {})).json()["id"] for _ in "ab"]
+        await world.post("/v1/reserve/issuances", mint)
+        await world.runner.step()
+        world.chain.burn_own(holder, 7)
+        world.chain.mine_final()
+        first, second = (world.follow, attested.step) if turn % 2 else (attested.step, world.follow)
+        await asyncio.gather(
+            first(), second(), attested.step("worker-2"), world.post("/v1/reserve/issuances", mint)
+        )
+        await world.carry_out()
+        await attested.sequence()
+        made += asked
+    for id_ in made:
+        found = (await world.get(f"/v1/reserve/attestations/{id_}")).json()
+        assert found["status"] == "attested"
+        folder = tmp_path / id_
+        assert verify(found, await attested.export(folder), VKEY).differences == []
+
+
 async def test_units_that_moved_above_the_height_that_was_read_are_told_apart(
     attested: Attested, tmp_path: Path
 ) -> None:

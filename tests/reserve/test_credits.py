@@ -318,6 +318,66 @@ async def test_own_money_makes_it_good_when_the_bank_has_booked_it(world: Bank) 
     assert (await world.resume(body=WHY))[0] == 200
 
 
+async def test_what_own_money_covered_is_owed_until_it_is_repaid_or_written_off(
+    world: Bank, owner_url: str
+) -> None:
+    await world.own_money(70_000)
+    made = await world.short()
+    debt = accounts.receivable(str(made["deposit"]))
+    why = {"reason": "the customer is insolvent"}
+
+    async def act(name: str, body: object, role: str = "issuer") -> tuple[int, dict[str, object]]:
+        answer = await world.post(f"/v1/reserve/reversals/{made['id']}/{name}", body, role)
+        return answer.status_code, answer.json()
+
+    async def refused(name: str, body: object) -> tuple[int, object]:
+        status, said = await act(name, body)
+        return status, said["code"]
+
+    # The reserve is short first of all: nobody forgives that.
+    assert await refused("write_off", why) == (409, "nothing_owed")
+    await world.cover(made["id"], {"by": "own"})
+    assert await refused("repay", {"bank_reference": "LATE-1"}) == (409, "nothing_owed")
+    await _bank_works(world)
+    assert (await world.get(f"/v1/reserve/reversals/{made['id']}")).json()["owed_tiyn"] == 60_000
+    assert await refused("undo_write_off", why) == (409, "not_written_off")
+    assert await refused("write_off", {"reason": ""}) == (422, "invalid_request")
+    assert (await act("write_off", why, "merchant"))[0] == 403
+    assert await refused("repay", {"bank_reference": "CAMT-1"}) == (409, "bank_reference_conflict")
+
+    answers = await asyncio.gather(*(act("write_off", why) for _ in range(4)))
+    assert sorted(status for status, _ in answers) == [200, 409, 409, 409]
+    assert (await world.posted(debt), await world.posted(accounts.bad_debt())) == (0, 60_000)
+    assert await refused("repay", {"bank_reference": "LATE-1"}) == (409, "nothing_owed")
+    assert await world.red() == {}
+    # Wrongly: the customer pays after all.
+    assert (await act("undo_write_off", {"reason": "it was another customer"}))[0] == 200
+    assert (await world.posted(debt), await world.posted(accounts.bad_debt())) == (60_000, 0)
+    assert (await act("write_off", why))[0] == 200
+    assert (await act("undo_write_off", why))[0] == 200
+    status, repaid = await act("repay", {"bank_reference": "LATE-1"})
+    assert (status, repaid["owed_tiyn"], repaid["repaid_tiyn"]) == (200, 0, 60_000)
+    assert await refused("repay", {"bank_reference": "LATE-2"}) == (409, "nothing_owed")
+    assert (await world.posted(debt), await world.posted(accounts.operating())) == (0, 70_000)
+    assert await world.count("entry WHERE reverses IS NOT NULL") == 2
+    assert await world.red() == {}
+    assert (await world.get("/v1/reserve")).json()["ratio"] == "1.0000"
+
+    owner = await asyncpg.connect(owner_url)
+    await owner.execute("SET session_replication_role = replica")
+    for altered, undone in (
+        ("repaid_tiyn = 59999", "repaid_tiyn = 60000"),
+        ("repaid_reference = 'X'", "repaid_reference = 'LATE-1'"),
+        ("repaid_tiyn = 0, written_off_tiyn = 60000", ""),
+    ):
+        await owner.execute(f"UPDATE credit_reversal SET {altered}")
+        assert f"credit_reversal {made['id']}: " in (await world.red())["I6"].detail
+        if undone:
+            await owner.execute(f"UPDATE credit_reversal SET {undone}")
+            assert await world.red() == {}
+    await owner.close()
+
+
 async def test_own_money_that_the_bank_does_not_move_leaves_it_missing(world: Bank) -> None:
     await world.own_money(70_000)
     made = await world.short()

@@ -225,9 +225,12 @@ async def test_one_whose_units_never_come_expires(world: TwoChains, chain: str) 
     made = await world.redeem(chain, expires_in_s=60)
     await world.work()
     assert (await world.read(made))["status"] == "open"
+    assert await world.busy() == []
     await world.set_clock("2026-11-19T12:01")
+    assert await world.busy() == ["redemptions and moves to expire: 1"]
     await world.work()
     assert (await world.read(made))["status"] == "expired"
+    assert await world.busy() == []
 
 
 @pytest.mark.parametrize("decimals", [2, 6])

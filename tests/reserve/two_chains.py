@@ -23,6 +23,7 @@ from sandbox.payments.handlers import PaymentsHandler
 from sandbox.payments.sweeping import Sweeps
 from sandbox.reserve import (
     backing,
+    burns,
     checks,
     intake_checks,
     intake_jobs,
@@ -67,7 +68,7 @@ class TwoChains(World):
         super().__init__(
             database,
             self.plain,
-            [payments, ReserveWatch(), IntakeWatch()],
+            [payments, IntakeWatch(), ReserveWatch()],
             {
                 "issuance": IssuanceHandler(),
                 "refund": payments,
@@ -84,6 +85,7 @@ class TwoChains(World):
         super().__post_init__()
         self.chains = {chain.name: chain for chain in (self.plain, self.deposits)}
         self.app.state.chains = self.chains
+        self.app.state.other_strays = burns
         self.leaders = [Leader(self.database, f"watch:{name}", "worker-1") for name in self.chains]
         self.watchers = [
             Watcher(
@@ -200,6 +202,10 @@ class TwoChains(World):
                 return
         raise AssertionError("the intents do not come to rest")
 
+    async def busy(self) -> list[str]:
+        async with self.database.transaction() as db:
+            return await intake_jobs.busy(db)
+
     async def bank(self) -> None:
         """Until bank and books have nothing to tell each other."""
         for _ in range(20):
@@ -261,6 +267,7 @@ class TwoChains(World):
             transfers_are_whole,
             payment_checks.suspense_is_explained,
             payment_row_checks.arrivals_match,
+            burns.burns_match,
             intake_checks.units_are_explained,
             intake_checks.receipts_match,
             intake_checks.claims_match,

@@ -100,6 +100,9 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
         "issuer": "all", "operator": "all", "regulator": "read",
     },
     ("POST", "/v1/reserve/reversals/{reversal_id}/cover"): _RESERVE_ACTS,
+    ("POST", "/v1/reserve/reversals/{reversal_id}/repay"): _RESERVE_ACTS,
+    ("POST", "/v1/reserve/reversals/{reversal_id}/write_off"): _RESERVE_ACTS,
+    ("POST", "/v1/reserve/reversals/{reversal_id}/undo_write_off"): _RESERVE_ACTS,
     ("GET", "/v1/reserve/issuances"): {"issuer": "all", "operator": "all", "regulator": "read"},
     ("GET", "/v1/reserve/issuances/{issuance_id}"): {
         "issuer": "all", "operator": "all", "regulator": "read",
@@ -116,6 +119,7 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("POST", "/v1/reserve/redemptions/{redemption_id}/retry"): _RESERVE_ACTS,
     ("POST", "/v1/reserve/redemptions/{redemption_id}/cancel"): _RESERVE_ACTS,
     ("POST", "/v1/reserve/redemptions/{redemption_id}/send_back"): _RESERVE_ACTS,
+    ("POST", "/v1/reserve/burns/{stray_id}/redeem"): _RESERVE_ACTS,
     ("GET", "/v1/reserve/moves"): _RESERVE_LISTS,
     ("GET", "/v1/reserve/moves/{move_id}"): _RESERVE_LISTS,
     ("POST", "/v1/reserve/moves"): _RESERVE_ACTS,
