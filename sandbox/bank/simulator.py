@@ -85,7 +85,7 @@ async def credit(
         raise NotFound("bank account", iban)
     first = await _told(db, bank_reference)
     if first is None:
-        at, on = await clock.now(db), await faults.armed(db)
+        at, on = await _booking_time(db, iban), await faults.armed(db)
         # A race for the same reference waits here for the other transaction's end.
         is_new = await _book(
             db,
@@ -171,14 +171,14 @@ async def reverse_credit(db: AsyncSession, bank_reference: str) -> BankMessage:
         raise NotFound("booked credit", bank_reference)
     iban, amount_tiyn = notice.body["iban"], notice.body["amount_tiyn"]
     holder = select(BankAccount).where(col(BankAccount.iban) == iban)
-    await db.exec(holder.with_for_update())
+    await db.exec(holder.with_for_update(key_share=True))
     first = await _told(db, bank_reference, Kind.reversal_notice)
     if first is not None:
         return first
     balance_tiyn = await service.balance(db, iban)
     if balance_tiyn < amount_tiyn:
         raise ReversalExceedsBalance(amount_tiyn, balance_tiyn)
-    at = await clock.now(db)
+    at = await _booking_time(db, iban)
     ref = f"{OWN_PREFIX}{notice.id:012d}-V"
     await _book(
         db,
@@ -250,7 +250,8 @@ async def return_payment(
     order = (await db.exec(found.with_for_update())).one_or_none()
     if order is None or order.status != "booked":
         raise NotFound("booked payment", end_to_end_id)
-    await _return(db, order, reason, await clock.now(db))
+    at = await _booking_time(db, order.creditor_iban, order.debtor_iban)
+    await _return(db, order, reason, at)
 
 
 async def _return(db: AsyncSession, order: PaymentOrder, reason: str, at: datetime) -> None:
@@ -374,8 +375,8 @@ async def _book_due(db: AsyncSession, limit: int) -> int:
 async def _book_one(db: AsyncSession, order: PaymentOrder, on: frozenset[str]) -> None:
     # Two workers must not spend the same money of one payer.
     payer = select(BankAccount).where(col(BankAccount.iban) == order.debtor_iban)
-    await db.exec(payer.with_for_update())
-    at = await clock.now(db)
+    await db.exec(payer.with_for_update(key_share=True))
+    at = await _booking_time(db, order.debtor_iban, order.creditor_iban)
     objection = await _objection(db, order)
     if objection is None and await service.balance(db, order.debtor_iban) < order.amount_tiyn:
         until = order.cover_until or rails.closes_at(rails.RAILS[order.rail], order.due_at)
@@ -413,6 +414,15 @@ async def _book_one(db: AsyncSession, order: PaymentOrder, on: frozenset[str]) -
     is_own = order.creditor_iban == accounts.OPERATING_IBAN
     if not is_own and await faults.strikes(db, faults.RETURN, on):
         await _return(db, order, CLOSED_ACCOUNT, at)
+
+
+async def _booking_time(db: AsyncSession, *ibans: str) -> datetime:
+    """Now, on a day that stays open on these accounts until the commit (see `closing`)."""
+    await db.execute(
+        text("SELECT 1 FROM bank_sim.account WHERE iban = ANY(:ibans) ORDER BY iban FOR KEY SHARE"),
+        {"ibans": list(ibans)},
+    )
+    return await clock.now(db)
 
 
 async def _book_both(
