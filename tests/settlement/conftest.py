@@ -13,9 +13,9 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
+from sandbox.bank import closing, simulator
 from sandbox.bank import routes as bank_routes
 from sandbox.bank import service as bank
-from sandbox.bank import simulator
 from sandbox.chains.memory import MemoryChain, new_address
 from sandbox.chains.memory_deposits import DepositMemoryChain
 from sandbox.chains.watcher import Watcher
@@ -31,6 +31,7 @@ from sandbox.payments.handlers import PaymentsHandler
 from sandbox.payments.sweeping import Sweeps
 from sandbox.reserve import checks as reserve_checks
 from sandbox.reserve import routes as reserve_routes
+from sandbox.reserve import statement_checks
 from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
 from sandbox.settlement import checks, jobs
 from sandbox.settlement import routes as settlement_routes
@@ -197,7 +198,12 @@ class Town:
 
     async def audit(self) -> None:
         """Every invariant that can be recomputed from rows alone holds."""
-        reserve = (reserve_checks.reserve_covers, reserve_checks.statements_match)
+        await closing.close_days(self.database)
+        reserve = (
+            reserve_checks.reserve_covers,
+            reserve_checks.statements_match,
+            statement_checks.statement_lines_match,
+        )
         checkout = (
             payment_checks.suspense_is_explained,
             payment_checks.unswept_is_explained,
