@@ -22,10 +22,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["iban", "day"],
             ["bank_statement.iban", "bank_statement.day"],
-            name=op.f("fk_bank_statement_line_iban_bank_statement"),
+            name=op.f("fk_bank_statement_line_iban_day_bank_statement"),
         ),
         sa.PrimaryKeyConstraint("iban", "day", "line", name=op.f("pk_bank_statement_line")),
-        sa.UniqueConstraint("iban", "ref", name=op.f("uq_bank_statement_line_iban")),
+        sa.UniqueConstraint("iban", "ref", name=op.f("uq_bank_statement_line_iban_ref")),
     )
     op.execute("GRANT SELECT, INSERT ON bank_statement_line TO sbx_app")
     # A line that a statement lacked comes on the next one.
