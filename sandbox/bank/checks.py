@@ -54,7 +54,9 @@ SELECT coalesce('bank_message ' || m.id, 'bank_sim.payment_order ' || o.id) AS n
     WHEN a.accepted IS NULL AND a.rejected IS NULL THEN 'the bank never answered it'
     WHEN o.status IN ('booked', 'returned') AND a.booked IS NULL
         THEN 'is booked, and no message says so'
-    WHEN o.status = 'returned' AND a.returned IS NULL THEN 'came back, and no message says so'
+    WHEN (o.status = 'returned') <> (a.returned IS NOT NULL)
+        THEN 'is ' || o.status || ', the messages have it sent back: '
+            || coalesce('bank_message ' || a.returned, 'none')
     WHEN o.status = 'accepted' AND coalesce(a.booked, a.rejected) IS NOT NULL
         THEN 'waits at the bank, bank_message ' || coalesce(a.booked, a.rejected) || ' ends it'
     WHEN (o.status = 'rejected') <> (a.rejected IS NOT NULL)
