@@ -25,6 +25,7 @@ from sandbox.bank.models import BankAccount, BankMessage, Booking, Kind, Payment
 from sandbox.core import clock, failpoints
 from sandbox.core.db import Database
 from sandbox.core.errors import NotFound
+from sandbox.core.iban import bank_code, is_electronic
 from sandbox.core.zone import ALMATY
 
 OWN_PREFIX: Final = "EURI-"
@@ -53,7 +54,7 @@ async def ensure_account(db: AsyncSession, iban: str, holder: str) -> None:
     """Open the account `iban` for `holder` unless some bank has it already."""
     row = {
         "iban": iban,
-        "bank": accounts.bank_code(iban),
+        "bank": bank_code(iban),
         "holder": holder,
         "currency": accounts.CURRENCY,
         "opened_at": await clock.now(db),
@@ -314,7 +315,7 @@ def _due_at(rail: rails.Rail, value_date: date, received_at: datetime) -> dateti
 
 async def _order_of(db: AsyncSession, body: dict[str, Any]) -> PaymentOrder:
     value_date, at = date.fromisoformat(body["value_date"]), await clock.now(db)
-    if accounts.is_iban(body["creditor_iban"]):
+    if is_electronic(body["creditor_iban"]):
         await ensure_account(db, body["creditor_iban"], body["creditor"])
     # Orders from before there were rails name none.
     rail = rails.RAILS[body.get("rail", rails.RTGS)]
@@ -342,7 +343,7 @@ def _refusal(order: PaymentOrder, rail: rails.Rail) -> str | None:
 
 async def _objection(db: AsyncSession, order: PaymentOrder) -> str | None:
     """Why the bank will not pay to the creditor's account, as an ISO 20022 reason code."""
-    if not accounts.is_iban(order.creditor_iban):
+    if not is_electronic(order.creditor_iban):
         return INCORRECT_ACCOUNT
     creditor = await db.get(BankAccount, order.creditor_iban, populate_existing=True)
     assert creditor is not None, "the account was opened when the order came"

@@ -13,12 +13,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from sandbox.bank import rails
-from sandbox.bank.accounts import bic_of
 from sandbox.bank.codes import check_codes
 from sandbox.bank.iso20022 import errors, schema
 from sandbox.bank.iso20022 import values as v
 from sandbox.bank.iso20022.schema import need, take
 from sandbox.bank.models import Kind
+from sandbox.core.iban import bic_of
 
 TRANSFER: Final = "pacs.008.001.08"
 STATUS: Final = "pacs.002.001.10"
