@@ -146,6 +146,8 @@ XML = messages.build(Kind.credit_transfer, "po_1", ORDER, AT)
         (">79.20<", ">7.9e1<", errors.TagInvalid),
         (">79.20<", ">79,20<", errors.TagInvalid),
         (">79.20<", ">1\u00a0250.50<", errors.TagInvalid),
+        (">79.20<", ">1\u202f250.50<", errors.TagInvalid),
+        (">79.20<", ">1 250.50<", errors.TagInvalid),
         (">79.20<", ">NaN<", errors.TagInvalid),
         (">79.20<", ">1234567890123456789<", errors.TagInvalid),
         (">2026-11-20<", ">2026-02-30<", errors.TagInvalid),

@@ -101,9 +101,9 @@ class Town:
     def database(self) -> Database:
         return self.world.database
 
-    async def open(self) -> None:
+    async def open(self, moment: str) -> None:
         """Tokens worth 100 000 tiyn: 70 000 in the float, 30 000 at the customer."""
-        await self.set_clock("2026-11-19T12:00")
+        await self.set_clock(moment)
         await self.world.begin()
         self.shop = await self.merchant("shop", SHOP_IBAN)
         for amount, recipient in ((FLOAT, self.chain.treasury), (CUSTOMER, self.customer)):
@@ -288,7 +288,9 @@ class Town:
         return figures
 
 
-async def open_town(database: Database, owner_url: str, chain: MemoryChain) -> Town:
+async def open_town(
+    database: Database, owner_url: str, chain: MemoryChain, moment: str = "2026-11-19T12:00"
+) -> Town:
     checkout = PaymentsHandler()
     world = SettlingWorld(
         database,
@@ -304,7 +306,7 @@ async def open_town(database: Database, owner_url: str, chain: MemoryChain) -> T
     )
     world.app.state.settings = SimpleNamespace(base_url="http://127.0.0.1")
     town = Town(world, new_address(), owner_url)
-    await town.open()
+    await town.open(moment)
     return town
 
 
