@@ -67,9 +67,13 @@ async def read_statement_xml(
     return Response(xml, media_type="application/xml")
 
 
-@router.get("/held", summary="Messages of the bank that contradict others")
+@router.get("/held", summary="Messages of the bank that are refused or contradict others")
 async def read_held(db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
-    """The newest 100 of them: shown, named by a red I6 until resolved, and never posted."""
+    """The newest 100 of them: shown, named by a red I6 until resolved, and never posted.
+
+    A statement (`camt.053`) has the name of its refusal as `reason`; the bank sends it again, and
+    one that can be taken resolves it.
+    """
     rows = await db.exec(select(BankHeld).order_by(col(BankHeld.id).desc()).limit(100))
     held = [
         {

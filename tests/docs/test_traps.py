@@ -1,6 +1,7 @@
-"""Traps of KAZAKHSTAN section 8 that the reserve has to pass, and the tests that hold each.
+"""Traps and bad input that the reserve has to stand, and the tests that hold each.
 
-14 to 17 and 19 are about chains, supervision and receipts.
+The numbers are those of KAZAKHSTAN section 8; 14 to 17 and 19 are about chains, supervision and
+receipts.
 """
 
 import ast
@@ -91,13 +92,52 @@ TRAPS: dict[int, tuple[str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
+BAD_INPUT: dict[str, tuple[str, ...]] = {
+    "an unknown IBAN": (
+        "bank/test_simulator.py::test_an_order_to_a_number_that_is_no_iban_is_rejected",
+        "bank/test_simulator.py::test_money_for_an_account_that_no_bank_has_is_refused",
+    ),
+    "a wrong check digit": (
+        "bank/test_accounts.py::test_what_is_no_account_in_kazakhstan_is_refused_at_every_door",
+        "parties/test_routes.py::test_a_merchant_with_a_wrong_field_is_refused_by_name",
+    ),
+    "a BIN of 11 digits": (
+        "parties/test_numbers.py::test_what_is_no_tax_number_is_refused_by_reason",
+        "reserve/test_redemptions.py::test_what_is_wrong_is_refused_by_name",
+    ),
+    "a KNP missing, a value date on a holiday": (
+        "bank/test_simulator.py::test_an_order_that_the_bank_could_not_carry_is_refused_by_name",
+    ),
+    "an amount with a third decimal, a credit in another currency": (
+        "bank/test_iso20022.py::test_a_malformed_payment_is_refused_by_name",
+        "bank/test_others.py::test_what_another_bank_may_not_write_is_refused_by_name",
+    ),
+    "a statement twice, out of order, for another account or currency, one that does not add up": (
+        "bank/test_closing.py::test_the_same_statement_again_changes_nothing",
+        "bank/test_closing.py::test_a_statement_that_cannot_be_taken_is_held_by_name_and_once",
+    ),
+    "a notice that contradicts the statement": (
+        "bank/test_closing.py::test_a_notice_that_contradicts_a_statement_that_was_taken_is_held",
+        "bank/test_faults.py::test_a_notice_that_contradicts_the_statement_is_held",
+    ),
+    "a statement that lacks a line": (
+        "reserve/test_statement_lines.py::test_a_line_that_a_statement_lacks_is_a_breach_until_it"
+        "_comes",
+    ),
+    "a payout returned after the batch was reported": (
+        "settlement/test_report.py::test_a_returned_payout_is_the_next_reports_opening",
+        "settlement/test_payouts.py::test_a_returned_payout_is_owed_again_and_paid_when_asked_for",
+    ),
+}
+
+
 def test_every_trap_of_the_reserve_is_held_by_a_test() -> None:
     assert set(TRAPS) == {*range(1, 14), 18, 20}
 
 
-@pytest.mark.parametrize("number", TRAPS)
-def test_the_tests_that_hold_a_trap_exist(number: int) -> None:
-    for named in TRAPS[number][1]:
+@pytest.mark.parametrize("what", [*TRAPS, *BAD_INPUT])
+def test_the_tests_that_hold_it_exist(what: int | str) -> None:
+    for named in TRAPS[what][1] if isinstance(what, int) else BAD_INPUT[what]:
         path, _, name = named.partition("::")
         there = {
             node.name
