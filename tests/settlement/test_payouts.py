@@ -52,7 +52,8 @@ async def test_a_payout_rejected_at_once_never_left_the_merchants_account(town: 
     await town.audit()
 
 
-async def test_at_the_weekend_tokens_settle_and_tenge_wait_for_monday(town: Town) -> None:
+async def test_at_the_weekend_tokens_settle_and_tenge_wait_for_monday(swept_town: Town) -> None:
+    town = swept_town
     await town.set_clock("2026-11-21T12:00")
     await town.pay(6000)
     made = await town.settle()
