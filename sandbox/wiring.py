@@ -20,9 +20,9 @@ from contracts import token
 from sandbox import health
 from sandbox.audit import routes as audit_routes
 from sandbox.bank import checks as bank_checks
+from sandbox.bank import closing, simulator
 from sandbox.bank import routes as bank_routes
 from sandbox.bank import service as bank
-from sandbox.bank import simulator
 from sandbox.chains import checks as chains_checks
 from sandbox.chains import service as chains
 from sandbox.chains.evm import deploy as evm_deploy
@@ -81,6 +81,7 @@ from sandbox.reserve import (
     moves,
     reconciling,
     reversal_checks,
+    statement_checks,
 )
 from sandbox.reserve import checks as reserve_checks
 from sandbox.reserve import jobs as reserve_jobs
@@ -266,6 +267,7 @@ def loops(world: World) -> list[Loop]:
         ),
         Loop("expire", _counted(payments_jobs.expire, database), 1.0),
         Loop("bank", _counted(simulator.step, database), 0.2),
+        Loop("statements", _counted(closing.close_days, database), 1.0),
         Loop("bank-messages", _counted(settlement_jobs.step, database), 0.2),
         Loop("sweeps", _counted(settlement_jobs.follow_sweeps, database, opened), 0.2),
         Loop("cut-off", _counted(settlement_jobs.cut_off, database, opened), 1.0),
@@ -325,6 +327,7 @@ def app_state(world: World) -> dict[str, Any]:
             attesting.busy,
             intake_jobs.busy,
             bank.busy,
+            closing.busy,
             eventlog.busy,
             webhooks.busy,
         ],
@@ -372,6 +375,7 @@ def audit_checks(world: World) -> list[CheckFunction]:
         alone(payments_checks.unswept_is_explained),
         alone(payments_row_checks.arrivals_match),
         alone(reserve_checks.statements_match),
+        alone(statement_checks.statement_lines_match),
         alone(bank_checks.messages_match),
         alone(bank_checks.messages_agree),
         alone(reserve_checks.deposits_match),
@@ -393,6 +397,7 @@ def audit_checks(world: World) -> list[CheckFunction]:
         alone(attestation_checks.attestations_match, world.log_vkey),
         alone(attestation_checks.breaches_as_told),
         alone(reversal_checks.reversals_as_told),
+        alone(bank_checks.statements_as_told),
         alone(payments_row_checks.checkout_as_told),
         alone(settlement_row_checks.settlements_as_told),
         alone(lab_checks.grants_as_told),

@@ -40,6 +40,16 @@ def local_date(moment: datetime) -> date:
     return moment.astimezone(ALMATY).date()
 
 
+def day_after(day: date) -> date:
+    """The next day, banking day or not."""
+    return day + timedelta(days=1)
+
+
+def ends_at(day: date) -> datetime:
+    """Midnight in Almaty, with which `day` is over."""
+    return datetime.combine(day_after(day), time(), ALMATY)
+
+
 def cut_off_of(day: date, at: time = CUT_OFF) -> datetime:
     """The moment of the cut-off of `day`; there is one every day, banking day or not."""
     return datetime.combine(day, at, ALMATY)

@@ -13,6 +13,7 @@ from sandbox.bank.iso20022 import messages
 from sandbox.bank.models import Kind
 from sandbox.core.checks import Check, no_faults, say
 from sandbox.core.errors import SandboxError
+from sandbox.eventlog.told import Told, moment
 
 # What each notice says must stand on a statement. Nobody tells us of lines on other accounts.
 _LINES = """
@@ -53,7 +54,9 @@ SELECT coalesce('bank_message ' || m.id, 'bank_sim.payment_order ' || o.id) AS n
     WHEN a.accepted IS NULL AND a.rejected IS NULL THEN 'the bank never answered it'
     WHEN o.status IN ('booked', 'returned') AND a.booked IS NULL
         THEN 'is booked, and no message says so'
-    WHEN o.status = 'returned' AND a.returned IS NULL THEN 'came back, and no message says so'
+    WHEN (o.status = 'returned') <> (a.returned IS NOT NULL)
+        THEN 'is ' || o.status || ', the messages have it sent back: '
+            || coalesce('bank_message ' || a.returned, 'none')
     WHEN o.status = 'accepted' AND coalesce(a.booked, a.rejected) IS NOT NULL
         THEN 'waits at the bank, bank_message ' || coalesce(a.booked, a.rejected) || ' ends it'
     WHEN (o.status = 'rejected') <> (a.rejected IS NOT NULL)
@@ -106,6 +109,28 @@ FROM bank_message WHERE xml IS NOT NULL
 UNION ALL SELECT format('bank_statement %s %s', iban, day), 'is not the statement that was taken'
 FROM bank_statement WHERE sha256 <> encode(sha256(convert_to(xml, 'UTF8')), 'hex')
 """
+
+_TOLD: Final = Told(
+    "bank_statement",
+    ("bank.statement_received",),
+    {
+        "opening_tiyn": "r.opening_tiyn",
+        "closing_tiyn": "r.closing_tiyn",
+        "sha256": "r.sha256",
+        "taken_at": moment("taken_at"),
+        "line_count": "(SELECT count(*) FROM bank_statement_line l"
+        " WHERE (l.iban, l.day) = (r.iban, r.day))",
+    },
+    key="(r.iban || ' ' || r.day)",
+    told_key="((private ->> 'iban') || ' ' || o.date)",
+    fields=("date",),
+)
+
+
+async def statements_as_told(db: AsyncSession) -> list[Check]:
+    """I8: every statement that was taken, as the log tells it."""
+    return await no_faults(db, "I8", "bank statements are as the log tells", _TOLD.statement)
+
 
 READ_AGAIN: Final = 200
 """So many of the newest messages are parsed anew: all of them would take minutes in the end."""

@@ -38,11 +38,26 @@ async def switch(db: AsyncSession, name: str, times: int) -> None:
     made = insert(Fault).values({"name": name, "left": times})
     await db.execute(made.on_conflict_do_update(index_elements=["name"], set_={"left": times}))
     if times == 0 and name == MISSING_LINE:
-        await db.execute(text("UPDATE bank_sim.booking SET left_out = false WHERE left_out"))
+        await _send_missing_lines(db)
     if times == 0 and name == CONTRADICTORY_NOTICE:
         await db.execute(
-            text("UPDATE bank_held SET resolved_at = sandbox_now() WHERE resolved_at IS NULL")
+            text(
+                "UPDATE bank_held SET resolved_at = sandbox_now()"
+                " WHERE resolved_at IS NULL AND kind <> 'camt.053'"
+            )
         )
+
+
+async def _send_missing_lines(db: AsyncSession) -> None:
+    """Each on its own day's statement, or on the next one if that was sent without it."""
+    # No day ends meanwhile.
+    await db.execute(text("SELECT 1 FROM bank_sim.account ORDER BY iban FOR KEY SHARE"))
+    await db.execute(
+        text(
+            "UPDATE bank_sim.booking b SET left_out = false, booked_on = greatest(booked_on,"
+            " (SELECT max(day) + 1 FROM bank_statement s WHERE s.iban = b.iban)) WHERE left_out"
+        )
+    )
 
 
 async def state(db: AsyncSession) -> dict[str, int]:

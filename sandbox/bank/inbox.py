@@ -6,18 +6,30 @@ The same message again changes nothing.
 
 import hashlib
 from dataclasses import dataclass
-from typing import Final
+from datetime import date, datetime
+from typing import Any, Final
 
 import structlog
 from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.bank.accounts import CURRENCY
+from sandbox.bank.calendar import local_date
 from sandbox.bank.iso20022 import messages, statements
-from sandbox.bank.iso20022.errors import MessageUnknown, StatementOtherAccount
+from sandbox.bank.iso20022.errors import (
+    MessageRefused,
+    MessageUnknown,
+    StatementLineTwice,
+    StatementOtherAccount,
+)
 from sandbox.bank.iso20022.messages import Parsed
-from sandbox.bank.models import BankAccount, BankHeld, BankMessage, BankStatement, Booking, Kind
+from sandbox.bank.iso20022.statements import Statement
+from sandbox.bank.models import BankAccount, BankHeld, BankMessage, BankStatement, Kind
 from sandbox.core import clock
+from sandbox.core.ids import new_id
+from sandbox.eventlog import service as eventlog
+from sandbox.eventlog.types import NewEvent
 
 log = structlog.get_logger(__name__)
 
@@ -114,35 +126,73 @@ async def _contradiction(db: AsyncSession, parsed: Parsed) -> str | None:
         if needed is not None and needed not in told:
             return f"no {needed} came before"
     if "bank_reference" in parsed.body:
-        line = (
-            await db.exec(
-                select(Booking).where(
-                    col(Booking.iban) == parsed.body["iban"],
-                    col(Booking.ref) == parsed.body["bank_reference"],
-                )
-            )
-        ).one_or_none()
-        debits = (Kind.debit_notice, Kind.reversal_notice)
-        side = "debit" if parsed.kind in debits else "credit"
-        amount = parsed.body["amount_tiyn"]
-        if line is not None and (line.side, line.amount_tiyn) != (side, amount):
-            return (
-                f"bank_sim.booking {line.id} is a {line.side} of {line.amount_tiyn},"
-                f" it says {side} of {amount}"
-            )
+        return await _against_lines(db, parsed)
     return None
 
 
-async def take_statement(db: AsyncSession, iban: str, xml: str) -> BankStatement:
+# The bank's own line, the line of a statement that was taken, and the statement it should be on.
+_LINES = text(
+    """
+    SELECT 'bank_sim.booking ' || id AS name, side, amount_tiyn, false AS is_last FROM
+        bank_sim.booking WHERE iban = :iban AND ref = :ref
+    UNION ALL SELECT format('bank_statement_line %s %s %s', iban, day, line), side, amount_tiyn,
+        false FROM bank_statement_line WHERE iban = :iban AND ref = :ref
+    UNION ALL SELECT format('bank_statement %s %s', iban, day), NULL, NULL, true
+        FROM bank_statement WHERE iban = :iban AND day = :booked_on AND NOT EXISTS (
+            SELECT FROM bank_statement_line WHERE iban = :iban AND ref = :ref)
+    ORDER BY is_last
+    """
+)
+
+
+async def _against_lines(db: AsyncSession, parsed: Parsed) -> str | None:
+    """What a statement says otherwise of the movement that a notice tells."""
+    debits = (Kind.debit_notice, Kind.reversal_notice)
+    side = "debit" if parsed.kind in debits else "credit"
+    amount, booked_at = parsed.body["amount_tiyn"], parsed.body.get("booked_at")
+    rows = await db.execute(
+        _LINES,
+        {
+            "iban": parsed.body["iban"],
+            "ref": parsed.body["bank_reference"],
+            "booked_on": None
+            if booked_at is None
+            else local_date(datetime.fromisoformat(booked_at)),
+        },
+    )
+    for row in rows:
+        if row.side is None:
+            return f"{row.name} is of the day and has no such line"
+        if (row.side, row.amount_tiyn) != (side, amount):
+            return f"{row.name} is a {row.side} of {row.amount_tiyn}, it says {side} of {amount}"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenStatement:
+    """A statement, new or known already."""
+
+    statement: BankStatement
+    is_new: bool
+
+
+async def take_statement(db: AsyncSession, iban: str, xml: str) -> TakenStatement:
     """Take the next day's statement of `iban`; only whole days in their order.
 
-    Raises `MessageRefused`, by the names of `iso20022.errors`.
+    The same one again changes nothing. Raises `MessageRefused`, by the names of
+    `iso20022.errors`: another account or currency, sums that do not come out, a day that was taken
+    with other contents, one out of order, a gap, a line that an earlier statement has.
     """
     await db.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended('statement:' || :iban, 0))"),
         {"iban": iban},
     )
-    statement = statements.parse(xml)
+    read = statements.parse(xml)
+    if read.iban == iban:
+        known = await db.get(BankStatement, (iban, read.day))
+        if known is not None and await _is_same(db, known, read):
+            log.info("the bank sent a statement twice", day=read.day.isoformat())
+            return TakenStatement(known, False)
     newest = (
         await db.execute(
             text(
@@ -153,16 +203,132 @@ async def take_statement(db: AsyncSession, iban: str, xml: str) -> BankStatement
         )
     ).one_or_none()
     before = None if newest is None else (newest.day, newest.closing_tiyn)
-    statements.check_follows(iban, before, statement)
+    statements.check_follows(iban, before, read)
+    refs = [line["bank_reference"] for line in read.lines]
+    again = await db.execute(
+        text("SELECT ref, day FROM bank_statement_line WHERE iban = :iban AND ref = ANY(:refs)"),
+        {"iban": iban, "refs": refs},
+    )
+    for earlier in again:
+        raise StatementLineTwice(earlier.ref, earlier.day.isoformat())
     row = BankStatement(
         iban=iban,
-        day=statement.day,
-        opening_tiyn=statement.opening_tiyn,
-        closing_tiyn=statement.closing_tiyn,
+        day=read.day,
+        opening_tiyn=read.opening_tiyn,
+        closing_tiyn=read.closing_tiyn,
         xml=xml,
         sha256=hashlib.sha256(xml.encode()).hexdigest(),
         taken_at=await clock.now(db),
     )
     db.add(row)
     await db.flush()
-    return row
+    await _write_lines(db, read)
+    event = NewEvent(
+        new_id("evt", row.taken_at),
+        "bank.statement_received",
+        row.taken_at,
+        statement_object(row, len(read.lines)),
+    )
+    await eventlog.append_many(db, [event], {})
+    return TakenStatement(row, True)
+
+
+def statement_object(row: BankStatement, line_count: int) -> dict[str, Any]:
+    """The statement as the log tells it: figures and hash, without its lines."""
+    return {
+        "object": "received_statement",
+        "id": row.day.isoformat(),
+        "account": f"{row.iban[:4]}…{row.iban[-4:]}",
+        "iban": row.iban,
+        "date": row.day.isoformat(),
+        "currency": CURRENCY,
+        "opening_tiyn": row.opening_tiyn,
+        "closing_tiyn": row.closing_tiyn,
+        "line_count": line_count,
+        "sha256": row.sha256,
+        "taken_at": clock.iso(row.taken_at),
+    }
+
+
+async def _is_same(db: AsyncSession, known: BankStatement, read: Statement) -> bool:
+    rows = await db.execute(
+        text(
+            "SELECT ref, end_to_end_id, side, amount_tiyn FROM bank_statement_line"
+            " WHERE iban = :iban AND day = :day ORDER BY line"
+        ),
+        {"iban": known.iban, "day": known.day},
+    )
+    balances = (known.opening_tiyn, known.closing_tiyn)
+    return balances == (read.opening_tiyn, read.closing_tiyn) and [tuple(row) for row in rows] == [
+        (line["bank_reference"], line["end_to_end_id"], line["side"], line["amount_tiyn"])
+        for line in read.lines
+    ]
+
+
+async def _write_lines(db: AsyncSession, read: Statement) -> None:
+    await db.execute(
+        text(
+            "INSERT INTO bank_statement_line (iban, day, line, ref, end_to_end_id, side,"
+            " amount_tiyn) SELECT :iban, :day, line, ref, end_to_end_id, side, amount_tiyn FROM"
+            " unnest(CAST(:refs AS text[]), CAST(:ids AS text[]), CAST(:sides AS text[]),"
+            " CAST(:amounts AS bigint[])) WITH ORDINALITY"
+            " AS g (ref, end_to_end_id, side, amount_tiyn, line)"
+        ),
+        {
+            "iban": read.iban,
+            "day": read.day,
+            "refs": [line["bank_reference"] for line in read.lines],
+            "ids": [line["end_to_end_id"] for line in read.lines],
+            "sides": [line["side"] for line in read.lines],
+            "amounts": [line["amount_tiyn"] for line in read.lines],
+        },
+    )
+
+
+STATEMENT_KIND: Final = "camt.053"
+
+
+async def receive_statement(db: AsyncSession, iban: str, day: date, xml: str) -> bool:
+    """Take the statement of `day`, or hold it visibly with the reason; true when it is new.
+
+    What was held of that day before is resolved by one that can be taken.
+    """
+    ref = f"{iban} {day.isoformat()}"
+    try:
+        async with db.begin_nested():
+            taken = await take_statement(db, iban, xml)
+    except MessageRefused as refusal:
+        await _hold_statement(db, ref, xml, refusal)
+        return False
+    await db.execute(
+        text(
+            "UPDATE bank_held SET resolved_at = :at"
+            " WHERE kind = :kind AND ref = :ref AND resolved_at IS NULL"
+        ),
+        {"at": await clock.now(db), "kind": STATEMENT_KIND, "ref": ref},
+    )
+    return taken.is_new
+
+
+async def _hold_statement(db: AsyncSession, ref: str, xml: str, refusal: MessageRefused) -> None:
+    """Once for as long as it is refused in the same words: the bank sends it again and again."""
+    row = BankHeld(
+        reason=refusal.code,
+        detail=refusal.detail,
+        kind=STATEMENT_KIND,
+        ref=ref,
+        xml=xml,
+        held_at=await clock.now(db),
+    )
+    known = await db.scalar(
+        text(
+            "SELECT id FROM bank_held WHERE kind = :kind AND ref = :ref AND detail = :detail"
+            " AND resolved_at IS NULL"
+        ),
+        {"kind": row.kind, "ref": row.ref, "detail": row.detail},
+    )
+    if known is not None:
+        return
+    db.add(row)
+    await db.flush()
+    log.error("a statement of the bank is held", ref=ref, code=refusal.code, why=refusal.detail)

@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Text,
@@ -101,6 +102,26 @@ class BankStatement(SQLModel, table=True):
     taken_at: datetime = Field(sa_column=timestamp())
 
 
+class BankStatementLine(SQLModel, table=True):
+    """A line of a statement that was taken, as the bank told it; an account has each `ref` once."""
+
+    __tablename__ = "bank_statement_line"
+    __table_args__ = (
+        ForeignKeyConstraint(["iban", "day"], ["bank_statement.iban", "bank_statement.day"]),
+        UniqueConstraint("iban", "ref"),
+        CheckConstraint("side IN ('credit', 'debit')", name="side"),
+        CheckConstraint("amount_tiyn > 0", name="amount"),
+    )
+
+    iban: str = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    line: int = Field(primary_key=True)
+    ref: str
+    end_to_end_id: str | None = Field(default=None)
+    side: str
+    amount_tiyn: int = Field(sa_type=BigInteger)
+
+
 class BankAccount(SQLModel, table=True):
     """An account at some bank; `holder` is `issuer` or a merchant's id."""
 
@@ -116,7 +137,10 @@ class BankAccount(SQLModel, table=True):
 
 
 class Booking(SQLModel, table=True):
-    """A line of an account's statement; never changed. `booked_on` is the date in Almaty."""
+    """A line of an account's statement. `booked_on` is the day whose statement has it, in Almaty.
+
+    Never changed, but that one which its statement lacked comes on a later day's.
+    """
 
     __tablename__ = "booking"
     __table_args__ = (

@@ -10,7 +10,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.bank import service
 from sandbox.bank.accounts import ISSUER
-from sandbox.bank.iso20022 import statements
 from sandbox.bank.models import BankHeld
 from sandbox.core import clock
 from sandbox.core.db import SessionDep
@@ -55,18 +54,26 @@ async def read_statement_xml(
     db: SessionDep,
     caller: PrincipalDep,
 ) -> Response:
-    """The same statement as ISO 20022 XML (camt.053.001.08), for who may read the account's."""
+    """The same statement as ISO 20022 XML (camt.053.001.08), for who may read the account's.
+
+    Of a day that is over on an account of the issuer: the bytes that were taken, whose SHA-256 the
+    event `bank.statement_received` tells.
+    """
     if not await _may_see(request, db, caller, iban):
         raise NotFound("bank account", iban)
-    found = await service.statement(db, iban, day)
-    if found is None:
+    xml = await service.statement_xml(db, iban, day)
+    if xml is None:
         raise NotFound("bank statement", f"{iban} {day.isoformat()}")
-    return Response(statements.build(found, await clock.now(db)), media_type="application/xml")
+    return Response(xml, media_type="application/xml")
 
 
-@router.get("/held", summary="Messages of the bank that contradict others")
+@router.get("/held", summary="Messages of the bank that are refused or contradict others")
 async def read_held(db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
-    """The newest 100 of them: shown, named by a red I6 until resolved, and never posted."""
+    """The newest 100 of them: shown, named by a red I6 until resolved, and never posted.
+
+    A statement (`camt.053`) has the name of its refusal as `reason`; the bank sends it again, and
+    one that can be taken resolves it.
+    """
     rows = await db.exec(select(BankHeld).order_by(col(BankHeld.id).desc()).limit(100))
     held = [
         {

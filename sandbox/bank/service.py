@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, or_, text
@@ -14,8 +14,9 @@ from sandbox.bank.accounts import CURRENCY
 from sandbox.bank.codes import check_codes
 from sandbox.bank.errors import AmountAboveRail, ValueDateNotBankingDay
 from sandbox.bank.iso20022 import messages
+from sandbox.bank.iso20022 import statements as camt053
 from sandbox.bank.iso20022 import values as iso
-from sandbox.bank.models import BankAccount, BankMessage, Kind
+from sandbox.bank.models import BankAccount, BankMessage, BankStatement, Kind
 from sandbox.core import clock
 from sandbox.core.http import Page
 
@@ -213,14 +214,8 @@ async def statements(db: AsyncSession, iban: str, page: Page) -> list[dict[str, 
     )
     made = {
         row.day: {
-            "object": "bank_statement",
-            "id": row.day,
-            "iban": iban,
-            "date": row.day,
-            "currency": CURRENCY,
-            "opening_tiyn": row.closing - row.moved,
+            **_statement(iban, row.day, row.closing - row.moved),
             "closing_tiyn": row.closing,
-            "lines": [],
         }
         for row in days
     }
@@ -229,11 +224,51 @@ async def statements(db: AsyncSession, iban: str, page: Page) -> list[dict[str, 
     return list(made.values())
 
 
-async def statement(db: AsyncSession, iban: str, day: date) -> dict[str, Any] | None:
-    """The statement of one day; None for a day without lines that is not today."""
-    page = Page(limit=1, starting_after=(day + timedelta(days=1)).isoformat(), ending_before=None)
-    found = [one for one in await statements(db, iban, page) if one["date"] == day.isoformat()]
-    return found[0] if found else None
+def _statement(iban: str, day: str, opening_tiyn: int) -> dict[str, Any]:
+    return {
+        "object": "bank_statement",
+        "id": day,
+        "iban": iban,
+        "date": day,
+        "currency": CURRENCY,
+        "opening_tiyn": opening_tiyn,
+        "closing_tiyn": opening_tiyn,
+        "lines": [],
+    }
+
+
+async def day_statement(db: AsyncSession, iban: str, day: date) -> dict[str, Any]:
+    """The statement of one day as the bank has it now, also of a day without lines."""
+    opening: int = await db.scalar(
+        text(
+            "SELECT coalesce(sum(CASE side WHEN 'credit' THEN amount_tiyn ELSE -amount_tiyn END),"
+            " 0)::bigint FROM bank_sim.booking WHERE iban = :iban AND booked_on < :day"
+            " AND NOT left_out"
+        ),
+        {"iban": iban, "day": day},
+    )
+    made = _statement(iban, day.isoformat(), opening)
+    await _add_lines(db, iban, {day.isoformat(): made})
+    moved = sum(
+        line["amount_tiyn"] if line["side"] == "credit" else -line["amount_tiyn"]
+        for line in made["lines"]
+    )
+    return {**made, "closing_tiyn": opening + moved}
+
+
+async def statement_xml(db: AsyncSession, iban: str, day: date) -> str | None:
+    """A day's statement as camt.053: as it was sent, or as it is now of a day that is not over.
+
+    None for another account's day without lines.
+    """
+    sent = await db.get(BankStatement, (iban, day))
+    if sent is not None:
+        return sent.xml
+    at = await clock.now(db)
+    made = await day_statement(db, iban, day)
+    if not made["lines"] and day != calendar.local_date(at):
+        return None
+    return camt053.build(made, at)
 
 
 async def _add_lines(db: AsyncSession, iban: str, made: dict[str, dict[str, Any]]) -> None:

@@ -25,6 +25,7 @@ from sandbox.bank.models import BankAccount, BankMessage, Booking, Kind, Payment
 from sandbox.core import clock, failpoints
 from sandbox.core.db import Database
 from sandbox.core.errors import NotFound
+from sandbox.core.iban import bank_code, is_electronic
 from sandbox.core.zone import ALMATY
 
 OWN_PREFIX: Final = "EURI-"
@@ -53,7 +54,7 @@ async def ensure_account(db: AsyncSession, iban: str, holder: str) -> None:
     """Open the account `iban` for `holder` unless some bank has it already."""
     row = {
         "iban": iban,
-        "bank": accounts.bank_code(iban),
+        "bank": bank_code(iban),
         "holder": holder,
         "currency": accounts.CURRENCY,
         "opened_at": await clock.now(db),
@@ -85,7 +86,7 @@ async def credit(
         raise NotFound("bank account", iban)
     first = await _told(db, bank_reference)
     if first is None:
-        at, on = await clock.now(db), await faults.armed(db)
+        at, on = await _booking_time(db, iban), await faults.armed(db)
         # A race for the same reference waits here for the other transaction's end.
         is_new = await _book(
             db,
@@ -171,14 +172,14 @@ async def reverse_credit(db: AsyncSession, bank_reference: str) -> BankMessage:
         raise NotFound("booked credit", bank_reference)
     iban, amount_tiyn = notice.body["iban"], notice.body["amount_tiyn"]
     holder = select(BankAccount).where(col(BankAccount.iban) == iban)
-    await db.exec(holder.with_for_update())
+    await db.exec(holder.with_for_update(key_share=True))
     first = await _told(db, bank_reference, Kind.reversal_notice)
     if first is not None:
         return first
     balance_tiyn = await service.balance(db, iban)
     if balance_tiyn < amount_tiyn:
         raise ReversalExceedsBalance(amount_tiyn, balance_tiyn)
-    at = await clock.now(db)
+    at = await _booking_time(db, iban)
     ref = f"{OWN_PREFIX}{notice.id:012d}-V"
     await _book(
         db,
@@ -250,7 +251,8 @@ async def return_payment(
     order = (await db.exec(found.with_for_update())).one_or_none()
     if order is None or order.status != "booked":
         raise NotFound("booked payment", end_to_end_id)
-    await _return(db, order, reason, await clock.now(db))
+    at = await _booking_time(db, order.creditor_iban, order.debtor_iban)
+    await _return(db, order, reason, at)
 
 
 async def _return(db: AsyncSession, order: PaymentOrder, reason: str, at: datetime) -> None:
@@ -313,7 +315,7 @@ def _due_at(rail: rails.Rail, value_date: date, received_at: datetime) -> dateti
 
 async def _order_of(db: AsyncSession, body: dict[str, Any]) -> PaymentOrder:
     value_date, at = date.fromisoformat(body["value_date"]), await clock.now(db)
-    if accounts.is_iban(body["creditor_iban"]):
+    if is_electronic(body["creditor_iban"]):
         await ensure_account(db, body["creditor_iban"], body["creditor"])
     # Orders from before there were rails name none.
     rail = rails.RAILS[body.get("rail", rails.RTGS)]
@@ -341,7 +343,7 @@ def _refusal(order: PaymentOrder, rail: rails.Rail) -> str | None:
 
 async def _objection(db: AsyncSession, order: PaymentOrder) -> str | None:
     """Why the bank will not pay to the creditor's account, as an ISO 20022 reason code."""
-    if not accounts.is_iban(order.creditor_iban):
+    if not is_electronic(order.creditor_iban):
         return INCORRECT_ACCOUNT
     creditor = await db.get(BankAccount, order.creditor_iban, populate_existing=True)
     assert creditor is not None, "the account was opened when the order came"
@@ -374,8 +376,8 @@ async def _book_due(db: AsyncSession, limit: int) -> int:
 async def _book_one(db: AsyncSession, order: PaymentOrder, on: frozenset[str]) -> None:
     # Two workers must not spend the same money of one payer.
     payer = select(BankAccount).where(col(BankAccount.iban) == order.debtor_iban)
-    await db.exec(payer.with_for_update())
-    at = await clock.now(db)
+    await db.exec(payer.with_for_update(key_share=True))
+    at = await _booking_time(db, order.debtor_iban, order.creditor_iban)
     objection = await _objection(db, order)
     if objection is None and await service.balance(db, order.debtor_iban) < order.amount_tiyn:
         until = order.cover_until or rails.closes_at(rails.RAILS[order.rail], order.due_at)
@@ -413,6 +415,15 @@ async def _book_one(db: AsyncSession, order: PaymentOrder, on: frozenset[str]) -
     is_own = order.creditor_iban == accounts.OPERATING_IBAN
     if not is_own and await faults.strikes(db, faults.RETURN, on):
         await _return(db, order, CLOSED_ACCOUNT, at)
+
+
+async def _booking_time(db: AsyncSession, *ibans: str) -> datetime:
+    """Now, on a day that stays open on these accounts until the commit (see `closing`)."""
+    await db.execute(
+        text("SELECT 1 FROM bank_sim.account WHERE iban = ANY(:ibans) ORDER BY iban FOR KEY SHARE"),
+        {"ibans": list(ibans)},
+    )
+    return await clock.now(db)
 
 
 async def _book_both(

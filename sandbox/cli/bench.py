@@ -19,7 +19,16 @@ from typing import Any
 
 from rich.table import Table
 
-from sandbox.cli import bench_books, bench_growth, bench_latency, bench_town, measure, pay, show
+from sandbox.cli import (
+    bench_books,
+    bench_growth,
+    bench_latency,
+    bench_statements,
+    bench_town,
+    measure,
+    pay,
+    show,
+)
 from sandbox.cli.bench_limits import litesvm_transfers_per_second
 from sandbox.cli.bench_limits_evm import anvil_transfers_per_second
 from sandbox.cli.bench_payers import EvmPayer, Payer, SolanaPayer
@@ -61,6 +70,8 @@ def run(payments: int, most: int, as_json: bool) -> int:
         figures.add(RAW["evm"], asyncio.run(anvil_transfers_per_second(LIMIT_TRANSFERS)), "1/s")
         show.err.print("books and log alone")
         bench_books.measure(figures.add)
+        show.err.print("a long statement of the bank")
+        bench_statements.measure(figures.add)
         process, running, payable_s = _start(folder)
         try:
             figures.add("start to first payable checkout", payable_s, "s")
@@ -89,14 +100,26 @@ def run(payments: int, most: int, as_json: bool) -> int:
             process.wait(30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    _say(figures, as_json, payments=payments)
+    return 0
+
+
+def reconcile(lines: int, as_json: bool) -> int:
+    """Take and reconcile one statement of so many lines, and nothing else."""
+    figures = Figures()
+    bench_statements.measure(figures.add, lines)
+    _say(figures, as_json, statement_lines=lines)
+    return 0
+
+
+def _say(figures: Figures, as_json: bool, **counts: int) -> None:
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     if as_json:
         print(  # noqa: T201 - the command's answer
-            json.dumps({"machine": machine, "payments": payments, "figures": figures.rows})
+            json.dumps({"machine": machine, **counts, "figures": figures.rows})
         )
     else:
-        _print(figures, machine, payments)
-    return 0
+        _print(figures, machine, counts)
 
 
 def _start(folder: Path) -> tuple[subprocess.Popen[str], Running, float]:
@@ -229,8 +252,9 @@ def _cpu(folder: Path) -> dict[str, float]:
     return used
 
 
-def _print(figures: Figures, machine: str, payments: int) -> None:
-    table = Table(title=f"KZTE Sandbox bench: {payments} payments, {machine}", title_justify="left")
+def _print(figures: Figures, machine: str, counts: dict[str, int]) -> None:
+    said = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
+    table = Table(title=f"KZTE Sandbox bench: {said}, {machine}", title_justify="left")
     for column in ("figure", "value", "unit", "ratio to limit"):
         table.add_column(column, justify="left" if column in ("figure", "unit") else "right")
     for row in figures.rows:

@@ -398,11 +398,16 @@ def bench(
     most: Annotated[
         int, typer.Option(help="Payments that one world grows to; 100,000 take minutes.", min=1000)
     ] = 100_000,
+    statement_lines: Annotated[
+        int, typer.Option(help="Only reconcile a statement of so many lines; 0: all.", min=0)
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Measure the sandbox against the limits of this machine, in the same run."""
     from sandbox.cli import bench as command
 
+    if statement_lines:
+        raise typer.Exit(command.reconcile(statement_lines, as_json))
     raise typer.Exit(command.run(payments, most, as_json))
 
 

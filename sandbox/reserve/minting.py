@@ -5,18 +5,13 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.bank import calendar
 from sandbox.bank.accounts import RESERVE_IBAN
 from sandbox.core import clock
 from sandbox.core.ids import new_id
 from sandbox.eventlog.types import NewEvent
 from sandbox.reserve import backing
 from sandbox.reserve.errors import MintingHalted, MintingNotHalted, ReserveShort, StatementStale
-
-# Whatever form a statement comes in, it is a camt.053 of the reserve account.
-_STATEMENT_AGE = text(
-    "SELECT extract(epoch FROM sandbox_now() - max(created_at))::bigint FROM bank_message"
-    " WHERE direction = 'in' AND starts_with(kind, 'camt.053') AND body ->> 'iban' = :reserve"
-)
 
 
 async def check_on(db: AsyncSession) -> None:
@@ -32,9 +27,23 @@ async def check_on(db: AsyncSession) -> None:
         raise MintingHalted(row.reason)
     if row.max_age_s is None:
         return
-    age_s: int | None = await db.scalar(_STATEMENT_AGE, {"reserve": RESERVE_IBAN})
+    age_s = await _statement_age_s(db)
     if age_s is None or age_s > row.max_age_s:
         raise StatementStale(age_s, row.max_age_s)
+
+
+async def _statement_age_s(db: AsyncSession) -> int | None:
+    """Seconds since the end of the newest day whose statement of the reserve account was taken.
+
+    However late it came: what happened at the bank after that day, nobody here knows from it.
+    """
+    day = await db.scalar(
+        text("SELECT max(day) FROM bank_statement WHERE iban = :reserve"),
+        {"reserve": RESERVE_IBAN},
+    )
+    if day is None:
+        return None
+    return int((await clock.now(db) - calendar.ends_at(day)).total_seconds())
 
 
 async def set_statement_max_age(db: AsyncSession, seconds: int) -> None:

@@ -76,6 +76,17 @@ FROM bank_message m LEFT JOIN (
     SELECT settlement, sum(fee_tiyn) AS fees FROM settlement_burn GROUP BY settlement
 ) b ON b.settlement = split_part(m.end_to_end_id, ':', 1)
 WHERE m.direction = 'out' AND m.kind = :order AND starts_with(m.end_to_end_id, 'stl_')
+UNION ALL
+SELECT 'settlement ' || s.id, CASE
+    WHEN e.id IS NULL AND s.fee_status <> 'none'
+        THEN format('its fee is %s, no entry orders it', s.fee_status)
+    WHEN e.id IS NOT NULL AND (s.fee_status = 'paid', s.fee_status = 'none')
+        IS DISTINCT FROM (r.outcome IS NOT DISTINCT FROM 'posted', false)
+        THEN format('its fee is %s, entry %s is %s', s.fee_status, e.id,
+            coalesce(r.outcome, 'pending'))
+END
+FROM settlement s LEFT JOIN entry e ON e.ref = s.id || ':fee:1'
+LEFT JOIN resolution r ON r.entry_id = e.id
 """
 
 _SETTLEMENTS = Told(

@@ -85,12 +85,33 @@ BODIES: dict[Kind, st.SearchStrategy[dict[str, Any]]] = {
             "booked_at": moments,
         }
     ),
+    Kind.pending_notice: st.fixed_dictionaries(
+        {
+            "iban": ibans,
+            "amount_tiyn": amounts,
+            "currency": st.just("KZT"),
+            "bank_reference": bank_references,
+            "customer": names,
+        }
+    ),
+    Kind.reversal_notice: st.fixed_dictionaries(
+        {
+            "iban": ibans,
+            "amount_tiyn": amounts,
+            "currency": st.just("KZT"),
+            "bank_reference": references,
+            "reversed_reference": bank_references,
+            "customer": names,
+            "booked_at": moments,
+        }
+    ),
 }
 
 
 def ref_of(kind: Kind, body: dict[str, Any]) -> str:
-    field = "bank_reference" if kind.startswith("camt") else "end_to_end_id"
-    return str(body[field])
+    if kind == Kind.reversal_notice:
+        return str(body["reversed_reference"])
+    return str(body["bank_reference" if kind.startswith("camt") else "end_to_end_id"])
 
 
 ORDER: dict[str, Any] = {
@@ -146,6 +167,8 @@ XML = messages.build(Kind.credit_transfer, "po_1", ORDER, AT)
         (">79.20<", ">7.9e1<", errors.TagInvalid),
         (">79.20<", ">79,20<", errors.TagInvalid),
         (">79.20<", ">1\u00a0250.50<", errors.TagInvalid),
+        (">79.20<", ">1\u202f250.50<", errors.TagInvalid),
+        (">79.20<", ">1 250.50<", errors.TagInvalid),
         (">79.20<", ">NaN<", errors.TagInvalid),
         (">79.20<", ">1234567890123456789<", errors.TagInvalid),
         (">2026-11-20<", ">2026-02-30<", errors.TagInvalid),
@@ -183,6 +206,10 @@ def test_entities_that_grow_or_name_files_are_refused() -> None:
             messages.parse(xml)
         with pytest.raises(errors.MessageUnsafe):
             messages.parse(xml.replace("UTF-8", "UTF-16").encode("utf-16"))
+
+
+def test_there_is_a_round_trip_of_every_message() -> None:
+    assert set(BODIES) == set(Kind)
 
 
 @pytest.mark.parametrize("kind", list(BODIES))

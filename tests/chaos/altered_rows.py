@@ -25,6 +25,13 @@ BOOKING = (
     " (SELECT iban FROM bank_sim.account WHERE holder = 'issuer'))"
 )
 NOTICE = "(SELECT min(id) FROM bank_message WHERE kind = 'camt.054.DBIT')"
+TAKEN = "(SELECT min(ref) FROM bank_statement_line WHERE end_to_end_id IS NOT NULL)"
+# The bank's day in which nothing happened, whose statement nothing else mentions.
+QUIET = (
+    "(SELECT min(day) FROM bank_statement s WHERE iban = 'KZ639480000000000001' AND NOT EXISTS"
+    " (SELECT FROM bank_statement_line l WHERE (l.iban, l.day) = (s.iban, s.day)))"
+)
+SENT_BACK = "(SELECT min(end_to_end_id) FROM bank_sim.payment_order WHERE status = 'returned')"
 
 ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     # The books.
@@ -304,6 +311,84 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "UPDATE deposit SET amount_tiyn = amount_tiyn + 1 WHERE id ="
         " (SELECT min(id) FROM deposit)",
         "SELECT 'deposit ' || min(id) FROM deposit",
+    )),
+    ("a line of a statement that was taken", "I6", (
+        f"UPDATE bank_statement_line SET amount_tiyn = amount_tiyn + 1 WHERE ref = {TAKEN}",
+        "SELECT format('bank_statement_line %s %s %s', iban, day, line) FROM bank_statement_line"
+        f" WHERE ref = {TAKEN} LIMIT 1",
+    )),
+    ("a line removed from a statement that was taken", "I6", (
+        "CREATE TABLE gone AS SELECT m.id, l.iban, l.ref FROM bank_statement_line l"
+        " JOIN bank_message m ON m.kind = 'camt.054.DBIT' AND m.ref = l.ref"
+        f" WHERE l.ref = {TAKEN} LIMIT 1",
+        "DELETE FROM bank_statement_line l USING gone g WHERE l.iban = g.iban AND l.ref = g.ref",
+        "SELECT 'bank_message ' || id FROM gone",
+    )),
+    ("the balances of statements that were taken", "I8", (
+        "UPDATE bank_statement SET opening_tiyn = opening_tiyn + 1, closing_tiyn = closing_tiyn"
+        " + 1 WHERE iban = 'KZ639480000000000001'",
+        "SELECT format('bank_statement KZ639480000000000001 %s', min(day)) FROM bank_statement",
+    )),
+    ("a statement of a day without lines removed", "I8", (
+        f"CREATE TABLE gone AS SELECT {QUIET} AS day",
+        "DELETE FROM bank_statement s USING gone WHERE s.day = gone.day",
+        "SELECT 'bank_statement KZ639480000000000001 ' || day FROM gone",
+    )),
+    ("the XML of a statement that was taken", "I6", (
+        f"UPDATE bank_statement SET xml = replace(xml, 'KZT', 'USD') WHERE day = {QUIET}",
+        f"SELECT 'bank_statement KZ639480000000000001 ' || {QUIET}",
+    )),
+    ("the XML of a bank message", "I6", (
+        f"UPDATE bank_message SET xml = replace(xml, 'KZT', 'USD') WHERE id = {NOTICE}",
+        f"SELECT 'bank_message ' || {NOTICE}",
+    )),
+    ("what the bank says of an order that came back", "I6", (
+        "UPDATE bank_sim.payment_order SET status = 'booked' WHERE end_to_end_id ="
+        f" {SENT_BACK}",
+        "SELECT 'bank_message ' || id FROM bank_message WHERE kind = 'pacs.008' AND end_to_end_id"
+        " = (SELECT min(end_to_end_id) FROM bank_message WHERE kind = 'pacs.004')",
+    )),
+    ("a credit that was announced", "I6", (
+        "UPDATE pending_credit SET amount_tiyn = amount_tiyn + 1",
+        "SELECT 'pending_credit ' || bank_reference FROM pending_credit",
+    )),
+    ("what was taken back of a reversed credit", "I6", (
+        "UPDATE credit_reversal SET taken_back_tiyn = taken_back_tiyn - 1,"
+        " amount_tiyn = amount_tiyn - 1",
+        "SELECT 'credit_reversal ' || id FROM credit_reversal",
+    )),
+    ("what a settlement carries", "I7", (
+        "UPDATE settlement SET carried_tiyn = carried_tiyn + 1 WHERE id ="
+        " (SELECT min(id) FROM settlement)",
+        "SELECT 'settlement ' || min(id) FROM settlement",
+    )),
+    ("the fee of a settlement said to be unpaid", "I6", (
+        "UPDATE settlement SET fee_status = 'pending' WHERE id ="
+        " (SELECT min(id) FROM settlement WHERE fee_status = 'paid')",
+        "SELECT 'settlement ' || min(id) FROM settlement WHERE fee_status = 'pending'",
+    )),
+    ("the value date of a payout", "I6", (
+        f"UPDATE payout SET value_date = value_date - 1 WHERE id = {SENT}",
+        f"SELECT 'payout ' || {SENT}",
+    )),
+    # Redemptions, moves and attestations.
+    ("the account of a redemption that was paid", "I6", (
+        "UPDATE redemption SET iban = 'KZ41722C000000000001'",
+        "SELECT 'redemption ' || id FROM redemption",
+    )),
+    ("the amount of a redemption", "I6", (
+        "UPDATE intake SET amount_tiyn = amount_tiyn + 1, amount_units = amount_units + 1"
+        " WHERE id LIKE 'red_%'",
+        "SELECT 'redemption ' || id FROM redemption",
+    )),
+    ("who got the units of a move", "I2", (
+        "UPDATE bridge_move SET recipient = 'another'",
+        "SELECT 'bridge_move ' || id FROM bridge_move",
+    )),
+    ("the ratio that was attested", "I8", (
+        "UPDATE attestation SET statement = statement || '{\"ratio\": \"9.9999\"}' WHERE id ="
+        " (SELECT min(id) FROM attestation WHERE status = 'attested')",
+        "SELECT 'attestation ' || min(id) FROM attestation WHERE status = 'attested'",
     )),
     # The rest.
     ("an issuance", "I8", (

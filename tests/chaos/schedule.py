@@ -55,7 +55,7 @@ _PASSED_BY: dict[str, list[str]] = {
 }
 _BY_CLOCK = [
     *(f"{point}.camt.054.DBIT" for point in _around("bank-message")),
-    *_around("cut-off", "bank-booked"),
+    *_around("cut-off", "bank-booked", "statement-taken"),
 ]
 # What another process is in the middle of, when the victim is killed.
 _AT_OTHERS: dict[str, list[str]] = {

@@ -23,7 +23,7 @@ from sandbox import wiring
 from sandbox.audit.service import Report, run
 from sandbox.bank import simulator
 from sandbox.chains.evm import keys as evm_keys
-from sandbox.cli import pay
+from sandbox.cli import pay, wallets
 from sandbox.cli.endpoints import Running
 from sandbox.core.db import Database
 from sandbox.core.settings import Settings
@@ -153,7 +153,8 @@ class Place:
 
 
 def everything(place: Place) -> None:
-    """Whole, partial, excess, late, stray, refund; settled twice, paid out, sent back."""
+    """Whole, partial, excess, late, stray, refund; settled twice, paid out, sent back; redeemed,
+    moved, announced, taken back, attested."""
     running, folder = place.running, place.stack.data_dir
     merchant = running.endpoints["keys"]["merchant_id"]
     with MerchantClient(running.endpoints["api"], running.key("merchant")) as shop:
@@ -167,6 +168,8 @@ def everything(place: Place) -> None:
             over = shop.create_session(PRICE_TIYN)
             pay.pay(running, folder, over["id"], chain, "resident", 12_500)
             asyncio.run(to_treasury(running, chain, option_of(session, chain)))
+        asyncio.run(_out_and_across(running, folder))
+        _credits(running)
         running.quiesce()
         for session in whole.values():
             shop.refund(shop.session(session["id"])["payments"][0]["id"], 1_000)
@@ -197,6 +200,33 @@ def everything(place: Place) -> None:
         for _ in range(EVENTS - _logged(running)):
             shop.create_session(PRICE_TIYN)
     running.quiesce()
+
+
+async def _out_and_across(running: Running, folder: Path) -> None:
+    """The resident redeems units of one chain, and moves others to the other one."""
+    here, there = (wallets.wallet(running.endpoints, folder, chain, "resident") for chain in CHAINS)
+    payee = {
+        "iban": "KZ31601A000000000001",
+        "payee_name": "Resident",
+        "tax_number": "900101400003",
+        "knp": "342",
+        "kbe": "19",
+    }
+    body = {"chain": CHAINS[0], "amount_tiyn": 1_000, **payee}
+    redeemed = running.post("/v1/reserve/redemptions", body, "issuer")
+    body = {"from_chain": CHAINS[0], "to_chain": CHAINS[1], "amount_tiyn": 1_000}
+    moved = running.post("/v1/reserve/moves", {**body, "recipient": there.address}, "issuer")
+    for asked in (redeemed, moved):
+        await here.pay(asked["option"], asked["amount_units"])
+
+
+def _credits(running: Running) -> None:
+    """One on its way, and one that the bank takes back before anything is minted of it."""
+    body = {"amount_tiyn": 700, "bank_reference": "CAMT-ANNOUNCED", "status": "PDNG"}
+    running.post("/v1/sandbox/bank/credits", body, "operator")
+    body = {"amount_tiyn": 900, "bank_reference": "CAMT-BACK"}
+    running.post("/v1/reserve/deposits", body, "issuer")
+    running.post("/v1/sandbox/bank/reversals", {"bank_reference": "CAMT-BACK"}, "operator")
 
 
 def _logged(running: Running) -> int:

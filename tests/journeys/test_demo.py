@@ -1,8 +1,13 @@
 """`sandbox demo`, run as a newcomer would."""
 
+import hashlib
 from contextlib import suppress
 from pathlib import Path
 
+import httpx2
+
+from sandbox.bank.accounts import RESERVE_IBAN
+from sandbox.bank.iso20022 import statements
 from sandbox.cli import demo_reserve, show
 from sandbox.cli.endpoints import ApiError, Running
 from tests.journeys.stack import command, last_json
@@ -29,6 +34,7 @@ def test_the_reserves_demo_gives_figures_that_add_up(sandbox: Running, folder: P
     sandbox.quiesce()
     sandbox.advance(5 * 86_400)
     sandbox.quiesce()
+    statements_came(sandbox)
     result = demo_reserve.play(sandbox, folder, show.Steps(quiet=True))
     assert (result["audit"], result["ratio"]) == ("ok", "1.0000")
     steps = {row["step"]: row for row in result["figures"]}
@@ -49,3 +55,20 @@ def test_the_reserves_demo_gives_figures_that_add_up(sandbox: Running, folder: P
     assert last["evm_tiyn"] == demo_reserve.MOVED_TIYN
     assert last["outstanding_tiyn"] == last["solana_tiyn"] + last["evm_tiyn"] == 5_000_000
     assert last["bank_tiyn"] == last["outstanding_tiyn"] + last["unminted_tiyn"] == 7_000_000
+
+
+def statements_came(sandbox: Running) -> None:
+    """Of each day that is over one for each account, whose bytes have the hash that was told."""
+    told = sandbox.get("/v1/events", "regulator", type="bank.statement_received", limit=100)
+    days = [(one["data"]["account"], one["data"]["date"]) for one in told["data"]]
+    assert len(days) >= 10
+    assert len(set(days)) == len(days)
+    of_reserve = [one["data"] for one in told["data"] if one["data"]["account"] == "KZ63…0001"]
+    newest = max(of_reserve, key=lambda one: str(one["date"]))
+    xml = httpx2.get(
+        f"{sandbox.endpoints['api']}/v1/bank/statements/{RESERVE_IBAN}/{newest['date']}.xml",
+        headers={"Authorization": f"Bearer {sandbox.key('regulator')}"},
+    ).content
+    assert hashlib.sha256(xml).hexdigest() == newest["sha256"]
+    assert statements.parse(xml).closing_tiyn == newest["closing_tiyn"]
+    assert sandbox.get("/v1/bank/held", "regulator")["data"] == []

@@ -215,7 +215,15 @@ async def test_the_order_of_entries_is_not_for_the_writer_to_choose(
 
 @pytest.mark.parametrize(
     ("book", "asset"),
-    [("issuer", "KZTE.solana"), ("token", "KZT"), ("fund-value", "KZTE.evm"), ("other", "KZT")],
+    [
+        ("issuer", "KZTE.solana"),
+        ("token", "KZT"),
+        ("fund-value", "KZTE.evm"),
+        ("other", "KZT"),
+        ("issuer", "DKZT"),  # digital tenge
+        ("token", "KZT.card"),
+        ("claims", "DKZT"),
+    ],
 )
 async def test_a_book_holds_its_own_assets_only(
     attacker: asyncpg.Connection, book: str, asset: str

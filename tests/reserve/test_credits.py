@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import asyncpg
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
+from sandbox.bank import calendar, closing, inbox, simulator
 from sandbox.bank import service as bank
-from sandbox.bank import simulator
 from sandbox.bank.accounts import OPERATING_IBAN, RESERVE_IBAN
 from sandbox.bank.checks import messages_match
 from sandbox.bank.errors import BankReferenceReserved, ReversalExceedsBalance
-from sandbox.bank.models import BankMessage
+from sandbox.bank.iso20022 import statements
 from sandbox.chains.memory import MemoryChain
 from sandbox.core import clock
 from sandbox.core.checks import Check
@@ -472,35 +473,24 @@ async def test_an_altered_row_turns_i6_red_and_is_named(
 # Statements.
 
 
-async def _statement(world: Bank, iban: str = RESERVE_IBAN) -> None:
-    async with world.database.transaction() as db:
-        at = await clock.now(db)
-        db.add(
-            BankMessage(
-                direction="in",
-                kind="camt.053",
-                ref=f"{iban}:{at.isoformat()}",
-                body={"iban": iban},
-                created_at=at,
-            )
-        )
-
-
 async def test_a_stale_statement_mints_nothing_where_fresh_ones_are_asked_for(world: Bank) -> None:
     deposit = await world.deposit()
     async with world.database.transaction() as db:
         await minting.set_statement_max_age(db, 3_600)
-        await clock.freeze(db, True)
+        midnight = calendar.ends_at(calendar.local_date(await clock.now(db)))
+        await db.execute(
+            text("UPDATE clock SET frozen_at = :at"), {"at": midnight + timedelta(seconds=3_600)}
+        )
     refusal = await world.mint(deposit, 1)
     assert (refusal["code"], refusal["age_s"], refusal["max_age_s"]) == (
         "statement_stale", None, 3_600,
     )  # fmt: skip
-    await _statement(world, OPERATING_IBAN)
-    assert (await world.mint(deposit, 1))["code"] == "statement_stale"
-    await _statement(world)
-    assert (await world.mint(deposit, 1))["status"] == "pending"
     async with world.database.transaction() as db:
-        await clock.advance(db, 3_600)
+        day = calendar.local_date(midnight - timedelta(seconds=1))
+        other = statements.build(await bank.day_statement(db, OPERATING_IBAN, day), midnight)
+        await inbox.take_statement(db, OPERATING_IBAN, other)
+    assert (await world.mint(deposit, 1))["code"] == "statement_stale"
+    assert await closing.close_days(world.database) == 1
     assert (await world.mint(deposit, 1))["status"] == "pending"
     async with world.database.transaction() as db:
         await clock.advance(db, 1)

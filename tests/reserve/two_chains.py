@@ -7,7 +7,7 @@ import orjson
 from sqlalchemy import text
 
 from sandbox.bank import checks as bank_checks
-from sandbox.bank import simulator
+from sandbox.bank import closing, simulator
 from sandbox.chains.checks import transfers_are_whole
 from sandbox.chains.jobs import IntentRunner
 from sandbox.chains.memory import MemoryChain, new_address
@@ -31,6 +31,7 @@ from sandbox.reserve import (
     intakes,
     moves,
     replay,
+    statement_checks,
 )
 from sandbox.reserve import routes as reserve_routes
 from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
@@ -260,9 +261,12 @@ class TwoChains(World):
     async def audit(self) -> None:
         """Every invariant holds; supply on chain and in the bridge is one figure with what is
         owed for it."""
+        await closing.close_days(self.database)
         rows = (
             checks.reserve_covers,
             checks.statements_match,
+            statement_checks.statement_lines_match,
+            bank_checks.statements_as_told,
             bank_checks.messages_match,
             transfers_are_whole,
             payment_checks.suspense_is_explained,

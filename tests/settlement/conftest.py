@@ -13,9 +13,9 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
+from sandbox.bank import closing, simulator
 from sandbox.bank import routes as bank_routes
 from sandbox.bank import service as bank
-from sandbox.bank import simulator
 from sandbox.chains.memory import MemoryChain, new_address
 from sandbox.chains.memory_deposits import DepositMemoryChain
 from sandbox.chains.watcher import Watcher
@@ -31,6 +31,7 @@ from sandbox.payments.handlers import PaymentsHandler
 from sandbox.payments.sweeping import Sweeps
 from sandbox.reserve import checks as reserve_checks
 from sandbox.reserve import routes as reserve_routes
+from sandbox.reserve import statement_checks
 from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
 from sandbox.settlement import checks, jobs
 from sandbox.settlement import routes as settlement_routes
@@ -100,9 +101,9 @@ class Town:
     def database(self) -> Database:
         return self.world.database
 
-    async def open(self) -> None:
+    async def open(self, moment: str) -> None:
         """Tokens worth 100 000 tiyn: 70 000 in the float, 30 000 at the customer."""
-        await self.set_clock("2026-11-19T12:00")
+        await self.set_clock(moment)
         await self.world.begin()
         self.shop = await self.merchant("shop", SHOP_IBAN)
         for amount, recipient in ((FLOAT, self.chain.treasury), (CUSTOMER, self.customer)):
@@ -197,7 +198,12 @@ class Town:
 
     async def audit(self) -> None:
         """Every invariant that can be recomputed from rows alone holds."""
-        reserve = (reserve_checks.reserve_covers, reserve_checks.statements_match)
+        await closing.close_days(self.database)
+        reserve = (
+            reserve_checks.reserve_covers,
+            reserve_checks.statements_match,
+            statement_checks.statement_lines_match,
+        )
         checkout = (
             payment_checks.suspense_is_explained,
             payment_checks.unswept_is_explained,
@@ -282,7 +288,9 @@ class Town:
         return figures
 
 
-async def open_town(database: Database, owner_url: str, chain: MemoryChain) -> Town:
+async def open_town(
+    database: Database, owner_url: str, chain: MemoryChain, moment: str = "2026-11-19T12:00"
+) -> Town:
     checkout = PaymentsHandler()
     world = SettlingWorld(
         database,
@@ -298,7 +306,7 @@ async def open_town(database: Database, owner_url: str, chain: MemoryChain) -> T
     )
     world.app.state.settings = SimpleNamespace(base_url="http://127.0.0.1")
     town = Town(world, new_address(), owner_url)
-    await town.open()
+    await town.open(moment)
     return town
 
 

@@ -140,6 +140,10 @@ async def test_the_golden_batch_moves_what_the_contract_says(any_town: Town) -> 
         "settled",
         "settled",
     ]
+    # The day is over: fee and payout each have their lines on what the bank sent.
+    await town.set_clock("2026-11-21T09:00")
+    await town.audit()
+    assert await town.world.count("bank_statement_line") == 5
 
 
 async def test_events_tell_the_batch_in_the_order_of_the_contract(town: Town) -> None:

@@ -52,6 +52,27 @@ async def test_a_payout_rejected_at_once_never_left_the_merchants_account(town: 
     await town.audit()
 
 
+async def test_at_the_weekend_tokens_settle_and_tenge_wait_for_monday(swept_town: Town) -> None:
+    town = swept_town
+    await town.set_clock("2026-11-21T12:00")
+    await town.pay(6000)
+    made = await town.settle()
+    await town.world.carry_out()
+    settled = await town.settlement(made["id"])
+    assert (settled["status"], settled["burns"][0]["status"]) == ("settled", "burned")
+    assert settled["payout"]["value_date"] == "2026-11-23"
+    for moment in ("2026-11-21T12:00", "2026-11-22T23:59", "2026-11-23T08:59"):
+        await town.set_clock(moment)
+        await town.bank_and_books()
+        assert (await town.get(f"/v1/payouts/{made['payout']['id']}"))["status"] == "sent"
+        figures = await town.figures()
+        assert (figures["1090"], figures["bank"]) == (-5940, 100_000)
+        await town.audit()
+    await town.set_clock("2026-11-23T09:00")
+    await town.bank_and_books()
+    assert (await town.get(f"/v1/payouts/{made['payout']['id']}"))["status"] == "completed"
+
+
 async def test_a_payout_rejected_after_it_was_sent_is_owed_again(town: Town) -> None:
     await town.pay(6000)
     made = await town.settle()

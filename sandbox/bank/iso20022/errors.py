@@ -122,12 +122,21 @@ class StatementOtherAccount(MessageRefused):
 
 
 class StatementTwice(MessageRefused):
-    """The day's statement was taken before."""
+    """The day's statement was taken before, with other contents."""
 
     status, code = 409, "statement_twice"
 
     def __init__(self, day: str) -> None:
-        super().__init__(f"the statement of {day} was taken before", day=day)
+        super().__init__(f"another statement of {day} was taken before", day=day)
+
+
+class StatementLineTwice(MessageRefused):
+    """A line that an earlier statement of the account has."""
+
+    status, code = 409, "statement_line_twice"
+
+    def __init__(self, reference: str, day: str) -> None:
+        super().__init__(f"{reference} stands on the statement of {day}", day=day)
 
 
 class StatementOutOfOrder(MessageRefused):

@@ -13,12 +13,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from sandbox.bank import rails
-from sandbox.bank.accounts import bic_of
 from sandbox.bank.codes import check_codes
 from sandbox.bank.iso20022 import errors, schema
 from sandbox.bank.iso20022 import values as v
 from sandbox.bank.iso20022.schema import need, take
 from sandbox.bank.models import Kind
+from sandbox.core.iban import bic_of
 
 TRANSFER: Final = "pacs.008.001.08"
 STATUS: Final = "pacs.002.001.10"
@@ -244,13 +244,15 @@ def _read_return(document: Any) -> Parsed:
     if reason is None:
         raise errors.TagMissing("TxInf/RtrRsnInf/Rsn")
     message_id, created_at = _header(root.grp_hdr)
+    # As in a payment, some write the date once for the group.
+    dated = back if back.intr_bk_sttlm_dt is not None else root.grp_hdr
     body = {
         "end_to_end_id": end_to_end_id,
         "iban": need(back, "OrgnlTxRef/DbtrAcct/Id/IBAN"),
         "amount_tiyn": v.tiyn(back, "RtrdIntrBkSttlmAmt"),
         "bank_reference": v.reference(back, "RtrId"),
         "reason": reason,
-        "value_date": v.day(back, "IntrBkSttlmDt"),
+        "value_date": v.day(dated, "IntrBkSttlmDt"),
         "booked_at": created_at,
     }
     return Parsed(Kind.returned, end_to_end_id, end_to_end_id, body, message_id, created_at)
@@ -297,15 +299,19 @@ def entry(line: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def read_entry(node: Any) -> dict[str, Any]:
-    """The line that an `Ntry` tells; entries that are not booked, or in a batch, are refused."""
+def read_entry(node: Any, *, only_day: bool = False) -> dict[str, Any]:
+    """The line that an `Ntry` tells; entries that are not booked, or in a batch, are refused.
+
+    `only_day`: the day of booking will do, for a statement that is of one day anyway.
+    """
     if need(node, "Sts/Cd") != "BOOK":
         raise errors.TagInvalid("Ntry/Sts/Cd", "is not booked")
     if node.rvsl_ind:
         raise errors.TagInvalid("Ntry/RvslInd", "a reversal comes as a return")
+    has_day = only_day and take(node, "BookgDt/Dt") is not None
     return _line(node) | {
         "value_date": v.day(node, "ValDt/Dt"),
-        "booked_at": v.moment(node, "BookgDt/DtTm"),
+        "booked_at": None if has_day else v.moment(node, "BookgDt/DtTm"),
     }
 
 

@@ -24,6 +24,8 @@ TAKEN: Final = (
     "camt.054.001.08",
 )
 
+_DECLARATION = re.compile(r"\A\ufeff?<\?xml[^<>]*\?>")
+
 # The generated modules and xsdata take 0.2 s to import and most processes never need one of
 # them, so every import of them stands in a function.
 
@@ -66,7 +68,8 @@ def read(xml: str | bytes) -> tuple[str, Any]:
     from xsdata.formats.dataclass.parsers import XmlParser
     from xsdata.formats.dataclass.parsers.config import ParserConfig
 
-    data = xml.encode() if isinstance(xml, str) else xml
+    # What a text declares of its bytes is not true of ours.
+    data = _DECLARATION.sub("", xml).encode() if isinstance(xml, str) else xml
     if len(data) > MAX_STATEMENT_BYTES:
         raise errors.MessageTooLarge(len(data), MAX_STATEMENT_BYTES)
     parser = etree.XMLParser(

@@ -99,7 +99,7 @@ def parse(xml: str | bytes) -> Statement:
     closing, day = _read_balance(node, "CLBD")
     if opened_on > day:
         raise errors.TagInvalid("Stmt/Bal", "opens after it closes")
-    lines = [read_entry(one) for one in node.ntry]
+    lines = [read_entry(one, only_day=True) for one in node.ntry]
     expected = opening
     for line in lines:
         expected += line["amount_tiyn"] if line["side"] == "credit" else -line["amount_tiyn"]
