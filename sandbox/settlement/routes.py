@@ -12,7 +12,7 @@ from sandbox.core.db import SessionDep
 from sandbox.core.errors import NotFound
 from sandbox.core.http import IdempotentRoute, PageDep, Principal, PrincipalDep, listing
 from sandbox.parties import service as parties
-from sandbox.settlement import printing, reporting, service
+from sandbox.settlement import making, printing, reporting, service
 from sandbox.settlement.errors import MerchantMissing
 
 router = APIRouter(prefix="/v1", route_class=IdempotentRoute, tags=["settlement"])
@@ -52,7 +52,7 @@ async def create_settlement(
     if merchant is None:
         raise MerchantMissing
     chains: Mapping[str, Chain] = request.app.state.chains
-    return await service.settle(db, merchant, chains, retry_payout=body.retry_payout)
+    return await making.settle(db, merchant, chains, retry_payout=body.retry_payout)
 
 
 @router.get("/settlements", summary="List settlements")
