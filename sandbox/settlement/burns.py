@@ -146,6 +146,7 @@ async def settled_if_gone(db: AsyncSession, settlement: Settlement) -> Changes:
 async def settled(db: AsyncSession, settlement: Settlement) -> Changes:
     """The batch is settled: nothing is left to burn or send, and the payout is instructed."""
     at = await clock.now(db)
+    await payouts.hold_back_if_lost(db, settlement)
     settlement.status, settlement.settled_at = "settled", at
     db.add(settlement)
     changes = await payouts.instruct(db, settlement)

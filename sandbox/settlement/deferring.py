@@ -130,17 +130,21 @@ async def _divide_again(
 
 
 async def _lower_payout(db: AsyncSession, settlement: Settlement, at: datetime) -> None:
-    """What is not burned is not paid; in a batch that is held, it is not carried."""
+    """What is not burned is not paid; in a batch that is held, it is not carried.
+
+    A payout never rises: should more be left than before, because a line went whose fee was more
+    than itself, the rest is carried.
+    """
     owed, _ = await payouts.owed_of(db, settlement.id)
     found = select(Payout).where(col(Payout.settlement) == settlement.id)
     payout = (await db.exec(found.execution_options(populate_existing=True))).one_or_none()
-    if payout is None or payout.status == "canceled":
-        settlement.carried_tiyn = owed.net
-    else:
-        payout.amount_tiyn = settlement.paid_tiyn = max(0, owed.net)
-        settlement.carried_tiyn = min(0, owed.net)
-        if payout.amount_tiyn == 0:
+    paid = 0
+    if payout is not None and payout.status != "canceled":
+        paid = min(payout.amount_tiyn, max(0, owed.net))
+        payout.amount_tiyn = paid
+        if paid == 0:
             payout.status, payout.reason = "canceled", "every line was deferred"
             payout.ended_at = at
         db.add(payout)
+    settlement.paid_tiyn, settlement.carried_tiyn = paid, owed.net - paid
     db.add(settlement)

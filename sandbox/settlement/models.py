@@ -24,7 +24,7 @@ class Settlement(SQLModel, table=True):
         UniqueConstraint("merchant", "cut_off"),
         CheckConstraint("status IN ('pending', 'settled')", name="status"),
         CheckConstraint("fee_status IN ('none', 'pending', 'paid', 'stuck')", name="fee_status"),
-        CheckConstraint("paid_tiyn >= 0 AND (paid_tiyn = 0 OR carried_tiyn = 0)", name="amounts"),
+        CheckConstraint("paid_tiyn >= 0", name="amounts"),
         CheckConstraint(
             "mode IN ('payout', 'hold', 'split') AND (mode = 'split') = (split_bps IS NOT NULL)",
             name="mode",

@@ -97,6 +97,25 @@ async def owed_of(db: AsyncSession, settlement_id: str) -> tuple[sums.Owed, int]
     return sums.owed(row.openings, row.fees, burns), sum(row.paid)
 
 
+async def hold_back_if_lost(db: AsyncSession, settlement: Settlement) -> None:
+    """Carry what was to be paid if the merchant lost its right to payouts since the batch was made.
+
+    The next batch after its verification opens with the money. To be asked while the batch is
+    pending: what a settled one pays never changes.
+    """
+    merchant = await parties.merchant(db, settlement.merchant, steady=True)
+    if merchant.status not in parties.NO_PAYOUT or not settlement.paid_tiyn:
+        return
+    found = select(Payout).where(col(Payout.settlement) == settlement.id)
+    payout = (await db.exec(found.execution_options(populate_existing=True))).one()
+    settlement.hold, settlement.carried_tiyn = merchant.status, settlement.paid_tiyn
+    settlement.paid_tiyn = payout.amount_tiyn = 0
+    payout.status, payout.reason = "canceled", f"the merchant is {merchant.status}"
+    payout.ended_at = await clock.now(db)
+    db.add_all((settlement, payout))
+    await db.flush()
+
+
 async def instruct(db: AsyncSession, settlement: Settlement) -> Changes:
     """Order the fee and the payout of a batch that is burned, each with its pending entry.
 
@@ -118,9 +137,6 @@ async def instruct(db: AsyncSession, settlement: Settlement) -> Changes:
     if payout is not None and payout.status != "canceled":
         assert payout.amount_tiyn == settlement.paid_tiyn
         merchant = await parties.merchant(db, payout.merchant, steady=True)
-        if merchant.status in parties.NO_PAYOUT:
-            await _hold_back(db, settlement, payout, merchant.status)
-            return changes
         payout.instructed_at = await clock.now(db)
         db.add(payout)
         move = (accounts.payout(payout.merchant), accounts.in_transit(), payout.amount_tiyn)
@@ -143,18 +159,6 @@ async def instruct(db: AsyncSession, settlement: Settlement) -> Changes:
             ),
         )
     return changes
-
-
-async def _hold_back(db: AsyncSession, settlement: Settlement, payout: Payout, status: str) -> None:
-    """The merchant lost its right to payouts since the batch was made: carry, do not pay.
-
-    The next batch after its verification opens with the money.
-    """
-    settlement.hold, settlement.carried_tiyn = status, settlement.paid_tiyn
-    settlement.paid_tiyn = payout.amount_tiyn = 0
-    payout.status, payout.reason = "canceled", f"the merchant is {status}"
-    payout.ended_at = await clock.now(db)
-    db.add_all((settlement, payout))
 
 
 async def _fee_debt(db: AsyncSession, settlement: Settlement, owed: sums.Owed) -> list[NewEntry]:

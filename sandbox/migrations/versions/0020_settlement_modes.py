@@ -9,10 +9,11 @@ down_revision = "0019_ledger_days"
 
 _EACH_DAY = sa.text("'each_business_day'")
 
+# What may change as long as lines can be deferred, and what of it only falls: a line whose fee was
+# more than itself leaves more behind than before, which is carried or sent.
 _WHILE_OPEN = (
-    ("settlement", "status = 'pending'", ("paid_tiyn", "carried_tiyn")),
-    ("payout", "status = 'pending' AND OLD.instructed_at IS NULL", ("amount_tiyn",)),
-    ("settlement_transfer", "status = 'sweeping'", ("units", "amount_tiyn")),
+    ("settlement", "status = 'pending'", ("paid_tiyn", "carried_tiyn"), "paid_tiyn"),
+    ("settlement_transfer", "status = 'sweeping'", ("units", "amount_tiyn"), None),
 )
 
 
@@ -76,7 +77,7 @@ def _batches() -> None:
         "mode IN ('payout', 'hold', 'split') AND (mode = 'split') = (split_bps IS NOT NULL)",
     )
     # What is carried below zero is fees that nothing was left to pay.
-    _check("settlement", "amounts", "paid_tiyn >= 0 AND (paid_tiyn = 0 OR carried_tiyn = 0)")
+    _check("settlement", "amounts", "paid_tiyn >= 0")
     op.drop_index(op.f("ix_settlement_carried"), "settlement")
     op.create_index(
         op.f("ix_settlement_carried"),
@@ -161,14 +162,13 @@ def _parts() -> None:
     op.execute(
         "GRANT SELECT, INSERT, DELETE, UPDATE (units, amount_tiyn) ON settlement_reserve TO sbx_app"
     )
-    # A deferred line whose fee was more than itself leaves more than before: amounts may rise
-    # too, but only as long as lines can be deferred.
-    for table, while_, columns in _WHILE_OPEN:
+    op.execute("DROP TRIGGER settlement_only_falls ON settlement")
+    for table, while_, columns, falling in _WHILE_OPEN:
         changed = " OR ".join(f"NEW.{one} IS DISTINCT FROM OLD.{one}" for one in columns)
-        op.execute(f"DROP TRIGGER IF EXISTS {table}_only_falls ON {table}")
+        risen = "false" if falling is None else f"NEW.{falling} > OLD.{falling}"
         op.execute(
-            f"CREATE TRIGGER {table}_only_while_open BEFORE UPDATE ON {table} FOR EACH ROW"
-            f" WHEN (({changed}) AND NOT (OLD.{while_}))"
+            f"CREATE TRIGGER {table}_only_falls BEFORE UPDATE ON {table} FOR EACH ROW"
+            f" WHEN (({changed}) AND (NOT (OLD.{while_}) OR {risen}))"
             " EXECUTE FUNCTION batch_amounts_only_fall()"
         )
     op.execute(
