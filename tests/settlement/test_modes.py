@@ -1,5 +1,6 @@
 """Where a net goes: to the bank, to the merchant's wallet, to the refund reserve, or below zero."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,9 @@ import pytest
 from sqlmodel import col, select
 
 from sandbox.bank.models import BankMessage, Kind
-from sandbox.chains.memory import Move, new_address
+from sandbox.chains.memory import MemoryChain, Move, new_address
+from sandbox.chains.memory_deposits import DepositMemoryChain
+from sandbox.core.db import Database
 from sandbox.ledger import accounts
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Account
@@ -16,8 +19,27 @@ from sandbox.parties import service as parties
 from sandbox.payments import row_checks as payment_row_checks
 from sandbox.settlement import burns, checks, row_checks
 from sandbox.settlement.verification import ReportWrong, verify
-from tests.settlement.conftest import BIN, Town
+from tests.settlement.conftest import BIN, Town, open_town
 from tests.settlement.logged import alterations, altered, report_of, sequenced
+
+
+@pytest.fixture
+def town(swept_town: Town) -> Town:
+    """With deposit addresses, where more can happen between a batch and its burns."""
+    return swept_town
+
+
+@pytest.fixture(
+    params=[(MemoryChain, 2), (DepositMemoryChain, 6)], ids=["treasury-2", "deposits-6"]
+)
+async def mixed_town(
+    database: Database, owner_url: str, request: pytest.FixtureRequest
+) -> AsyncIterator[Town]:
+    """Both ways to be paid, and both numbers of decimals."""
+    kind, decimals = request.param
+    town = await open_town(database, owner_url, kind(decimals=decimals))
+    yield town
+    await town.world.end()
 
 
 async def choose(town: Town, mode: str, **values: object) -> dict[str, Any]:
@@ -78,35 +100,45 @@ async def no_value_passes_altered(report: dict[str, Any], vkey: str, parts: list
                 verify(altered(report, path, value), vkey)
 
 
+OF_ACCOUNT = "WHERE account_id IN (SELECT id FROM account WHERE code LIKE '{}')"
+
+
+async def is_found(town: Town, check: Any, table: str, breach: str, word: str) -> None:
+    """A row that somebody with every right altered is named; then it is as it was."""
+    await town.as_owner(f"CREATE TABLE kept AS SELECT * FROM {table}; {breach}")
+    async with town.database.transaction() as db:
+        (red,) = await check(db)
+    assert not red.ok, breach
+    assert word in red.detail, breach
+    await town.as_owner(
+        f"DELETE FROM {table}; INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM kept;"
+        " DROP TABLE kept"
+    )
+
+
 class TestTerms:
-    @pytest.mark.parametrize(
-        ("mode", "values", "code"),
-        [
+    async def test_terms_that_cannot_be_kept_are_refused_by_name(self, town: Town) -> None:
+        mine, ours = {"memory": new_address()}, {"memory": town.chain.treasury}
+        refused: list[tuple[str, dict[str, Any], str]] = [
             ("hold", {}, "wallet_missing"),
-            ("split", {"wallets": {"memory": "wallet"}}, "split_share_wrong"),
-            ("hold", {"split_bps": 100, "wallets": {"memory": "wallet"}}, "split_share_wrong"),
-            ("hold", {"wallets": {"nowhere": "wallet"}}, "wallet_chain_unknown"),
+            ("split", {"wallets": mine}, "split_share_wrong"),
+            ("hold", {"split_bps": 100, "wallets": mine}, "split_share_wrong"),
+            ("hold", {"wallets": {"nowhere": mine["memory"]}}, "wallet_chain_unknown"),
             ("hold", {"wallets": {"memory": "no address"}}, "invalid_address"),
-            ("hold", {"wallets": {"memory": "treasury"}}, "wallet_is_ours"),
-            ("split", {"split_bps": 10_000, "wallets": {"memory": "wallet"}}, "invalid_request"),
+            ("hold", {"wallets": ours}, "wallet_is_ours"),
+            ("split", {"split_bps": 10_000, "wallets": mine}, "invalid_request"),
             ("payout", {"refund_reserve_tiyn": -1}, "invalid_request"),
             ("payout", {"refund_reserve_tiyn": 1.5}, "invalid_request"),
             ("keep", {}, "invalid_request"),
-        ],
-    )
-    async def test_terms_that_cannot_be_kept_are_refused_by_name(
-        self, swept_town: Town, mode: str, values: dict[str, Any], code: str
-    ) -> None:
-        town = swept_town
-        real = {"wallet": new_address(), "treasury": town.chain.treasury}
-        if "wallets" in values:
-            wallets = {chain: real.get(a, a) for chain, a in values["wallets"].items()}
-            values = values | {"wallets": wallets}
-        answer = await try_to_choose(town, mode, **values)
-        assert (answer.status_code, answer.json()["code"]) == (422, code)
+        ]
+        for mode, values, code in refused:
+            answer = await try_to_choose(town, mode, **values)
+            assert (answer.status_code, answer.json()["code"]) == (422, code), values
+        async with town.database.transaction() as db:
+            shop = await parties.merchant(db, town.shop)
+            assert (shop.settlement_mode, shop.wallets) == ("payout", {})
 
-    async def test_terms_are_the_merchants_own(self, swept_town: Town) -> None:
-        town = swept_town
+    async def test_terms_are_the_merchants_own(self, town: Town) -> None:
         await town.merchant("other", "KZ41722C000000000001")
         answer = await try_to_choose(town, "payout", role="other")
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
@@ -166,9 +198,8 @@ class TestBelowZero:
         await no_value_passes_altered(report, vkey, ["fee_debt", "openings", "fee", "check"])
 
     async def test_a_fee_of_a_payment_that_was_refunded_whole_comes_from_the_others(
-        self, swept_town: Town
+        self, town: Town
     ) -> None:
-        town = swept_town
         await agree(town, 0, 0, 300)
         whole, _ = await town.pay(1000), await town.pay(4000)
         await town.refund(whole, 1000)
@@ -177,8 +208,7 @@ class TestBelowZero:
         await finish(town)
         await sound(town)
 
-    async def test_a_batch_of_nothing_but_refunds_owes_its_fee(self, swept_town: Town) -> None:
-        town = swept_town
+    async def test_a_batch_of_nothing_but_refunds_owes_its_fee(self, town: Town) -> None:
         await agree(town, 0, 50, 0)
         await town.refund(await town.pay(1000), 1000)
         made = await town.settle()
@@ -190,9 +220,8 @@ class TestBelowZero:
         await sound(town)
 
     async def test_a_deferred_line_leaves_a_debt_and_never_a_negative_payout(
-        self, swept_town: Town
+        self, town: Town
     ) -> None:
-        town = swept_town
         await agree(town, 0, 400, 0)
         refunded, payment = await town.pay(1000), await town.pay(5000)
         await town.refund(refunded, 1000)
@@ -213,27 +242,18 @@ class TestBelowZero:
         await finish(town)
         await sound(town)
 
-    @pytest.mark.parametrize(
-        ("breach", "word"),
-        [
-            ("UPDATE settlement SET carried_tiyn = -400", "carried"),
-            ("DELETE FROM entry WHERE ref LIKE '%:due:1'", "unpaid fees"),
-            ("UPDATE leg SET amount = amount + 1 WHERE account_id ="
-             " (SELECT id FROM account WHERE code LIKE 'a:fees-due:%')", "1220"),
-        ],
-    )  # fmt: skip
-    async def test_an_altered_debt_is_found(self, swept_town: Town, breach: str, word: str) -> None:
-        town = swept_town
+    async def test_an_altered_debt_is_found(self, town: Town) -> None:
         await agree(town, 100, 500, 0)
         await town.refund(await town.pay(2000), 1900)
         made = await town.settle()
         await finish(town)
-        await town.as_owner(breach)
-        async with town.database.transaction() as db:
-            (found,) = await checks.batches_add_up(db)
-        assert not found.ok
-        assert word in found.detail
-        assert made["id"] in found.detail or town.shop in found.detail
+        for table, breach, word in (
+            ("settlement", "SET carried_tiyn = -400", f"settlement {made['id']}: -401 owed"),
+            ("leg", f"SET amount = 1 {OF_ACCOUNT.format('a:fees-due:%')}", "unpaid fees"),
+            ("leg", f"SET amount = 1 {OF_ACCOUNT.format('a:fees-due:%')}", "1220 holds 1"),
+        ):
+            await is_found(town, checks.batches_add_up, table, f"UPDATE {table} {breach}", word)
+        await sound(town)
 
 
 class TestReserve:
@@ -252,9 +272,9 @@ class TestReserve:
         await sound(town)
 
     async def test_a_reserve_is_kept_spent_filled_up_and_given_back(
-        self, any_town: Town, tmp_path: Path
+        self, mixed_town: Town, tmp_path: Path
     ) -> None:
-        town = any_town
+        town = mixed_town
         per_tiyn = 10 ** (town.chain.decimals - 2)
         await choose(town, "payout", refund_reserve_tiyn=3500)
         payment = await town.pay(6000)
@@ -296,9 +316,8 @@ class TestReserve:
             await no_value_passes_altered(report, vkey, ["reserve"])
 
     async def test_a_refund_from_the_reserve_that_cannot_happen_gives_it_back(
-        self, swept_town: Town
+        self, town: Town
     ) -> None:
-        town = swept_town
         await choose(town, "payout", refund_reserve_tiyn=1000)
         payment = await town.pay(6000)
         await town.settle()
@@ -315,10 +334,7 @@ class TestReserve:
         assert await reserve(town) == 0
         await sound(town)
 
-    async def test_a_deferred_line_takes_its_part_out_of_the_reserve(
-        self, swept_town: Town
-    ) -> None:
-        town = swept_town
+    async def test_a_deferred_line_takes_its_part_out_of_the_reserve(self, town: Town) -> None:
         await choose(town, "payout", refund_reserve_tiyn=4000)
         kept, frozen = await town.pay(2000), await town.pay(8000)
         session = (await town.get(f"/v1/payments/{frozen}"))["session"]
@@ -334,46 +350,33 @@ class TestReserve:
         await sound(town)
         assert kept in {one["payment"] for one in done["lines"] if not one["deferred"]}
 
-    @pytest.mark.parametrize(
-        ("breach", "check", "word"),
-        [
-            ("UPDATE settlement_reserve SET units = units - 1", "sum", "settlement_burn"),
-            ("DELETE FROM settlement_reserve", "sum", "settlement_burn"),
-            ("UPDATE settlement_reserve SET target_tiyn = 7", "told", "settlement_reserve"),
-            ("UPDATE refund SET source = 'claims'", "arrivals", "refund re_"),
-            ("UPDATE refund SET amount_units = 1", "sum", "refund reserve"),
-            ("UPDATE leg SET amount = amount + 1 WHERE account_id ="
-             " (SELECT id FROM account WHERE code LIKE 'refund-reserve:%') AND side = 'C'",
-             "sum", "settlement_reserve"),
-        ],
-    )  # fmt: skip
-    async def test_an_altered_reserve_is_found(
-        self, swept_town: Town, breach: str, check: str, word: str
-    ) -> None:
-        town = swept_town
+    async def test_an_altered_reserve_is_found(self, town: Town) -> None:
         await choose(town, "payout", refund_reserve_tiyn=1000)
         payment = await town.pay(6000)
-        await town.settle()
+        made = (await town.settle())["id"]
         await finish(town)
         await town.refund(payment, 300)
+        (refund,) = (await town.get("/v1/refunds"))["data"]
+        summed, told = checks.batches_add_up, row_checks.settlements_as_told
+        arrivals, row = payment_row_checks.arrivals_match, f"settlement_reserve {made} memory"
+        of_reserve = f"{OF_ACCOUNT.format('refund-reserve:%')} AND side = 'C'"
+        for check, table, breach, word in (
+            (summed, "settlement_reserve", "UPDATE {} SET units = units - 1", f"{made} memory"),
+            (summed, "settlement_reserve", "DELETE FROM {}", f"{made} memory"),
+            (told, "settlement_reserve", "UPDATE {} SET target_tiyn = 7", row),
+            (arrivals, "refund", "UPDATE {} SET source = 'claims'", f"refund {refund['id']}"),
+            (summed, "refund", "UPDATE {} SET amount_units = 1", "the refund reserve on memory"),
+            (summed, "leg", f"UPDATE {{}} SET amount = 1 {of_reserve}", row),
+        ):
+            await is_found(town, check, table, breach.format(table), word)
         await sound(town)
-        await town.as_owner(breach)
-        found = {
-            "sum": checks.batches_add_up,
-            "told": row_checks.settlements_as_told,
-            "arrivals": payment_row_checks.arrivals_match,
-        }[check]
-        async with town.database.transaction() as db:
-            (red,) = await found(db)
-        assert not red.ok
-        assert word in red.detail
 
 
 class TestWallets:
     async def test_a_held_net_is_sent_to_the_wallet_and_only_the_fee_is_burned(
-        self, any_town: Town, tmp_path: Path
+        self, mixed_town: Town, tmp_path: Path
     ) -> None:
-        town = any_town
+        town = mixed_town
         per_tiyn = 10 ** (town.chain.decimals - 2)
         await choose(town, "hold", wallets={"memory": (wallet := new_address())})
         await town.pay(6000)
@@ -435,9 +438,8 @@ class TestWallets:
         await no_value_passes_altered(report, vkey, ["split_bps", "burns", "reserve"])
 
     async def test_a_chain_without_a_wallet_and_a_batch_with_a_debt_are_paid_in_tenge(
-        self, swept_town: Town
+        self, town: Town
     ) -> None:
-        town = swept_town
         town.world.chains["other"] = town.chain
         await choose(town, "hold", wallets={"other": new_address()})
         del town.world.chains["other"]
@@ -470,9 +472,8 @@ class TestWallets:
         await sound(town)
 
     async def test_a_wallet_that_cannot_receive_stands_still_until_somebody_asks_again(
-        self, swept_town: Town
+        self, town: Town
     ) -> None:
-        town = swept_town
         wallet = new_address()
         await choose(town, "hold", wallets={"memory": wallet})
         await town.pay(6000)
@@ -501,36 +502,29 @@ class TestWallets:
         assert (await town.settlement(made["id"]))["status"] == "settled"
         await sound(town)
 
-    @pytest.mark.parametrize(
-        ("breach", "check", "word"),
-        [
-            ("UPDATE settlement_transfer SET units = units - 1", "sum", "settlement_burn"),
-            ("UPDATE settlement_transfer SET recipient = 'mem1nobody'", "lines", "chain_intent"),
-            ("UPDATE settlement_transfer SET tx = 'another'", "lines", "settlement_transfer"),
-            ("UPDATE settlement_transfer SET status = 'stuck'", "sum", "settlement_burn"),
-            ("DELETE FROM settlement_transfer", "sum", "settlement_burn"),
-            ("UPDATE settlement SET mode = 'payout'", "lines", "settlement_transfer"),
-            ("UPDATE leg SET amount = amount - 1 WHERE account_id IN (SELECT id FROM account WHERE"
-             " code LIKE 'external:%') AND entry_id IN (SELECT id FROM entry WHERE reason ="
-             " 'settlement_transfer')", "sum", "settlement_transfer"),
-        ],
-    )  # fmt: skip
-    async def test_an_altered_transfer_is_found(
-        self, swept_town: Town, breach: str, check: str, word: str
-    ) -> None:
-        town = swept_town
+    async def test_an_altered_transfer_is_found(self, town: Town) -> None:
         await choose(town, "hold", wallets={"memory": new_address()})
         await town.pay(6000)
-        made = await town.settle()
+        made = (await town.settle())["id"]
         await finish(town)
+        row, sent = f"settlement_transfer {made} memory", "settlement_transfer"
+        of_transfer = (
+            f"{OF_ACCOUNT.format('external:%')} AND entry_id IN"
+            " (SELECT id FROM entry WHERE reason = 'settlement_transfer')"
+        )
+        for check, table, breach, word in (
+            (checks.batches_add_up, sent, "UPDATE {} SET units = units - 1", f"{made} memory"),
+            (checks.batches_add_up, sent, "UPDATE {} SET status = 'stuck'", f"{made} memory"),
+            (checks.batches_add_up, sent, "DELETE FROM {}", f"{made} memory"),
+            (checks.batches_add_up, "leg", f"UPDATE {{}} SET amount = 1 {of_transfer}", row),
+            (row_checks.lines_match, sent, "UPDATE {} SET recipient = 'nobody'", row),
+            (row_checks.lines_match, sent, "UPDATE {} SET tx = 'another'", row),
+            (row_checks.lines_match, sent, "UPDATE {} SET sent_at = NULL", row),
+            (row_checks.lines_match, "settlement", "UPDATE {} SET mode = 'payout'", row),
+            (row_checks.settlements_as_told, sent, "UPDATE {} SET amount_tiyn = 7", row),
+        ):
+            await is_found(town, check, table, breach.format(table), word)
         await sound(town)
-        await town.as_owner(breach)
-        found = checks.batches_add_up if check == "sum" else row_checks.lines_match
-        async with town.database.transaction() as db:
-            (red,) = await found(db)
-        assert not red.ok
-        assert word in red.detail
-        assert made["id"] in red.detail
 
 
 class TestSuspended:
@@ -563,10 +557,7 @@ class TestSuspended:
             assert len((await db.exec(orders)).all()) == 1
         await sound(town)
 
-    async def test_a_suspension_holds_what_was_not_sent_to_the_wallet(
-        self, swept_town: Town
-    ) -> None:
-        town = swept_town
+    async def test_a_suspension_holds_what_was_not_sent_to_the_wallet(self, town: Town) -> None:
         await choose(town, "hold", wallets={"memory": (wallet := new_address())})
         await town.pay(6000)
         made = await town.ask()
@@ -585,8 +576,7 @@ class TestSuspended:
         assert (await town.chain.balance(wallet)).units == 5940
         await sound(town)
 
-    async def test_who_is_suspended_is_carried_whatever_its_mode(self, swept_town: Town) -> None:
-        town = swept_town
+    async def test_who_is_suspended_is_carried_whatever_its_mode(self, town: Town) -> None:
         await choose(
             town, "hold", wallets={"memory": new_address()}, refund_reserve_tiyn=500
         )  # fmt: skip
@@ -601,10 +591,9 @@ class TestSuspended:
 
 
 async def test_a_payout_names_the_merchants_tax_number_to_the_bank(
-    swept_town: Town, monkeypatch: pytest.MonkeyPatch
+    town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bank judges the KBe by it; it repeats the number to nobody."""
-    town = swept_town
     given: list[str | None] = []
     hand_over = burns.payouts.bank.hand_over
 
