@@ -97,10 +97,15 @@ WITH {_LEGS}, lines AS (
 ), deferred AS (
     SELECT settlement, asset, sum(amount) AS amount FROM entries
     WHERE side = 'D' AND split_part(ref, ':', 2) = 'deferred' GROUP BY settlement, asset
+), booked AS (
+    SELECT split_part(ref, ':', 1) AS settlement, split_part(ref, ':', 3) AS chain,
+        sum(sent) AS sent, sum(reserved) FILTER (WHERE ref LIKE '%:reserve:%') AS reserved
+    FROM sums WHERE split_part(ref, ':', 2) IN ('transfer', 'reserve') GROUP BY 1, 2
 ), every AS (
     SELECT settlement, chain FROM lines UNION SELECT settlement, chain FROM settlement_burn
     UNION SELECT settlement, chain FROM settlement_transfer
     UNION SELECT settlement, chain FROM settlement_reserve
+    UNION SELECT settlement, chain FROM booked
 ), found AS (
     SELECT e.settlement, e.chain, s.status AS batch,
         coalesce(l.amount, 0) AS amount, coalesce(l.fees, 0) AS fees, coalesce(l.units, 0) AS units,
@@ -114,7 +119,8 @@ WITH {_LEGS}, lines AS (
             AS booked_reserve,
         coalesce(burn.left_it, 0) AS burn_left, coalesce(burn.redeemed, 0) AS redeemed,
         coalesce(burn.owed, 0) AS owed, coalesce(burn.vat, 0) AS vat,
-        coalesce(sending.left_it, 0) AS sending_left, coalesce(sending.sent, 0) AS sending
+        coalesce(sending.left_it, 0) AS sending_left, coalesce(sending.sent, 0) AS sending,
+        booked.sent AS booked_sent, booked.reserved AS booked_kept
     FROM every e LEFT JOIN settlement s ON s.id = e.settlement
     LEFT JOIN lines l ON l.settlement = e.settlement AND l.chain = e.chain
     LEFT JOIN settlement_burn b ON b.settlement = e.settlement AND b.chain = e.chain
@@ -125,9 +131,14 @@ WITH {_LEGS}, lines AS (
     LEFT JOIN sums sending
         ON sending.ref = e.settlement || ':transfer:' || e.chain || ':' || t.attempt
     LEFT JOIN sums reserve ON reserve.ref = e.settlement || ':reserve:' || e.chain
+    LEFT JOIN booked ON booked.settlement = e.settlement AND booked.chain = e.chain
     LEFT JOIN deferred d ON d.settlement = e.settlement AND d.asset = 'KZTE.' || e.chain
 )
 SELECT settlement || ' ' || chain AS key, CASE
+        WHEN sent_units IS NULL AND booked_sent > 0
+            THEN format('settlement_transfer is missing, its entry sends %s', booked_sent)
+        WHEN kept_units = 0 AND booked_kept > 0
+            THEN format('settlement_reserve is missing, its entry keeps %s', booked_kept)
         WHEN burn_units IS NULL AND sent_units IS NULL AND amount > 0
             THEN 'settlement_burn lines of ' || amount || ' tiyn and no burn'
         WHEN burned + sent + kept <> amount OR fee <> least(fees, amount + given_back)

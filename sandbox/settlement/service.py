@@ -71,13 +71,16 @@ async def _page_of(db: AsyncSession, table: str, page: Page, merchant: str | Non
 async def busy(db: AsyncSession) -> list[str]:
     """What settlement has yet to do now (CONTRACT 6, Quiesce); the bank's part is `bank`'s.
 
-    Stuck burns and fees wait for a person, payouts for a later value date for the clock.
+    Stuck burns and fees wait for a person, as does a transfer with a reason not to be sent;
+    payouts for a later value date wait for the clock.
     """
     counts = await db.execute(
         text(
             "SELECT (SELECT count(*) FROM settlement_burn WHERE status = 'pending') AS burns,"
             " (SELECT count(*) FROM settlement_transfer WHERE status = 'pending') AS transfers,"
             " (SELECT count(*) FROM settlement_burn WHERE status = 'sweeping') AS sweeping,"
+            " (SELECT count(*) FROM settlement_transfer WHERE status = 'sweeping'"
+            "  AND reason IS NULL) AS not_asked,"
             " (SELECT count(*) FROM payout WHERE status = 'pending'"
             "  AND instructed_at IS NOT NULL) AS payouts"
         )
@@ -90,6 +93,8 @@ async def busy(db: AsyncSession) -> list[str]:
         left.append(f"transfers to wallets not final: {row.transfers}")
     if row.sweeping:
         left.append(f"burns that wait for sweeps: {row.sweeping}")
+    if row.not_asked:
+        left.append(f"transfers to wallets that wait for sweeps: {row.not_asked}")
     if row.payouts:
         left.append(f"payouts the bank has not answered: {row.payouts}")
     for due in await due_cut_offs(db):

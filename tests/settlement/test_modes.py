@@ -362,7 +362,7 @@ class TestReserve:
         of_reserve = f"{OF_ACCOUNT.format('refund-reserve:%')} AND side = 'C'"
         for check, table, breach, word in (
             (summed, "settlement_reserve", "UPDATE {} SET units = units - 1", f"{made} memory"),
-            (summed, "settlement_reserve", "DELETE FROM {}", f"{made} memory"),
+            (summed, "settlement_reserve", "DELETE FROM {}", f"{row}: is missing"),
             (told, "settlement_reserve", "UPDATE {} SET target_tiyn = 7", row),
             (arrivals, "refund", "UPDATE {} SET source = 'claims'", f"refund {refund['id']}"),
             (summed, "refund", "UPDATE {} SET amount_units = 1", "the refund reserve on memory"),
@@ -515,7 +515,7 @@ class TestWallets:
         for check, table, breach, word in (
             (checks.batches_add_up, sent, "UPDATE {} SET units = units - 1", f"{made} memory"),
             (checks.batches_add_up, sent, "UPDATE {} SET status = 'stuck'", f"{made} memory"),
-            (checks.batches_add_up, sent, "DELETE FROM {}", f"{made} memory"),
+            (checks.batches_add_up, sent, "DELETE FROM {}", f"{row}: is missing"),
             (checks.batches_add_up, "leg", f"UPDATE {{}} SET amount = 1 {of_transfer}", row),
             (row_checks.lines_match, sent, "UPDATE {} SET recipient = 'nobody'", row),
             (row_checks.lines_match, sent, "UPDATE {} SET tx = 'another'", row),
