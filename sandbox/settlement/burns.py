@@ -19,6 +19,7 @@ from sandbox.core.ids import new_id
 from sandbox.eventlog.types import NewEvent
 from sandbox.ledger import accounts
 from sandbox.ledger.journal import Changes, Leg, NewEntry, Resolution, credit, debit
+from sandbox.parties import service as parties
 from sandbox.payments import service as payments
 from sandbox.settlement import payouts
 from sandbox.settlement.models import (
@@ -100,10 +101,20 @@ async def request(db: AsyncSession, settlement: Settlement, leaving: Leaving) ->
     )
 
 
-async def _ask_again(db: AsyncSession, settlement: Settlement, leaving: Leaving) -> NewEntry:
-    leaving.status, leaving.attempt = "pending", leaving.attempt + 1
+async def _ask_again(
+    db: AsyncSession, settlement: Settlement, leaving: Leaving, *, at_once: bool
+) -> list[NewEntry]:
+    """Ask now, or (as with everything for who is not paid out) leave it to `sweeps.go_on`."""
+    leaving.attempt += 1
     db.add(leaving)
-    return await request(db, settlement, leaving)
+    if isinstance(leaving, SettlementTransfer):
+        merchant = await parties.merchant(db, settlement.merchant, steady=True)
+        at_once = at_once and merchant.status not in parties.NO_PAYOUT
+    if at_once:
+        leaving.status = "pending"
+        return [await request(db, settlement, leaving)]
+    leaving.status, leaving.reason = "sweeping", None
+    return []
 
 
 async def retry(
@@ -125,11 +136,8 @@ async def retry(
         )
         for leaving in cast("list[Leaving]", list((await db.exec(found)).all())):
             settlement = await payouts.locked(db, leaving.settlement)
-            if configured[leaving.chain].sweep_batch:
-                leaving.status, leaving.attempt = "sweeping", leaving.attempt + 1
-                db.add(leaving)
-            else:
-                entries.append(await _ask_again(db, settlement, leaving))
+            at_once = not configured[leaving.chain].sweep_batch
+            entries += await _ask_again(db, settlement, leaving, at_once=at_once)
             batches.append(settlement.id)
     return batches, entries
 
@@ -235,7 +243,7 @@ class Burns:
         leaving.tx, leaving.reason = failed.tx, failed.reason
         entries: list[NewEntry] = []
         if leaving.attempt % MAX_ATTEMPTS:
-            entries.append(await _ask_again(db, settlement, leaving))
+            entries += await _ask_again(db, settlement, leaving, at_once=True)
         else:
             leaving.status = "stuck"
             log.error("units of a batch are stuck", intent=failed.id, reason=failed.reason)

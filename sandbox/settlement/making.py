@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, time
 from typing import Any
 
@@ -102,8 +102,11 @@ async def settle(
             raise NothingToSettle(merchant_id)
         await ledger.record(db, Changes(entries=again))
         return await settlement_object(db, older[-1])
-    if not held:
-        _choose_mode(settlement, merchant, openings, found)
+    if _has_debt(openings, found):
+        # What is owed comes first: nothing is kept for refunds, nothing sent to a wallet.
+        found = {chain: replace(one, reserve=min(0, one.reserve)) for chain, one in found.items()}
+    elif not held:
+        settlement.mode, settlement.split_bps = merchant.settlement_mode, merchant.split_bps
     parts = {chain: _parts(settlement, merchant, chain, one) for chain, one in found.items()}
     owed = sums.owed(
         openings,
@@ -128,24 +131,21 @@ async def settle(
     return await settlement_object(db, settlement.id)
 
 
-def _choose_mode(
-    settlement: Settlement,
-    merchant: Merchant,
-    openings: Sequence[int],
-    found: Mapping[str, _OnChain],
-) -> None:
-    """The merchant's mode, unless this batch has unpaid fees to take: those are paid in tenge."""
-    units = {chain: one.kept + max(0, -one.reserve) for chain, one in found.items()}
-    unpaid = any(one.fees > units[chain] for chain, one in found.items())
-    if unpaid or any(one < 0 for one in openings):
-        return
-    settlement.mode, settlement.split_bps = merchant.settlement_mode, merchant.split_bps
+def _has_debt(openings: Sequence[int], found: Mapping[str, _OnChain]) -> bool:
+    """Whether fees are owed that no burn of this batch pays."""
+    return any(one < 0 for one in openings) or any(
+        one.fees > one.kept + max(0, -one.reserve) for one in found.values()
+    )
 
 
 def _parts(settlement: Settlement, merchant: Merchant, chain: str, one: _OnChain) -> sums.Parts:
     """A chain without a wallet of the merchant is paid out in tenge."""
     share = wallet_bps(settlement) if chain in merchant.wallets else 0
     return sums.parts(one.kept, one.fees, reserve=one.reserve, wallet_bps=share)
+
+
+def _reserve_target(merchant: Merchant) -> int:
+    return 0 if merchant.status == "closed" else merchant.refund_reserve_tiyn
 
 
 async def _on_chains(
@@ -158,8 +158,9 @@ async def _on_chains(
 ) -> dict[str, _OnChain]:
     """Lines and reserve by chain, in the order of their names; a chain without either is left out.
 
-    Nothing is taken for the reserve of who is not paid out.
+    Nothing is taken for the reserve of who is not paid out; who is closed gets all of it back.
     """
+    target = _reserve_target(merchant)
     by_chain: defaultdict[str, list[SettlementLine]] = defaultdict(list)
     for line in lines:
         by_chain[line.chain].append(line)
@@ -168,7 +169,7 @@ async def _on_chains(
     found = {}
     for name, chain in sorted(chains.items()):
         available, _ = tiyn_from_units(kept[reserves[name]].available, chain.decimals)
-        lacking = 0 if held else merchant.refund_reserve_tiyn - available
+        lacking = 0 if held else target - available
         if by_chain[name] or lacking < 0:
             found[name] = _OnChain(
                 kept=sum(line.amount_tiyn - line.refunded_tiyn for line in by_chain[name]),
@@ -197,7 +198,7 @@ async def _changes(
                     chain=name,
                     amount_tiyn=parts.reserved,
                     units=units_from_tiyn(parts.reserved, chain.decimals),
-                    target_tiyn=merchant.refund_reserve_tiyn,
+                    target_tiyn=_reserve_target(merchant),
                 )
             )
         leaving = _leaving(settlement, merchant, chain, parts)

@@ -340,6 +340,31 @@ class TestReserve:
             assert verify(report, vkey).check == made["check"]
             await no_value_passes_altered(report, vkey, ["reserve"])
 
+    async def test_what_is_owed_comes_before_the_reserve_and_who_is_closed_gets_it_back(
+        self, town: Town
+    ) -> None:
+        await choose(town, "payout", refund_reserve_tiyn=500)
+        await town.pay(6000)
+        await town.settle()
+        await finish(town)
+        await choose(town, "payout", refund_reserve_tiyn=5000)
+        await town.set_clock("2026-11-19T13:00")
+        await agree(town, 0, 300, 0)
+        await town.refund(await town.pay(1000), 1000)
+        owing = await town.settle()
+        assert (owing["check"]["carried_tiyn"], owing["reserve"]) == (-300, [])
+        await town.pay(2000)
+        paying = await town.settle()
+        assert (paying["check"]["paid_tiyn"], paying["reserve"]) == (1400, [])
+        await finish(town)
+        async with town.database.transaction() as db:
+            await parties.set_status(db, town.shop, "closed", None)
+        last = await town.settle()
+        assert (last["check"]["reserved_tiyn"], last["check"]["paid_tiyn"]) == (-500, 500)
+        await finish(town)
+        assert await reserve(town) == 0
+        await sound(town)
+
     async def test_a_refund_from_the_reserve_that_cannot_happen_gives_it_back(
         self, town: Town
     ) -> None:
@@ -601,6 +626,30 @@ class TestSuspended:
         await finish(town)
         assert (await town.settlement(made["id"]))["status"] == "settled"
         assert (await town.chain.balance(wallet)).units == 5940
+        await sound(town)
+
+    async def test_a_transfer_that_failed_is_not_sent_again_to_who_was_suspended_meanwhile(
+        self, mixed_town: Town
+    ) -> None:
+        town = mixed_town
+        await choose(town, "hold", wallets={"memory": (wallet := new_address())})
+        await town.pay(6000)
+        made = await town.settle()
+        town.chain.losing = True
+        await town.world.runner.step()
+        async with town.database.transaction() as db:
+            await parties.set_status(db, town.shop, "suspended", None)
+        await town.lose_everything_until("settlement.transfer_failed")
+        await finish(town)
+        (waiting,) = (await town.settlement(made["id"]))["transfers"]
+        assert (waiting["status"], waiting["attempt"]) == ("sweeping", 2)
+        assert waiting["reason"] == "the merchant is suspended"
+        await sound(town)
+        async with town.database.transaction() as db:
+            await parties.set_status(db, town.shop, "active", None)
+        await finish(town)
+        assert (await town.settlement(made["id"]))["status"] == "settled"
+        assert (await town.chain.balance(wallet)).units == 5940 * 10 ** (town.chain.decimals - 2)
         await sound(town)
 
     async def test_who_is_suspended_is_carried_whatever_its_mode(self, town: Town) -> None:
