@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import date, time
 from typing import Any
 
-from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.bank import calendar
@@ -22,7 +21,7 @@ from sandbox.parties import service as parties
 from sandbox.parties.models import Merchant
 from sandbox.payments import service as payments
 from sandbox.payments import turns
-from sandbox.settlement import burns, sums, sweeps, vat
+from sandbox.settlement import burns, openings, sums, sweeps, vat
 from sandbox.settlement.deferring import wallet_bps
 from sandbox.settlement.errors import NothingToSettle, PaymentCodeMissing
 from sandbox.settlement.models import (
@@ -35,8 +34,6 @@ from sandbox.settlement.models import (
 )
 from sandbox.settlement.objects import settlement_event
 from sandbox.settlement.service import settlement_object
-
-FAILED = "('rejected', 'returned')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +68,9 @@ async def settle(
     _check_codes(merchant)
     at = await clock.now(db)
     if retry_payout:
-        await _lift_hold(db, merchant_id)
-    hold = await _hold(db, merchant)
-    held = hold is not None
+        await openings.lift_hold(db, merchant_id)
+    hold = await openings.hold(db, merchant)
+    held, may_be_paid = hold is not None, merchant.status not in parties.NO_PAYOUT
     older, again = await burns.retry(db, merchant_id, chains)
     settlement = Settlement(
         id=new_id("stl", at),
@@ -94,22 +91,22 @@ async def settle(
         created_at=at,
     )
     lines = await _lines(db, settlement)
-    openings = await _carried(db, merchant_id)
-    settlement.opening_tiyn = sum(openings)
-    found = await _on_chains(db, merchant, lines, chains, held=held)
+    carried = await openings.carried(db, merchant_id)
+    settlement.opening_tiyn = sum(carried)
+    found = await _on_chains(db, merchant, lines, chains, may_be_paid=may_be_paid)
     if not found and (settlement.opening_tiyn <= 0 or held):
         if not older:
             raise NothingToSettle(merchant_id)
         await ledger.record(db, Changes(entries=again))
         return await settlement_object(db, older[-1])
-    if _has_debt(openings, found):
+    if _has_debt(carried, found):
         # What is owed comes first: nothing is kept for refunds, nothing sent to a wallet.
         found = {chain: replace(one, reserve=min(0, one.reserve)) for chain, one in found.items()}
-    elif not held:
+    elif may_be_paid:
         settlement.mode, settlement.split_bps = merchant.settlement_mode, merchant.split_bps
     parts = {chain: _parts(settlement, merchant, chain, one) for chain, one in found.items()}
     owed = sums.owed(
-        openings,
+        carried,
         sum(one.fees for one in found.values()),
         ((one.burned, one.fee) for one in parts.values()),
     )
@@ -120,7 +117,7 @@ async def settle(
 
     db.add(settlement)
     await db.flush()
-    await _take_carried(db, settlement)
+    await openings.take(db, settlement)
     db.add_all(lines)
     if settlement.paid_tiyn:
         db.add(_payout(settlement, merchant))
@@ -131,9 +128,9 @@ async def settle(
     return await settlement_object(db, settlement.id)
 
 
-def _has_debt(openings: Sequence[int], found: Mapping[str, _OnChain]) -> bool:
+def _has_debt(carried: Sequence[int], found: Mapping[str, _OnChain]) -> bool:
     """Whether fees are owed that no burn of this batch pays."""
-    return any(one < 0 for one in openings) or any(
+    return any(one < 0 for one in carried) or any(
         one.fees > one.kept + max(0, -one.reserve) for one in found.values()
     )
 
@@ -154,7 +151,7 @@ async def _on_chains(
     lines: Sequence[SettlementLine],
     chains: Mapping[str, Chain],
     *,
-    held: bool,
+    may_be_paid: bool,
 ) -> dict[str, _OnChain]:
     """Lines and reserve by chain, in the order of their names; a chain without either is left out.
 
@@ -169,7 +166,7 @@ async def _on_chains(
     found = {}
     for name, chain in sorted(chains.items()):
         available, _ = tiyn_from_units(kept[reserves[name]].available, chain.decimals)
-        lacking = 0 if held else target - available
+        lacking = target - available if may_be_paid else 0
         if by_chain[name] or lacking < 0:
             found[name] = _OnChain(
                 kept=sum(line.amount_tiyn - line.refunded_tiyn for line in by_chain[name]),
@@ -336,68 +333,3 @@ def _payout(settlement: Settlement, merchant: Merchant) -> Payout:
         status="pending",
         created_at=settlement.created_at,
     )
-
-
-async def _hold(db: AsyncSession, merchant: Merchant) -> str | None:
-    """Why nothing is paid out now: the merchant's status, or a payout to its present account
-    that came back while nobody asked again."""
-    if merchant.status in parties.NO_PAYOUT:
-        return merchant.status
-    found = await db.scalar(
-        text(
-            "SELECT EXISTS (SELECT FROM payout WHERE merchant = :merchant"  # noqa: S608
-            f" AND status IN {FAILED} AND iban = :iban AND hold_lifted_at IS NULL)"
-        ),
-        {"merchant": merchant.id, "iban": merchant.iban},
-    )
-    return "payout_failed" if found else None
-
-
-async def _lift_hold(db: AsyncSession, merchant_id: str) -> None:
-    await db.execute(
-        text(
-            "UPDATE payout SET hold_lifted_at = sandbox_now() WHERE merchant = :merchant"  # noqa: S608
-            f" AND status IN {FAILED} AND hold_lifted_at IS NULL"
-        ),
-        {"merchant": merchant_id},
-    )
-
-
-# Money of a batch that is not burned yet is not in the account it would be paid from.
-_CARRIED = (
-    "SELECT id, carried_tiyn AS amount FROM settlement"
-    " WHERE merchant = :merchant AND status = 'settled' AND carried_tiyn <> 0"
-    " AND carried_into IS NULL"
-)
-_CAME_BACK = (
-    "SELECT id, amount_tiyn AS amount FROM payout"  # noqa: S608
-    f" WHERE merchant = :merchant AND status IN {FAILED} AND carried_into IS NULL"
-)
-
-
-async def _carried(db: AsyncSession, merchant_id: str) -> list[int]:
-    """What the next batch opens with, in tiyn: carried by earlier ones, or back from the bank.
-
-    Below zero: fees that a batch left unpaid. Locks the rows, so that `_take_carried` takes them.
-    """
-    found: list[int] = []
-    for source in (_CARRIED, _CAME_BACK):
-        locked = await db.execute(
-            text(f"{source} ORDER BY id FOR NO KEY UPDATE"), {"merchant": merchant_id}
-        )
-        found += [row.amount for row in locked]
-    return found
-
-
-async def _take_carried(db: AsyncSession, settlement: Settlement) -> None:
-    taken = 0
-    for table, source in (("settlement", _CARRIED), ("payout", _CAME_BACK)):
-        rows = await db.execute(
-            text(
-                f"WITH source AS ({source}) UPDATE {table} AS t SET carried_into = :into"  # noqa: S608
-                " FROM source WHERE t.id = source.id RETURNING source.amount"
-            ),
-            {"merchant": settlement.merchant, "into": settlement.id},
-        )
-        taken += sum(row.amount for row in rows)
-    assert taken == settlement.opening_tiyn

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import col, select
 
+from sandbox.bank import simulator
 from sandbox.bank.models import BankMessage, Kind
 from sandbox.chains.memory import MemoryChain, Move, new_address
 from sandbox.chains.memory_deposits import DepositMemoryChain
@@ -543,6 +544,21 @@ class TestWallets:
         await finish(town)
         assert (await town.settlement(made["id"]))["status"] == "settled"
         assert (await town.chain.balance(wallet)).units == 5940
+        await sound(town)
+
+    async def test_a_payout_that_came_back_holds_tenge_and_no_tokens(self, town: Town) -> None:
+        await town.pay(6000)
+        first = await town.settle()
+        async with town.database.transaction() as db:
+            await simulator.refuse_payments_to(db, first["payout"]["iban"])
+        await finish(town)
+        await choose(town, "hold", wallets={"memory": (wallet := new_address())})
+        await town.pay(1000)
+        made = await town.settle(retry_payout=False)
+        assert (made["hold"], made["mode"]) == ("payout_failed", "hold")
+        assert (made["check"]["to_wallet_tiyn"], made["check"]["carried_tiyn"]) == (990, 5940)
+        await finish(town)
+        assert (await town.chain.balance(wallet)).units == 990
         await sound(town)
 
     async def test_a_fee_of_nothing_leaves_nothing_to_burn(self, town: Town) -> None:
