@@ -94,7 +94,7 @@ from sandbox.settlement import jobs as settlement_jobs
 from sandbox.settlement import routes as settlement_routes
 from sandbox.settlement import row_checks as settlement_row_checks
 from sandbox.settlement import service as settlement
-from sandbox.settlement.burns import Burns
+from sandbox.settlement.burns import TRANSFER_KIND, Burns
 from sandbox.web import reference
 from sandbox.web import routes as web_routes
 from sandbox.webhooks import checks as webhooks_checks
@@ -245,6 +245,7 @@ def loops(world: World) -> list[Loop]:
         "refund": payments_handler,
         "sweep": Sweeps(),
         "burn": Burns(),
+        TRANSFER_KIND: Burns(),
         "faucet": faucet.FaucetHandler(),
         intakes.SWEEP_KIND: IntakeSweeps(),
         intakes.BURN_KIND: IntakeBurns(),

@@ -35,6 +35,13 @@ def next_banking_day(after: date) -> date:
     return day
 
 
+def banking_day_until(day: date) -> date:
+    """The last banking day that is not later than `day`."""
+    while not is_banking_day(day):
+        day -= timedelta(days=1)
+    return day
+
+
 def local_date(moment: datetime) -> date:
     """The date in Almaty at an aware `moment`."""
     return moment.astimezone(ALMATY).date()

@@ -33,17 +33,26 @@ def tiyn_from_units(amount_units: int, decimals: int) -> tuple[int, int]:
     return divmod(amount_units, units_per_tiyn(decimals))
 
 
-def fee_tiyn(amount_tiyn: int, fee_bps: int, fixed_tiyn: int = 0, minimum_tiyn: int = 0) -> int:
+def fee_tiyn(
+    amount_tiyn: int,
+    fee_bps: int,
+    fixed_tiyn: int = 0,
+    minimum_tiyn: int = 0,
+    *,
+    at_most_tiyn: int | None = None,
+) -> int:
     """The merchant fee on `amount_tiyn`, rounded down once (LEDGER 2.3, Rounding).
 
-    A share and a fixed part, at least the minimum, and never more than the amount itself.
+    A share and a fixed part, at least the minimum, and never more than `at_most_tiyn` (without
+    it: the amount itself).
     """
-    assert amount_tiyn >= 0
+    at_most = amount_tiyn if at_most_tiyn is None else at_most_tiyn
+    assert 0 <= amount_tiyn <= at_most
     assert 0 <= fee_bps <= BPS_PER_WHOLE
     assert fixed_tiyn >= 0
     assert minimum_tiyn >= 0
     fee = max(amount_tiyn * fee_bps // BPS_PER_WHOLE + fixed_tiyn, minimum_tiyn)
-    return min(fee, amount_tiyn)
+    return min(fee, at_most)
 
 
 def vat_included_tiyn(gross_tiyn: int, rate_percent: int) -> int:

@@ -17,6 +17,8 @@ from sandbox.payments.models import CheckoutSession
 from sandbox.reserve.models import Intake
 from sandbox.webhooks.models import WebhookDelivery
 
+EACH_BUSINESS_DAY = "each_business_day"
+USUAL = f"{calendar.CUT_OFF:%H:%M}"
 MOST = 1000
 """So many of each kind are told; a year's move may make more due than anyone reads."""
 
@@ -78,13 +80,24 @@ async def cut_offs(db: AsyncSession, before: datetime, after: datetime) -> list[
 
     18:00 is every sandbox's; merchants have others of their own.
     """
-    chosen = select(Merchant.cut_off).where(col(Merchant.schedule) == "each_business_day")
-    items = []
-    for at in {calendar.CUT_OFF, *map(time.fromisoformat, await db.exec(chosen.distinct()))}:
-        day = calendar.last_cut_off(after, at)
-        if day > calendar.last_cut_off(before, at):
-            id_ = day.isoformat() + ("" if at == calendar.CUT_OFF else f"T{at:%H:%M}")
-            items.append(_item("settlement_cut_off", id_, calendar.cut_off_of(day, at)))
+    chosen = select(Merchant.cut_off, Merchant.schedule).where(
+        col(Merchant.schedule) != "on_demand"
+    )
+    passed = set()
+    for at, schedule in {(USUAL, EACH_BUSINESS_DAY), *(await db.exec(chosen.distinct()))}:
+        days = [calendar.last_cut_off(moment, time.fromisoformat(at)) for moment in (before, after)]
+        if schedule == EACH_BUSINESS_DAY:
+            days = [calendar.banking_day_until(day) for day in days]
+        if days[1] > days[0]:
+            passed.add((days[1], at))
+    items = [
+        _item(
+            "settlement_cut_off",
+            day.isoformat() + ("" if at == USUAL else f"T{at}"),
+            calendar.cut_off_of(day, time.fromisoformat(at)),
+        )
+        for day, at in passed
+    ]
     return sorted(items, key=lambda item: str(item["due_at"]))
 
 

@@ -55,6 +55,11 @@ def receivable(deposit: str) -> Account:
     return _issuer(f"a:receivable:{deposit}")
 
 
+def fees_due(merchant: str) -> Account:
+    """1220: fees of a merchant that nothing was left to pay; taken out of its next batches."""
+    return _issuer(f"a:fees-due:{merchant}")
+
+
 def outstanding(chain: str) -> Account:
     """2010: the par claim of all holders on `chain`."""
     return _issuer(f"l:outstanding:{chain}")

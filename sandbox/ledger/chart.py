@@ -25,7 +25,7 @@ CHART: tuple[Rule, ...] = (
     Rule("issuer", "^a:reserve:in-transit$", "D", None),
     Rule("issuer", "^a:reserve:(bank:[a-z0-9-]+|nbk|bills(:[A-Z0-9]+)?)$", "D", 0),
     Rule("issuer", "^a:own:(operating|kzte)$", "D", 0),
-    Rule("issuer", "^a:receivable:.+$", "D", 0),
+    Rule("issuer", "^a:(receivable|fees-due):.+$", "D", 0),
     Rule(
         "issuer",
         "^l:(outstanding|bridge|unminted|unidentified|redemption|payout|seized):.+$",

@@ -14,6 +14,7 @@ _MERCHANTS = Told(
         "fee_bps": "r.fee_bps",
         "confirm_policy": "r.confirm_policy",
         "settlement_mode": "r.settlement_mode",
+        "split_bps": "r.split_bps",
         "cut_off": "r.cut_off",
         "status": "r.status",
         # What is older than these fields was told without them.
@@ -23,6 +24,10 @@ _MERCHANTS = Told(
         "district": "r.district",
         "zone": "r.zone",
         "languages": "replace(nullif(r.languages, 'null')::text, ' ', '')",
+        "wallets": "CASE WHEN coalesce(o.wallets::jsonb, '{}') = r.wallets THEN o.wallets"
+        " ELSE r.wallets::text END",
+        "refund_reserve_tiyn": "CASE WHEN o.refund_reserve_tiyn IS NULL"
+        " AND r.refund_reserve_tiyn = 0 THEN NULL ELSE r.refund_reserve_tiyn END",
         "created_at": moment("created_at"),
     },
     private={

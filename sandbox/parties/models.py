@@ -10,7 +10,11 @@ from sandbox.core.models import timestamp
 
 
 class Merchant(SQLModel, table=True):
-    """A merchant: who it is, where its money goes, and on which terms."""
+    """A merchant: who it is, where its money goes, and on which terms.
+
+    `split_bps` is the share paid out in tenge, the rest goes to `wallets` (chain → address).
+    `refund_reserve_tiyn` is what each chain's refund reserve is filled up to.
+    """
 
     __tablename__ = "merchant"
     __table_args__ = (
@@ -20,7 +24,13 @@ class Merchant(SQLModel, table=True):
         ),
         CheckConstraint("settlement_mode IN ('payout', 'hold', 'split')", name="settlement_mode"),
         CheckConstraint("status IN ('unverified', 'active', 'suspended', 'closed')", name="status"),
-        CheckConstraint("schedule IN ('each_business_day', 'on_demand')", name="schedule"),
+        CheckConstraint("schedule IN ('each_business_day', 'daily', 'on_demand')", name="schedule"),
+        CheckConstraint(
+            "(settlement_mode = 'split') = (split_bps IS NOT NULL)"
+            " AND split_bps BETWEEN 1 AND 9999",
+            name="split_bps",
+        ),
+        CheckConstraint("refund_reserve_tiyn >= 0", name="refund_reserve"),
     )
 
     id: str = Field(primary_key=True)
@@ -43,6 +53,14 @@ class Merchant(SQLModel, table=True):
     schedule: str = Field(
         default="each_business_day",
         sa_column=Column(String, nullable=False, server_default=text("'each_business_day'")),
+    )
+    split_bps: int | None = None
+    wallets: dict[str, str] = Field(
+        default_factory=dict,
+        sa_column=Column(JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    )
+    refund_reserve_tiyn: int = Field(
+        default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0"))
     )
     created_at: datetime = Field(sa_column=timestamp())
 

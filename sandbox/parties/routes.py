@@ -87,7 +87,10 @@ class StatusIn(BaseModel):
 
 
 class FeePlanIn(BaseModel):
-    """A share in basis points and a fixed part, at least the minimum; amounts include VAT."""
+    """A share in basis points and a fixed part, at least the minimum; amounts include VAT.
+
+    A refund gives back its share only: the fixed part and the minimum stay due, up to the payment.
+    """
 
     model_config = ConfigDict(
         extra="forbid",

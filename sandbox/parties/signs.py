@@ -40,7 +40,8 @@ DISTRICTS: Final = {
 """The four districts of Alatau city; a merchant elsewhere has none."""
 
 Language = Literal["kk", "ru", "en"]
-Schedule = Literal["each_business_day", "on_demand"]
+Schedule = Literal["each_business_day", "daily", "on_demand"]
+"""Each banking day of the bank calendar, each day of the year, or when somebody asks."""
 CutOff = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", examples=["18:00"])]
 """A time of day in Asia/Almaty."""
 

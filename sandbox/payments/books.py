@@ -82,11 +82,15 @@ def captured(payment: Payment, ref: str, units: int, now: datetime, cause: str) 
 
 
 def refunding(refund: Refund, suspense: str | None, now: datetime, cause: str) -> NewEntry:
-    """Units on their way back, out of a suspense or (None) out of the merchant's claims."""
+    """Units on their way back, out of a suspense or (None) out of the merchant's claims.
+
+    These are its unsettled money, or its refund reserve.
+    """
     chain, units = refund.chain, refund.amount_units
     if suspense is None:
         assert refund.merchant is not None
-        claim = accounts.merchant(chain, refund.merchant)
+        of_merchant = accounts.refund_reserve if refund.source == "reserve" else accounts.merchant
+        claim = of_merchant(chain, refund.merchant)
     else:
         claim = accounts.suspense(chain, suspense)
     return NewEntry(

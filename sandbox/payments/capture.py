@@ -10,7 +10,8 @@ def fee_of(payment: Payment) -> int:
     """The fee in tiyn on what a captured payment still counts for, without completed refunds.
 
     Of the plan in force at the capture, on amount − refunds: a refund before settlement gives its
-    part of the fee back (DESIGN 4.6).
+    share of the fee back (DESIGN 4.6). The fixed part and the minimum stay, up to what was paid:
+    they may be more than what a refund left.
     """
     assert payment.fee_bps is not None
     kept = payment.counted_units - payment.refunded_units
@@ -20,6 +21,7 @@ def fee_of(payment: Payment) -> int:
         # Captured before plans had these parts.
         payment.fee_fixed_tiyn or 0,
         payment.fee_minimum_tiyn or 0,
+        at_most_tiyn=tiyn_from_units(payment.counted_units, payment.decimals)[0],
     )
 
 

@@ -52,13 +52,14 @@ class RefundExceedsPayment(SandboxError):
 
 
 class InsufficientMerchantBalance(SandboxError):
-    """Refunds are paid from unsettled claims; this payment's are settled or being settled."""
+    """Refunds are paid from unsettled claims, then from the refund reserve on the same chain; this
+    payment is being settled, or the reserve holds less."""
 
     status, code = 409, "insufficient_merchant_balance"
 
     def __init__(self, asked_tiyn: int, available_tiyn: int) -> None:
         super().__init__(
-            "the merchant has no unsettled money left for this refund",
+            "the merchant has neither unsettled money nor refund reserve left for this refund",
             asked_tiyn=asked_tiyn,
             available_tiyn=available_tiyn,
         )

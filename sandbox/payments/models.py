@@ -211,13 +211,22 @@ class StrayTransfer(SQLModel, table=True):
 
 
 class Refund(SQLModel, table=True):
-    """Units on their way back to a payer: of a captured payment, or of a stray transfer."""
+    """Units on their way back to a payer: of a captured payment, or of a stray transfer.
+
+    `source` says which of the merchant's claims pay it: those of the payment itself (`claims`), or
+    once that is settled the refund reserve (`reserve`).
+    """
 
     __tablename__ = "refund"
     __table_args__ = (
         CheckConstraint("amount_units > 0", name="amount"),
         CheckConstraint("status IN ('pending', 'completed', 'failed')", name="status"),
         CheckConstraint("payment IS NOT NULL OR stray IS NOT NULL", name="of"),
+        CheckConstraint(
+            "source IN ('claims', 'reserve') AND payment IS NOT NULL"
+            " OR source IS NULL AND payment IS NULL",
+            name="source",
+        ),
         Index("ix_refund_merchant_id", "merchant", "id"),
         Index("ix_refund_payment", "payment"),
     )
@@ -231,6 +240,7 @@ class Refund(SQLModel, table=True):
     amount_units: int = Field(sa_type=BigInteger)
     recipient: str
     reason: str | None = None
+    source: str | None = None
     status: str
     failure: str | None = None
     tx: str | None = None

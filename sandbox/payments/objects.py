@@ -145,6 +145,7 @@ def refund_object(row: Refund) -> dict[str, Any]:
         "amount_units": row.amount_units,
         "recipient": row.recipient,
         "reason": row.reason,
+        "source": row.source,
         "status": row.status,
         "failure": row.failure,
         "tx": row.tx,

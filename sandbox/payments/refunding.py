@@ -11,7 +11,7 @@ from sandbox.core.money import tiyn_from_units, units_from_tiyn
 from sandbox.ledger import accounts
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
-from sandbox.payments import books, rows
+from sandbox.payments import books, rows, turns
 from sandbox.payments.capture import fee_of
 from sandbox.payments.errors import (
     InsufficientMerchantBalance,
@@ -33,11 +33,13 @@ async def refund_payment(
     amount_tiyn: int,
     reason: str | None,
 ) -> Refund:
-    """Send part or all of a captured, unsettled payment back to the address it came from.
+    """Send part or all of a captured payment back to the address it came from.
 
-    Raises `NotFound`, `PaymentNotFinal`, `RefundExceedsPayment`, `InsufficientMerchantBalance`,
-    `TreasuryShort`.
+    Before settlement out of the payment's own claims; once it is settled out of the merchant's
+    refund reserve on the payment's chain, and the fee stays. Raises `NotFound`,
+    `PaymentNotFinal`, `RefundExceedsPayment`, `InsufficientMerchantBalance`, `TreasuryShort`.
     """
+    await turns.take(db, merchant)
     column = rows.table(Payment).c
     mine = (column.id == payment_id) & (column.merchant == merchant)
     found = await rows.fetch(db, Payment, mine)
@@ -52,15 +54,18 @@ async def refund_payment(
     left = payment.counted_units - payment.refunded_units - payment.refunding_units
     if units > left:
         raise RefundExceedsPayment(amount_tiyn, tiyn_from_units(left, payment.decimals)[0])
-    if payment.settlement_state != "unsettled":
+    if payment.settlement_state == "in_batch":
+        # Its line may still be deferred, with what is refunded by now.
         raise InsufficientMerchantBalance(amount_tiyn, 0)
     payment.refunding_units += units
     refund = _new_refund(step, payment, units, merchant, reason)
     refund.payment = payment.id
+    refund.source = "claims" if payment.settlement_state == "unsettled" else "reserve"
     try:
         await send(step, refund, None)
     except ledger.InsufficientFunds as error:
-        raise InsufficientMerchantBalance(amount_tiyn, 0) from error
+        left = tiyn_from_units(max(0, error.available), payment.decimals)[0]
+        raise InsufficientMerchantBalance(amount_tiyn, left) from error
     return refund
 
 
@@ -120,7 +125,8 @@ async def completed(db: AsyncSession, done: IntentDone) -> Changes:
     if payment is not None:
         payment.refunding_units -= refund.amount_units
         payment.refunded_units += refund.amount_units
-        payment.fee_tiyn = fee_of(payment)
+        if refund.source == "claims":
+            payment.fee_tiyn = fee_of(payment)
     event_id = step.tell_refund("refund.completed", refund, (refund.id,))
     step.resolve(refund.id, event_id, done.height, posted=True)
     stray = step.strays.get(refund.stray or "")

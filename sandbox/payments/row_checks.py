@@ -84,7 +84,7 @@ SELECT 'payment ' || coalesce(p.id, t.payment) AS name, CASE
         THEN 'entry ' || t.first || ' captured it, at no moment of its own'
     WHEN t.code <> t.other OR t.code <> 'merchant:' || p.merchant
         THEN format('is of %s, entry %s gives it to %s', p.merchant, t.first, t.code)
-    WHEN t.payment IS NOT NULL AND p.fee_tiyn IS DISTINCT FROM least(k.tiyn, greatest(
+    WHEN t.payment IS NOT NULL AND p.fee_tiyn IS DISTINCT FROM least(k.paid, greatest(
         div(k.tiyn * p.fee_bps, 10000) + coalesce(p.fee_fixed_tiyn, 0),
         coalesce(p.fee_minimum_tiyn, 0)))
         THEN format('fee of %s tiyn is not %s bps + %s, at least %s, of %s units less %s',
@@ -106,8 +106,15 @@ END AS fault
 FROM payment p FULL JOIN taken t ON t.payment = p.id
 LEFT JOIN checkout_session s ON s.id = p.session
 LEFT JOIN fee_plan f ON f.merchant = p.merchant AND f.version = p.fee_plan
+LEFT JOIN (
+    SELECT payment, sum(amount_units) AS units FROM refund
+    WHERE source = 'reserve' AND status = 'completed' GROUP BY payment
+) v ON v.payment = p.id
 LEFT JOIN LATERAL (
-    SELECT div(p.counted_units - p.refunded_units, 10::numeric ^ (p.decimals - 2)) AS tiyn
+    -- What the refund reserve paid back after settlement leaves the fee as it is.
+    SELECT div(p.counted_units - p.refunded_units + coalesce(v.units, 0),
+            10::numeric ^ (p.decimals - 2)) AS tiyn,
+        div(p.counted_units, 10::numeric ^ (p.decimals - 2)) AS paid
 ) k ON true
 """
 
@@ -116,6 +123,9 @@ SELECT 'refund ' || f.id AS name, CASE
     WHEN e.id IS NULL THEN 'no entry ' || f.id
     WHEN e.units IS DISTINCT FROM f.amount_units
         THEN format('%s units, entry %s books %s', f.amount_units, e.id, e.units)
+    WHEN f.source IS NOT NULL AND e.claim IS DISTINCT FROM
+        CASE f.source WHEN 'reserve' THEN 'refund-reserve:' ELSE 'merchant:' END || f.merchant
+        THEN format('is paid from %s, entry %s takes it from %s', f.source, e.id, e.claim)
     WHEN coalesce(r.outcome, 'pending') <> CASE f.status WHEN 'pending' THEN 'pending'
         WHEN 'completed' THEN 'posted' ELSE 'voided' END
         THEN format('is %s, resolution %s is %s', f.status, e.id, coalesce(r.outcome, 'missing'))
@@ -126,7 +136,9 @@ SELECT 'refund ' || f.id AS name, CASE
             f.recipient, i.command ->> 'amount_units', i.command ->> 'recipient')
 END AS fault
 FROM refund f LEFT JOIN (
-    SELECT e.id, e.ref, max(l.amount) AS units FROM entry e JOIN leg l ON l.entry_id = e.id
+    SELECT e.id, e.ref, max(l.amount) AS units,
+        max(a.code) FILTER (WHERE a.book = 'claims' AND l.side = 'D') AS claim
+    FROM entry e JOIN leg l ON l.entry_id = e.id JOIN account a ON a.id = l.account_id
     WHERE e.reason = 'refund' GROUP BY e.id
 ) e ON e.ref = f.id LEFT JOIN resolution r ON r.entry_id = e.id
 LEFT JOIN chain_intent i ON i.id = f.id
@@ -243,6 +255,8 @@ _REFUNDS = Told(
         "chain": "r.chain",
         "amount_units": "r.amount_units",
         "recipient": "r.recipient",
+        # Told since there are refund reserves.
+        "source": "CASE WHEN o.source IS NULL AND r.source = 'claims' THEN NULL ELSE r.source END",
         "status": "r.status",
         "failure": "r.failure",
         "tx": "r.tx",

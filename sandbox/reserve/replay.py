@@ -73,8 +73,18 @@ def _settlement_burned(now: Figures, data: Leaf) -> None:
             now.debts["payouts_tiyn"] += int(burn["amount_tiyn"]) - int(burn["fee_tiyn"])
 
 
+def _collected(data: Leaf) -> int:
+    """Fees that no burn paid, taken out of tenge that is owed; told since there are such."""
+    return int(data.get("fee_debt", {}).get("collected_tiyn", 0))
+
+
+def _settled(now: Figures, data: Leaf) -> None:
+    now.debts["payouts_tiyn"] -= _collected(data)
+
+
 def _fee_paid(now: Figures, data: Leaf) -> None:
-    now.assets["bank_tiyn"] -= sum(int(burn["fee_tiyn"]) for burn in data["burns"])
+    paid = sum(int(burn["fee_tiyn"]) for burn in data["burns"])
+    now.assets["bank_tiyn"] -= paid + _collected(data)
 
 
 def _payout_sent(now: Figures, data: Leaf) -> None:
@@ -164,6 +174,7 @@ RULES: Final[Mapping[str, Callable[[Figures, Leaf], None]]] = {
     "reserve.move_given_back": _move_minted,
     "stray.final": _holder_burned,
     "settlement.burned": _settlement_burned,
+    "settlement.settled": _settled,
     "settlement.fee_paid": _fee_paid,
     "payout.sent": _payout_sent,
     "payout.completed": _payout_booked,
@@ -180,6 +191,7 @@ _WITHIN: Final = (
     "settlement.created",
     "settlement.line_deferred",
     "settlement.burn_failed",
+    "settlement.transfer",
     "reserve.issuance_failed",
     "reserve.cover_failed",
     "reserve.receivable_",

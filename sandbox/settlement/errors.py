@@ -32,3 +32,39 @@ class MerchantMissing(SandboxError):
 
     def __init__(self) -> None:
         super().__init__("name the merchant: merchant_id")
+
+
+class WalletMissing(SandboxError):
+    """Tokens can be sent only where the merchant has a wallet."""
+
+    status, code = 422, "wallet_missing"
+
+    def __init__(self, mode: str) -> None:
+        super().__init__(f"the mode {mode} needs a wallet on one chain at least", mode=mode)
+
+
+class WalletChainUnknown(SandboxError):
+    """No such chain in this sandbox."""
+
+    status, code = 422, "wallet_chain_unknown"
+
+    def __init__(self, chain: str, known: list[str]) -> None:
+        super().__init__(f"no chain {chain}; there are {', '.join(known)}", chain=chain)
+
+
+class WalletIsOurs(SandboxError):
+    """What is sent to one of the sandbox's own addresses would reach nobody."""
+
+    status, code = 422, "wallet_is_ours"
+
+    def __init__(self, chain: str, address: str) -> None:
+        super().__init__("this address is the sandbox's own", chain=chain, address=address)
+
+
+class SplitShareWrong(SandboxError):
+    """A split needs the share that is paid out in tenge, and no other mode has one."""
+
+    status, code = 422, "split_share_wrong"
+
+    def __init__(self, mode: str) -> None:
+        super().__init__("split_bps belongs to the mode split, and to no other", mode=mode)

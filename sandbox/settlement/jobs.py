@@ -14,10 +14,11 @@ from sandbox.core import failpoints
 from sandbox.core.db import Database, DatabaseUnavailable
 from sandbox.ledger import service as ledger
 from sandbox.parties.models import Merchant
+from sandbox.payments import turns
 from sandbox.payments.models import Payment
-from sandbox.settlement import payouts, service, sweeps
+from sandbox.settlement import making, payouts, service, sweeps
 from sandbox.settlement.errors import NothingToSettle, PaymentCodeMissing
-from sandbox.settlement.models import Payout, Settlement, SettlementBurn
+from sandbox.settlement.models import Payout, Settlement, SettlementBurn, SettlementTransfer
 
 BATCH = 50
 
@@ -71,7 +72,7 @@ async def follow_sweeps(database: Database, chains: Mapping[str, Chain]) -> int:
     for merchant_id, settlement_id, chain in waiting:
         try:
             async with database.transaction() as db:
-                await service.lock(db, merchant_id)
+                await turns.take(db, merchant_id)
                 changes = await sweeps.go_on(db, settlement_id, chains[chain])
                 await ledger.record(db, changes)
                 is_moved = bool(changes.entries or changes.events)
@@ -91,8 +92,8 @@ async def follow_sweeps(database: Database, chains: Mapping[str, Chain]) -> int:
     return moved
 
 
-async def _waiting(db: AsyncSession, at: str) -> list[str]:
-    """Merchants with this cut-off who may have something to settle, by id."""
+async def _waiting(db: AsyncSession, at: str, schedule: str) -> list[str]:
+    """Merchants with this cut-off and schedule who may have something to settle, by id."""
     captured = select(Payment.merchant).where(col(Payment.settlement_state) == "unsettled")
     carried = select(Settlement.merchant).where(
         col(Settlement.carried_tiyn) > 0, col(Settlement.carried_into).is_(None)
@@ -100,17 +101,18 @@ async def _waiting(db: AsyncSession, at: str) -> list[str]:
     came_back = select(Payout.merchant).where(
         col(Payout.status).in_(("rejected", "returned")), col(Payout.carried_into).is_(None)
     )
-    stuck = (
+    stuck = [
         select(Settlement.merchant)
-        .join(SettlementBurn, col(SettlementBurn.settlement) == col(Settlement.id))
-        .where(col(SettlementBurn.status) == "stuck")
-    )
-    found = [await db.scalars(one.distinct()) for one in (captured, carried, came_back, stuck)]
+        .join(model, col(model.settlement) == col(Settlement.id))
+        .where(col(model.status) == "stuck")
+        for model in (SettlementBurn, SettlementTransfer)
+    ]
+    found = [await db.scalars(one.distinct()) for one in (captured, carried, came_back, *stuck)]
     known = {merchant for rows in found for merchant in rows}
     theirs = select(Merchant.id).where(
         col(Merchant.id).in_(known),
         col(Merchant.cut_off) == at,
-        col(Merchant.schedule) == "each_business_day",
+        col(Merchant.schedule) == schedule,
     )
     return sorted(await db.exec(theirs))
 
@@ -118,25 +120,26 @@ async def _waiting(db: AsyncSession, at: str) -> list[str]:
 async def cut_off(database: Database, chains: Mapping[str, Chain]) -> int:
     """Settle every merchant with something to settle once for its newest cut-off; how many.
 
-    When the clock jumped over several cut-offs, the newest takes all. Merchants on demand have
-    none. May be called at any time, by any number of workers. What fails for one merchant is
-    raised when all the others are through, and tried again then.
+    `each_business_day` is each banking day, `daily` each day of the calendar. When the clock
+    jumped over several cut-offs, the newest takes all. Merchants on demand have none. May be
+    called at any time, by any number of workers. What fails for one merchant is raised when all
+    the others are through, and tried again then.
     """
     async with database.transaction() as db:
         due = await service.due_cut_offs(db)
     made = 0
     failure: Exception | None = None
-    for at, day, is_new in due:
+    for one in due:
         try:
-            if not is_new:
-                made += await _settle_all(database, chains, at, day)
+            if not one.is_new:
+                made += await _settle_all(database, chains, one)
             async with database.transaction() as db:
                 await db.execute(
                     text(
-                        "INSERT INTO settlement_cut_off (day, at, done_at)"
-                        " VALUES (:day, :at, sandbox_now()) ON CONFLICT DO NOTHING"
+                        "INSERT INTO settlement_cut_off (day, at, schedule, done_at)"
+                        " VALUES (:day, :at, :schedule, sandbox_now()) ON CONFLICT DO NOTHING"
                     ),
-                    {"day": day, "at": at},
+                    {"day": one.day, "at": one.at, "schedule": one.schedule},
                 )
         except DatabaseUnavailable:
             raise
@@ -147,15 +150,17 @@ async def cut_off(database: Database, chains: Mapping[str, Chain]) -> int:
     return made
 
 
-async def _settle_all(database: Database, chains: Mapping[str, Chain], at: str, day: date) -> int:
+async def _settle_all(
+    database: Database, chains: Mapping[str, Chain], due: service.DueCutOff
+) -> int:
     """The batches of all whose cut-off this is; raises what failed when the others are through."""
     async with database.transaction() as db:
-        waiting = await _waiting(db, at)
+        waiting = await _waiting(db, due.at, due.schedule)
     made = 0
     failure: Exception | None = None
     for merchant_id in waiting:
         try:
-            made += await _settle_once(database, merchant_id, chains, day)
+            made += await _settle_once(database, merchant_id, chains, due.day)
             failpoints.passed("cut-off.committed")
         except DatabaseUnavailable:
             raise
@@ -171,7 +176,7 @@ async def _settle_once(
 ) -> bool:
     """The merchant's batch for the cut-off of `day`; false when there is none, or one already."""
     async with database.transaction() as db:
-        await service.lock(db, merchant_id)
+        await turns.take(db, merchant_id)
         known = select(Settlement.id).where(
             col(Settlement.merchant) == merchant_id, col(Settlement.cut_off) == day
         )
@@ -179,7 +184,7 @@ async def _settle_once(
             return False
         try:
             async with db.begin_nested():
-                await service.settle(db, merchant_id, chains, retry_payout=False, cut_off=day)
+                await making.settle(db, merchant_id, chains, retry_payout=False, cut_off=day)
         except (NothingToSettle, PaymentCodeMissing) as refusal:
             log.warning("no batch at the cut-off", merchant=merchant_id, code=refusal.code)
             return False

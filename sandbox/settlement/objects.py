@@ -1,19 +1,33 @@
 """Settlements and payouts as the API and the log show them (CONTRACT 8)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.bank import calendar
 from sandbox.core import clock
+from sandbox.core.money import vat_included_tiyn
 from sandbox.payments import service as payments
 from sandbox.payments.models import Sweep
-from sandbox.settlement.models import Payout, Settlement, SettlementBurn, SettlementLine
+from sandbox.settlement import sums, vat
+from sandbox.settlement.models import (
+    Payout,
+    Settlement,
+    SettlementBurn,
+    SettlementLine,
+    SettlementReserve,
+    SettlementTransfer,
+)
 from sandbox.settlement.report import lines_hash
 
+_Part = TypeVar(
+    "_Part", SettlementLine, SettlementBurn, SettlementTransfer, SettlementReserve, Payout
+)
 LINES_IN_AN_EVENT: Final = 100
 """A leaf of the log is bounded; of a longer batch it holds the first lines and a hash of all."""
 SWEEPS_IN_AN_EVENT: Final = 10
@@ -89,28 +103,81 @@ def _burn_object(burn: SettlementBurn) -> dict[str, Any]:
     }
 
 
-def _check(
-    settlement: Settlement,
-    lines: Sequence[SettlementLine],
-    openings: Sequence[Mapping[str, Any]],
-    payout: Payout | None,
-) -> dict[str, int]:
+def _transfer_object(sent: SettlementTransfer) -> dict[str, Any]:
+    return {
+        "chain": sent.chain,
+        "recipient": sent.recipient,
+        "units": sent.units,
+        "amount_tiyn": sent.amount_tiyn,
+        "tx": sent.tx,
+        "status": sent.status,
+        "attempt": sent.attempt,
+        "reason": sent.reason,
+    }
+
+
+def _reserve_object(kept: SettlementReserve) -> dict[str, Any]:
+    return {
+        "chain": kept.chain,
+        "amount_tiyn": kept.amount_tiyn,
+        "units": kept.units,
+        "target_tiyn": kept.target_tiyn,
+    }
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The rows of one batch, as they are shown."""
+
+    lines: list[SettlementLine] = field(default_factory=list)
+    burns: list[SettlementBurn] = field(default_factory=list)
+    transfers: list[SettlementTransfer] = field(default_factory=list)
+    reserve: list[SettlementReserve] = field(default_factory=list)
+    openings: list[dict[str, Any]] = field(default_factory=list)
+    payout: Payout | None = None
+
+    @property
+    def fees(self) -> int:
+        return sum(line.fee_tiyn for line in self.lines if line.deferred_at is None)
+
+
+def _check(settlement: Settlement, rows: _Rows) -> dict[str, int]:
     """The batch's arithmetic, each figure from its own rows and none from the difference."""
-    opening_tiyn = sum(one["amount_tiyn"] for one in openings)
-    lines = [line for line in lines if line.deferred_at is None]
+    opening_tiyn = sum(one["amount_tiyn"] for one in rows.openings)
+    lines = [line for line in rows.lines if line.deferred_at is None]
     gross = sum(line.amount_tiyn for line in lines)
-    fees = sum(line.fee_tiyn for line in lines)
     refunds = sum(line.refunded_tiyn for line in lines)
-    paid = 0 if payout is None else payout.amount_tiyn
-    owed = opening_tiyn + gross - fees - refunds
+    reserved = sum(one.amount_tiyn for one in rows.reserve)
+    to_wallet = sum(one.amount_tiyn for one in rows.transfers)
+    paid = 0 if rows.payout is None else rows.payout.amount_tiyn
+    owed = opening_tiyn + gross - rows.fees - refunds
     return {
         "opening_tiyn": opening_tiyn,
         "gross_tiyn": gross,
-        "fees_tiyn": fees,
+        "fees_tiyn": rows.fees,
         "refunds_tiyn": refunds,
         "paid_tiyn": paid,
+        "to_wallet_tiyn": to_wallet,
+        "reserved_tiyn": reserved,
         "carried_tiyn": settlement.carried_tiyn,
-        "unexplained_tiyn": owed - paid - settlement.carried_tiyn,
+        "unexplained_tiyn": owed - paid - to_wallet - reserved - settlement.carried_tiyn,
+    }
+
+
+def _fee_debt(settlement: Settlement, rows: _Rows) -> dict[str, int]:
+    """Fees that earlier batches left unpaid, that this one adds, and what of both it takes."""
+    owed = sums.owed(
+        (one["amount_tiyn"] for one in rows.openings),
+        rows.fees,
+        ((burn.amount_tiyn, burn.fee_tiyn) for burn in rows.burns),
+    )
+    rate = vat.rate_on(calendar.local_date(settlement.created_at))
+    return {
+        "opening_tiyn": owed.opening,
+        "added_tiyn": owed.added,
+        "added_vat_tiyn": vat_included_tiyn(owed.added, rate.percent),
+        "collected_tiyn": owed.collected,
+        "left_tiyn": owed.opening + owed.added - owed.collected,
     }
 
 
@@ -130,46 +197,53 @@ async def settlement_objects(
     ids = [settlement.id for settlement in settlements]
     if not ids:
         return []
-    fresh = {"populate_existing": True}
-    lines: dict[str, list[SettlementLine]] = {id_: [] for id_ in ids}
-    found = select(SettlementLine).where(col(SettlementLine.settlement).in_(ids))
-    for line in await db.exec(
-        found.order_by(col(SettlementLine.payment)).execution_options(**fresh)
-    ):
-        lines[line.settlement].append(line)
-    burns: dict[str, list[SettlementBurn]] = {id_: [] for id_ in ids}
-    burned = select(SettlementBurn).where(col(SettlementBurn.settlement).in_(ids))
-    for burn in await db.exec(
-        burned.order_by(col(SettlementBurn.chain)).execution_options(**fresh)
-    ):
-        burns[burn.settlement].append(burn)
-    paid = select(Payout).where(col(Payout.settlement).in_(ids)).execution_options(**fresh)
-    payouts = {payout.settlement: payout for payout in await db.exec(paid)}
-    sweeps = await payments.sweeps_of(db, ids)
-    openings: dict[str, list[dict[str, Any]]] = {id_: [] for id_ in ids}
+    found = {id_: _Rows() for id_ in ids}
+    for line in await _of(db, SettlementLine, ids, "payment"):
+        found[line.settlement].lines.append(line)
+    for burn in await _of(db, SettlementBurn, ids, "chain"):
+        found[burn.settlement].burns.append(burn)
+    for sent in await _of(db, SettlementTransfer, ids, "chain"):
+        found[sent.settlement].transfers.append(sent)
+    for kept in await _of(db, SettlementReserve, ids, "chain"):
+        found[kept.settlement].reserve.append(kept)
+    for payout in await _of(db, Payout, ids, "id"):
+        found[payout.settlement].payout = payout
     for row in await db.execute(text(_OPENINGS), {"ids": ids}):
-        openings[row.into_].append({"source": row.id, "amount_tiyn": row.amount})
-    return [
-        {
-            "object": "settlement",
-            "id": one.id,
-            "merchant": one.merchant,
-            "status": one.status,
-            "hold": one.hold,
-            "cut_off": None if one.cut_off is None else one.cut_off.isoformat(),
-            "value_date": one.value_date.isoformat(),
-            "openings": openings[one.id],
-            "lines": [line_object(line) for line in lines[one.id]],
-            "sweeps": [_sweep_object(sweep) for sweep in sweeps[one.id]],
-            "burns": [_burn_object(burn) for burn in burns[one.id]],
-            "check": _check(one, lines[one.id], openings[one.id], payouts.get(one.id)),
-            "fee_status": one.fee_status,
-            "payout": payout_object(payouts[one.id]) if one.id in payouts else None,
-            "created_at": clock.iso(one.created_at),
-            "settled_at": _time(one.settled_at),
-        }
-        for one in settlements
-    ]
+        found[row.into_].openings.append({"source": row.id, "amount_tiyn": row.amount})
+    sweeps = await payments.sweeps_of(db, ids)
+    return [_object(one, found[one.id], sweeps[one.id]) for one in settlements]
+
+
+async def _of(db: AsyncSession, model: type[_Part], ids: Sequence[str], order: str) -> list[_Part]:
+    """The rows of these batches, fresh."""
+    found = select(model).where(col(model.settlement).in_(ids)).order_by(text(order))
+    return list(await db.exec(found.execution_options(populate_existing=True)))
+
+
+def _object(one: Settlement, rows: _Rows, sweeps: Sequence[Sweep]) -> dict[str, Any]:
+    return {
+        "object": "settlement",
+        "id": one.id,
+        "merchant": one.merchant,
+        "status": one.status,
+        "hold": one.hold,
+        "mode": one.mode,
+        "split_bps": one.split_bps,
+        "cut_off": None if one.cut_off is None else one.cut_off.isoformat(),
+        "value_date": one.value_date.isoformat(),
+        "openings": rows.openings,
+        "lines": [line_object(line) for line in rows.lines],
+        "sweeps": [_sweep_object(sweep) for sweep in sweeps],
+        "burns": [_burn_object(burn) for burn in rows.burns],
+        "transfers": [_transfer_object(sent) for sent in rows.transfers],
+        "reserve": [_reserve_object(kept) for kept in rows.reserve],
+        "fee_debt": _fee_debt(one, rows),
+        "check": _check(one, rows),
+        "fee_status": one.fee_status,
+        "payout": None if rows.payout is None else payout_object(rows.payout),
+        "created_at": clock.iso(one.created_at),
+        "settled_at": _time(one.settled_at),
+    }
 
 
 async def settlement_event(db: AsyncSession, settlement: Settlement) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Tenge to the merchant and the fee to the issuer: orders for the bank, and what it answers."""
 
-from collections.abc import Sequence
 from typing import Final, Literal
 
 import structlog
@@ -8,16 +7,20 @@ from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.bank import calendar
 from sandbox.bank import service as bank
 from sandbox.bank.accounts import ISSUER, OPERATING_IBAN, RESERVE_IBAN
 from sandbox.bank.models import BankMessage, Kind
 from sandbox.bank.service import CreditTransfer
 from sandbox.core import clock
 from sandbox.core.ids import new_id
+from sandbox.core.money import vat_included_tiyn
 from sandbox.eventlog.types import NewEvent
 from sandbox.ledger import accounts
 from sandbox.ledger.journal import Account, Changes, NewEntry, Resolution, credit, debit
-from sandbox.settlement.models import Payout, Settlement, SettlementBurn
+from sandbox.parties import service as parties
+from sandbox.settlement import sums, vat
+from sandbox.settlement.models import Payout, Settlement
 from sandbox.settlement.objects import payout_object, settlement_event
 
 KINDS: Final = (Kind.accepted, Kind.rejected, Kind.returned, Kind.debit_notice)
@@ -34,6 +37,16 @@ def sent_ref(payout_id: str) -> str:
 
 def fee_ref(settlement_id: str) -> str:
     return f"{settlement_id}:fee:1"
+
+
+def due_ref(settlement_id: str) -> str:
+    """Of the entry that books fees which nothing was left to pay."""
+    return f"{settlement_id}:due:1"
+
+
+def collected_ref(settlement_id: str) -> str:
+    """Of the entry that takes such fees out of tenge that is owed."""
+    return f"{settlement_id}:collected:1"
 
 
 def _fee_order_id(settlement: Settlement) -> str:
@@ -63,12 +76,54 @@ async def _entry(
     return NewEntry(new_id("ent", at), kind, reason, ref, None, at, cause, legs)
 
 
-async def instruct(
-    db: AsyncSession, settlement: Settlement, burns: Sequence[SettlementBurn]
-) -> Changes:
-    """Order the fee and the payout of a batch that is burned, each with its pending entry."""
-    changes = Changes()
-    fee_tiyn = sum(burn.fee_tiyn for burn in burns)
+_OWED = text(
+    """
+    SELECT coalesce((SELECT sum(fee_tiyn) FROM settlement_line
+            WHERE settlement = :id AND deferred_at IS NULL), 0)::bigint AS fees,
+        ARRAY(SELECT carried_tiyn FROM settlement WHERE carried_into = :id
+            UNION ALL SELECT amount_tiyn FROM payout WHERE carried_into = :id) AS openings,
+        ARRAY(SELECT amount_tiyn FROM settlement_burn WHERE settlement = :id ORDER BY chain)
+            AS amounts,
+        ARRAY(SELECT fee_tiyn FROM settlement_burn WHERE settlement = :id ORDER BY chain) AS paid
+    """
+)
+
+
+async def owed_of(db: AsyncSession, settlement_id: str) -> tuple[sums.Owed, int]:
+    """What a batch has in tenge and owes in fees, by its rows; and the fees that its burns pay."""
+    await db.flush()
+    row = (await db.execute(_OWED, {"id": settlement_id})).one()
+    burns = list(zip(row.amounts, row.paid, strict=True))
+    return sums.owed(row.openings, row.fees, burns), sum(row.paid)
+
+
+async def hold_back_if_lost(db: AsyncSession, settlement: Settlement) -> None:
+    """Carry what was to be paid if the merchant lost its right to payouts since the batch was made.
+
+    The next batch after its verification opens with the money. To be asked while the batch is
+    pending: what a settled one pays never changes.
+    """
+    merchant = await parties.merchant(db, settlement.merchant, steady=True)
+    if merchant.status not in parties.NO_PAYOUT or not settlement.paid_tiyn:
+        return
+    found = select(Payout).where(col(Payout.settlement) == settlement.id)
+    payout = (await db.exec(found.execution_options(populate_existing=True))).one()
+    settlement.hold, settlement.carried_tiyn = merchant.status, settlement.paid_tiyn
+    settlement.paid_tiyn = payout.amount_tiyn = 0
+    payout.status, payout.reason = "canceled", f"the merchant is {merchant.status}"
+    payout.ended_at = await clock.now(db)
+    db.add_all((settlement, payout))
+    await db.flush()
+
+
+async def instruct(db: AsyncSession, settlement: Settlement) -> Changes:
+    """Order the fee and the payout of a batch that is burned, each with its pending entry.
+
+    Fees that no burn paid are booked as owed, and taken out of the batch's tenge as far as it goes.
+    """
+    owed, paid_fees = await owed_of(db, settlement.id)
+    changes = Changes(entries=await _fee_debt(db, settlement, owed))
+    fee_tiyn = paid_fees + owed.collected
     if fee_tiyn:
         settlement.fee_status = "pending"
         move = (accounts.operating(), accounts.reserve_bank(), fee_tiyn)
@@ -81,6 +136,7 @@ async def instruct(
     payout = (await db.exec(found.execution_options(populate_existing=True))).one_or_none()
     if payout is not None and payout.status != "canceled":
         assert payout.amount_tiyn == settlement.paid_tiyn
+        merchant = await parties.merchant(db, payout.merchant, steady=True)
         payout.instructed_at = await clock.now(db)
         db.add(payout)
         move = (accounts.payout(payout.merchant), accounts.in_transit(), payout.amount_tiyn)
@@ -99,9 +155,41 @@ async def instruct(
                 value_date=payout.value_date,
                 knp=payout.knp,
                 kbe=payout.kbe,
+                creditor_tax=merchant.bin,
             ),
         )
     return changes
+
+
+async def _fee_debt(db: AsyncSession, settlement: Settlement, owed: sums.Owed) -> list[NewEntry]:
+    at = await clock.now(db)
+    due = accounts.fees_due(settlement.merchant)
+    entries = []
+    if owed.added:
+        rate = vat.rate_on(calendar.local_date(settlement.created_at))
+        vat_tiyn = vat_included_tiyn(owed.added, rate.percent)
+        legs = [debit(due, owed.added)]
+        earned = ((accounts.fees(), owed.added - vat_tiyn), (accounts.vat(), vat_tiyn))
+        legs += [credit(account, amount) for account, amount in earned if amount]
+        entries.append(
+            NewEntry(
+                id=new_id("ent", at),
+                kind="posted",
+                reason="settlement_fee_due",
+                ref=due_ref(settlement.id),
+                chain=None,
+                effective_at=at,
+                cause=settlement.id,
+                legs=tuple(legs),
+            )
+        )
+    if owed.collected:
+        move = (accounts.payout(settlement.merchant), due, owed.collected)
+        ref = collected_ref(settlement.id)
+        entries.append(
+            await _entry(db, "posted", "settlement_fee_collected", ref, settlement.id, move)
+        )
+    return entries
 
 
 async def _order_fee(db: AsyncSession, settlement: Settlement, fee_tiyn: int) -> None:
@@ -205,11 +293,8 @@ async def _on_fee(
     if message.kind == Kind.rejected:
         # The fee stays reserved by its pending entry; only the order is new.
         if settlement.fee_orders < MAX_FEE_ORDERS:
-            fee_tiyn: int = await db.scalar(
-                text("SELECT sum(fee_tiyn)::bigint FROM settlement_burn WHERE settlement = :id"),
-                {"id": settlement.id},
-            )
-            await _order_fee(db, settlement, fee_tiyn)
+            owed, paid_fees = await owed_of(db, settlement.id)
+            await _order_fee(db, settlement, paid_fees + owed.collected)
         else:
             settlement.fee_status = "stuck"
             db.add(settlement)

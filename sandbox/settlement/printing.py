@@ -20,6 +20,8 @@ _CHECK: Final = (
     ("fees_tiyn", "− fees"),
     ("refunds_tiyn", "− refunds"),
     ("paid_tiyn", "= paid"),
+    ("to_wallet_tiyn", "+ sent to wallets"),
+    ("reserved_tiyn", "+ kept for refunds"),
     ("carried_tiyn", "+ carried"),
     ("unexplained_tiyn", "unexplained"),
 )
@@ -40,6 +42,10 @@ def _rows(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for burn in report["burns"]:
         net = burn["amount_tiyn"] - burn["fee_tiyn"]
         yield {"row": "burn", "id": report["id"], **burn, "net_tiyn": net}
+    for one in report["transfers"]:
+        yield {"row": "transfer", "id": one["recipient"], **one, "net_tiyn": one["amount_tiyn"]}
+    for one in report["reserve"]:
+        yield {"row": "reserve", "id": report["id"], **one}
     fee = report["fee"]
     yield {"row": "fee", "id": report["id"], **fee, "net_tiyn": fee["without_vat_tiyn"]}
     if report["payout"] is not None:
@@ -118,6 +124,26 @@ def _burn_rows(report: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def _transfer_rows(report: Mapping[str, Any]) -> Iterator[str]:
+    for one in report["transfers"]:
+        yield (
+            _cell(one["chain"])
+            + _cell(one["status"])
+            + _cell(one["tx"], "id")
+            + _cell(one["recipient"], "id")
+            + _money(one["amount_tiyn"])
+            + _cell(one["entry"], "id")
+            + _cell(one["position"], "n")
+        )
+
+
+def _transfers(report: Mapping[str, Any]) -> str:
+    if not report["transfers"]:
+        return ""
+    heads = ("Chain", "Status", "Transaction", "Wallet", "Amount", "Ledger entry", "Log position")
+    return f"<h2>Sent to the merchant's wallets</h2>{_table(heads, _transfer_rows(report))}"
+
+
 def as_html(report: Mapping[str, Any], *, name: str | None, tax_number: str | None) -> str:
     """A page to print: no script, nothing from elsewhere. Who it is of only the owner's shows."""
     who = " · ".join(one for one in (name, tax_number and f"BIN/IIN {tax_number}") if one)
@@ -142,6 +168,7 @@ def as_html(report: Mapping[str, Any], *, name: str | None, tax_number: str | No
              "Ledger entry", "Log position"),
             _burn_rows(report),
         ),
+        _transfers(report),
         _fee_and_payout(report),
         "<p>A simulation: sandbox tenge. Verify the JSON report offline with"
         " <code>sandbox settlement verify</code>.</p>",

@@ -11,7 +11,7 @@ from sandbox.core.canonical import canonical, sha256_hex
 from sandbox.core.errors import SandboxError
 from sandbox.eventlog import leaf as leaves
 
-VERSION: Final = 1
+VERSION: Final = 2
 CAPTURES: Final = ("payment.captured", "payment.resolved")
 LINE_FIELDS: Final = (
     "payment", "tx", "chain", "amount_tiyn", "refunded_tiyn", "fee_tiyn", "entry", "deferred",
@@ -27,6 +27,11 @@ _BURN_FIELDS: Final = (
     "chain", "status", "units", "tx", "amount_tiyn", "fee_tiyn", "vat_tiyn", "vat_percent",
     "vat_version",
 )  # fmt: skip
+NO_DEBT: Final = {
+    "opening_tiyn": 0, "added_tiyn": 0, "added_vat_tiyn": 0, "collected_tiyn": 0, "left_tiyn": 0,
+}  # fmt: skip
+_TRANSFER_FIELDS: Final = ("chain", "status", "units", "tx", "amount_tiyn", "recipient")
+_RESERVE_FIELDS: Final = ("chain", "units", "amount_tiyn", "target_tiyn")
 
 
 class ReportIncomplete(SandboxError):
@@ -117,7 +122,12 @@ class Facts:
                     self.others.setdefault(data["id"], []).append(fact)
                 case "payment" if fact.type in CAPTURES and fact.entries and not is_made:
                     self.captures.setdefault(data["id"], []).append(fact)
-                case "refund" if fact.type == "refund.completed" and not is_made:
+                # What the reserve paid back later is of no line.
+                case "refund" if (
+                    fact.type == "refund.completed"
+                    and not is_made
+                    and data.get("source") != "reserve"
+                ):
                     self.refunds.setdefault(data["payment"] or "", []).append(fact)
 
 
@@ -144,7 +154,7 @@ def made(facts: Facts, settlement: str, lines: Sequence[Mapping[str, Any]]) -> d
         raise ReportIncomplete(settlement)
     newest = facts.of_batch[-1]
     batch = newest.data
-    burns = _burns(facts, batch)
+    burns = _gone(facts, batch, "burns", "burned", _BURN_FIELDS)
     return {
         "object": "settlement_report",
         "version": VERSION,
@@ -152,6 +162,8 @@ def made(facts: Facts, settlement: str, lines: Sequence[Mapping[str, Any]]) -> d
         "merchant": batch["merchant"],
         "status": batch["status"],
         "hold": batch.get("hold"),
+        "mode": batch.get("mode", "payout"),
+        "split_bps": batch.get("split_bps"),
         "cut_off": batch["cut_off"],
         "value_date": batch["value_date"],
         "created_at": batch["created_at"],
@@ -159,6 +171,11 @@ def made(facts: Facts, settlement: str, lines: Sequence[Mapping[str, Any]]) -> d
         "openings": [_opening(facts, one) for one in batch.get("openings", ())],
         "lines": [_line(facts, line) for line in lines],
         "burns": burns,
+        "transfers": _gone(facts, batch, "transfers", "sent", _TRANSFER_FIELDS),
+        "reserve": [
+            {name: one[name] for name in _RESERVE_FIELDS} for one in batch.get("reserve", ())
+        ],
+        "fee_debt": dict(batch.get("fee_debt", NO_DEBT)),
         "fee": _fee(facts, batch, burns),
         "payout": _payout(facts, batch),
         "check": dict(batch["check"]),
@@ -210,21 +227,23 @@ def _line(facts: Facts, line: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _burns(facts: Facts, batch: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Each burn with the event that first told of its end."""
+def _gone(
+    facts: Facts, batch: Mapping[str, Any], what: str, status: str, fields: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Each burn, or transfer to a wallet, with the event that first told of its end."""
     ends: dict[str, Fact] = {}
     for fact in facts.of_batch:
-        if fact.type == "settlement.burned":
-            for burn in fact.data["burns"]:
-                if burn["status"] == "burned":
-                    ends.setdefault(burn["chain"], fact)
+        if fact.type in ("settlement.burned", "settlement.transferred"):
+            for one in fact.data.get(what, ()):
+                if one["status"] == status:
+                    ends.setdefault(one["chain"], fact)
     nothing = {"event": None, "epoch": None, "position": None}
     made = []
-    for burn in batch["burns"]:
-        end = ends.get(burn["chain"])
+    for one in batch.get(what, ()):
+        end = ends.get(one["chain"])
         made.append(
             {
-                **{name: burn[name] for name in _BURN_FIELDS},
+                **{name: one[name] for name in fields},
                 "entry": None if end is None else end.entry,
                 **(nothing if end is None else end.where),
             }
@@ -236,14 +255,16 @@ def _fee(
     facts: Facts, batch: Mapping[str, Any], burns: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     paid = next((fact for fact in facts.of_batch if fact.type == "settlement.fee_paid"), None)
-    amount = sum(burn["fee_tiyn"] for burn in burns)
+    collected = batch.get("fee_debt", NO_DEBT)["collected_tiyn"]
+    burned = sum(burn["fee_tiyn"] for burn in burns)
     vat = sum(burn["vat_tiyn"] for burn in burns)
     nothing = {"event": None, "epoch": None, "position": None}
     return {
         "status": batch["fee_status"],
-        "amount_tiyn": amount,
+        "amount_tiyn": burned + collected,
+        "collected_tiyn": collected,
         "vat_tiyn": vat,
-        "without_vat_tiyn": amount - vat,
+        "without_vat_tiyn": burned - vat,
         "entry": None if paid is None else paid.entry,
         **(nothing if paid is None else paid.where),
     }

@@ -5,14 +5,15 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from sandbox.chains.port import Chain
 from sandbox.core.db import SessionDep
 from sandbox.core.errors import NotFound
 from sandbox.core.http import IdempotentRoute, PageDep, Principal, PrincipalDep, listing
+from sandbox.core.money import BPS_PER_WHOLE, MAX_DEPOSIT_TIYN
 from sandbox.parties import service as parties
-from sandbox.settlement import printing, reporting, service
+from sandbox.settlement import making, printing, reporting, service, terms
 from sandbox.settlement.errors import MerchantMissing
 
 router = APIRouter(prefix="/v1", route_class=IdempotentRoute, tags=["settlement"])
@@ -29,6 +30,30 @@ class SettleIn(BaseModel):
     retry_payout: StrictBool = Field(
         True, description="pay out again what the bank rejected or returned; false: carry it on"
     )
+
+
+class TermsIn(BaseModel):
+    """How the merchant is settled from its next batch on; what is left out is none."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"mode": "payout", "refund_reserve_tiyn": 500000}]},
+    )
+
+    mode: terms.Mode = Field(
+        description="payout: all in tenge; hold: tokens to the wallets; split: both"
+    )
+    split_bps: Annotated[
+        StrictInt | None,
+        Field(ge=1, lt=BPS_PER_WHOLE, description="of a split, the share paid out in tenge"),
+    ] = None
+    wallets: dict[
+        Annotated[str, Field(max_length=32)], Annotated[str, Field(min_length=1, max_length=128)]
+    ] = Field(default_factory=dict, max_length=16, description="chain → the merchant's address")
+    refund_reserve_tiyn: Annotated[
+        StrictInt,
+        Field(ge=0, le=MAX_DEPOSIT_TIYN, description="kept on each chain for later refunds"),
+    ] = 0
 
 
 def _whose(caller: Principal, asked: str | None) -> str | None:
@@ -52,7 +77,7 @@ async def create_settlement(
     if merchant is None:
         raise MerchantMissing
     chains: Mapping[str, Chain] = request.app.state.chains
-    return await service.settle(db, merchant, chains, retry_payout=body.retry_payout)
+    return await making.settle(db, merchant, chains, retry_payout=body.retry_payout)
 
 
 @router.get("/settlements", summary="List settlements")
@@ -136,3 +161,27 @@ async def list_payouts(
 async def read_payout(payout_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Its status follows the bank: sent when accepted, completed when booked."""
     return await service.payout(db, payout_id, merchant=caller.merchant)
+
+
+@router.post("/merchants/{merchant_id}/settlement_terms", summary="Choose how to be settled")
+async def choose_terms(
+    merchant_id: str, body: TermsIn, request: Request, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
+    """Mode, wallets and refund reserve, as a whole; batches that exist keep theirs.
+
+    The fee is burned in every mode. A chain without a wallet is paid out in tenge. A batch keeps
+    at most half of a chain's net until the refund reserve there is full, and gives back what is
+    too much.
+    """
+    if caller.merchant not in (None, merchant_id):
+        raise NotFound("merchant", merchant_id)
+    row = await terms.choose(
+        db,
+        merchant_id,
+        request.app.state.chains,
+        mode=body.mode,
+        split_bps=body.split_bps,
+        wallets=body.wallets,
+        refund_reserve_tiyn=body.refund_reserve_tiyn,
+    )
+    return parties.merchant_object(row)

@@ -12,15 +12,21 @@ SELECT format('settlement_line %s %s', l.settlement, l.payment) AS name, CASE
     WHEN p.id IS NULL THEN 'its payment is missing'
     WHEN l.fee_tiyn IS DISTINCT FROM p.fee_tiyn
         THEN format('fee of %s tiyn, the payment has %s', l.fee_tiyn, p.fee_tiyn)
-    WHEN l.refunded_tiyn * 10::numeric ^ (p.decimals - 2) IS DISTINCT FROM p.refunded_units
-        THEN format('%s tiyn refunded, the payment has %s units', l.refunded_tiyn,
-            p.refunded_units)
+    WHEN l.refunded_tiyn * 10::numeric ^ (p.decimals - 2) IS DISTINCT FROM
+        p.refunded_units - coalesce(v.units, 0)
+        THEN format('%s tiyn refunded, the payment has %s units, %s of them from the reserve',
+            l.refunded_tiyn, p.refunded_units, coalesce(v.units, 0))
     WHEN (l.chain, l.tx, l.entry) IS DISTINCT FROM (p.chain, p.tx, p.capture_entry)
         THEN 'chain, transaction or entry are not the payment''s'
     WHEN s.merchant IS DISTINCT FROM p.merchant THEN 'is of another merchant than the payment'
 END AS fault
 FROM settlement_line l JOIN settlement s ON s.id = l.settlement
-LEFT JOIN payment p ON p.id = l.payment WHERE l.deferred_at IS NULL
+LEFT JOIN payment p ON p.id = l.payment
+LEFT JOIN (
+    SELECT payment, sum(amount_units) AS units FROM refund
+    WHERE source = 'reserve' AND status = 'completed' GROUP BY payment
+) v ON v.payment = l.payment
+WHERE l.deferred_at IS NULL
 UNION ALL
 SELECT 'payment ' || p.id, CASE
     WHEN l.payment IS NULL THEN format('is %s in %s, which has no line of it', p.settlement_state,
@@ -42,6 +48,23 @@ SELECT format('settlement_burn %s %s', b.settlement, b.chain), CASE
         THEN format('is %s, burned at %s', b.status, coalesce(b.burned_at::text, 'no moment'))
 END
 FROM settlement_burn b
+UNION ALL
+SELECT format('settlement_transfer %s %s', t.settlement, t.chain), CASE
+    WHEN (t.sent_at IS NULL) <> (t.status <> 'sent')
+        THEN format('is %s, sent at %s', t.status, coalesce(t.sent_at::text, 'no moment'))
+    WHEN s.mode = 'payout' THEN 'its batch pays everything in tenge'
+    WHEN t.status <> 'sweeping' AND i.id IS NULL AND t.status <> 'stuck'
+        THEN 'no chain_intent sends it'
+    WHEN i.id IS NOT NULL AND ((i.command ->> 'amount_units')::numeric <> t.units
+        OR i.command ->> 'recipient' <> t.recipient)
+        THEN format('%s units to %s, its chain_intent sends %s to %s', t.units, t.recipient,
+            i.command ->> 'amount_units', i.command ->> 'recipient')
+    WHEN t.status = 'sent' AND i.tx IS DISTINCT FROM t.tx
+        THEN format('was sent by %s, its chain_intent by %s', t.tx, i.tx)
+END
+FROM settlement_transfer t LEFT JOIN settlement s ON s.id = t.settlement
+LEFT JOIN chain_intent i
+    ON i.id = t.settlement || ':transfer:' || t.chain || ':' || t.attempt
 UNION ALL
 SELECT 'settlement ' || s.id, CASE WHEN (s.settled_at IS NULL) <> (s.status <> 'settled')
     THEN format('is %s, settled at %s', s.status, coalesce(s.settled_at::text, 'no moment')) END
@@ -67,14 +90,18 @@ FROM payout p LEFT JOIN bank_message m ON m.direction = 'out' AND m.kind = :orde
     AND m.end_to_end_id = p.id
 UNION ALL
 SELECT 'bank_message ' || m.id, CASE
-    WHEN b.fees IS NULL THEN 'orders a fee of no settlement'
-    WHEN b.fees IS DISTINCT FROM (m.body ->> 'amount_tiyn')::bigint
-        THEN format('orders %s tiyn, the burns'' fees come to %s', m.body ->> 'amount_tiyn',
-            b.fees)
+    WHEN b.fees IS NULL AND c.amount IS NULL THEN 'orders a fee of no settlement'
+    WHEN coalesce(b.fees, 0) + coalesce(c.amount, 0) <> (m.body ->> 'amount_tiyn')::bigint
+        THEN format('orders %s tiyn, the burns'' fees come to %s, collected were %s',
+            m.body ->> 'amount_tiyn', coalesce(b.fees, 0), coalesce(c.amount, 0))
 END
 FROM bank_message m LEFT JOIN (
     SELECT settlement, sum(fee_tiyn) AS fees FROM settlement_burn GROUP BY settlement
 ) b ON b.settlement = split_part(m.end_to_end_id, ':', 1)
+LEFT JOIN (
+    SELECT e.cause AS settlement, l.amount FROM entry e JOIN leg l ON l.entry_id = e.id
+    WHERE e.reason = 'settlement_fee_collected' AND l.side = 'D'
+) c ON c.settlement = split_part(m.end_to_end_id, ':', 1)
 WHERE m.direction = 'out' AND m.kind = :order AND starts_with(m.end_to_end_id, 'stl_')
 UNION ALL
 SELECT 'settlement ' || s.id, CASE
@@ -96,6 +123,9 @@ _SETTLEMENTS = Told(
         "merchant": "r.merchant",
         "status": "r.status",
         "hold": "r.hold",
+        # Told since there is more than one mode.
+        "mode": "CASE WHEN o.mode IS NULL AND r.mode = 'payout' THEN NULL ELSE r.mode END",
+        "split_bps": "r.split_bps",
         "cut_off": "r.cut_off",
         "value_date": "r.value_date",
         "opening_tiyn": "r.opening_tiyn",
@@ -104,7 +134,8 @@ _SETTLEMENTS = Told(
         "created_at": moment("created_at"),
     },
     objects="SELECT json_build_object('id', d -> 'id', 'merchant', d -> 'merchant',"
-    " 'status', d -> 'status', 'hold', d -> 'hold', 'cut_off', d -> 'cut_off',"
+    " 'status', d -> 'status', 'hold', d -> 'hold', 'mode', d -> 'mode',"
+    " 'split_bps', d -> 'split_bps', 'cut_off', d -> 'cut_off',"
     " 'value_date', d -> 'value_date',"
     " 'opening_tiyn', d -> 'check' -> 'opening_tiyn', 'paid_tiyn', d -> 'check' -> 'paid_tiyn',"
     " 'carried_tiyn', d -> 'check' -> 'carried_tiyn', 'created_at', d -> 'created_at') AS object",
@@ -151,6 +182,37 @@ _BURNS = Told(
     # When all of its lines are deferred.
     may_go=True,
 )
+_TRANSFERS = Told(
+    "settlement_transfer",
+    ("settlement.%",),
+    {
+        "recipient": "r.recipient",
+        "units": "r.units",
+        "amount_tiyn": "r.amount_tiyn",
+        "tx": "r.tx",
+    },
+    key="r.settlement || ' ' || r.chain",
+    told_key="found.parent || ' ' || o.chain",
+    fields=("chain",),
+    objects="SELECT d ->> 'id' AS parent, sent AS object"
+    " FROM json_array_elements(coalesce(d -> 'transfers', '[]')) AS sent",
+    may_go=True,
+)
+_RESERVES = Told(
+    "settlement_reserve",
+    ("settlement.%",),
+    {
+        "units": "r.units",
+        "amount_tiyn": "r.amount_tiyn",
+        "target_tiyn": "r.target_tiyn",
+    },
+    key="r.settlement || ' ' || r.chain",
+    told_key="found.parent || ' ' || o.chain",
+    fields=("chain",),
+    objects="SELECT d ->> 'id' AS parent, kept AS object"
+    " FROM json_array_elements(coalesce(d -> 'reserve', '[]')) AS kept",
+    may_go=True,
+)
 _PAYOUTS = Told(
     "payout",
     ("payout.%", "settlement.%"),
@@ -169,7 +231,7 @@ _PAYOUTS = Told(
     objects="SELECT CASE WHEN d ->> 'object' = 'payout' THEN d"
     " WHEN json_typeof(d -> 'payout') = 'object' THEN d -> 'payout' END AS object",
 )
-_TOLD = as_told(_SETTLEMENTS, _LINES, _BURNS, _PAYOUTS)
+_TOLD = as_told(_SETTLEMENTS, _LINES, _BURNS, _TRANSFERS, _RESERVES, _PAYOUTS)
 
 
 async def lines_match(db: AsyncSession) -> list[Check]:
@@ -184,6 +246,6 @@ async def orders_match(db: AsyncSession) -> list[Check]:
 
 
 async def settlements_as_told(db: AsyncSession) -> list[Check]:
-    """I8: batches, lines, burns and payouts as the log last told them."""
-    sound = "batches, lines, burns and payouts are as the log tells"
+    """I8: batches, their lines and parts, and payouts as the log last told them."""
+    sound = "batches, lines, burns, transfers, reserves and payouts are as the log tells"
     return await no_faults(db, "I8", sound, _TOLD)

@@ -1,5 +1,5 @@
-"""Burns that wait for sweeps: what must be swept is asked for, what cannot be is deferred, and
-the burn is asked for when its units lie in the treasury.
+"""Burns and transfers that wait for sweeps: what must be swept is asked for, what cannot be is
+deferred, and they are asked for when their units lie in the treasury.
 
 A step of its own, and not part of a sweep's end: whatever is short here, the chain is followed on.
 """
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import text
-from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.chains.port import Chain
 from sandbox.ledger import accounts
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
+from sandbox.parties import service as parties
 from sandbox.payments import service as payments
 from sandbox.settlement import burns, deferring, payouts
-from sandbox.settlement.models import Settlement, SettlementBurn
+from sandbox.settlement.models import Settlement, SettlementBurn, SettlementTransfer
 
 NOTHING_CAME = "the sweep left it at its deposit address"
 
@@ -43,15 +43,15 @@ _UNSWEPT = text(
 
 @dataclass(frozen=True, slots=True)
 class _Unswept:
-    """Payments of a burn that lie at deposit addresses: what can be done for each."""
+    """Payments of a batch that lie at deposit addresses: what can be done for each."""
 
     awaited: Sequence[str]
     untried: Sequence[str]
     failed: dict[str, str]
 
 
-async def _unswept(db: AsyncSession, burn: SettlementBurn) -> _Unswept:
-    values = {"settlement": burn.settlement, "chain": burn.chain}
+async def _unswept(db: AsyncSession, settlement_id: str, chain: str) -> _Unswept:
+    values = {"settlement": settlement_id, "chain": chain}
     awaited, untried, failed = [], [], {}
     for row in await db.execute(_UNSWEPT, values):
         if row.is_pending:
@@ -63,59 +63,90 @@ async def _unswept(db: AsyncSession, burn: SettlementBurn) -> _Unswept:
     return _Unswept(awaited, untried, failed)
 
 
-async def begin(
-    db: AsyncSession, settlement: Settlement, burn: SettlementBurn, batch: int
-) -> Changes:
-    """Ask for the sweeps that a new burn needs; `batch` sessions go into one."""
+async def begin(db: AsyncSession, settlement: Settlement, chain: str, batch: int) -> Changes:
+    """Ask for the sweeps that a batch needs on a chain; `batch` sessions go into one."""
     entries = await payments.plan_sweeps(
-        db, chain=burn.chain, merchant=settlement.merchant, settlement=settlement.id, batch=batch
+        db, chain=chain, merchant=settlement.merchant, settlement=settlement.id, batch=batch
     )
     return Changes(entries=entries)
 
 
+_WAITING = text(
+    """
+    SELECT s.merchant, s.id, w.chain FROM settlement s JOIN (
+        SELECT settlement, chain FROM settlement_burn WHERE status = 'sweeping'
+        UNION SELECT settlement, chain FROM settlement_transfer WHERE status = 'sweeping'
+    ) w ON w.settlement = s.id ORDER BY s.id, w.chain
+    """
+)
+
+
 async def waiting(db: AsyncSession) -> list[tuple[str, str, str]]:
-    """Burns that wait for sweeps: (merchant, settlement, chain), oldest first."""
-    found = (
-        select(Settlement.merchant, Settlement.id, SettlementBurn.chain)
-        .join(SettlementBurn, col(SettlementBurn.settlement) == col(Settlement.id))
-        .where(col(SettlementBurn.status) == "sweeping")
-        .order_by(col(Settlement.id), col(SettlementBurn.chain))
-    )
-    return [(merchant, id_, chain) for merchant, id_, chain in await db.exec(found)]
+    """What waits for sweeps: (merchant, settlement, chain), oldest first."""
+    return [(row.merchant, row.id, row.chain) for row in await db.execute(_WAITING)]
 
 
 async def go_on(db: AsyncSession, settlement_id: str, chain: Chain) -> Changes:
-    """What can be done now for a burn that waits on this chain; empty when nothing can.
+    """What can be done now for a batch that waits on this chain; empty when nothing can.
 
     The caller holds the merchant's lock, so nobody else plans sweeps for its sessions.
     """
     changes = Changes()
     settlement = await payouts.locked(db, settlement_id)
-    burn = await db.get(SettlementBurn, (settlement_id, chain.name), populate_existing=True)
-    if burn is None or burn.status != "sweeping":
+    if not await _leaving(db, settlement_id, chain.name):
         return changes  # another worker was here
-    lying = await _unswept(db, burn)
+    lying = await _unswept(db, settlement_id, chain.name)
     if lying.failed:
-        changes.extend(await deferring.defer(db, settlement, burn, lying.failed))
+        changes.extend(
+            await deferring.defer(db, settlement, chain.name, chain.decimals, lying.failed)
+        )
     if lying.untried:
-        changes.extend(await begin(db, settlement, burn, chain.sweep_batch))
+        changes.extend(await begin(db, settlement, chain.name, chain.sweep_batch))
     elif not lying.awaited:
-        changes.extend(await _ask(db, settlement, burn))
+        changes.extend(await _ask(db, settlement, chain.name))
     return changes
 
 
-async def _ask(db: AsyncSession, settlement: Settlement, burn: SettlementBurn) -> Changes:
-    """Ask for the burn of what is left of it; a batch of which nothing is left is settled."""
-    if burn not in db:
-        return await burns.settled_if_burned(db, settlement)
-    treasury = await ledger.balance(db, accounts.treasury(burn.chain))
-    if treasury.available < burn.units:
-        short = f"the treasury is short of {burn.units - treasury.available} units"
-        if burn.reason != short:
-            log.warning("a burn waits", settlement=burn.settlement, chain=burn.chain, why=short)
-            burn.reason = short
-            db.add(burn)
-        return Changes()
-    burn.status, burn.reason = "pending", None
-    db.add(burn)
-    return Changes(entries=[await burns.request(db, settlement, burn)])
+async def _leaving(db: AsyncSession, settlement_id: str, chain: str) -> list[burns.Leaving]:
+    """Burn and transfer of a batch on a chain that are not asked for yet."""
+    await db.flush()
+    key = (settlement_id, chain)
+    found = (
+        await db.get(SettlementBurn, key, populate_existing=True),
+        await db.get(SettlementTransfer, key, populate_existing=True),
+    )
+    return [one for one in found if one is not None and one.status == "sweeping"]
+
+
+async def _ask(db: AsyncSession, settlement: Settlement, chain: str) -> Changes:
+    """Ask for what is left; a batch of which nothing is left is settled."""
+    leaving = await _leaving(db, settlement.id, chain)
+    if not leaving:
+        return await burns.settled_if_gone(db, settlement)
+    treasury = (await ledger.balance(db, accounts.treasury(chain))).available
+    changes = Changes()
+    for one in leaving:
+        why = await _why_not(db, settlement, one, treasury)
+        if why is not None:
+            if one.reason != why:
+                log.warning("a batch waits", settlement=settlement.id, chain=chain, why=why)
+                one.reason = why
+                db.add(one)
+            continue
+        treasury -= one.units
+        one.status, one.reason = "pending", None
+        db.add(one)
+        changes.entries.append(await burns.request(db, settlement, one))
+    return changes
+
+
+async def _why_not(
+    db: AsyncSession, settlement: Settlement, one: burns.Leaving, treasury: int
+) -> str | None:
+    if isinstance(one, SettlementTransfer):
+        merchant = await parties.merchant(db, settlement.merchant, steady=True)
+        if merchant.status in parties.NO_PAYOUT:
+            return f"the merchant is {merchant.status}"
+    if treasury < one.units:
+        return f"the treasury is short of {one.units - treasury} units"
+    return None

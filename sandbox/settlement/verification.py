@@ -13,11 +13,11 @@ from typing import Any
 
 from sandbox.bank.calendar import local_date
 from sandbox.core.errors import SandboxError
-from sandbox.core.money import fee_tiyn, units_from_tiyn, vat_included_tiyn
+from sandbox.core.money import BPS_PER_WHOLE, fee_tiyn, units_from_tiyn, vat_included_tiyn
 from sandbox.eventlog import leaf as leaves
 from sandbox.eventlog.errors import BadReceipt
 from sandbox.eventlog.proofs import verify_receipt
-from sandbox.settlement import report, vat
+from sandbox.settlement import report, sums, vat
 
 
 class ReportWrong(SandboxError):
@@ -164,7 +164,8 @@ def _judge(facts: report.Facts, said: Mapping[str, Any]) -> None:
     for number, line in enumerate(said["lines"]):
         _judge_line(facts, f"lines[{number}] ({line['payment']})", line)
     lines = [line for line in said["lines"] if not line["deferred"]]
-    _judge_burns(facts, said, lines)
+    _judge_chains(facts, said, lines)
+    _judge_debt(said, lines)
     _judge_check(facts, said, lines)
     _judge_iban(facts, said)
 
@@ -202,42 +203,117 @@ def _judge_line(facts: report.Facts, where: str, line: Mapping[str, Any]) -> Non
     _is(where, "refunded", line["refunded_tiyn"], refunds)
     kept = line["amount_tiyn"] - line["refunded_tiyn"]
     fixed, minimum = payment.get("fee_fixed_tiyn") or 0, payment.get("fee_minimum_tiyn") or 0
-    fee = fee_tiyn(kept, payment["fee_bps"], fixed, minimum)
+    fee = fee_tiyn(kept, payment["fee_bps"], fixed, minimum, at_most_tiyn=line["amount_tiyn"])
     _is(where, "fee", line["fee_tiyn"], fee)
 
 
-def _judge_burns(
+def _judge_chains(
     facts: report.Facts, said: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]
 ) -> None:
+    """What each chain brought is burned, sent or kept, by the batch's mode and nothing else."""
     by_chain: dict[str, list[Mapping[str, Any]]] = {}
     for line in lines:
-        if line["amount_tiyn"] > line["refunded_tiyn"]:
-            by_chain.setdefault(line["chain"], []).append(line)
-    _is("burns", "chains", [burn["chain"] for burn in said["burns"]], sorted(by_chain))
-    rate = vat.rate_on(local_date(datetime.fromisoformat(said["created_at"])))
-    for number, burn in enumerate(said["burns"]):
-        where = f"burns[{number}] ({burn['chain']})"
-        those = by_chain[burn["chain"]]
+        by_chain.setdefault(line["chain"], []).append(line)
+    burns = {burn["chain"]: (n, burn) for n, burn in enumerate(said["burns"])}
+    sent = {one["chain"]: (n, one) for n, one in enumerate(said["transfers"])}
+    kept = {one["chain"]: (n, one) for n, one in enumerate(said["reserve"])}
+    for what, found in (("burns", burns), ("transfers", sent), ("reserve", kept)):
+        _is(what, "chains", [one["chain"] for one in said[what]], sorted(found))
+    for chain in sorted(by_chain.keys() | burns.keys() | sent.keys() | kept.keys()):
+        those = by_chain.get(chain, [])
         amount = sum(line["amount_tiyn"] - line["refunded_tiyn"] for line in those)
-        _is(where, "amount", burn["amount_tiyn"], amount)
-        _is(where, "fee", burn["fee_tiyn"], sum(line["fee_tiyn"] for line in those))
-        decimals = facts.captures[those[0]["payment"]][-1].data.get("decimals", 2)
-        _is(where, "units", burn["units"], units_from_tiyn(amount, decimals))
-        _is(where, "VAT rate", burn["vat_percent"], rate.percent)
-        _is(where, "law of the VAT rate", burn["vat_version"], rate.version)
-        included = vat_included_tiyn(burn["fee_tiyn"], rate.percent)
-        _is(where, "VAT", burn["vat_tiyn"], included)
-        if said["status"] == "settled":
-            _is(where, "status", burn["status"], "burned")
-        _is(where, "having an entry", burn["entry"] is not None, burn["status"] == "burned")
+        fees = sum(line["fee_tiyn"] for line in those)
+        reserve = kept[chain][1]["amount_tiyn"] if chain in kept else 0
+        parts = sums.parts(
+            amount, fees, reserve=reserve, wallet_bps=_wallet_bps(said) if chain in sent else 0
+        )
+        for what, found, expected in (
+            ("burns", burns, parts.burned),
+            ("transfers", sent, parts.to_wallet),
+            ("reserve", kept, parts.reserved),
+        ):
+            if chain not in found:
+                _is(what, f"the amount on {chain}", 0, expected)
+                continue
+            number, one = found[chain]
+            where = f"{what}[{number}] ({chain})"
+            _is(where, "amount", one["amount_tiyn"], expected)
+            _judge_units(facts, where, one, those)
+        if chain in burns:
+            number, burn = burns[chain]
+            _judge_burn(f"burns[{number}] ({chain})", said, burn, parts.fee)
+        if chain in sent:
+            number, one = sent[chain]
+            _judge_end(f"transfers[{number}] ({chain})", said, one, "sent")
     fee = said["fee"]
     _is("fee", "having an entry", fee["entry"] is not None, fee["status"] == "paid")
+
+
+def _wallet_bps(said: Mapping[str, Any]) -> int:
+    match said["mode"]:
+        case "hold":
+            return BPS_PER_WHOLE
+        case "split":
+            return BPS_PER_WHOLE - int(said["split_bps"])
+    return 0
+
+
+def _judge_units(
+    facts: report.Facts,
+    where: str,
+    one: Mapping[str, Any],
+    those: Sequence[Mapping[str, Any]],
+) -> None:
+    """Units by the decimals of the chain's payments; without any, whole tiyn in equal units."""
+    if those:
+        decimals = facts.captures[those[0]["payment"]][-1].data.get("decimals", 2)
+        amount = one["amount_tiyn"]
+        units = units_from_tiyn(abs(amount), decimals)
+        _is(where, "units", one["units"], units if amount >= 0 else -units)
+    elif one["units"] % one["amount_tiyn"]:
+        raise ReportWrong(where, f"{one['units']} units are no {one['amount_tiyn']} tiyn")
+
+
+def _judge_burn(where: str, said: Mapping[str, Any], burn: Mapping[str, Any], fee: int) -> None:
+    rate = vat.rate_on(local_date(datetime.fromisoformat(said["created_at"])))
+    _is(where, "fee", burn["fee_tiyn"], fee)
+    _is(where, "VAT rate", burn["vat_percent"], rate.percent)
+    _is(where, "law of the VAT rate", burn["vat_version"], rate.version)
+    included = vat_included_tiyn(burn["fee_tiyn"], rate.percent)
+    _is(where, "VAT", burn["vat_tiyn"], included)
+    _judge_end(where, said, burn, "burned")
+
+
+def _judge_end(where: str, said: Mapping[str, Any], one: Mapping[str, Any], gone: str) -> None:
+    if said["status"] == "settled":
+        _is(where, "status", one["status"], gone)
+    _is(where, "having an entry", one["entry"] is not None, one["status"] == gone)
+
+
+def _judge_debt(said: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> None:
+    """Fees that nothing was left to pay: what came over, came up, was taken and is left."""
+    owed = sums.owed(
+        [one["amount_tiyn"] for one in said["openings"]],
+        sum(line["fee_tiyn"] for line in lines),
+        [(burn["amount_tiyn"], burn["fee_tiyn"]) for burn in said["burns"]],
+    )
+    rate = vat.rate_on(local_date(datetime.fromisoformat(said["created_at"])))
+    computed = {
+        "opening_tiyn": owed.opening,
+        "added_tiyn": owed.added,
+        "added_vat_tiyn": vat_included_tiyn(owed.added, rate.percent),
+        "collected_tiyn": owed.collected,
+        "left_tiyn": owed.opening + owed.added - owed.collected,
+    }
+    for name, amount in computed.items():
+        _is("fee_debt", name, said["fee_debt"][name], amount)
 
 
 def _judge_check(
     facts: report.Facts, said: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]
 ) -> None:
-    """I7: opening + gross - fees - refunds = paid + carried, each figure from its own leaves."""
+    """I7: opening + gross - fees - refunds = paid + to wallets + reserved + carried, each figure
+    from its own leaves."""
     for number, one in enumerate(said["openings"]):
         source = facts.others[one["source"]][-1].data
         is_batch = source["object"] == "settlement"
@@ -254,6 +330,8 @@ def _judge_check(
         "fees_tiyn": sum(line["fee_tiyn"] for line in lines),
         "refunds_tiyn": sum(line["refunded_tiyn"] for line in lines),
         "paid_tiyn": 0 if payout is None else payout["amount_tiyn"],
+        "to_wallet_tiyn": sum(one["amount_tiyn"] for one in said["transfers"]),
+        "reserved_tiyn": sum(one["amount_tiyn"] for one in said["reserve"]),
     }
     for name, amount in computed.items():
         _is("check", name, check[name], amount)
@@ -263,7 +341,8 @@ def _judge_check(
         - computed["fees_tiyn"]
         - computed["refunds_tiyn"]
     )
-    _is("check", "paid and carried", check["paid_tiyn"] + check["carried_tiyn"], owed)
+    gone = check["paid_tiyn"] + check["to_wallet_tiyn"] + check["reserved_tiyn"]
+    _is("check", "paid, sent, reserved and carried", gone + check["carried_tiyn"], owed)
     _is("check", "unexplained_tiyn", check["unexplained_tiyn"], 0)
 
 

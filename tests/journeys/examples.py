@@ -124,6 +124,11 @@ def answers(running: Running, folder: Path) -> JsonObject:
     get(f"{attested}/{{attestation_id}}/branch", f"{attested}/{made}/branch")
     get("/v1/merchants", "/v1/merchants")
     get("/v1/merchants/{merchant_id}", f"/v1/merchants/{merchant_id}")
+    post(
+        "/v1/merchants/{merchant_id}/settlement_terms",
+        f"/v1/merchants/{merchant_id}/settlement_terms",
+        {"mode": "payout"},
+    )
     get("/v1/api_keys", "/v1/api_keys")
     get("/v1/webhook_endpoints", "/v1/webhook_endpoints")
     get("/v1/webhook_deliveries", "/v1/webhook_deliveries")

@@ -116,6 +116,7 @@ def body_of(method: str, template: str, victim: Shop) -> JsonObject | None:
         "/v1/stray_transfers/{stray_id}/resolve": {"action": "refund"},
         "/v1/checkout/sessions/{session_id}/cancel": {},
         "/v1/merchants/{merchant_id}": {"iban": "KZ62722C000000000011"},
+        "/v1/merchants/{merchant_id}/settlement_terms": {"mode": "payout"},
         "/v1/merchants/{merchant_id}/fee_plans/{version}/consent": {},
     }
     return bodies.get(template) if method == "POST" else None

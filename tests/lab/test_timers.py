@@ -5,6 +5,7 @@ from sandbox.bank.models import PaymentOrder
 from sandbox.core.clock import iso
 from sandbox.core.db import Database
 from sandbox.lab import timers
+from sandbox.parties import service as parties
 from sandbox.payments.models import CheckoutSession
 from sandbox.reserve.models import Intake
 from sandbox.webhooks.models import WebhookDelivery, WebhookEndpoint
@@ -138,4 +139,12 @@ async def test_a_move_within_a_day_passes_no_cut_off(database: Database) -> None
 async def test_of_many_cut_offs_passed_the_newest_is_told(database: Database) -> None:
     async with database.transaction() as db:
         [told] = await timers.cut_offs(db, START, START + timedelta(days=30))
-    assert told["id"] == "2026-12-19"
+    # Friday: the move ends on a Saturday, and only who chose `daily` has a cut-off on that.
+    assert told["id"] == "2026-12-18"
+    async with database.transaction() as db:
+        await parties.create_merchant(
+            db, name="Night shop", tax_number="260340000002", account_iban="KZ31601A000000000001",
+            knp="859", kbe="17", schedule="daily",
+        )  # fmt: skip
+        told = await timers.cut_offs(db, START, START + timedelta(days=30))
+    assert [item["id"] for item in told] == ["2026-12-18", "2026-12-19"]

@@ -63,6 +63,43 @@ async def test_what_was_paid_is_burned_and_paid_out_once(world: World) -> None:
     assert (refused.status_code, refused.json()["code"]) == (409, "nothing_to_settle")
 
 
+async def test_a_split_is_sent_and_paid_and_its_reserve_refunds_what_is_settled(
+    world: World,
+) -> None:
+    terms = f"/v1/merchants/{world.keys['merchant_id']}/settlement_terms"
+    wallet = await world.ground.payer()
+    split = {
+        "mode": "split", "split_bps": 2_500, "wallets": {world.name: wallet},
+        "refund_reserve_tiyn": 1_900,
+    }  # fmt: skip
+    assert (await world.post(terms, split)).status_code == 200
+    [session] = await paid(world, 10_000)
+    supply = (await world.chain.supply()).units
+    made = await world.ask_settlement()
+    # What was chosen since is of the next batch.
+    back = await world.post(terms, {"mode": "payout", "refund_reserve_tiyn": 0})
+    assert back.status_code == 200
+    done = await world.settled(made)
+    check = done["check"]
+    # 9 900 less 1 900 for refunds; a quarter of 8 000 in tenge.
+    assert (check["reserved_tiyn"], check["to_wallet_tiyn"], check["paid_tiyn"]) == (
+        1_900, 6_000, 2_000,
+    )  # fmt: skip
+    assert (await world.chain.supply()).units == supply - world.units(2_100)
+    assert await world.ground.units(wallet) == world.units(6_000)
+    [sent] = done["transfers"]
+    assert await world.failure_of(sent["tx"]) is None
+    payment = (await world.read(session))["payment"]
+    too_much = await world.post("/v1/refunds", {"payment": payment["id"], "amount_tiyn": 1_901})
+    assert too_much.json()["code"] == "insufficient_merchant_balance"
+    refund = await world.refund(payment, 1_500)
+    await world.carry_out()
+    assert (await world.get(f"/v1/refunds/{refund['id']}"))["status"] == "completed"
+    last = await world.settled(await world.ask_settlement())
+    assert (last["check"]["reserved_tiyn"], last["check"]["paid_tiyn"]) == (-400, 400)
+    await world.agrees()
+
+
 async def test_a_burn_that_a_reorg_takes_is_sent_again_and_burns_once(world: World) -> None:
     await paid(world, 5_000)
     supply = (await world.chain.supply()).units

@@ -35,7 +35,7 @@ from sandbox.reserve import statement_checks
 from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
 from sandbox.settlement import checks, jobs
 from sandbox.settlement import routes as settlement_routes
-from sandbox.settlement.burns import Burns
+from sandbox.settlement.burns import TRANSFER_KIND, Burns
 from tests.ledger.books import CHECKS
 from tests.reserve.world import World, record
 
@@ -296,7 +296,13 @@ async def open_town(
         database,
         chain,
         [checkout, ReserveWatch()],
-        {"issuance": IssuanceHandler(), "refund": checkout, "burn": Burns(), "sweep": Sweeps()},
+        {
+            "issuance": IssuanceHandler(),
+            "refund": checkout,
+            "burn": Burns(),
+            TRANSFER_KIND: Burns(),
+            "sweep": Sweeps(),
+        },
         [
             reserve_routes.router,
             payment_routes.router,

@@ -232,7 +232,7 @@ class TestCutOff:
         await town.as_owner(f"UPDATE payment SET fee_tiyn = 7000 WHERE id = '{broken}'")
         await town.set_clock("2026-11-19T18:00")
         for _ in range(2):
-            with pytest.raises(IntegrityError, match="ck_settlement_amounts"):
+            with pytest.raises(IntegrityError, match="ck_settlement_line_amounts"):
                 await jobs.cut_off(town.database, town.world.chains)
         assert len((await town.get("/v1/settlements", "other"))["data"]) == 1
         await town.as_owner(f"UPDATE payment SET fee_tiyn = 60 WHERE id = '{broken}'")

@@ -59,6 +59,8 @@ async def test_the_golden_batch_moves_what_the_contract_says(any_town: Town) -> 
         "refunds_tiyn": 2000,
         "paid_tiyn": 7920,
         "carried_tiyn": 0,
+        "to_wallet_tiyn": 0,
+        "reserved_tiyn": 0,
         "unexplained_tiyn": 0,
     }
     assert await legs(town, f"{id_}:lines:{chain}") == [

@@ -8,9 +8,15 @@ import pytest
 from sqlalchemy import text
 
 from sandbox.bank import simulator
-from sandbox.chains.memory import Move
+from sandbox.chains.memory import Move, new_address
 from sandbox.core.errors import NotFound
-from sandbox.settlement import jobs
+from sandbox.ledger import accounts
+from sandbox.ledger import service as ledger
+from sandbox.parties import checks as parties_checks
+from sandbox.parties import plans
+from sandbox.parties import service as parties
+from sandbox.payments import row_checks as payment_row_checks
+from sandbox.settlement import jobs, row_checks, terms
 from tests.settlement.conftest import SHOP_IBAN, Town
 
 STEPS = 70
@@ -22,15 +28,18 @@ class Play:
     def __init__(self, town: Town, seed: int) -> None:
         self.town, self.random = town, random.Random(seed)
         self.now = datetime(2026, 11, 19, 12)
+        self.wallet = new_address()
 
     async def sell(self) -> None:
+        await self.verify()
         await self.town.pay(self.random.randint(1, 900))
 
     async def refund(self) -> None:
+        # Settled ones are paid from the refund reserve, if it has enough.
         open_ = [
             one
             for one in (await self.town.get("/v1/payments?limit=100"))["data"]
-            if one["settlement_state"] == "unsettled"
+            if one["settlement_state"] in ("unsettled", "settled")
         ]
         if open_:
             body = {
@@ -150,13 +159,55 @@ class Play:
                 self.town.chain.send(Move("thaw", destination=address))
         await self.confirm()
 
+    # What the merchant and the operator decide.
+
+    async def terms(self) -> None:
+        mode = self.random.choice(["payout", "hold", "split"])
+        async with self.town.database.transaction() as db:
+            await terms.choose(
+                db,
+                self.town.shop,
+                self.town.world.chains,
+                mode=mode,  # type: ignore[arg-type]
+                split_bps=self.random.randint(1, 9999) if mode == "split" else None,
+                wallets={} if mode == "payout" else {self.town.chain.name: self.wallet},
+                refund_reserve_tiyn=self.random.choice([0, 200, 900]),
+            )
+
+    async def plan(self) -> None:
+        async with self.town.database.transaction() as db:
+            offered = await plans.offer(
+                db,
+                self.town.shop,
+                fee_bps=self.random.choice([0, 100, 900]),
+                fixed_tiyn=self.random.choice([0, 0, 60]),
+                minimum_tiyn=self.random.choice([0, 0, 90]),
+                from_at=None,
+            )
+            await plans.consent(db, self.town.shop, offered.version)
+
+    async def suspend(self) -> None:
+        async with self.town.database.transaction() as db:
+            await parties.set_status(db, self.town.shop, "suspended", None)
+        await self.confirm()
+
+    async def verify(self) -> None:
+        async with self.town.database.transaction() as db:
+            await parties.set_status(db, self.town.shop, "active", None)
+
+    async def frozen_wallet(self) -> None:
+        action = "thaw" if await self.town.chain.is_frozen(self.wallet) else "freeze"
+        self.town.chain.send(Move(action, destination=self.wallet))
+        await self.confirm()
+
     async def anything(self) -> None:
         steps = (
             self.sell, self.sell, self.sell, self.refund, self.refund, self.settle, self.settle,
             self.carry_out, self.lose, self.bank, self.bank, self.books, self.books, self.account,
             self.give_back, self.give_back, self.wait, self.wait, self.confirm, self.confirm,
             self.go_on, self.reorg, self.pay_more, self.accept, self.stranger, self.freeze,
-            self.thaw,
+            self.thaw, self.terms, self.terms, self.plan, self.suspend, self.verify, self.verify,
+            self.frozen_wallet,
         )  # fmt: skip
         await self.random.choice(steps)()
 
@@ -169,9 +220,16 @@ async def test_after_every_step_every_tiyn_is_explained(town: Town, seed: int) -
         await play.anything()
         await town.audit()
     await play.thaw()
+    await play.verify()
+    if await town.chain.is_frozen(play.wallet):
+        await play.frozen_wallet()
     # In the end everything reaches the merchant or the issuer, but for what no refund gave back.
     async with town.database.transaction() as db:
         await simulator.accept_payments_to(db, SHOP_IBAN)
+        await terms.choose(
+            db, town.shop, town.world.chains, mode="payout", split_bps=None, wallets={},
+            refund_reserve_tiyn=0,
+        )  # fmt: skip
     for _ in range(8):
         for _ in range(8):
             await town.world.carry_out()
@@ -185,11 +243,21 @@ async def test_after_every_step_every_tiyn_is_explained(town: Town, seed: int) -
     await town.set_clock(play.now.isoformat())
     await town.bank_and_books()
     await town.audit()
+    for check in (
+        row_checks.lines_match,
+        row_checks.orders_match,
+        row_checks.settlements_as_told,
+        payment_row_checks.arrivals_match,
+        parties_checks.merchants_as_told,
+    ):
+        async with town.database.transaction() as db:
+            for result in await check(db):
+                assert result.ok, result
     stuck = [
-        burn
+        gone
         for one in (await town.get("/v1/settlements?limit=100"))["data"]
-        for burn in one["burns"]
-        if burn["status"] != "burned"
+        for gone in one["burns"] + one["transfers"]
+        if gone["status"] not in ("burned", "sent")
     ]
     figures = await town.figures()
     assert (figures["merchant"], figures["2040"], figures["1090"]) == (0, 0, 0)
@@ -202,4 +270,6 @@ async def test_after_every_step_every_tiyn_is_explained(town: Town, seed: int) -
         )
     assert figures["custody"] == 70_000 + nobodys + sum(burn["units"] for burn in stuck)
     assert figures["bank"] == figures["1010"]
-    assert figures["bank, own"] == figures["1110"] == figures["4010"] + figures["2070"]
+    async with town.database.transaction() as db:
+        due = (await ledger.balance(db, accounts.fees_due(town.shop))).posted
+    assert figures["bank, own"] == figures["1110"] == figures["4010"] + figures["2070"] - due

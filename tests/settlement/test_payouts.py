@@ -101,6 +101,8 @@ async def test_a_returned_payout_is_owed_again_and_paid_when_asked_for(town: Tow
         "fees_tiyn": 0,
         "refunds_tiyn": 0,
         "paid_tiyn": 5940,
+        "to_wallet_tiyn": 0,
+        "reserved_tiyn": 0,
         "carried_tiyn": 0,
         "unexplained_tiyn": 0,
     }

@@ -67,3 +67,33 @@ async def test_a_cut_off_chosen_after_its_hour_begins_the_next_day(town: Town) -
     await change(town, cut_off="09:00")
     assert await run(town, "2026-11-19T23:00") == 0
     assert await run(town, "2026-11-20T09:00") == 1
+
+
+async def test_each_business_day_has_no_cut_off_on_days_off_and_daily_has(town: Town) -> None:
+    await change(town)
+    await town.pay(6000)
+    # Friday's is the newest on the days after it; what comes then waits for Monday's.
+    assert await run(town, "2026-11-20T18:00") == 1
+    await town.pay(1000)
+    assert [await run(town, f"2026-11-{day}T20:00") for day in (21, 22)] == [0, 0]
+    assert await busy(town) == []
+    assert await run(town, "2026-11-23T18:00") == 1
+    days = [one["cut_off"] for one in (await town.get("/v1/settlements"))["data"]]
+    assert days == ["2026-11-23", "2026-11-20"]
+    await change(town, schedule="daily")
+    await town.pay(500)
+    assert await run(town, "2026-11-28T18:00") == 1
+    newest = (await town.get("/v1/settlements"))["data"][0]
+    assert (newest["cut_off"], newest["value_date"]) == ("2026-11-28", "2026-11-30")
+
+
+async def test_a_dated_day_off_has_no_cut_off_and_a_clock_that_jumps_to_it_takes_the_day_before(
+    town: Town,
+) -> None:
+    # Independence Day, a Wednesday.
+    await run(town, "2026-12-14T20:00")
+    await town.pay(6000)
+    assert await run(town, "2026-12-16T20:00") == 1
+    (made,) = (await town.get("/v1/settlements"))["data"]
+    assert (made["cut_off"], made["value_date"]) == ("2026-12-15", "2026-12-17")
+    assert await run(town, "2026-12-16T23:00") == 0

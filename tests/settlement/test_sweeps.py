@@ -206,7 +206,8 @@ class TestDeferred:
         assert (burn["units"], burn["fee_tiyn"], burn["vat_tiyn"]) == (6000, 60, 8)
         assert done["check"] == {
             "opening_tiyn": 0, "gross_tiyn": 6000, "fees_tiyn": 60, "refunds_tiyn": 0,
-            "paid_tiyn": 5940, "carried_tiyn": 0, "unexplained_tiyn": 0,
+            "paid_tiyn": 5940, "to_wallet_tiyn": 0, "reserved_tiyn": 0, "carried_tiyn": 0,
+            "unexplained_tiyn": 0,
         }  # fmt: skip
         assert done["payout"]["amount_tiyn"] == 5940
         (event,) = await told(town, "settlement.line_deferred")

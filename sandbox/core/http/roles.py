@@ -65,6 +65,7 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("GET", "/v1/merchants/{merchant_id}"): _PARTIES,
     ("POST", "/v1/merchants/{merchant_id}"): _PARTIES_WRITE,
     ("POST", "/v1/merchants/{merchant_id}/status"): {"operator": "all"},
+    ("POST", "/v1/merchants/{merchant_id}/settlement_terms"): _PARTIES_WRITE,
     ("GET", "/v1/merchants/{merchant_id}/fee_plans"): _PARTIES,
     ("POST", "/v1/merchants/{merchant_id}/fee_plans"): {"operator": "all"},
     ("POST", "/v1/merchants/{merchant_id}/fee_plans/{version}/consent"): _MERCHANT_WRITES,
