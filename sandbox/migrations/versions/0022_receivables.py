@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0022_receivables"
-down_revision = "0019_ledger_days"
+down_revision = "0021_statement_lines"
 
 
 def upgrade() -> None:
