@@ -270,7 +270,7 @@ def _judge_units(
         amount = one["amount_tiyn"]
         units = units_from_tiyn(abs(amount), decimals)
         _is(where, "units", one["units"], units if amount >= 0 else -units)
-    elif one["units"] % one["amount_tiyn"]:
+    elif not one["amount_tiyn"] or one["units"] % one["amount_tiyn"]:
         raise ReportWrong(where, f"{one['units']} units are no {one['amount_tiyn']} tiyn")
 
 

@@ -12,7 +12,7 @@ from sandbox.settlement import jobs
 from tests.settlement.conftest import Town, open_town
 from tests.settlement.test_modes import choose, finish, sound
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 async def at_once(*calls: Any) -> list[Any]:

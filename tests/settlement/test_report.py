@@ -74,6 +74,7 @@ async def test_every_line_leads_to_payment_transaction_entry_and_position(
     assert report["fee"] | {"event": "", "epoch": 1, "position": 0, "entry": ""} == {
         "status": "paid",
         "amount_tiyn": 80,
+        "collected_tiyn": 0,
         "vat_tiyn": 11,
         "without_vat_tiyn": 69,
         "entry": "",
