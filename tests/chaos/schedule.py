@@ -134,11 +134,8 @@ WINDOWS = {"payments": PAYMENTS, "reserve": RESERVE, "all": PAYMENTS + RESERVE}
 # For every test run: each process once, and each class of failpoints. What a killed worker has
 # leased waits half a minute (an attestation a whole one), so its kills come first.
 ONE_OF_EACH = [
-    Kill(WORKER, "attest.uncommitted"),
-    Kill(WORKER, "credit-notice.uncommitted"),
     Kill(WORKER, "intake-step.committed.mint"),
     Kill(WORKER, "redemption-message.uncommitted.pacs.002.ACSP"),
-    Kill(WORKER, "attempt.committed.fau"),
     Kill(WORKER, "broadcast.sent.re"),
     Kill(WORKER, "final.uncommitted.solana"),
     Kill(WORKER, "webhook.delivered"),
@@ -149,7 +146,6 @@ ONE_OF_EACH = [
     Kill(ANVIL, "evm.mined"),
     Kill(BACKEND, "sequence.uncommitted"),
     Kill(POSTGRES, "post.uncommitted.sessions"),
-    Kill(API),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Sixteen kills, one per process and class of failpoints; `make chaos` plays many more."""
+"""Twelve kills, one per process and class of failpoints; `make chaos` plays many more."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.chaos.schedule import ONE_OF_EACH
 SEED = 7
 
 
-async def test_sixteen_kills_lose_and_double_nothing(data_dir: Path) -> None:
+async def test_twelve_kills_lose_and_double_nothing(data_dir: Path) -> None:
     # Every point is passed sooner or later; a slow machine may take its time.
     chaos = Chaos(data_dir, SEED, report=False, per_chain=1, reached_within_s=PATIENCE_S)
     assert await chaos.run(ONE_OF_EACH, batch=len(ONE_OF_EACH)) == []
