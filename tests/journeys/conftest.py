@@ -36,12 +36,3 @@ def hardy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack.up()
     yield stack
     stack.down()
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Stack]:
-    """A stack that the test may hurt."""
-    stack = Stack(tmp_path / "sandbox")
-    stack.up()
-    yield stack
-    stack.down()
