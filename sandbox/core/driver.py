@@ -40,11 +40,16 @@ class Statement:
             given = [values[name] for name in self.names]
             rows: Sequence[Any] = await driver.fetch(self.sql, *given)
             return rows
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            OSError,
+            adapted.dbapi.Error,
+        ) as error:
+            if driver.is_closed():
+                # SQLAlchemy must find that out for itself: it gives up its other connections too.
+                await connection.exec_driver_sql("SELECT")
             is_refusal = isinstance(error, asyncpg.IntegrityConstraintViolationError)
             kind = IntegrityError if is_refusal else DBAPIError
-            is_cut = driver.is_closed()
-            if is_cut:
-                await connection.invalidate(error)
             # Without the parameters: they hold secrets, and an error's text ends up in the log.
-            raise kind(self.sql, None, error, connection_invalidated=is_cut) from error
+            raise kind(self.sql, None, error) from error

@@ -1,5 +1,8 @@
 """Statements given to the driver are part of the session's transaction, and fail like its own."""
 
+from contextlib import AsyncExitStack
+
+import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -59,6 +62,27 @@ async def test_a_connection_cut_in_the_middle_is_named_and_the_next_one_works(
             await CUT_OFF.fetch(db, {})
     async with database.transaction() as db:
         assert await db.scalar(text("SELECT offset_ms FROM clock")) == 0
+
+
+async def test_when_the_server_went_away_one_transaction_hears_of_it_and_the_next_ones_work(
+    database: Database, owner_url: str
+) -> None:
+    async with AsyncExitStack() as several:
+        for _ in range(4):
+            db = await several.enter_async_context(database.transaction())
+            await db.scalar(text("SELECT 1"))
+    owner = await asyncpg.connect(owner_url)
+    await owner.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await owner.close()
+    with pytest.raises(DatabaseUnavailable):
+        async with database.transaction() as db:
+            await SET_OFFSET.fetch(db, {"offset": 3})
+    for _ in range(4):
+        async with database.transaction() as db:
+            await SET_OFFSET.fetch(db, {"offset": 3})
 
 
 @pytest.mark.parametrize("sqlstate", ["53100", "53300", "57P03"])
