@@ -22,9 +22,11 @@ class ReportUnreadable(SandboxError):
         super().__init__(f"cannot read {file}: {why}")
 
 
-def report(settlement: str, file: Path, data_dir: Path, as_json: bool) -> int:
-    """Write the seeded merchant's report of one settlement, with proofs."""
+def report(settlement: str, file: Path, key: str | None, data_dir: Path, as_json: bool) -> int:
+    """Write a merchant's report of one settlement, with proofs; without `key` the seeded one's."""
     running = Running.of(data_dir)
+    if key is not None:
+        running = running.as_merchant(key)
     found = running.get(f"/v1/settlements/{settlement}/report", "merchant", proofs=1)
     try:
         file.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -186,6 +186,8 @@ async def test_a_returned_payout_is_the_next_reports_opening(town: Town, tmp_pat
         (first["payout"]["id"], 5940)
     ]
     assert verify(report, vkey).check["opening_tiyn"] == 5940
+    page = await town.world.get(f"/v1/settlements/{second['id']}/report?format=html", "shop")
+    assert first["payout"]["id"] in page.text
     passed = []
     for path, value in alterations(report["openings"], ("openings",)):
         try:
@@ -248,6 +250,10 @@ async def test_csv_and_page_show_the_same_lines(town: Town) -> None:
     page = await town.world.get(f"{path}?format=html", "shop")
     assert page.headers["content-type"].startswith("text/html")
     assert as_json["lines"][0]["tx"] in page.text
+    (refund,) = (one for line in as_json["lines"] for one in line["refunds"])
+    assert refund["tx"] in page.text
+    assert refund["entry"] in page.text
+    assert "mode payout" in page.text
     assert BIN in page.text
     assert BIN not in (await town.world.get(f"{path}?format=html", "operator")).text
 
