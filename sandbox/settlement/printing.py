@@ -14,7 +14,7 @@ CSV_COLUMNS: Final = (
 )  # fmt: skip
 """In this order for good; new columns come at the end."""
 
-_CHECK: Final = (
+CHECK_LINE: Final = (
     ("opening_tiyn", "Opening"),
     ("gross_tiyn", "+ gross"),
     ("fees_tiyn", "− fees"),
@@ -51,7 +51,7 @@ def _rows(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if report["payout"] is not None:
         payout = report["payout"]
         yield {"row": "payout", **payout, "entry": " ".join(payout["entries"])}
-    for name, _ in _CHECK:
+    for name, _ in CHECK_LINE:
         yield {"row": "check", "id": name, "amount_tiyn": report["check"][name]}
 
 
@@ -64,6 +64,9 @@ def as_csv(report: Mapping[str, Any]) -> str:
     return out.getvalue()
 
 
+_NUMBERS: Final = frozenset(
+    {"Amount", "Refunded", "Fee", "Net", "VAT in the fee", "Wanted", "Log position"}
+)
 _STYLE: Final = """
 body { font: 11pt/1.4 "Noto Sans", "DejaVu Sans", sans-serif; color: #111; margin: 2rem }
 h1 { font-size: 16pt; margin: 0 } h2 { font-size: 12pt; margin: 1.5rem 0 .3rem }
@@ -87,7 +90,9 @@ def _money(value: int) -> str:
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[str]) -> str:
-    head = "".join(f"<th>{escape(one)}</th>" for one in heads)
+    head = "".join(
+        f"<th{' class=n' if one in _NUMBERS else ''}>{escape(one)}</th>" for one in heads
+    )
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
@@ -180,7 +185,7 @@ def as_html(report: Mapping[str, Any], *, name: str | None, tax_number: str | No
     who = " · ".join(one for one in (name, tax_number and f"BIN/IIN {tax_number}") if one)
     check = "".join(
         f"<tr><td>{escape(title)}</td>{_money(report['check'][field])}</tr>"
-        for field, title in _CHECK
+        for field, title in CHECK_LINE
     )
     parts = [
         f"<h1>Settlement {escape(report['id'])}</h1>",
