@@ -154,7 +154,10 @@ async def merchants(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict
 
 @router.get("/v1/merchants/{merchant_id}", summary="Read a merchant")
 async def get_merchant(merchant_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
-    """One merchant; somebody else's is not found."""
+    """One merchant; somebody else's is not found.
+
+    `fee_bps` is what it signed up with: what is in force now stands in its fee plans.
+    """
     if caller.merchant not in (None, merchant_id):
         raise NotFound("merchant", merchant_id)
     return service.merchant_object(await service.merchant(db, merchant_id))

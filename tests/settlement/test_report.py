@@ -226,7 +226,11 @@ async def test_the_command_names_the_first_wrong_line_and_ends_with_1(
     assert id_ in capsys.readouterr().out
     file.write_text(json.dumps(altered(report, ("lines", 0, "amount_tiyn"), 6001)))
     assert command.verify(file, vkey, tmp_path, as_json) == 1
-    assert "lines[0]" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "lines[0]" in said
+    assert "6001, the log proves 6000" in said
+    assert command.verify(file, "no key", tmp_path, as_json) == 1
+    assert "vkey" in capsys.readouterr().out
     file.write_text("no report")
     with pytest.raises(command.ReportUnreadable):
         command.verify(file, vkey, tmp_path, as_json)
