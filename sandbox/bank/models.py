@@ -1,6 +1,7 @@
 """Tables of the slice: messages between ledger and bank, and the simulator's own books.
 
-Only `bank.simulator` writes the schema `bank_sim`; the ledger never reads it to post.
+Only `bank.simulator` and its switches (`bank.faults`) write the schema `bank_sim`; the ledger never
+reads it to post.
 """
 
 from datetime import date, datetime

@@ -1,6 +1,7 @@
 """The simulated bank: accounts, incoming credits, payment orders booked on their value date.
 
-The only writer of the schema `bank_sim`. What it has to say goes out as `bank_message` rows.
+With its failure switches (`faults`) the only writer of the schema `bank_sim`. What it has to say
+goes out as `bank_message` rows.
 """
 
 from dataclasses import dataclass

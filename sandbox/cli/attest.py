@@ -9,6 +9,7 @@ from sandbox.cli import show
 from sandbox.cli.endpoints import Running
 from sandbox.cli.log import NotWritable, VkeyNeeded
 from sandbox.core.errors import SandboxError
+from sandbox.core.money import format_tenge
 from sandbox.reserve import verify as verifier
 
 WAIT_S: Final = 60.0
@@ -68,7 +69,10 @@ def verify(
 ) -> int:
     """0 when everything the attestation says is what the log tells, 1 otherwise."""
     bank = None if statement is None else _read(statement)
-    report = verifier.verify(_read(file), log, _vkey(vkey, data_dir), bank)
+    shown = _read(file)
+    if shown.get("object") != "attestation":
+        raise NotAnAttestation(file, "not an attestation, as GET /v1/reserve/attestations/{id} is")
+    report = verifier.verify(shown, log, _vkey(vkey, data_dir), bank)
     return _answer(report, as_json, f"stands in the log at position {report.position}")
 
 
@@ -122,5 +126,6 @@ def _show(said: dict[str, Any]) -> None:
     owed, reserve = said["owed_tiyn"], said["reserve_tiyn"]
     colour = "green" if reserve >= owed else "red"
     show.out.print(
-        f"  [{colour}]reserve {reserve} tiyn, owed {owed} tiyn, ratio {said['ratio']}[/]"
+        f"  [{colour}]reserve {format_tenge(reserve)}, owed {format_tenge(owed)},"
+        f" ratio {said['ratio']}[/]"
     )

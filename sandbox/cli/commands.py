@@ -368,13 +368,16 @@ def attest_branch(
 def settlement_report(
     settlement: Annotated[str, typer.Argument(help="A settlement, stl_…")],
     file: Annotated[Path, typer.Argument(help="Where to.")],
+    key: Annotated[
+        str | None, typer.Option(help="The merchant's API key; default: the seeded one's.")
+    ] = None,
     data_dir: DataDir = HOME,
     as_json: AsJson = False,
 ) -> None:
     """Write a settlement's report with all of its proofs, for anyone to verify offline."""
     from sandbox.cli import settlement as command
 
-    raise typer.Exit(command.report(settlement, file, data_dir, as_json))
+    raise typer.Exit(command.report(settlement, file, key, data_dir, as_json))
 
 
 @settlement_app.command("verify")

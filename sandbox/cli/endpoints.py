@@ -83,6 +83,10 @@ class Running:
             raise NotRunning(data_dir) from None
         return cls(endpoints)
 
+    def as_merchant(self, key: str) -> Self:
+        """The same sandbox, where `merchant` is whoever has this key."""
+        return type(self)({**self.endpoints, "keys": {**self.endpoints["keys"], "merchant": key}})
+
     def key(self, role: Role) -> str:
         """The seeded key of a role."""
         found: str = self.endpoints["keys"][role]

@@ -9,6 +9,7 @@ from sandbox.cli.log import NotWritable, VkeyNeeded
 from sandbox.core.errors import SandboxError
 from sandbox.core.money import format_tenge
 from sandbox.devnets import datadir
+from sandbox.settlement.printing import CHECK_LINE
 from sandbox.settlement.verification import ReportWrong
 from sandbox.settlement.verification import verify as verify_report
 
@@ -22,9 +23,11 @@ class ReportUnreadable(SandboxError):
         super().__init__(f"cannot read {file}: {why}")
 
 
-def report(settlement: str, file: Path, data_dir: Path, as_json: bool) -> int:
-    """Write the seeded merchant's report of one settlement, with proofs."""
+def report(settlement: str, file: Path, key: str | None, data_dir: Path, as_json: bool) -> int:
+    """Write a merchant's report of one settlement, with proofs; without `key` the seeded one's."""
     running = Running.of(data_dir)
+    if key is not None:
+        running = running.as_merchant(key)
     found = running.get(f"/v1/settlements/{settlement}/report", "merchant", proofs=1)
     try:
         file.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -71,7 +74,9 @@ def verify(file: Path, vkey: str | None, data_dir: Path, as_json: bool) -> int:
             )
         )
         return 0
-    show.out.print(f"[green]✓[/] {held.settlement}: {held.lines} lines, {held.proofs} proofs")
-    for name, amount in held.check.items():
-        show.out.print(f"  {name.removesuffix('_tiyn'):<12} {format_tenge(amount):>18}")
+    show.out.print(
+        f"[green]✓[/] {held.settlement}: {held.proofs} proofs, payments in it: {held.lines}"
+    )
+    for name, title in CHECK_LINE:
+        show.out.print(f"  {title:<18} {format_tenge(held.check[name]):>18}")
     return 0

@@ -140,21 +140,19 @@ async def create_merchant(body: MerchantIn, db: SessionDep, caller: PrincipalDep
 @router.get("/v1/merchants", summary="List merchants")
 async def merchants(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Merchants, newest first; a merchant sees itself."""
-    found = select(Merchant).limit(page.limit + 1)
+    found = select(Merchant)
     if caller.merchant is not None:
         found = found.where(col(Merchant.id) == caller.merchant)
-    if page.ending_before is not None:
-        found = found.where(col(Merchant.id) > page.ending_before).order_by(col(Merchant.id))
-    else:
-        found = found.order_by(col(Merchant.id).desc())
-    if page.starting_after is not None:
-        found = found.where(col(Merchant.id) < page.starting_after)
+    found = page.of(found, col(Merchant.id))
     return listing(page, [service.merchant_object(row) for row in await db.exec(found)])
 
 
 @router.get("/v1/merchants/{merchant_id}", summary="Read a merchant")
 async def get_merchant(merchant_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
-    """One merchant; somebody else's is not found."""
+    """One merchant; somebody else's is not found.
+
+    `fee_bps` is what it signed up with: what is in force now stands in its fee plans.
+    """
     if caller.merchant not in (None, merchant_id):
         raise NotFound("merchant", merchant_id)
     return service.merchant_object(await service.merchant(db, merchant_id))
@@ -258,15 +256,10 @@ async def _party(body: ApiKeyIn, db: SessionDep, own: str | None) -> str:
 @router.get("/v1/api_keys", summary="List API keys")
 async def keys(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Keys, newest first, revoked ones too; a merchant sees its own."""
-    found = select(ApiKey).limit(page.limit + 1)
+    found = select(ApiKey)
     if caller.merchant is not None:
         found = found.where(col(ApiKey.party) == caller.merchant)
-    if page.ending_before is not None:
-        found = found.where(col(ApiKey.id) > page.ending_before).order_by(col(ApiKey.id))
-    else:
-        found = found.order_by(col(ApiKey.id).desc())
-    if page.starting_after is not None:
-        found = found.where(col(ApiKey.id) < page.starting_after)
+    found = page.of(found, col(ApiKey.id))
     return listing(page, [service.key_object(row) for row in await db.exec(found)])
 
 

@@ -281,13 +281,8 @@ async def _page(
     db: AsyncSession, model: type[rows.Row], page: Page, merchant: str | None
 ) -> list[rows.Row]:
     column = rows.table(model).c
-    found = select(rows.table(model)).limit(page.limit + 1)
+    found = select(rows.table(model))
     if merchant is not None:
         found = found.where(column.merchant == merchant)
-    if page.ending_before is not None:
-        found = found.where(column.id > page.ending_before).order_by(column.id)
-    else:
-        found = found.order_by(column.id.desc())
-        if page.starting_after is not None:
-            found = found.where(column.id < page.starting_after)
+    found = page.of(found, column.id)
     return [rows.copy(model, row) for row in await db.execute(found)]

@@ -33,13 +33,7 @@ async def create_attestation(
 @router.get("", summary="Attestations")
 async def read_attestations(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Attestations, newest first: one for every day, and those that were asked for."""
-    found = select(Attestation).limit(page.limit + 1)
-    if page.ending_before is not None:
-        found = found.where(col(Attestation.id) > page.ending_before).order_by(col(Attestation.id))
-    else:
-        found = found.order_by(col(Attestation.id).desc())
-    if page.starting_after is not None:
-        found = found.where(col(Attestation.id) < page.starting_after)
+    found = page.of(select(Attestation), col(Attestation.id))
     rows = (await db.exec(found)).all()
     return listing(page, [await attesting.attestation_object(db, row) for row in rows])
 

@@ -48,13 +48,7 @@ def burn_object(row: HolderBurn, redemption: str | None = None) -> dict[str, Any
 
 async def listed(db: AsyncSession, page: Page) -> list[dict[str, Any]]:
     """A page of them for the stray desk, in the page's order, one more than its limit."""
-    found = select(HolderBurn).limit(page.limit + 1)
-    if page.ending_before is not None:
-        found = found.where(col(HolderBurn.id) > page.ending_before).order_by(col(HolderBurn.id))
-    else:
-        found = found.order_by(col(HolderBurn.id).desc())
-        if page.starting_after is not None:
-            found = found.where(col(HolderBurn.id) < page.starting_after)
+    found = page.of(select(HolderBurn), col(HolderBurn.id))
     rows = (await db.exec(found)).all()
     ids = [redemption_id(row.id) for row in rows]
     paid = set(await db.exec(select(Redemption.id).where(col(Redemption.id).in_(ids))))

@@ -9,7 +9,9 @@ class ChainUnknown(SandboxError):
     status, code = 422, "chain_unknown"
 
     def __init__(self, chain: str, known: list[str]) -> None:
-        super().__init__(f"no chain {chain} here", chain=chain, known=known)
+        super().__init__(
+            f"no chain {chain}; there are {', '.join(known)}", chain=chain, known=known
+        )
 
 
 class DepositUnknown(SandboxError):
@@ -183,7 +185,9 @@ class RemainderShort(SandboxError):
 
     def __init__(self, intake: str, asked_units: int, left_units: int) -> None:
         super().__init__(
-            f"asked {asked_units} units of {intake}, {left_units} can be sent back",
+            f"asked {asked_units} units of {intake}, {left_units} can be sent back"
+            if left_units
+            else f"nothing of {intake} can be sent back",
             intake=intake,
             asked_units=asked_units,
             left_units=left_units,

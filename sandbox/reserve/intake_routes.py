@@ -1,7 +1,7 @@
 """`/v1/reserve/redemptions` and `/v1/reserve/moves`."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
@@ -23,6 +23,10 @@ Knp = Annotated[str, Field(pattern=r"^\d{3}$", description="purpose of the payme
 Kbe = Annotated[str, Field(pattern=r"^[12][1-9]$", description="residency and sector of the payee")]
 ExpiresInS = Annotated[StrictInt, Field(ge=1, le=86_400)]
 MinAgeS = Annotated[int, Query(ge=0, le=10**9)]
+_Units = Literal["open", "received", "burning", "stuck", "expired", "canceled"]
+RedemptionStatus = _Units | Literal["none", "pending", "sent", "paid", "rejected", "returned"]
+MoveStatus = _Units | Literal["none", "waiting", "minting", "minted", "given_back"]
+"""The state of the units until they are burned, then that of the second half."""
 
 
 class PayeeIn(BaseModel):
@@ -177,7 +181,7 @@ async def read_redemptions(
     page: PageDep,
     db: SessionDep,
     caller: PrincipalDep,
-    status: Annotated[str | None, Query(max_length=32, pattern="^[a-z_]+$")] = None,
+    status: RedemptionStatus | None = None,
     min_age_s: MinAgeS = 0,
 ) -> dict[str, Any]:
     """Newest first; `totals` count all of them by status, whatever the page shows."""
@@ -233,7 +237,7 @@ async def read_moves(
     page: PageDep,
     db: SessionDep,
     caller: PrincipalDep,
-    status: Annotated[str | None, Query(max_length=32, pattern="^[a-z_]+$")] = None,
+    status: MoveStatus | None = None,
     min_age_s: MinAgeS = 0,
 ) -> dict[str, Any]:
     """Newest first; one that is burned and not minted shows for how long (`owed_for_s`)."""

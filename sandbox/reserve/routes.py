@@ -151,13 +151,7 @@ async def create_deposit(
 @router.get("/deposits", summary="Deposits")
 async def read_deposits(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Deposits, newest first."""
-    found = select(Deposit).limit(page.limit + 1)
-    if page.ending_before is not None:
-        found = found.where(col(Deposit.id) > page.ending_before).order_by(col(Deposit.id))
-    else:
-        found = found.order_by(col(Deposit.id).desc())
-    if page.starting_after is not None:
-        found = found.where(col(Deposit.id) < page.starting_after)
+    found = page.of(select(Deposit), col(Deposit.id))
     rows = (await db.exec(found)).all()
     left = await service.unminted_tiyn(db, [row.id for row in rows])
     return listing(page, [service.deposit_object(row, left[row.id]) for row in rows])
@@ -190,14 +184,7 @@ async def create_issuance(
 @router.get("/reversals", summary="Deposits that the bank took back")
 async def read_reversals(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Reversals, newest first; `missing_tiyn` is what was minted and nobody has made good."""
-    found = select(CreditReversal).limit(page.limit + 1)
-    if page.ending_before is not None:
-        found = found.where(col(CreditReversal.id) > page.ending_before)
-        found = found.order_by(col(CreditReversal.id))
-    else:
-        found = found.order_by(col(CreditReversal.id).desc())
-    if page.starting_after is not None:
-        found = found.where(col(CreditReversal.id) < page.starting_after)
+    found = page.of(select(CreditReversal), col(CreditReversal.id))
     rows = (await db.exec(found)).all()
     return listing(page, [reversals.reversal_object(row) for row in rows])
 
@@ -249,13 +236,7 @@ async def undo_write_off_reversal(
 @router.get("/issuances", summary="Issuances")
 async def read_issuances(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Issuances, newest first."""
-    found = select(Issuance).limit(page.limit + 1)
-    if page.ending_before is not None:
-        found = found.where(col(Issuance.id) > page.ending_before).order_by(col(Issuance.id))
-    else:
-        found = found.order_by(col(Issuance.id).desc())
-    if page.starting_after is not None:
-        found = found.where(col(Issuance.id) < page.starting_after)
+    found = page.of(select(Issuance), col(Issuance.id))
     rows = (await db.exec(found)).all()
     return listing(page, [service.issuance_object(row) for row in rows])
 

@@ -87,9 +87,12 @@ def verify(
 def _signed(report: Report, shown: Mapping[str, Any], vkey: str) -> dict[str, Any] | None:
     """What was signed, with amounts as strings; differs the file from it, that is told."""
     try:
-        said = attestation.open_signed(
-            str(shown.get("signed_note")).encode(), Verifier.parse(vkey.strip())
-        )
+        verifier = Verifier.parse(vkey.strip())
+    except BadNote as error:
+        report.add("bad_vkey", str(error))
+        return None
+    try:
+        said = attestation.open_signed(str(shown.get("signed_note")).encode(), verifier)
     except BadNote as error:
         report.add("signature", str(error))
         return None

@@ -67,4 +67,9 @@ class SplitShareWrong(SandboxError):
     status, code = 422, "split_share_wrong"
 
     def __init__(self, mode: str) -> None:
-        super().__init__("split_bps belongs to the mode split, and to no other", mode=mode)
+        said = (
+            "the mode split needs split_bps, the share that is paid out in tenge"
+            if mode == "split"
+            else f"split_bps belongs to the mode split, this is {mode}"
+        )
+        super().__init__(said, mode=mode)

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ CSV_COLUMNS: Final = (
 )  # fmt: skip
 """In this order for good; new columns come at the end."""
 
-_CHECK: Final = (
+CHECK_LINE: Final = (
     ("opening_tiyn", "Opening"),
     ("gross_tiyn", "+ gross"),
     ("fees_tiyn", "− fees"),
@@ -51,7 +51,7 @@ def _rows(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if report["payout"] is not None:
         payout = report["payout"]
         yield {"row": "payout", **payout, "entry": " ".join(payout["entries"])}
-    for name, _ in _CHECK:
+    for name, _ in CHECK_LINE:
         yield {"row": "check", "id": name, "amount_tiyn": report["check"][name]}
 
 
@@ -64,6 +64,9 @@ def as_csv(report: Mapping[str, Any]) -> str:
     return out.getvalue()
 
 
+_NUMBERS: Final = frozenset(
+    {"Amount", "Refunded", "Fee", "Net", "VAT in the fee", "Wanted", "Log position"}
+)
 _STYLE: Final = """
 body { font: 11pt/1.4 "Noto Sans", "DejaVu Sans", sans-serif; color: #111; margin: 2rem }
 h1 { font-size: 16pt; margin: 0 } h2 { font-size: 12pt; margin: 1.5rem 0 .3rem }
@@ -86,10 +89,50 @@ def _money(value: int) -> str:
     return _cell(format_tenge(value), "n")
 
 
-def _table(heads: tuple[str, ...], rows: Iterator[str] | list[str]) -> str:
-    head = "".join(f"<th>{escape(one)}</th>" for one in heads)
+def _table(heads: tuple[str, ...], rows: Iterable[str]) -> str:
+    head = "".join(
+        f"<th{' class=n' if one in _NUMBERS else ''}>{escape(one)}</th>" for one in heads
+    )
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _section(title: str, heads: tuple[str, ...], rows: Iterator[str]) -> str:
+    """A heading and its table, or nothing when there are no rows."""
+    found = list(rows)
+    return f"<h2>{escape(title)}</h2>{_table(heads, found)}" if found else ""
+
+
+def _terms(report: Mapping[str, Any]) -> str:
+    """How the batch was settled, and why nothing is paid out if so."""
+    mode = report["mode"]
+    if report["split_bps"] is not None:
+        whole, rest = divmod(report["split_bps"], 100)
+        mode += f", {whole}.{rest:02d} % in tenge"
+    return f"mode {mode}" + (f", payout held: {report['hold']}" if report["hold"] else "")
+
+
+def _opening_rows(report: Mapping[str, Any]) -> Iterator[str]:
+    for one in report["openings"]:
+        yield _cell(one["source"], "id") + _money(one["amount_tiyn"]) + _cell(one["position"], "n")
+
+
+def _refund_rows(report: Mapping[str, Any]) -> Iterator[str]:
+    for line in report["lines"]:
+        for refund in line["refunds"]:
+            yield (
+                _cell(refund["id"], "id")
+                + _cell(line["payment"], "id")
+                + _cell(refund["tx"], "id")
+                + _money(refund["amount_tiyn"])
+                + _cell(refund["entry"], "id")
+                + _cell(refund["position"], "n")
+            )
+
+
+def _reserve_rows(report: Mapping[str, Any]) -> Iterator[str]:
+    for one in report["reserve"]:
+        yield _cell(one["chain"]) + _money(one["amount_tiyn"]) + _money(one["target_tiyn"])
 
 
 def _line_rows(report: Mapping[str, Any]) -> Iterator[str]:
@@ -137,30 +180,34 @@ def _transfer_rows(report: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _transfers(report: Mapping[str, Any]) -> str:
-    if not report["transfers"]:
-        return ""
-    heads = ("Chain", "Status", "Transaction", "Wallet", "Amount", "Ledger entry", "Log position")
-    return f"<h2>Sent to the merchant's wallets</h2>{_table(heads, _transfer_rows(report))}"
-
-
 def as_html(report: Mapping[str, Any], *, name: str | None, tax_number: str | None) -> str:
     """A page to print: no script, nothing from elsewhere. Who it is of only the owner's shows."""
     who = " · ".join(one for one in (name, tax_number and f"BIN/IIN {tax_number}") if one)
     check = "".join(
         f"<tr><td>{escape(title)}</td>{_money(report['check'][field])}</tr>"
-        for field, title in _CHECK
+        for field, title in CHECK_LINE
     )
     parts = [
         f"<h1>Settlement {escape(report['id'])}</h1>",
         f"<p>{escape(who or report['merchant'])}<br>{escape(report['status'])}, made"
-        f" {escape(report['created_at'])}, value date {escape(report['value_date'])}</p>",
+        f" {escape(report['created_at'])}, value date {escape(report['value_date'])}"
+        f"<br>{escape(_terms(report))}</p>",
         f'<h2>Check</h2><table class="check">{check}</table>',
+        _section(
+            "Opening: carried by earlier settlements, or back from the bank",
+            ("From", "Amount", "Log position"),
+            _opening_rows(report),
+        ),
         "<h2>Payments</h2>",
         _table(
             ("Payment", "Chain", "Transaction", "Amount", "Refunded", "Fee", "Net", "Ledger entry",
              "Log position", ""),
             _line_rows(report),
+        ),
+        _section(
+            "Refunds",
+            ("Refund", "Payment", "Transaction", "Amount", "Ledger entry", "Log position"),
+            _refund_rows(report),
         ),
         "<h2>Burns</h2>",
         _table(
@@ -168,7 +215,16 @@ def as_html(report: Mapping[str, Any], *, name: str | None, tax_number: str | No
              "Ledger entry", "Log position"),
             _burn_rows(report),
         ),
-        _transfers(report),
+        _section(
+            "Sent to the merchant's wallets",
+            ("Chain", "Status", "Transaction", "Wallet", "Amount", "Ledger entry", "Log position"),
+            _transfer_rows(report),
+        ),
+        _section(
+            "Kept for refunds; below zero: given back",
+            ("Chain", "Amount", "Wanted"),
+            _reserve_rows(report),
+        ),
         _fee_and_payout(report),
         "<p>A simulation: sandbox tenge. Verify the JSON report offline with"
         " <code>sandbox settlement verify</code>.</p>",
@@ -180,13 +236,21 @@ def as_html(report: Mapping[str, Any], *, name: str | None, tax_number: str | No
     )
 
 
+def _of_the_fee(fee: Mapping[str, Any]) -> str:
+    said = f"VAT {format_tenge(fee['vat_tiyn'])}"
+    if fee["collected_tiyn"]:
+        # Its VAT was booked when the fee was, with the batch that could not pay it.
+        said += f"; {format_tenge(fee['collected_tiyn'])} of the fee were owed, their VAT was told"
+    return said
+
+
 def _fee_and_payout(report: Mapping[str, Any]) -> str:
     fee, payout = report["fee"], report["payout"]
     rows = [
         _cell("Fee")
         + _cell(fee["status"])
         + _money(fee["amount_tiyn"])
-        + _cell(f"VAT {format_tenge(fee['vat_tiyn'])}")
+        + _cell(_of_the_fee(fee))
         + _cell(fee["entry"], "id")
         + _cell(fee["position"], "n")
     ]

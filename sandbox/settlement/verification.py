@@ -16,6 +16,7 @@ from sandbox.core.errors import SandboxError
 from sandbox.core.money import BPS_PER_WHOLE, fee_tiyn, units_from_tiyn, vat_included_tiyn
 from sandbox.eventlog import leaf as leaves
 from sandbox.eventlog.errors import BadReceipt
+from sandbox.eventlog.note import BadNote, Verifier
 from sandbox.eventlog.proofs import verify_receipt
 from sandbox.settlement import report, sums, vat
 
@@ -45,6 +46,10 @@ def verify(found: Any, vkey: str) -> Verified:
     Raises `ReportWrong` for the first line or field that is wrong.
     """
     try:
+        Verifier.parse(vkey)
+    except BadNote as error:
+        raise ReportWrong("vkey", str(error)) from error
+    try:
         return _verify(found, vkey)
     except report.ReportIncomplete as error:
         raise ReportWrong("proofs", str(error)) from error
@@ -65,6 +70,8 @@ def _verify(found: Any, vkey: str) -> Verified:
     proven = {id_: _proven(id_, one, vkey) for id_, one in found["proofs"].items()}
     facts = report.Facts(proven.values(), said["id"])
     made = report.made(facts, said["id"], lines)
+    # Before what is computed of the lines, or that would be named instead of them.
+    _judge_lines_of_batch(facts, said)
     payout = said.get("payout")
     if isinstance(payout, dict) and made["payout"] is not None:
         # Both are private: the leaf commits to them.
@@ -160,7 +167,6 @@ def _judge(facts: report.Facts, said: Mapping[str, Any]) -> None:
         if fact.merchant != merchant or fact.data["merchant"] != merchant:
             raise ReportWrong(f"proofs {fact.id}", f"is of {fact.merchant}, not of {merchant}")
     _is("history", "the first event", said["history"][0]["type"], "settlement.created")
-    _judge_lines_of_batch(facts, said)
     for number, line in enumerate(said["lines"]):
         _judge_line(facts, f"lines[{number}] ({line['payment']})", line)
     lines = [line for line in said["lines"] if not line["deferred"]]

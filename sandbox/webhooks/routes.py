@@ -58,20 +58,10 @@ async def create_endpoint(
 @router.get("/v1/webhook_endpoints", summary="List endpoints")
 async def endpoints(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Endpoints, newest first, without their secrets."""
-    found = (
-        select(WebhookEndpoint)
-        .where(col(WebhookEndpoint.status) != "deleted")
-        .limit(page.limit + 1)
-    )
+    found = select(WebhookEndpoint).where(col(WebhookEndpoint.status) != "deleted")
     if caller.merchant is not None:
         found = found.where(col(WebhookEndpoint.merchant) == caller.merchant)
-    if page.ending_before is not None:
-        found = found.where(col(WebhookEndpoint.id) > page.ending_before)
-        found = found.order_by(col(WebhookEndpoint.id))
-    else:
-        found = found.order_by(col(WebhookEndpoint.id).desc())
-        if page.starting_after is not None:
-            found = found.where(col(WebhookEndpoint.id) < page.starting_after)
+    found = page.of(found, col(WebhookEndpoint.id))
     return listing(page, [service.endpoint_object(row) for row in await db.exec(found)])
 
 

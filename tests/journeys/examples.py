@@ -106,7 +106,9 @@ def answers(running: Running, folder: Path) -> JsonObject:
     get("/v1/refunds", "/v1/refunds")
     get("/v1/refunds/{refund_id}", f"/v1/refunds/{refund['id']}")
     get("/v1/settlements", "/v1/settlements")
-    get("/v1/settlements/{settlement_id}", f"/v1/settlements/{settled['id']}")
+    settlement_path = f"/v1/settlements/{settled['id']}"
+    get("/v1/settlements/{settlement_id}", settlement_path)
+    get("/v1/settlements/{settlement_id}/report", f"{settlement_path}/report")
     get("/v1/payouts", "/v1/payouts")
     get("/v1/payouts/{payout_id}", f"/v1/payouts/{payout['id']}")
     get("/v1/stray_transfers", "/v1/stray_transfers")
@@ -122,6 +124,8 @@ def answers(running: Running, folder: Path) -> JsonObject:
     get(attested, attested, "issuer")
     get(f"{attested}/{{attestation_id}}", f"{attested}/{made}", "issuer")
     get(f"{attested}/{{attestation_id}}/branch", f"{attested}/{made}/branch")
+    found |= _reserve(running, folder)
+    found |= _merchant(running)
     get("/v1/merchants", "/v1/merchants")
     get("/v1/merchants/{merchant_id}", f"/v1/merchants/{merchant_id}")
     post(
@@ -137,6 +141,79 @@ def answers(running: Running, folder: Path) -> JsonObject:
     post("/v1/sandbox/clock", "/v1/sandbox/clock", {"advance_s": 60}, "operator")
     post("/v1/sandbox/quiesce", "/v1/sandbox/quiesce", {"timeout_s": 30}, "operator")
     get("/v1/sandbox/audit", "/v1/sandbox/audit")
+    return found
+
+
+def _reserve(running: Running, folder: Path) -> JsonObject:
+    """A redemption and a move that were played to their end, and a deposit that was taken back."""
+    found: JsonObject = {}
+
+    def ended(route: str, body: JsonObject, field: str, wanted: str) -> None:
+        path = f"/v1/reserve/{route}"
+        made = found[f"POST {path}"] = running.post(path, body, "issuer")
+        pay.send(running, folder, made["id"], "resident", None)
+        one = wait_for(
+            f"{made['id']} to be {wanted}",
+            lambda: running.get(f"{path}/{made['id']}", "issuer"),
+            lambda shown: shown[field] == wanted,
+        )
+        found[f"GET {path}/{{{route[:-1]}_id}}"] = one
+        listed = running.get(path, "issuer", limit=1)
+        totals = {wanted: listed["totals"][wanted]}
+        found[f"GET {path}"] = listed | {"totals": totals}
+
+    payee = {
+        "iban": "KZ41722C000000000001",
+        "payee_name": "A resident",
+        "tax_number": "900101400003",
+        "knp": "342",
+        "kbe": "19",
+    }
+    redeemed = {"chain": "solana", "amount_tiyn": 100_000, **payee}
+    ended("redemptions", redeemed, "payout_status", "sent")
+    recipient = wallet(running.endpoints, folder, "solana", "resident").address
+    moved = {"from_chain": "evm", "to_chain": "solana", "amount_tiyn": 50_000}
+    ended("moves", {**moved, "recipient": recipient}, "mint_status", "minted")
+
+    credit = {"amount_tiyn": 20_000, "bank_reference": "FT26325-0009", "status": "BOOK"}
+    for path, body in (
+        ("/v1/sandbox/bank/credits", credit),
+        ("/v1/sandbox/bank/reversals", {"bank_reference": credit["bank_reference"]}),
+    ):
+        found[f"POST {path}"] = running.post(path, body, "operator")
+        running.quiesce()
+    reversals = wait_for(
+        "the reversal",
+        lambda: running.get("/v1/reserve/reversals", "issuer", limit=1),
+        lambda shown: bool(shown["data"]),
+    )
+    found["GET /v1/reserve/reversals"] = reversals
+    one = f"/v1/reserve/reversals/{reversals['data'][0]['id']}"
+    found["GET /v1/reserve/reversals/{reversal_id}"] = running.get(one, "issuer")
+    found["GET /v1/sandbox/faults"] = running.get("/v1/sandbox/faults")
+    return found
+
+
+def _merchant(running: Running) -> JsonObject:
+    """A sign-up, and a fee plan that the new merchant consents to."""
+    asked = {"name": "Book shop", "bin": "260340001239", "iban": "KZ88601A000000000042"}
+    made = running.post("/v1/merchants", {**asked, "status": "unverified"})
+    path, template = f"/v1/merchants/{made['id']}", "/v1/merchants/{merchant_id}"
+    key = running.post("/v1/api_keys", {"role": "merchant", "merchant_id": made["id"]})["key"]
+    shop = running.as_merchant(key)
+    found = {
+        "POST /v1/merchants": made,
+        f"POST {template}/status": running.post(f"{path}/status", {"status": "active"}),
+        f"POST {template}": shop.post(path, {"schedule": "on_demand"}, "merchant"),
+        f"POST {template}/fee_plans": running.post(
+            f"{path}/fee_plans", {"fee_bps": 80, "fixed_tiyn": 500}
+        ),
+        f"GET {template}/fee_plans": shop.get(f"{path}/fee_plans", "merchant"),
+        f"POST {template}/fee_plans/{{version}}/consent": shop.post(
+            f"{path}/fee_plans/2/consent", {}, "merchant"
+        ),
+    }
+    shop.close()
     return found
 
 

@@ -1,16 +1,21 @@
 """Redemption at par, with deposit addresses and without, with 2 decimals and with 6."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import get_args
 
 import pytest
+from sqlalchemy import CheckConstraint
 
 from sandbox.bank import simulator
 from sandbox.core.db import Database
 from sandbox.core.zone import ALMATY
 from sandbox.ledger import accounts
 from sandbox.reserve import intake_jobs
+from sandbox.reserve.intake_routes import MoveStatus, RedemptionStatus
+from sandbox.reserve.models import BridgeMove, Intake, Redemption
 from tests.reserve.two_chains import IBAN, OTHER_IBAN, PAYEE, TwoChains
 
 
@@ -369,6 +374,19 @@ async def test_checkout_takes_no_redemption_for_a_stray(world: TwoChains, chain:
     assert await world.count("stray_transfer") == 0
 
 
+def test_the_states_that_a_queue_is_asked_for_are_those_that_rows_can_have() -> None:
+    for model, states in ((Redemption, RedemptionStatus), (BridgeMove, MoveStatus)):
+        rules = [
+            str(rule.sqltext)
+            for table in (Intake, model)
+            for rule in table.__table__.constraints
+            if isinstance(rule, CheckConstraint) and " IN (" in str(rule.sqltext)
+        ]
+        known = {state for rule in rules for state in re.findall(r"'([a-z_]+)'", rule)}
+        asked = {state for part in get_args(states) for state in get_args(part) or (part,)}
+        assert asked == known - {"burned"}
+
+
 async def test_the_queue_shows_ages_and_totals_by_status(world: TwoChains, chain: str) -> None:
     first, second = await world.redeem(chain, 300), await world.redeem(chain, 500)
     await world.carried_out(first)
@@ -379,6 +397,8 @@ async def test_the_queue_shows_ages_and_totals_by_status(world: TwoChains, chain
     assert listed["totals"]["pending"]["amount_tiyn"] == 300
     old = (await world.get("/v1/reserve/redemptions?min_age_s=3601")).json()
     assert old["data"] == []
+    # A mistyped state must not look like an empty queue.
+    assert (await world.get("/v1/reserve/redemptions?status=returnd")).status_code == 422
     page = (
         await world.get(f"/v1/reserve/redemptions?limit=1&starting_after={second['id']}")
     ).json()

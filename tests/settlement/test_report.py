@@ -186,6 +186,8 @@ async def test_a_returned_payout_is_the_next_reports_opening(town: Town, tmp_pat
         (first["payout"]["id"], 5940)
     ]
     assert verify(report, vkey).check["opening_tiyn"] == 5940
+    page = await town.world.get(f"/v1/settlements/{second['id']}/report?format=html", "shop")
+    assert first["payout"]["id"] in page.text
     passed = []
     for path, value in alterations(report["openings"], ("openings",)):
         try:
@@ -224,7 +226,11 @@ async def test_the_command_names_the_first_wrong_line_and_ends_with_1(
     assert id_ in capsys.readouterr().out
     file.write_text(json.dumps(altered(report, ("lines", 0, "amount_tiyn"), 6001)))
     assert command.verify(file, vkey, tmp_path, as_json) == 1
-    assert "lines[0]" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "lines[0]" in said
+    assert "6001, the log proves 6000" in said
+    assert command.verify(file, "no key", tmp_path, as_json) == 1
+    assert "vkey" in capsys.readouterr().out
     file.write_text("no report")
     with pytest.raises(command.ReportUnreadable):
         command.verify(file, vkey, tmp_path, as_json)
@@ -248,6 +254,10 @@ async def test_csv_and_page_show_the_same_lines(town: Town) -> None:
     page = await town.world.get(f"{path}?format=html", "shop")
     assert page.headers["content-type"].startswith("text/html")
     assert as_json["lines"][0]["tx"] in page.text
+    (refund,) = (one for line in as_json["lines"] for one in line["refunds"])
+    assert refund["tx"] in page.text
+    assert refund["entry"] in page.text
+    assert "mode payout" in page.text
     assert BIN in page.text
     assert BIN not in (await town.world.get(f"{path}?format=html", "operator")).text
 

@@ -86,6 +86,35 @@ _ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
     },
     "POST /v1/sandbox/quiesce": {"504": _refused_as("still_busy", "`left` names what is not done")},
 }
+# Operations that answer an object which another one's example shows.
+_SHOWN_BY: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            "POST /v1/reserve/redemptions/{redemption_id}/retry",
+            "POST /v1/reserve/redemptions/{redemption_id}/cancel",
+            "POST /v1/reserve/burns/{stray_id}/redeem",
+        ),
+        "GET /v1/reserve/redemptions/{redemption_id}",
+    ),
+    **dict.fromkeys(
+        (
+            "POST /v1/reserve/moves/{move_id}/retry",
+            "POST /v1/reserve/moves/{move_id}/cancel",
+            "POST /v1/reserve/moves/{move_id}/give_back",
+        ),
+        "GET /v1/reserve/moves/{move_id}",
+    ),
+    **dict.fromkeys(
+        (
+            "POST /v1/reserve/reversals/{reversal_id}/cover",
+            "POST /v1/reserve/reversals/{reversal_id}/repay",
+            "POST /v1/reserve/reversals/{reversal_id}/write_off",
+            "POST /v1/reserve/reversals/{reversal_id}/undo_write_off",
+        ),
+        "GET /v1/reserve/reversals/{reversal_id}",
+    ),
+    "POST /v1/sandbox/faults": "GET /v1/sandbox/faults",
+}
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -137,7 +166,8 @@ def _describe(document: dict[str, Any]) -> dict[str, Any]:
         responses["default"] = _REFUSED
         if method == "POST" and path.startswith("/v1/") and path not in EXEMPT:
             operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
-        example = shown.get(f"{method} {path}")
+        name = f"{method} {path}"
+        example = shown.get(_SHOWN_BY.get(name, name))
         if example is not None:
             # The route's own comes first; what was known before answers another.
             success = next(code for code in responses if code.startswith("2"))

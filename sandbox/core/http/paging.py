@@ -1,10 +1,13 @@
 """Lists as CONTRACT 8 fixes them: newest first, cursors by id."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query
 from pydantic import BaseModel
+from sqlalchemy import Select, SQLColumnExpression
+
+_Rows = TypeVar("_Rows", bound=Select[Any])
 
 
 class Page(BaseModel):
@@ -29,6 +32,15 @@ class Page(BaseModel):
             condition = f" AND {column} < :page_id"
         return condition, f" ORDER BY {column} DESC LIMIT :page_limit", values
 
+    def of(self, found: _Rows, id_: SQLColumnExpression[str]) -> _Rows:
+        """The same for a SELECT: its rows of this part of the list, by their sortable id."""
+        found = found.limit(self.limit + 1)
+        if self.ending_before is not None:
+            return found.where(id_ > self.ending_before).order_by(id_)
+        if self.starting_after is not None:
+            found = found.where(id_ < self.starting_after)
+        return found.order_by(id_.desc())
+
 
 def _page(
     limit: Annotated[int, Query(ge=1, le=100)] = 10,
@@ -42,7 +54,7 @@ PageDep = Annotated[Page, Depends(_page)]
 
 
 def listing(page: Page, rows: Sequence[Any]) -> dict[str, Any]:
-    """The list object for rows fetched with `page.clause()`, already rendered, in that order."""
+    """The list object for rows fetched by `clause` or `of`, already rendered, in that order."""
     has_more = len(rows) > page.limit
     data = list(rows[: page.limit])
     if page.ending_before is not None:
