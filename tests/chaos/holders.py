@@ -93,11 +93,14 @@ class Holders:
         refused = [answer.body.get("code") for answer in both if answer.status != 201]
         if len(made) != 1 or refused != ["deposit_exhausted"]:
             raise Lost(f"of two mints of {deposit['id']}: {[answer.text for answer in both]}")
-        path = f"{ISSUANCES}/{made[0].body['id']}"
+        self._load.go_on(self._minted(holder, made[0].body["id"], mint["amount_tiyn"]))
+
+    async def _minted(self, holder: Customer, issuance: str, tiyn: int) -> None:
+        path = f"{ISSUANCES}/{issuance}"
         end = await self._load.until(path, lambda shown: shown["status"] != "pending")
         if end["status"] != "issued":
             raise Lost(f"{path} is {end}")
-        self._free[holder.address] += mint["amount_tiyn"]
+        self._free[holder.address] += tiyn
 
     @staticmethod
     def _of(deposits: list[Any], reference: str) -> list[Any]:

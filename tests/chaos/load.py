@@ -242,7 +242,7 @@ class Load:
         paid = Paid(session["id"], customer.chain, customer.address, price)
         self.paid.append(paid)
         await customer.pay(session, paid)
-        self._begin(self._follow(session, refunds=refunds))
+        self.go_on(self._follow(session, refunds=refunds))
 
     async def _follow(self, session: JsonObject, *, refunds: bool) -> None:
         """What the shop does once it is paid; the customer does not wait for it."""
@@ -277,7 +277,8 @@ class Load:
         while len(self._following) >= _MOST_UNDER_WAY or not self._go.is_set():
             await asyncio.sleep(_PAUSE_S)
 
-    def _begin(self, work: Any) -> None:
+    def go_on(self, work: Any) -> None:
+        """Work that nobody waits for, but a pause does."""
         task = asyncio.create_task(self._at_work(work))
         self._following.add(task)
         task.add_done_callback(self._following.discard)
