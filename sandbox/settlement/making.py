@@ -9,6 +9,7 @@ from typing import Any
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.bank import calendar
+from sandbox.bank import service as bank
 from sandbox.chains.port import Chain
 from sandbox.core import clock
 from sandbox.core.ids import new_id
@@ -326,7 +327,7 @@ def _payout(settlement: Settlement, merchant: Merchant) -> Payout:
         merchant=merchant.id,
         amount_tiyn=settlement.paid_tiyn,
         iban=merchant.iban,
-        payee=merchant.name,
+        payee=bank.payee_name(merchant.name),
         knp=merchant.knp,
         kbe=merchant.kbe,
         value_date=settlement.value_date,

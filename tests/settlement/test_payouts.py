@@ -52,6 +52,14 @@ async def test_a_payout_rejected_at_once_never_left_the_merchants_account(town: 
     await town.audit()
 
 
+async def test_a_name_that_no_message_can_carry_is_paid_and_agrees_with_its_order(
+    town: Town,
+) -> None:
+    await town.as_owner("UPDATE merchant SET name = E'Shop\\r\\x01'")
+    await paid_out(town)
+    await town.audit()
+
+
 async def test_at_the_weekend_tokens_settle_and_tenge_wait_for_monday(swept_town: Town) -> None:
     town = swept_town
     await town.set_clock("2026-11-21T12:00")
