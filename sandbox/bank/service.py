@@ -44,6 +44,11 @@ class CreditTransfer:
     creditor_tax: str | None = None
 
 
+def payee_name(name: str) -> str:
+    """The name as an order carries it, for the row of what is to be paid: the two are compared."""
+    return iso.written(name)
+
+
 async def hand_over(db: AsyncSession, order: CreditTransfer) -> None:
     """Give the bank a payment order, in the transaction of its pending ledger entry.
 
@@ -66,7 +71,7 @@ async def hand_over(db: AsyncSession, order: CreditTransfer) -> None:
         "debtor_name": order.debtor_name,
         "creditor_iban": order.creditor_iban,
         "creditor": order.creditor,
-        "creditor_name": iso.written(order.creditor_name),
+        "creditor_name": payee_name(order.creditor_name),
         "amount_tiyn": order.amount_tiyn,
         "currency": CURRENCY,
         "value_date": order.value_date.isoformat(),

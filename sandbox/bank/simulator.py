@@ -35,6 +35,7 @@ SEEDED_CUSTOMER: Final = "customer:seeded"
 # ISO 20022, ExternalStatusReason1Code
 INCORRECT_ACCOUNT, CLOSED_ACCOUNT, INSUFFICIENT_FUNDS = "AC01", "AC04", "AM04"
 NOT_ALLOWED_AMOUNT, INVALID_DATE, NO_REASON = "AM02", "DT01", "MS03"
+FORBIDDEN = "AG01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +347,8 @@ async def _objection(db: AsyncSession, order: PaymentOrder) -> str | None:
     """Why the bank will not pay to the creditor's account, as an ISO 20022 reason code."""
     if not is_electronic(order.creditor_iban):
         return INCORRECT_ACCOUNT
+    if order.creditor_iban == order.debtor_iban:
+        return FORBIDDEN
     creditor = await db.get(BankAccount, order.creditor_iban, populate_existing=True)
     assert creditor is not None, "the account was opened when the order came"
     return None if creditor.closed_at is None else CLOSED_ACCOUNT

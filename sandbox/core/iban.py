@@ -6,6 +6,12 @@ from typing import Final
 from schwifty import IBAN
 from schwifty.exceptions import SchwiftyException
 
+# Eurasian Bank (bank code 948), the partner of the tenge stablecoin (KAZAKHSTAN 2.2). The accounts
+# are invented, their check digits right.
+RESERVE_IBAN: Final = "KZ639480000000000001"
+OPERATING_IBAN: Final = "KZ369480000000000002"
+OUR_IBANS: Final = (RESERVE_IBAN, OPERATING_IBAN)
+
 
 class NotAnIban(ValueError):
     """Why a text is no account number at a bank of Kazakhstan."""

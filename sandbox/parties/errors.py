@@ -21,6 +21,15 @@ class IbanInvalid(SandboxError):
         super().__init__("not a valid IBAN of Kazakhstan", reason=reason)
 
 
+class IbanIsOurs(SandboxError):
+    """Tenge of others never go to the reserve or to the issuer's own account."""
+
+    status, code = 422, "iban_is_ours"
+
+    def __init__(self) -> None:
+        super().__init__("this account is the issuer's own, nobody else is paid to it")
+
+
 class KbeContradictsPayee(SandboxError):
     """The beneficiary code names a sector that the payee's number excludes."""
 

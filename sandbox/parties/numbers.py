@@ -6,8 +6,13 @@ IIN and BIN are checked here: `python-stdnum` 2.2 has no module for Kazakhstan.
 from datetime import date
 from typing import Literal
 
-from sandbox.core.iban import NotAnIban, electronic
-from sandbox.parties.errors import IbanInvalid, KbeContradictsPayee, TaxNumberInvalid
+from sandbox.core.iban import OUR_IBANS, NotAnIban, electronic
+from sandbox.parties.errors import (
+    IbanInvalid,
+    IbanIsOurs,
+    KbeContradictsPayee,
+    TaxNumberInvalid,
+)
 
 _FIRST_PASS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
 _SECOND_PASS = (3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2)
@@ -59,11 +64,17 @@ def tax_kind(number: str) -> TaxKind:
 
 
 def iban(value: str) -> str:
-    """A Kazakh IBAN in its electronic form (no spaces, upper case); refuses every other text."""
+    """A payee's IBAN in its electronic form (no spaces, upper case).
+
+    Refuses what is none of Kazakhstan, and the issuer's own accounts.
+    """
     try:
-        return electronic(value)
+        found = electronic(value)
     except NotAnIban as error:
         raise IbanInvalid(str(error)) from error
+    if found in OUR_IBANS:
+        raise IbanIsOurs
+    return found
 
 
 def check_kbe(kbe: str, payee: TaxKind) -> None:

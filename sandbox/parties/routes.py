@@ -40,7 +40,7 @@ class MerchantIn(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=140)]
     bin: Annotated[str, Field(description="BIN, or the IIN of a sole proprietor")]
     iban: Annotated[str, Field(max_length=40)]
-    knp: Annotated[str, Field(pattern=r"^\d{3}$", description="purpose of its payouts")] = "859"
+    knp: Annotated[str, Field(pattern=r"^[0-9]{3}$", description="purpose of its payouts")] = "859"
     kbe: Annotated[str, Field(pattern=r"^[12][1-9]$", description="residency and sector")] = "17"
     fee_bps: Annotated[StrictInt, Field(ge=0, le=BPS_PER_WHOLE)] = service.DEFAULT_FEE_BPS
     confirm_policy: service.ConfirmPolicy = "confirmed"
@@ -61,7 +61,7 @@ class MerchantChangeIn(BaseModel):
     )
 
     iban: Annotated[str, Field(max_length=40)] = ""
-    knp: Annotated[str, Field(pattern=r"^\d{3}$")] = ""
+    knp: Annotated[str, Field(pattern=r"^[0-9]{3}$")] = ""
     kbe: Annotated[str, Field(pattern=r"^[12][1-9]$")] = ""
     confirm_policy: service.ConfirmPolicy = "confirmed"
     languages: Annotated[signs.Languages, Field(default_factory=list)]

@@ -42,7 +42,7 @@ DISTRICTS: Final = {
 Language = Literal["kk", "ru", "en"]
 Schedule = Literal["each_business_day", "daily", "on_demand"]
 """Each banking day of the bank calendar, each day of the year, or when somebody asks."""
-CutOff = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", examples=["18:00"])]
+CutOff = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["18:00"])]
 """A time of day in Asia/Almaty."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.bank import service as bank
 from sandbox.core import clock
 from sandbox.core.checks import Check, no_faults
 from sandbox.core.errors import NotFound
@@ -119,7 +120,7 @@ async def redeem(
         Redemption(
             id=id_,
             iban=account,
-            payee=payee_name,
+            payee=bank.payee_name(payee_name),
             tax_number=tax_number,
             knp=knp,
             kbe=kbe,

@@ -19,7 +19,7 @@ from sandbox.reserve.models import Intake
 router = APIRouter(prefix="/v1/reserve", route_class=IdempotentRoute, tags=["reserve"])
 
 Iban = Annotated[str, Field(max_length=40, examples=["KZ31601A000000000001"])]
-Knp = Annotated[str, Field(pattern=r"^\d{3}$", description="purpose of the payment")]
+Knp = Annotated[str, Field(pattern=r"^[0-9]{3}$", description="purpose of the payment")]
 Kbe = Annotated[str, Field(pattern=r"^[12][1-9]$", description="residency and sector of the payee")]
 ExpiresInS = Annotated[StrictInt, Field(ge=1, le=86_400)]
 MinAgeS = Annotated[int, Query(ge=0, le=10**9)]

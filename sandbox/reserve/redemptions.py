@@ -59,7 +59,7 @@ async def request(
         Redemption(
             id=intake.id,
             iban=account,
-            payee=payee_name,
+            payee=bank.payee_name(payee_name),
             tax_number=tax_number,
             knp=knp,
             kbe=kbe,

@@ -4,6 +4,7 @@ It trusts nothing but the key. What a log cannot tell, a block's hash and a bank
 compared by whoever has the chain or the statement (`statement`).
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -38,6 +39,7 @@ class Report:
 
     said: dict[str, Any] = field(default_factory=dict)
     position: int | None = None
+    event: str | None = None
     differences: list[Difference] = field(default_factory=list)
 
     @property
@@ -48,11 +50,16 @@ class Report:
         self.differences.append(Difference(code, detail))
 
     def compare(self, code: str, what: str, said: object, found: object) -> None:
-        if said != found:
+        # 1 equals 1.0 and true, and is written otherwise.
+        if said != found or type(said) is not type(found) or _written(said) != _written(found):
             self.add(code, f"{what}: it says {said}, found {found}")
 
     def as_json(self) -> dict[str, object]:
         return {**asdict(self), "ok": self.ok}
+
+
+def _written(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def verify(
@@ -79,6 +86,7 @@ def verify(
             _log(report, said, Folder(folder), log.size)
             if report.position is not None and shown.get("position") is not None:
                 report.compare("file", "position", shown["position"], report.position)
+                report.compare("file", "event", shown.get("event"), report.event)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, Unreadable) as error:
         report.add("malformed", f"{type(error).__name__}: {error}")
     return report
@@ -156,7 +164,7 @@ def _log(report: Report, said: Mapping[str, Any], source: Folder, size: int) -> 
     for position, data in enumerate(_leaves(source, size)):
         leaf = orjson.loads(data)
         if leaf["type"] == attestation.EVENT and leaf["data"].get("id") == said["id"]:
-            report.position = position
+            report.position, report.event = position, leaf["id"]
             _own_event(report, said, leaf)
             break
         tree.extend([leaf_hash(data)])

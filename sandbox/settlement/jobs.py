@@ -107,6 +107,7 @@ async def _waiting(db: AsyncSession, at: str, schedule: str) -> list[str]:
         .where(col(model.status) == "stuck")
         for model in (SettlementBurn, SettlementTransfer)
     ]
+    stuck.append(select(Settlement.merchant).where(col(Settlement.fee_status) == "stuck"))
     found = [await db.scalars(one.distinct()) for one in (captured, carried, came_back, *stuck)]
     known = {merchant for rows in found for merchant in rows}
     theirs = select(Merchant.id).where(

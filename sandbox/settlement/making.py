@@ -9,6 +9,7 @@ from typing import Any
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.bank import calendar
+from sandbox.bank import service as bank
 from sandbox.chains.port import Chain
 from sandbox.core import clock
 from sandbox.core.ids import new_id
@@ -21,7 +22,7 @@ from sandbox.parties import service as parties
 from sandbox.parties.models import Merchant
 from sandbox.payments import service as payments
 from sandbox.payments import turns
-from sandbox.settlement import burns, openings, sums, sweeps, vat
+from sandbox.settlement import burns, openings, payouts, sums, sweeps, vat
 from sandbox.settlement.deferring import wallet_bps
 from sandbox.settlement.errors import NothingToSettle, PaymentCodeMissing
 from sandbox.settlement.models import (
@@ -72,6 +73,7 @@ async def settle(
     hold = await openings.hold(db, merchant)
     held, may_be_paid = hold is not None, merchant.status not in parties.NO_PAYOUT
     older, again = await burns.retry(db, merchant_id, chains)
+    older += await payouts.retry_fees(db, merchant_id)
     settlement = Settlement(
         id=new_id("stl", at),
         merchant=merchant_id,
@@ -326,7 +328,7 @@ def _payout(settlement: Settlement, merchant: Merchant) -> Payout:
         merchant=merchant.id,
         amount_tiyn=settlement.paid_tiyn,
         iban=merchant.iban,
-        payee=merchant.name,
+        payee=bank.payee_name(merchant.name),
         knp=merchant.knp,
         kbe=merchant.kbe,
         value_date=settlement.value_date,

@@ -26,6 +26,9 @@ from sandbox.settlement.objects import payout_object, settlement_event
 KINDS: Final = (Kind.accepted, Kind.rejected, Kind.returned, Kind.debit_notice)
 END_TO_END_PREFIXES: Final = ("po_", "stl_")
 MAX_FEE_ORDERS: Final = 3
+"""Orders of one fee that may be rejected in a row; then it waits for the next settlement."""
+_MOST_FEE_ORDERS: Final = 990
+"""The number of an order ends its id, which has room for three digits."""
 COMMISSION_KNP, ISSUER_KBE, ISSUER_NAME = "851", "15", "KZTE issuer"
 
 log = structlog.get_logger(__name__)
@@ -211,6 +214,22 @@ async def _order_fee(db: AsyncSession, settlement: Settlement, fee_tiyn: int) ->
     )
 
 
+async def retry_fees(db: AsyncSession, merchant: str) -> list[str]:
+    """Order again the merchant's fees that the bank rejected too often; their batches."""
+    found = select(Settlement.id).where(
+        col(Settlement.merchant) == merchant,
+        col(Settlement.fee_status) == "stuck",
+        col(Settlement.fee_orders) < _MOST_FEE_ORDERS,
+    )
+    batches = list(await db.exec(found.order_by(col(Settlement.id))))
+    for settlement_id in batches:
+        settlement = await locked(db, settlement_id)
+        settlement.fee_status = "pending"
+        owed, paid_fees = await owed_of(db, settlement_id)
+        await _order_fee(db, settlement, paid_fees + owed.collected)
+    return batches
+
+
 async def on_message(db: AsyncSession, message: BankMessage) -> Changes:
     """What a message of the bank on one of our orders means for books and events."""
     order_id = message.end_to_end_id
@@ -292,7 +311,7 @@ async def _on_fee(
         return Changes(resolutions=[Resolution(ref, "posted", event.id)], events=[event])
     if message.kind == Kind.rejected:
         # The fee stays reserved by its pending entry; only the order is new.
-        if settlement.fee_orders < MAX_FEE_ORDERS:
+        if settlement.fee_orders % MAX_FEE_ORDERS:
             owed, paid_fees = await owed_of(db, settlement.id)
             await _order_fee(db, settlement, paid_fees + owed.collected)
         else:

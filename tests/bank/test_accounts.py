@@ -6,7 +6,7 @@ from schwifty import IBAN
 from sandbox.bank import accounts
 from sandbox.core import iban
 from sandbox.parties import numbers
-from sandbox.parties.errors import IbanInvalid
+from sandbox.parties.errors import IbanInvalid, IbanIsOurs
 
 
 @pytest.mark.parametrize(
@@ -48,11 +48,16 @@ def test_what_is_no_account_in_kazakhstan_is_refused_at_every_door(text: str, wh
     assert not iban.is_electronic(text)
 
 
+@pytest.mark.parametrize("text", [accounts.RESERVE_IBAN, accounts.OPERATING_IBAN])
+def test_nobody_is_paid_to_the_issuers_own_accounts(text: str) -> None:
+    assert iban.is_electronic(text)
+    with pytest.raises(IbanIsOurs):
+        numbers.iban(f" {text.lower()} ")
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        accounts.RESERVE_IBAN,
-        accounts.OPERATING_IBAN,
         "KZ31601A000000000001",
         "KZ41722C000000000001",
         "KZ85125KZT0000000001",

@@ -343,6 +343,17 @@ async def test_an_order_to_a_number_that_is_no_iban_is_rejected(bank: Database) 
     assert (Kind.rejected, "po_1") in await messages(bank)
 
 
+async def test_an_order_from_an_account_to_itself_is_rejected_and_keeps_no_other_waiting(
+    bank: Database,
+) -> None:
+    await deposit(bank, 8000)
+    await give(bank, order("red_1", creditor_iban=accounts.RESERVE_IBAN), order("po_2"))
+    await simulator.step(bank)
+    assert await told(bank, "red_1") == [Kind.rejected]
+    assert (await told(bank, "po_2"))[0] == Kind.accepted
+    assert await balance(bank, accounts.RESERVE_IBAN) + await balance(bank, SHOP) == 8000
+
+
 async def test_an_order_to_a_closed_account_is_rejected_until_it_is_open_again(
     bank: Database,
 ) -> None:

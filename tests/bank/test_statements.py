@@ -159,6 +159,15 @@ async def test_a_merchant_may_read_its_account_before_the_first_payout(
     assert (await read(client, "other", SHOP)).status_code == 404
 
 
+async def test_an_account_is_not_read_by_who_only_names_it_as_its_own(
+    client: httpx2.AsyncClient, bank: Database
+) -> None:
+    async with bank.transaction() as db:
+        await simulator.ensure_account(db, SHOP, "mch_other")
+    assert (await read(client, "shop", SHOP)).status_code == 404
+    assert (await read(client, "other", SHOP)).status_code == 200
+
+
 async def test_statements_come_in_pages_by_date(
     client: httpx2.AsyncClient, bank: Database, set_clock: SetClock
 ) -> None:

@@ -380,6 +380,9 @@ async def test_a_file_that_names_another_place_in_the_log_is_found(
     made = await attested.attest()
     log = await attested.export(tmp_path / "log")
     assert _codes(verify(made | {"position": 0}, log, VKEY)) == {"file"}
+    assert _codes(verify(made | {"event": "evt_x"}, log, VKEY)) == {"file"}
+    written = made | {"owed_tiyn": float(made["owed_tiyn"])}
+    assert _codes(verify(written, log, VKEY)) == {"file"}
 
 
 async def test_a_log_that_ends_before_the_attestation_does_not_hold_it(

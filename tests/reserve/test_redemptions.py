@@ -44,7 +44,10 @@ def chain(request: pytest.FixtureRequest) -> str:
         ({"tax_number": "260340000003"}, (422, "tax_number_invalid")),
         ({"tax_number": "900101300007"}, (422, "kbe_contradicts_payee")),
         ({"kbe": "19"}, (422, "kbe_contradicts_payee")),
+        ({"iban": "KZ639480000000000001"}, (422, "iban_is_ours")),
+        ({"iban": "KZ369480000000000002"}, (422, "iban_is_ours")),
         ({"knp": None}, (422, "invalid_request")),
+        ({"knp": "٣٤٢"}, (422, "invalid_request")),
         ({"kbe": "37"}, (422, "invalid_request")),
         ({"amount_tiyn": 0}, (422, "invalid_request")),
         ({"amount_tiyn": 10.5}, (422, "invalid_request")),
@@ -139,7 +142,7 @@ async def test_what_is_redeemed_on_friday_evening_before_nauryz_is_paid_next_thu
 async def test_a_rejected_payout_restores_the_claim_and_is_retried_to_another_account(
     world: TwoChains, chain: str, when: str
 ) -> None:
-    made = await world.redeem(chain)
+    made = await world.redeem(chain, payee_name="no XML has \ufffe")
     await world.carried_out(made)
     if when == "on the value date":
         await world.bank()

@@ -33,7 +33,7 @@ from sandbox.reserve import checks as reserve_checks
 from sandbox.reserve import routes as reserve_routes
 from sandbox.reserve import statement_checks
 from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
-from sandbox.settlement import checks, jobs
+from sandbox.settlement import checks, jobs, row_checks
 from sandbox.settlement import routes as settlement_routes
 from sandbox.settlement.burns import TRANSFER_KIND, Burns
 from tests.ledger.books import CHECKS
@@ -209,7 +209,8 @@ class Town:
             payment_checks.unswept_is_explained,
             payment_checks.refunds_within_payments,
         )
-        for check in (*CHECKS, *reserve, *checkout, checks.batches_add_up):
+        settled = (checks.batches_add_up, row_checks.orders_match)
+        for check in (*CHECKS, *reserve, *checkout, *settled):
             async with self.database.transaction() as db:
                 for result in await check(db):
                     assert result.ok, result

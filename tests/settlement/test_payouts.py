@@ -52,6 +52,14 @@ async def test_a_payout_rejected_at_once_never_left_the_merchants_account(town: 
     await town.audit()
 
 
+async def test_a_name_that_no_message_can_carry_is_paid_and_agrees_with_its_order(
+    town: Town,
+) -> None:
+    await town.as_owner("UPDATE merchant SET name = E'Shop\\r\\x01'")
+    await paid_out(town)
+    await town.audit()
+
+
 async def test_at_the_weekend_tokens_settle_and_tenge_wait_for_monday(swept_town: Town) -> None:
     town = swept_town
     await town.set_clock("2026-11-21T12:00")
@@ -167,7 +175,9 @@ async def test_money_of_a_batch_that_is_not_burned_is_not_opened_with(town: Town
     await town.audit()
 
 
-async def test_a_rejected_fee_is_ordered_again_and_then_waits_for_a_person(town: Town) -> None:
+async def test_a_rejected_fee_is_ordered_again_and_then_waits_for_the_next_settlement(
+    town: Town,
+) -> None:
     await close_account(town, "KZ369480000000000002")
     await town.pay(6000)
     made = await town.settle()
@@ -176,6 +186,17 @@ async def test_a_rejected_fee_is_ordered_again_and_then_waits_for_a_person(town:
     stuck = await town.settlement(made["id"])
     assert (stuck["fee_status"], stuck["payout"]["status"]) == ("stuck", "sent")
     assert await town.world.count("bank_sim.payment_order") == 1 + payouts.MAX_FEE_ORDERS
+    await town.audit()
+    assert (await town.settle())["id"] == made["id"]
+    await town.bank_and_books()
+    assert (await town.settlement(made["id"]))["fee_status"] == "stuck"
+    assert await town.world.count("bank_sim.payment_order") == 1 + 2 * payouts.MAX_FEE_ORDERS
+    await open_account(town, "KZ369480000000000002")
+    await town.set_clock("2026-11-20T09:00")
+    await town.settle()
+    await town.bank_and_books()
+    assert (await town.settlement(made["id"]))["fee_status"] == "paid"
+    assert (await town.figures())["bank, own"] == 60
     await town.audit()
 
 
