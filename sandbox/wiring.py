@@ -54,6 +54,7 @@ from sandbox.lab import routes as lab_routes
 from sandbox.lab import timers as lab_timers
 from sandbox.ledger import checks as ledger_checks
 from sandbox.ledger import days as ledger_days
+from sandbox.ledger import routes as ledger_routes
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
 from sandbox.parties import checks as parties_checks
@@ -108,6 +109,7 @@ ROUTERS: Sequence[APIRouter] = (
     settlement_routes.router,
     log_routes.router,
     webhooks_routes.router,
+    ledger_routes.router,
     reserve_routes.router,
     attestation_routes.router,
     intake_routes.router,

@@ -37,6 +37,7 @@ __all__ = [
     "NotReversible",
     "balance",
     "balances",
+    "entries_by_id",
     "entries_for",
     "entry_hash",
     "lock",
@@ -209,6 +210,11 @@ async def entries_for(db: AsyncSession, ref: str) -> list[Entry]:
         "e.ref = :ref OR (e.ref > :ref || ':' AND e.ref < :ref || ';')",
         {"ref": ref},
     )
+
+
+async def entries_by_id(db: AsyncSession, ids: Collection[str]) -> list[Entry]:
+    """The entries with these ids, in the order they were written."""
+    return await _entries(db, "e.id = ANY(CAST(:ids AS text[]))", {"ids": list(ids)})
 
 
 async def _entries(db: AsyncSession, where: str, values: dict[str, object]) -> list[Entry]:

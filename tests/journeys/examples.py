@@ -118,6 +118,10 @@ def answers(running: Running, folder: Path) -> JsonObject:
     get("/v1/reserve/deposits", "/v1/reserve/deposits", "issuer")
     get("/v1/reserve/issuances/{issuance_id}", f"/v1/reserve/issuances/{issuance['id']}", "issuer")
     get("/v1/reserve/issuances", "/v1/reserve/issuances", "issuer")
+    get("/v1/ledger/accounts", "/v1/ledger/accounts", "regulator", code="l:outstanding:")
+    entries = get("/v1/ledger/entries", "/v1/ledger/entries", "regulator", ref=issuance["id"])
+    entry = entries["data"][0]["id"]
+    get("/v1/ledger/entries/{entry_id}", f"/v1/ledger/entries/{entry}", "regulator")
     attested = "/v1/reserve/attestations"
     made = post(attested, attested, {}, "issuer")["id"]
     running.quiesce()
