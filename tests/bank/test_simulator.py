@@ -6,6 +6,7 @@ from datetime import date
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import col, select
 
 from sandbox.bank import accounts, inbox, rails, service, simulator
 from sandbox.bank.errors import (
@@ -18,7 +19,7 @@ from sandbox.bank.errors import (
     ValueDateNotBankingDay,
 )
 from sandbox.bank.iso20022 import messages as iso_messages
-from sandbox.bank.models import Kind
+from sandbox.bank.models import BankMessage, Kind
 from sandbox.core import clock
 from sandbox.core.db import Database
 from sandbox.core.errors import NotFound, SandboxError
@@ -376,6 +377,23 @@ async def test_an_answer_that_is_not_the_banks_stops_no_other_payment(
         [(kind, why)] = [tuple(row) for row in held]
     assert kind == Kind.debit_notice
     assert Kind.rejected in why
+
+
+async def test_a_second_notice_of_one_payment_under_another_reference_is_held(
+    bank: Database, set_clock: SetClock
+) -> None:
+    await deposit(bank, 20_000)
+    await give(bank, order("po_1"))
+    await set_clock("2026-11-20T09:00")
+    await simulator.step(bank)
+    async with bank.transaction() as db:
+        found = select(BankMessage).where(col(BankMessage.kind) == Kind.debit_notice)
+        body = {**(await db.exec(found)).one().body, "bank_reference": "ANOTHER"}
+        xml = iso_messages.build(Kind.debit_notice, "ANOTHER", body, await clock.now(db))
+        taken = await inbox.take(db, xml)
+    assert taken.message is None
+    assert taken.held is not None
+    assert Kind.debit_notice in taken.held.detail
 
 
 async def test_an_order_to_a_closed_account_is_rejected_until_it_is_open_again(
