@@ -38,7 +38,7 @@ _ENDED_BY: Final = {
     Kind.accepted: {Kind.rejected, Kind.debit_notice, Kind.returned},
     Kind.queued: {Kind.rejected, Kind.debit_notice, Kind.returned},
     Kind.rejected: {Kind.debit_notice, Kind.returned},
-    Kind.debit_notice: {Kind.rejected, Kind.returned},
+    Kind.debit_notice: {Kind.rejected, Kind.debit_notice, Kind.returned},
     Kind.returned: {Kind.rejected},
 }
 _NEEDS: Final = {Kind.debit_notice: Kind.accepted, Kind.returned: Kind.debit_notice}

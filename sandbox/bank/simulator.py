@@ -271,7 +271,7 @@ async def _return(db: AsyncSession, order: PaymentOrder, reason: str, at: dateti
         "value_date": calendar.local_date(at).isoformat(),
         "booked_at": clock.iso(at),
     }
-    await _tell(db, Kind.returned, order.end_to_end_id, body, at)
+    await _say(db, Kind.returned, order.end_to_end_id, body, at)
 
 
 async def _receive(db: AsyncSession, limit: int) -> int:
@@ -415,7 +415,7 @@ async def _book_one(db: AsyncSession, order: PaymentOrder, on: frozenset[str]) -
         "end_to_end_id": order.end_to_end_id,
         "creditor_iban": order.creditor_iban,
     }
-    await _tell(db, Kind.debit_notice, ref, body, at)
+    await _say(db, Kind.debit_notice, ref, body, at)
     is_own = order.creditor_iban == accounts.OPERATING_IBAN
     if not is_own and await faults.strikes(db, faults.RETURN, on):
         await _return(db, order, CLOSED_ACCOUNT, at)
@@ -467,19 +467,27 @@ async def _answer(db: AsyncSession, order: PaymentOrder, at: datetime) -> None:
     """Report the order's state (pacs.002)."""
     kind = Kind.accepted if order.reason is None else Kind.rejected
     body = {"end_to_end_id": order.end_to_end_id, "reason": order.reason}
-    await _tell(db, kind, order.end_to_end_id, body, at)
+    await _say(db, kind, order.end_to_end_id, body, at)
 
 
 async def _tell_waiting(db: AsyncSession, order: PaymentOrder, at: datetime) -> None:
     """Report that the order waits, for the rail or for cover (pacs.002 PDNG)."""
     body = {"end_to_end_id": order.end_to_end_id, "reason": None}
-    await _tell(db, Kind.queued, order.end_to_end_id, body, at)
+    await _say(db, Kind.queued, order.end_to_end_id, body, at)
+
+
+async def _say(
+    db: AsyncSession, kind: Kind, ref: str, body: dict[str, Any], at: datetime
+) -> inbox.Taken:
+    """Send a message. What the reader holds was said all the same, and stops nothing here."""
+    return await inbox.take(db, messages.build(kind, ref, body, at))
 
 
 async def _tell(
     db: AsyncSession, kind: Kind, ref: str, body: dict[str, Any], at: datetime
 ) -> BankMessage:
-    taken = await inbox.take(db, messages.build(kind, ref, body, at))
+    """Send a message that nothing said before can contradict."""
+    taken = await _say(db, kind, ref, body, at)
     assert taken.message is not None, f"{kind} {ref} is held: {taken.held}"
     return taken.message
 

@@ -6,8 +6,9 @@ from datetime import date
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import col, select
 
-from sandbox.bank import accounts, rails, service, simulator
+from sandbox.bank import accounts, inbox, rails, service, simulator
 from sandbox.bank.errors import (
     AmountAboveRail,
     BankReferenceConflict,
@@ -17,7 +18,9 @@ from sandbox.bank.errors import (
     TextNotWritable,
     ValueDateNotBankingDay,
 )
-from sandbox.bank.models import Kind
+from sandbox.bank.iso20022 import messages as iso_messages
+from sandbox.bank.models import BankMessage, Kind
+from sandbox.core import clock
 from sandbox.core.db import Database
 from sandbox.core.errors import NotFound, SandboxError
 from tests.bank.conftest import SetClock
@@ -352,6 +355,45 @@ async def test_an_order_from_an_account_to_itself_is_rejected_and_keeps_no_other
     assert await told(bank, "red_1") == [Kind.rejected]
     assert (await told(bank, "po_2"))[0] == Kind.accepted
     assert await balance(bank, accounts.RESERVE_IBAN) + await balance(bank, SHOP) == 8000
+
+
+async def test_an_answer_that_is_not_the_banks_stops_no_other_payment(
+    bank: Database, set_clock: SetClock
+) -> None:
+    await deposit(bank, 20_000)
+    await give(bank, order("po_1"), order("po_2"))
+    await simulator.step(bank)
+    async with bank.transaction() as db:
+        body = {"end_to_end_id": "po_1", "reason": "MS03"}
+        at = await clock.now(db)
+        await inbox.take(db, iso_messages.build(Kind.rejected, "po_1", body, at))
+    await set_clock("2026-11-20T09:00")
+    assert await simulator.step(bank) == 2
+    assert await told(bank, "po_1") == [Kind.accepted, Kind.rejected]
+    assert await told(bank, "po_2") == [Kind.accepted, Kind.debit_notice]
+    assert await balance(bank, SHOP) == 2 * 7920
+    async with bank.transaction() as db:
+        held = await db.execute(text("SELECT kind, detail FROM bank_held"))
+        [(kind, why)] = [tuple(row) for row in held]
+    assert kind == Kind.debit_notice
+    assert Kind.rejected in why
+
+
+async def test_a_second_notice_of_one_payment_under_another_reference_is_held(
+    bank: Database, set_clock: SetClock
+) -> None:
+    await deposit(bank, 20_000)
+    await give(bank, order("po_1"))
+    await set_clock("2026-11-20T09:00")
+    await simulator.step(bank)
+    async with bank.transaction() as db:
+        found = select(BankMessage).where(col(BankMessage.kind) == Kind.debit_notice)
+        body = {**(await db.exec(found)).one().body, "bank_reference": "ANOTHER"}
+        xml = iso_messages.build(Kind.debit_notice, "ANOTHER", body, await clock.now(db))
+        taken = await inbox.take(db, xml)
+    assert taken.message is None
+    assert taken.held is not None
+    assert Kind.debit_notice in taken.held.detail
 
 
 async def test_an_order_to_a_closed_account_is_rejected_until_it_is_open_again(
