@@ -151,7 +151,7 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("POST", "/v1/sandbox/chains/{chain}/resume"): {"operator": "yes"},
     ("POST", "/v1/sandbox/bank/credits"): _SANDBOX,
     ("POST", "/v1/sandbox/bank/reversals"): _SANDBOX,
-    ("GET", "/v1/sandbox/faults"): {"developer": "yes", "operator": "yes"},
-    ("POST", "/v1/sandbox/faults"): {"developer": "yes", "operator": "yes"},
+    ("GET", "/v1/sandbox/faults"): _SANDBOX,
+    ("POST", "/v1/sandbox/faults"): _SANDBOX,
     ("GET", "/v1/sandbox/audit"): _AUDIT,
 }  # fmt: skip
