@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet \
 	--root-user-action=ignore
 
-.PHONY: setup demo test check bench peer soak chaos mutants
+.PHONY: setup demo test check bench peer long soak chaos mutants
 
 setup: .venv/.installed node_modules/.installed contracts/artifacts/.built
 
@@ -36,6 +36,10 @@ peer: setup .venv-peer/.installed
 	.venv-peer/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
 		--root-user-action=ignore --require-hashes -r tests/bench/peer.lock
 	touch $@
+
+# What a normal run shows, on the other chain or with other seeds: some five minutes.
+long: setup
+	$(BIN)/pytest -m long -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Long random histories, a hundred audits, ten minutes of schemathesis: about half an hour.
 soak: setup

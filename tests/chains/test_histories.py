@@ -101,7 +101,9 @@ class History:
         raise AssertionError(left)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    "seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 6))]
+)
 async def test_what_was_told_adds_up_to_what_is_final(
     database: Database, chain: MemoryChain, seed: int
 ) -> None:

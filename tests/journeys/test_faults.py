@@ -26,7 +26,7 @@ PRICE_TIYN, ENOUGH_TIYN = 10_000, 50_000
 Faults = Callable[..., Any]
 
 
-@pytest.fixture(params=CHAINS)
+@pytest.fixture(params=[pytest.param("solana", marks=pytest.mark.long), "evm"])
 def chain(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 
+import pytest
 from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
@@ -73,6 +74,7 @@ def issue(sandbox: Running, amount_tiyn: int, recipient: str) -> None:
     sandbox.post("/v1/reserve/issuances", asked | {"amount_tiyn": amount_tiyn}, "issuer")
 
 
+@pytest.mark.long
 def test_what_was_handed_over_can_be_settled(sandbox: Running) -> None:
     payer = Keypair()
     issue(sandbox, 3 * BIG_TIYN, str(payer.pubkey()))

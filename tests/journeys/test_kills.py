@@ -29,6 +29,7 @@ def pid_of(stack: Stack, victim: str) -> int:
     return anvil
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("victim", ["anvil", "evm", "worker"])
 def test_of_twenty_payments_none_is_lost_or_doubled_by_a_kill_in_their_middle(
     hardy: Stack, victim: str

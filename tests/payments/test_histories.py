@@ -128,7 +128,9 @@ class History:
         self.world.chain.losing = False
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(4, 8))]
+)
 async def test_no_history_loses_a_unit(world: World, seed: int) -> None:
     history = History(world, seed)
     await world.finalize()

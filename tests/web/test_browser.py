@@ -174,10 +174,10 @@ async def opened(
     [
         ("eth_requestAccounts", 4001, "rejected", "ru"),
         ("eth_requestAccounts", -32002, "busy", "kk"),
-        ("eth_requestAccounts", 4100, "locked", "en"),
-        ("eth_chainId", 4900, "offline", "kk"),
-        ("eth_chainId", -32603, "error", "en"),
-        ("eth_sendTransaction", 4001, "rejected", "kk"),
+        pytest.param("eth_requestAccounts", 4100, "locked", "en", marks=pytest.mark.long),
+        pytest.param("eth_chainId", 4900, "offline", "kk", marks=pytest.mark.long),
+        pytest.param("eth_chainId", -32603, "error", "en", marks=pytest.mark.long),
+        pytest.param("eth_sendTransaction", 4001, "rejected", "kk", marks=pytest.mark.long),
         ("eth_sendTransaction", -32603, "unknown", "ru"),
     ],
 )
