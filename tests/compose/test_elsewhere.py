@@ -256,10 +256,18 @@ def test_figures_are_for_the_operator_and_tell_what_was_paid(sandbox: Running) -
     url = f"{sandbox.endpoints['api']}/metrics"
     refused = httpx2.get(url, headers={"Authorization": f"Bearer {sandbox.key('merchant')}"})
     assert (httpx2.get(url).status_code, refused.status_code) == (401, 403)
-    answer = httpx2.get(url, headers={"Authorization": f"Bearer {sandbox.key('operator')}"})
+    own = {"Authorization": f"Bearer {sandbox.key('operator')}"}
+    answer = httpx2.get(url, headers=own)
     assert answer.headers["content-type"].startswith("text/plain")
-    found = samples(answer.content)
-    for chain in ("solana", "evm"):
+    chains = ("solana", "evm")
+    # The worker was away a moment ago, and blocks came.
+    lags = [("sandbox_watcher_lag_blocks", (("chain", one), ("view", "final"))) for one in chains]
+    found = wait_for(
+        "the watchers",
+        lambda: samples(httpx2.get(url, headers=own).content),
+        lambda figures: all(figures[lag] < 20 for lag in lags),
+    )
+    for chain in chains:
         labels = (("chain", chain), ("chain_state", "final"), ("settlement_state", "unsettled"))
         assert found["sandbox_payments", labels] == 1
         assert found["sandbox_chain_up", (("chain", chain),)] == 1
@@ -267,7 +275,6 @@ def test_figures_are_for_the_operator_and_tell_what_was_paid(sandbox: Running) -
         assert found["sandbox_intents_open", (("chain", chain), ("state", "due"))] == 0
         final = (("chain", chain), ("view", "final"))
         assert found["sandbox_watcher_height", final] > 0
-        assert found["sandbox_watcher_lag_blocks", final] < 20
     assert found["sandbox_database_up", ()] == 1
     assert found["sandbox_log_size", ()] > 0
     assert found["sandbox_webhooks_pending", ()] == 0
