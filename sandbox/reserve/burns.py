@@ -9,7 +9,6 @@ from typing import Any
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.bank import service as bank
 from sandbox.core import clock
 from sandbox.core.checks import Check, no_faults
 from sandbox.core.errors import NotFound
@@ -19,7 +18,6 @@ from sandbox.core.money import tiyn_from_units
 from sandbox.eventlog.types import NewEvent
 from sandbox.ledger.chart import accounts
 from sandbox.ledger.journal import Changes, NewEntry, credit, debit
-from sandbox.parties import numbers
 from sandbox.reserve import aims, redemptions
 from sandbox.reserve.errors import BurnNotFinal, BurnRedeemed, BurnTooSmall
 from sandbox.reserve.models import HolderBurn, Intake, Redemption
@@ -83,15 +81,14 @@ async def redeem(
     `decimals` of each chain. Raises `NotFound`, `BurnNotFinal`, `BurnRedeemed`, `BurnTooSmall`,
     `IbanInvalid`, `TaxNumberInvalid`, `KbeContradictsPayee`.
     """
-    account = numbers.iban(iban)
-    numbers.check_kbe(kbe, numbers.tax_kind(tax_number))
+    payee = redemptions.row_of(redemption_id(burn_id), iban, payee_name, tax_number, knp, kbe)
     found = select(HolderBurn).where(col(HolderBurn.id) == burn_id).with_for_update(key_share=True)
     row = (await db.exec(found.execution_options(populate_existing=True))).one_or_none()
     if row is None:
         raise NotFound("holder burn", burn_id)
     if row.status != "final":
         raise BurnNotFinal(burn_id, row.status)
-    id_, at = redemption_id(burn_id), await clock.now(db)
+    id_, at = payee.id, await clock.now(db)
     if await db.get(Redemption, id_) is not None:
         raise BurnRedeemed(burn_id, id_)
     tiyn, _ = tiyn_from_units(row.amount_units, decimals[row.chain])
@@ -116,18 +113,7 @@ async def redeem(
     )
     db.add(intake)
     await db.flush()
-    db.add(
-        Redemption(
-            id=id_,
-            iban=account,
-            payee=bank.payee_name(payee_name),
-            tax_number=tax_number,
-            knp=knp,
-            kbe=kbe,
-            payout_status="none",
-            payout_attempt=0,
-        )
-    )
+    db.add(payee)
     await db.flush()
     legs = (debit(accounts.unidentified(row.tx), tiyn), credit(accounts.redemption(id_), tiyn))
     claim = NewEntry(

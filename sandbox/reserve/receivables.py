@@ -4,10 +4,7 @@ to the operating account, or it is written off; a write-off that was wrong is ta
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.bank import service as bank
-from sandbox.bank import simulator
 from sandbox.bank.accounts import OPERATING_IBAN
-from sandbox.bank.errors import BankReferenceConflict
 from sandbox.core import clock
 from sandbox.core.ids import new_id
 from sandbox.eventlog.types import NewEvent
@@ -16,7 +13,7 @@ from sandbox.ledger.chart import accounts
 from sandbox.ledger.journal import Account, Changes, NewEntry, credit, debit
 from sandbox.reserve import reversals
 from sandbox.reserve.errors import NothingOwed, NotWrittenOff
-from sandbox.reserve.models import CreditReversal, Deposit
+from sandbox.reserve.models import CreditReversal
 
 
 async def repay(db: AsyncSession, reversal_id: str, bank_reference: str) -> CreditReversal:
@@ -25,17 +22,7 @@ async def repay(db: AsyncSession, reversal_id: str, bank_reference: str) -> Cred
     Raises `NotFound`, `NothingOwed`, `BankReferenceConflict`, `BankReferenceReserved`.
     """
     row, tiyn = await _owed(db, reversal_id)
-    deposit = await db.get_one(Deposit, row.deposit_id)
-    booked = await simulator.credit(
-        db,
-        iban=OPERATING_IBAN,
-        amount_tiyn=tiyn,
-        bank_reference=bank_reference,
-        customer=deposit.customer,
-    )
-    if not booked.is_new:
-        raise BankReferenceConflict(bank_reference)
-    await bank.mark_read(db, booked.message)
+    await reversals.paid_by_customer(db, row, OPERATING_IBAN, tiyn, bank_reference)
     row.repaid_tiyn, row.repaid_reference = tiyn, bank_reference
     entry = await _entry(db, "repaid", row, accounts.operating(), tiyn)
     await _tell(db, row, "repaid", entry, tiyn, None)

@@ -50,25 +50,30 @@ async def request(
     (KAZAKHSTAN 2.1, 2.2, 2.7).
     """
     port = intakes.port_of(configured, chain)
-    account = numbers.iban(iban)
-    numbers.check_kbe(kbe, numbers.tax_kind(tax_number))
+    payee = row_of("", iban, payee_name, tax_number, knp, kbe)
     intake = await intakes.open_(
         db, port, prefix=PREFIX, amount_tiyn=amount_tiyn, expires_in_s=expires_in_s
     )
-    db.add(
-        Redemption(
-            id=intake.id,
-            iban=account,
-            payee=bank.payee_name(payee_name),
-            tax_number=tax_number,
-            knp=knp,
-            kbe=kbe,
-            payout_status="none",
-            payout_attempt=0,
-        )
-    )
+    payee.id = intake.id
+    db.add(payee)
     await db.flush()
     return intake, await aims.event(db, intake, "requested")
+
+
+def row_of(id_: str, iban: str, payee_name: str, tax_number: str, knp: str, kbe: str) -> Redemption:
+    """Who is paid; raises `IbanInvalid`, `TaxNumberInvalid`, `KbeContradictsPayee`."""
+    account = numbers.iban(iban)
+    numbers.check_kbe(kbe, numbers.tax_kind(tax_number))
+    return Redemption(
+        id=id_,
+        iban=account,
+        payee=bank.payee_name(payee_name),
+        tax_number=tax_number,
+        knp=knp,
+        kbe=kbe,
+        payout_status="none",
+        payout_attempt=0,
+    )
 
 
 async def lock(db: AsyncSession, redemption_id: str) -> Intake:

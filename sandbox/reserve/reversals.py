@@ -175,10 +175,25 @@ async def pay_in_again(db: AsyncSession, reversal_id: str, bank_reference: str) 
     tiyn = missing_tiyn(row)
     if row.status != "short":
         raise NothingMissing(row.id, row.status)
+    await paid_by_customer(db, row, RESERVE_IBAN, tiyn, bank_reference)
+    move = (accounts.reserve_bank(), accounts.receivable(row.deposit_id), tiyn)
+    entry = await _entry(db, "posted", f"{row.id}:cover", row, move)
+    event = await _made_good(db, row, "customer", tiyn, entry.ref, bank_reference)
+    await ledger.record(db, Changes(entries=[entry], events=[event]))
+    return row
+
+
+async def paid_by_customer(
+    db: AsyncSession, row: CreditReversal, iban: str, tiyn: int, bank_reference: str
+) -> None:
+    """Book a new credit of the deposit's customer on `iban`, its notice read.
+
+    Raises `BankReferenceConflict`, `BankReferenceReserved`.
+    """
     deposit = await db.get_one(Deposit, row.deposit_id)
     booked = await simulator.credit(
         db,
-        iban=RESERVE_IBAN,
+        iban=iban,
         amount_tiyn=tiyn,
         bank_reference=bank_reference,
         customer=deposit.customer,
@@ -186,11 +201,6 @@ async def pay_in_again(db: AsyncSession, reversal_id: str, bank_reference: str) 
     if not booked.is_new:
         raise BankReferenceConflict(bank_reference)
     await bank.mark_read(db, booked.message)
-    move = (accounts.reserve_bank(), accounts.receivable(row.deposit_id), tiyn)
-    entry = await _entry(db, "posted", f"{row.id}:cover", row, move)
-    event = await _made_good(db, row, "customer", tiyn, entry.ref, bank_reference)
-    await ledger.record(db, Changes(entries=[entry], events=[event]))
-    return row
 
 
 async def cover_from_own(db: AsyncSession, reversal_id: str) -> CreditReversal:
