@@ -68,7 +68,7 @@ def main() -> int:
     try:
         api, key = os.environ["API"], os.environ["KEY"]
     except KeyError as missing:
-        print(f'{missing} is not set: eval "$(sandbox env)"', file=sys.stderr)  # noqa: T201
+        print(f'{missing} is not set: eval "$(sandbox env)"', file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, _stop)
     with Receiver() as receiver, MerchantClient(api, key) as shop:
@@ -92,7 +92,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 def _print(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 - what a receiver has to say
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

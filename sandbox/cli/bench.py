@@ -115,9 +115,7 @@ def reconcile(lines: int, as_json: bool) -> int:
 def _say(figures: Figures, as_json: bool, **counts: int) -> None:
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     if as_json:
-        print(  # noqa: T201 - the command's answer
-            json.dumps({"machine": machine, **counts, "figures": figures.rows})
-        )
+        print(json.dumps({"machine": machine, **counts, "figures": figures.rows}))
     else:
         _print(figures, machine, counts)
 

@@ -40,14 +40,14 @@ Port = Annotated[int, typer.Option(help="0 = any free port.", min=0, max=65535)]
 
 
 def _say(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False), flush=True)  # noqa: T201 - the command's answer
+    print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
 def _version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        print(f"sandbox {version('kzte-sandbox')}")  # noqa: T201 - the command's answer
+        print(f"sandbox {version('kzte-sandbox')}")
         raise typer.Exit
 
 

@@ -71,7 +71,7 @@ def run(data_dir: Path | None, slot_ms: int, as_json: bool, script: Play | None 
         if data_dir is None:
             shutil.rmtree(folder.parent, ignore_errors=True)
     if as_json:
-        print(json.dumps(result), flush=True)  # noqa: T201 - the command's answer
+        print(json.dumps(result), flush=True)
     else:
         show.out.print(
             f"[green]●[/] the whole path in {result['seconds']} s; nothing is left running"

@@ -236,7 +236,7 @@ def _say(answer: dict[str, Any], text: str, as_json: bool) -> None:
     from sandbox.cli import show
 
     if as_json:
-        print(json.dumps(answer), flush=True)  # noqa: T201 - the command's answer
+        print(json.dumps(answer), flush=True)
     else:
         show.out.print(f"[green]✓[/] {text}")
 

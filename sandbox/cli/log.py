@@ -64,7 +64,7 @@ def verify(
     else:
         report = verifier.verify_export(Path(source), vkey, since)
     if as_json:
-        print(json.dumps(report.as_json()), flush=True)  # noqa: T201 - the command's answer
+        print(json.dumps(report.as_json()), flush=True)
         return 0 if report.ok else 1
     for finding in report.findings:
         show.out.print(f"[red]✗[/] [bold]{finding.code}[/] {finding.where}: {finding.detail}")
@@ -93,7 +93,7 @@ def _verify_receipt(file: Path, vkey: str, as_json: bool) -> int:
     position = verify_receipt(receipt, vkey)
     leaf = json.loads(base64.b64decode(receipt["leaf"]))
     if as_json:
-        print(json.dumps({"ok": True, "position": position, "leaf": leaf}))  # noqa: T201
+        print(json.dumps({"ok": True, "position": position, "leaf": leaf}))
         return 0
     show.out.print(f"[green]✓[/] {leaf['id']} stands in the signed log at position {position}")
     show.out.print(f"  {leaf['type']}, {show.moment(leaf['created'])}")
@@ -109,7 +109,7 @@ def receipt(event: str, file: Path, data_dir: Path, as_json: bool) -> int:
     except OSError as error:
         raise NotWritable(file, error) from None
     if as_json:
-        print(json.dumps({"file": str(file), "position": proof["position"]}))  # noqa: T201
+        print(json.dumps({"file": str(file), "position": proof["position"]}))
         return 0
     show.out.print(f"[green]✓[/] receipt of {event} in {file}")
     show.out.print(f"  sandbox log verify {file} --vkey '{running.endpoints['log_vkey']}'")
@@ -126,9 +126,7 @@ def export(folder: Path, data_dir: Path, as_json: bool) -> int:
     except OSError as error:
         raise NotWritable(folder, error) from None
     if as_json:
-        print(  # noqa: T201 - the command's answer
-            json.dumps({"folder": str(folder), "size": checkpoint.size}), flush=True
-        )
+        print(json.dumps({"folder": str(folder), "size": checkpoint.size}), flush=True)
     else:
         show.out.print(f"[green]✓[/] {checkpoint.size} entries in {folder}")
         show.out.print(f"  sandbox log verify {folder} --vkey '{running.endpoints['log_vkey']}'")

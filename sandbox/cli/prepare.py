@@ -101,7 +101,7 @@ def main() -> None:
         asyncio.run(_try_app(settings.database_url))
         prepared = asyncio.run(wiring.prepare(settings))
     except SandboxError as error:
-        print(error.detail, file=sys.stderr)  # noqa: T201 - the supervisor shows the last line
+        print(error.detail, file=sys.stderr)
         sys.exit(1)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write(settings.data_dir / "prepared.json", json.dumps(prepared) + "\n")

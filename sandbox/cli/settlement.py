@@ -34,7 +34,7 @@ def report(settlement: str, file: Path, key: str | None, data_dir: Path, as_json
     except OSError as error:
         raise NotWritable(file, error) from None
     if as_json:
-        print(json.dumps({"file": str(file), "lines": len(found["lines"])}))  # noqa: T201
+        print(json.dumps({"file": str(file), "lines": len(found["lines"])}))
         return 0
     show.out.print(f"[green]✓[/] report of {settlement} in {file}")
     show.out.print(f"  sandbox settlement verify {file} --vkey '{running.endpoints['log_vkey']}'")
@@ -56,13 +56,13 @@ def verify(file: Path, vkey: str | None, data_dir: Path, as_json: bool) -> int:
         held = verify_report(found, vkey)
     except ReportWrong as wrong:
         if as_json:
-            print(json.dumps({"ok": False, **wrong.values}))  # noqa: T201 - the command's answer
+            print(json.dumps({"ok": False, **wrong.values}))
         else:
             show.out.print("[red]✗[/]", end=" ")
             show.out.print(str(wrong), markup=False)
         return 1
     if as_json:
-        print(  # noqa: T201 - the command's answer
+        print(
             json.dumps(
                 {
                     "ok": True,

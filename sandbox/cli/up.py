@@ -28,7 +28,7 @@ def up(plan: Plan, as_json: bool) -> int:
     async def stay(context: Context) -> int:
         text = (context.data_dir / "endpoints.json").read_text()
         if as_json:
-            print(json.dumps(json.loads(text)), flush=True)  # noqa: T201 - the command's answer
+            print(json.dumps(json.loads(text)), flush=True)
         else:
             show.addresses(json.loads(text), plan.data_dir)
             show.err.print(

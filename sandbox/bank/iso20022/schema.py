@@ -128,7 +128,7 @@ def _make(cls: type, tree: Mapping[str, Any]) -> Any:
         made: list[Any] = []
         for one in given if isinstance(given, list) else [given]:
             if is_dataclass(tag.type):
-                made.append(_make(tag.type, one))  # type: ignore[arg-type]
+                made.append(_make(tag.type, one))  # type: ignore[arg-type]  # a class, no instance
             elif tag.type in (XmlDate, XmlDateTime):
                 made.append(tag.type.from_string(one))
             else:
@@ -233,7 +233,7 @@ def _check(element: Any, cls: type, namespace: str, path: str) -> None:
         last = tag.position
         seen.add(name)
         if is_dataclass(tag.type):
-            _check(child, tag.type, namespace, where)  # type: ignore[arg-type]
+            _check(child, tag.type, namespace, where)  # type: ignore[arg-type]  # a class, no instance
         else:
             if len(child):
                 raise errors.TagUnknown(f"{where}/{str(child[0].tag).rpartition('}')[2]}")
