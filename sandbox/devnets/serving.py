@@ -43,11 +43,13 @@ def flags(chain: str, about: str | None, port: int, port_help: str) -> argparse.
     """A parser that knows what every devnet is asked."""
     parser = argparse.ArgumentParser(prog=f"sandbox devnet {chain}", description=about)
     add = parser.add_argument
-    add("--host", default="127.0.0.1")
-    add("--port", type=int, default=port, help=port_help)
-    add("--data-dir", type=Path, required=True)
+    add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    add("--port", type=int, default=port, help=f"{port_help} (%(default)s)")
+    kept = Path(f".sandbox-{chain}")
+    add("--data-dir", type=Path, default=kept, help="where the chain is kept (%(default)s)")
     add("--allow-host", action="append", default=[], help="a further Host name")
     add("--cors-origin", action="append", default=[], help="a further Origin")
+    add("--json", action="store_true", help="say where it listens as one line of JSON")
     return parser
 
 
@@ -82,15 +84,24 @@ def url(scheme: str, host: str, listening: socket.socket) -> str:
     return f"{scheme}://{named}:{listening.getsockname()[1]}"
 
 
+def greeting(options: argparse.Namespace, title: str, facts: dict[str, Any], hint: str) -> str:
+    """What a started devnet says: `facts` as JSON for programs, or the same for people."""
+    if options.json:
+        return json.dumps({"ready": True, **facts})
+    lines = [f"  {name.replace('_', ' '):<10}{value}" for name, value in facts.items()]
+    where = f"The chain is kept in {options.data_dir}; Ctrl-C stops it, the next start goes on."
+    return "\n".join([title, *lines, where, hint])
+
+
 async def serve(
     app: App,
     sockets: list[socket.socket],
-    ready: dict[str, Any],
+    ready: str,
     working: list[asyncio.Task[Any]],
 ) -> None:
     """Until SIGTERM, SIGINT or the end of one of `working`, whose exception is raised.
 
-    `ready` is written to stdout as one line once the sockets are served.
+    `ready` is written to stdout once the sockets are served.
     """
     web = _Server(
         uvicorn.Config(
@@ -119,7 +130,7 @@ async def serve(
     while not web.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event
         await asyncio.sleep(0.001)
     if web.started:
-        sys.stdout.write(json.dumps({"ready": True, **ready}) + "\n")
+        sys.stdout.write(ready + "\n")
         sys.stdout.flush()
     await serving
     for task in working:

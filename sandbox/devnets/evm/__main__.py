@@ -38,6 +38,10 @@ from sandbox.devnets.transport import Transport
 
 EXIT_ANVIL: Final = 4
 ANVIL, TESTER = "anvil", "eth-tester"
+_ABOUT: Final = (
+    "An EVM chain on this machine: anvil behind a front that gives it a pace, finality and a"
+    " journal, from which it goes on after a restart."
+)
 
 
 def _address(text: str) -> str:
@@ -47,14 +51,24 @@ def _address(text: str) -> str:
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
-    parser = serving.flags("evm", __doc__, 8545, "HTTP and WebSocket; 0 = any free one")
+    parser = serving.flags("evm", _ABOUT, 8545, "HTTP and WebSocket; 0 = any free one")
     add = parser.add_argument
-    add("--chain-id", type=int, default=31337)
-    add("--gas-limit", type=int, default=100_000_000, help="of a block")
-    add("--block-ms", type=int, default=200, help="a transaction is mined within")
-    add("--final-delay-ms", type=int, default=1_000, help="two more blocks follow after")
-    add("--heartbeat-ms", type=int, default=12_000, help="between blocks of an idle chain")
-    add("--history", type=int, default=64, help="blocks whose state can be asked")
+    add("--chain-id", type=int, default=31337, help="EIP-155 (%(default)s)")
+    add("--gas-limit", type=int, default=100_000_000, help="of a block (%(default)s)")
+    add("--block-ms", type=int, default=200, help="a transaction is mined within (%(default)s)")
+    add(
+        "--final-delay-ms",
+        type=int,
+        default=1_000,
+        help="two more blocks follow after (%(default)s)",
+    )
+    add(
+        "--heartbeat-ms",
+        type=int,
+        default=12_000,
+        help="between blocks of an idle chain (%(default)s)",
+    )
+    add("--history", type=int, default=64, help="blocks whose state can be asked (%(default)s)")
     add(
         "--engine",
         choices=("auto", ANVIL, TESTER),
@@ -62,8 +76,13 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         help="auto: anvil if it is there",
     )
     add("--anvil", type=Path, help="the program; default: the one that npm installed")
-    add("--anvil-memory-mb", type=int, default=400, help="restart anvil above it")
-    add("--pool-seconds", type=float, default=30, help="a transaction that waits longer is said")
+    add("--anvil-memory-mb", type=int, default=400, help="restart anvil above it (%(default)s)")
+    add(
+        "--pool-seconds",
+        type=float,
+        default=30,
+        help="a transaction that waits longer is said (%(default)s)",
+    )
     add("--control", action="store_true", help="serve sandbox_*, anvil_*, evm_*, hardhat_*")
     add("--dev-accounts", action="store_true", help="ten funded accounts with public keys")
     add("--fund", action="append", default=[], type=_address, help="native coin for an address")
@@ -167,7 +186,7 @@ async def serve(found: argparse.Namespace, options: Options, listening: socket.s
         has_control=found.control,
         has_keys=found.dev_accounts,
     )
-    ready = {
+    facts = {
         "rpc": serving.url("http", found.host, listening),
         "ws": serving.url("ws", found.host, listening),
         "chain_id": node.genesis.chain_id,
@@ -175,6 +194,11 @@ async def serve(found: argparse.Namespace, options: Options, listening: socket.s
     }
     front = Front(node, rpc, hub, faults, has_keys=found.dev_accounts)
     app = Transport(front, Doors(found.allow_host, found.cors_origin, WALLET_SCHEMES))
+    title = f"An EVM devnet on this machine: chain {node.genesis.chain_id}, run by {options.engine}"
+    hint = "Nobody has native coin: --dev-accounts makes ten accounts with public keys."
+    if found.dev_accounts:
+        hint = "Ten accounts have native coin and keys that everybody knows: eth_accounts."
+    ready = serving.greeting(found, title, facts, hint)
     working = [
         asyncio.create_task(node.unwritable()),  # first: it is the cause of what else ends
         asyncio.create_task(producer.run()),

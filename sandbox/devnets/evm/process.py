@@ -30,7 +30,7 @@ def command(
     cors_origins: tuple[str, ...] = (),
 ) -> list[str]:
     """The argument vector of a devnet process."""
-    argv = [sys.executable, "-m", "sandbox.devnets.evm"]
+    argv = [sys.executable, "-m", "sandbox.devnets.evm", "--json"]
     argv += ["--host", host, "--port", str(port), "--data-dir", str(data_dir)]
     argv += ["--chain-id", str(chain_id), "--block-ms", str(block_ms)]
     argv += ["--final-delay-ms", str(final_delay_ms), "--heartbeat-ms", str(heartbeat_ms)]

@@ -25,15 +25,37 @@ from sandbox.devnets.solana.producer import Producer
 from sandbox.devnets.solana.subscriptions import Hub
 from sandbox.devnets.transport import Transport
 
+_ABOUT = (
+    "A Solana chain on this machine: programs run in LiteSVM, one producer makes the slots. It"
+    " serves what ordinary clients ask over HTTP and WebSocket, and goes on after a restart."
+)
+
 
 def arguments(argv: list[str]) -> argparse.Namespace:
-    parser = serving.flags("solana", __doc__, 8899, "RPC; WebSocket is one above; 0=any")
+    parser = serving.flags(
+        "solana", _ABOUT, 8899, "of the RPC; WebSocket is one above; 0 = any free"
+    )
     add = parser.add_argument
-    add("--slot-ms", type=int, default=400, help="0 = as fast as possible")
-    add("--finality", type=int, default=32, help="blocks until final")
-    add("--confirmed-depth", type=int, default=1, help="blocks until confirmed")
+    add(
+        "--slot-ms",
+        type=int,
+        default=400,
+        help="length of a slot; 0 = as fast as possible (%(default)s)",
+    )
+    add("--finality", type=int, default=32, help="blocks until a block is final (%(default)s)")
+    add(
+        "--confirmed-depth",
+        type=int,
+        default=1,
+        help="blocks until a block is confirmed (%(default)s)",
+    )
     add("--control", action="store_true", help="serve the sandbox_* methods")
-    add("--max-memory-records", type=int, default=2_000)
+    add(
+        "--max-memory-records",
+        type=int,
+        default=2_000,
+        help="final ones kept before they go to disk",
+    )
     found = parser.parse_args(argv)
     if not 0 < found.confirmed_depth < found.finality:
         parser.error("--confirmed-depth must be at least 1 and below --finality")
@@ -63,15 +85,25 @@ async def serve(options: argparse.Namespace, bank: Bank, sockets: list[socket.so
     node = Node(bank, producer, options.control, Faults(Sending()))
     hub = Hub(node)
     bank.observer = hub
-    ready = {
+    facts = {
         "rpc": serving.url("http", options.host, sockets[0]),
         "ws": serving.url("ws", options.host, sockets[1]),
         "genesis": key_text(bank.genesis_hash),
     }
     doors = Doors(options.allow_host, options.cors_origin, WALLET_SCHEMES)
     app = Transport(Front(node, hub), doors)
+    title = (
+        f"A Solana devnet on this machine: slots of {options.slot_ms} ms,"
+        f" final after {options.finality}"
+    )
+    ready = serving.greeting(options, title, facts, f"SOL to try it with:\n{_airdrop(facts)}")
     await serving.serve(app, sockets, ready, [asyncio.create_task(producer.run())])
     bank.close()
+
+
+def _airdrop(facts: dict[str, str]) -> str:
+    asked = '{"jsonrpc":"2.0","id":1,"method":"requestAirdrop","params":["<address>",1000000000]}'
+    return f"  curl {facts['rpc']} -H 'content-type: application/json' -d '{asked}'"
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -23,7 +23,7 @@ def command(
     cors_origins: tuple[str, ...] = (),
 ) -> list[str]:
     """The argument vector of a devnet process."""
-    argv = [sys.executable, "-m", "sandbox.devnets.solana"]
+    argv = [sys.executable, "-m", "sandbox.devnets.solana", "--json"]
     argv += ["--host", host, "--port", str(port), "--data-dir", str(data_dir)]
     argv += ["--slot-ms", str(slot_ms), "--finality", str(finality)]
     argv += ["--confirmed-depth", str(confirmed_depth)]

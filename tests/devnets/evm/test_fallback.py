@@ -82,7 +82,7 @@ def where_anvil_is_not_installed(tmp_path: Path, data_dir: Path) -> tuple[list[s
     )
     (tmp_path / "empty").mkdir(exist_ok=True)
     env = {"PATH": str(tmp_path / "empty"), "PYTHONPATH": str(Path(__file__).parents[3])}
-    argv = [sys.executable, "-c", probe, "--port", "0", "--data-dir", str(data_dir)]
+    argv = [sys.executable, "-c", probe, "--json", "--port", "0", "--data-dir", str(data_dir)]
     return argv, {"env": env, "cwd": tmp_path / "empty"}
 
 
