@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/*.md"))]
 LINKED = [*PAGES, "CONTRIBUTING.md"]
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+SCRIPT = re.compile(r"^```js\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
 
 
@@ -55,6 +56,21 @@ def test_what_a_page_tells_to_type_works_in_order(page: str, stack: Stack, tmp_p
         env=os.environ | {"SANDBOX_DATA_DIR": str(stack.data_dir)},
     )
     assert typed.returncode == 0, f"{page}\n{typed.stdout[-3000:]}\n{typed.stderr[-3000:]}"
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if SCRIPT.search((ROOT / p).read_text())])
+def test_the_javascript_of_a_page_runs(page: str, stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "node_modules").symlink_to(ROOT / "node_modules")
+    assert stack.running is not None
+    url = {"SOLANA_RPC": stack.running.endpoints["solana_rpc"]}
+    for number, code in enumerate(SCRIPT.findall((ROOT / page).read_text())):
+        file = tmp_path / f"{number}.mjs"
+        file.write_text(code)
+        ran = subprocess.run(
+            ["node", str(file)], capture_output=True, text=True, timeout=60, env=os.environ | url
+        )
+        assert (ran.returncode, ran.stderr) == (0, ""), f"{page}\n{ran.stderr}"
+        assert ran.stdout
 
 
 def test_a_page_that_tells_a_lie_is_found(tmp_path: Path) -> None:
