@@ -342,8 +342,9 @@ class Bank:
         self.genesis_hash, self.faucets = genesis_hash, genesis.faucet_keys(seed)
         self.clock.offset_ms, self.clock.frozen_at_ms = offset, frozen
         self._final_slot = self._saved_slot = saved
-        for key, account in self._archive.accounts():
-            self.accounts.put(key, account)
+        # A program that is loaded under a later clock than the chain's is not deployed yet.
+        self.svm.set_clock(Clock(saved, 0, 0, 1, 0))
+        self.accounts.put_all(self._archive.accounts())
         for block in self._archive.last_blocks(SLOT_HASHES + self.depths.finality):
             self.history.append(block)
         heights = {block.slot: block.height for block in self.history.blocks}
@@ -373,7 +374,7 @@ class Bank:
             return next_slot  # a crash between checkpoint and cutting the journal
         for key, account in frame.images:
             self.accounts.touched(frame.slot, key, self.accounts.current(key), account)
-            self.accounts.put(key, account)
+        self.accounts.put_all(frame.images)
         for record in frame.records:
             self.history.add(record)
             self._recent[record.signature] = frame.height

@@ -26,6 +26,7 @@ from sandbox.devnets.solana.tokens import TOKEN_2022, token_state
 MAX_TRANSACTION_BYTES = 1_232  # an IPv6 packet less its headers; LiteSVM does not check it
 LAMPORTS_PER_SIGNATURE = 5_000
 _TABLE_META_BYTES = 56
+_NO_PROGRAM = "ProgramAccountNotFound"
 
 AnyMessage = Message | MessageV0 | MessageV1
 
@@ -136,8 +137,18 @@ def _compute_budget(message: AnyMessage) -> tuple[int, int]:
     return min(1_400_000, 200_000 * others if limit is None else limit), price
 
 
-def failure_of(result: FailedTransactionMetadata) -> Failure:
-    return Failure(json.loads(result.to_json())["err"], result.meta())
+def failure_of(
+    result: FailedTransactionMetadata, message: AnyMessage, accounts: Accounts
+) -> Failure:
+    err = json.loads(result.to_json())["err"]
+    if err == "InvalidProgramForExecution" and _misses_program(message, accounts):
+        err = _NO_PROGRAM
+    return Failure(err, result.meta())
+
+
+def _misses_program(message: AnyMessage, accounts: Accounts) -> bool:
+    called = {message.account_keys[call.program_id_index] for call in message.instructions}
+    return any(accounts.current(bytes(key)) is None for key in called)
 
 
 def execute(
@@ -147,7 +158,10 @@ def execute(
 
     A failure lands (its fee is charged) only with `keep_failed`.
     """
-    listed = key_list(incoming.tx.message, accounts)
+    message = incoming.tx.message
+    if accounts.undeployed and _misses_program(message, accounts):
+        return Failure(_NO_PROGRAM, None)
+    listed = key_list(message, accounts)
     before = [svm.get_account(key) for key in listed.keys]
     result = svm.send_transaction(incoming.tx)
     ok = isinstance(result, TransactionMetadata)
@@ -162,7 +176,7 @@ def execute(
                 for key, old, new in zip(listed.keys, before, after, strict=True):
                     if old != new:
                         accounts.put(bytes(key), old)
-            return failure_of(result)
+            return failure_of(result, message, accounts)
     slot = position >> INDEX_BITS
     changed = []
     for key, old, new in zip(listed.keys, before, after, strict=True):
@@ -184,10 +198,16 @@ def execute(
     return record, changed
 
 
-def simulate(svm: LiteSVM, tx: VersionedTransaction) -> SimulatedTransactionInfo | Failure:
+def simulate(
+    svm: LiteSVM, accounts: Accounts, tx: VersionedTransaction
+) -> SimulatedTransactionInfo | Failure:
     """Run it and change nothing."""
+    if accounts.undeployed and _misses_program(tx.message, accounts):
+        return Failure(_NO_PROGRAM, None)
     result = svm.simulate_transaction(tx)
-    return failure_of(result) if isinstance(result, FailedTransactionMetadata) else result
+    if isinstance(result, FailedTransactionMetadata):
+        return failure_of(result, tx.message, accounts)
+    return result
 
 
 def _lamports(account: Account | None) -> int:

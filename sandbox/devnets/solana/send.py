@@ -128,7 +128,7 @@ def simulate_transaction(node: Node, given: Params) -> Any:
     elif (early := _early_failure(node, incoming)) is not None:
         value = simulation_json(early.err, None, keys, with_inner=with_inner)
         return node.context(level, value)
-    result = execution.simulate(node.bank.svm, tx)
+    result = execution.simulate(node.bank.svm, node.bank.accounts, tx)
     changed: dict[bytes, Account] = {}
     if isinstance(result, Failure):
         value = simulation_json(result.err, result.meta, keys, with_inner=with_inner)

@@ -26,6 +26,8 @@ class Accounts:
         self._touched: dict[int, dict[bytes, None]] = {}
         self.tokens = TokenIndex()
         self.unsaved: set[bytes] = set()  # changed in final slots since the last checkpoint
+        # Programs that a reorg took back: the machine keeps their code, and panics when called.
+        self.undeployed: set[bytes] = set()
 
     def current(self, key: bytes) -> Account | None:
         account = self._svm.get_account(Pubkey(key))
@@ -41,8 +43,25 @@ class Accounts:
 
     def put(self, key: bytes, account: Account | None) -> None:
         """Overwrite without history (genesis, replay, undo)."""
+        if account is None:
+            former = self.current(key)
+            if former is not None and former.executable:
+                self.undeployed.add(key)
+        elif account.executable:
+            self.undeployed.discard(key)
         self._svm.set_account(Pubkey(key), NOTHING if account is None else account)
         self.tokens.note(key, account)
+
+    def put_all(self, images: Iterable[tuple[bytes, Account | None]]) -> None:
+        """`put` each; the machine loads a program with its code, which must be there before."""
+        programs = []
+        for key, account in images:
+            if account is not None and account.executable:
+                programs.append((key, account))
+            else:
+                self.put(key, account)
+        for key, account in programs:
+            self.put(key, account)
 
     def touched(self, slot: int, key: bytes, before: Account | None, after: Account | None) -> None:
         """Note that `slot` changed `key`; only the first pre-image of a slot is kept."""
@@ -77,10 +96,12 @@ class Accounts:
         """Give every key the state it had after `slot`."""
         above = [touched for touched in self._touched if touched > slot]
         keys = {key for touched in above for key in self._touched.pop(touched)}
+        images = []
         for key in keys:
             layers = self._layers[key]
             first = next(i for i, (touched, _) in enumerate(layers) if touched > slot)
-            self.put(key, layers[first][1])
+            images.append((key, layers[first][1]))
             del layers[first:]
             if not layers:
                 del self._layers[key]
+        self.put_all(images)

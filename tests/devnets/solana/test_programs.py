@@ -1,0 +1,143 @@
+"""Programs of one's own: deployed as every tool does it, called, upgraded, rolled back, kept.
+
+Layouts: loader v3 (`UpgradeableLoaderInstruction`). The ELF is the memo program's own.
+"""
+
+import struct
+
+import pytest
+from solders.instruction import AccountMeta, Instruction
+from solders.keypair import Keypair
+from solders.litesvm import LiteSVM
+from solders.pubkey import Pubkey
+from solders.system_program import CreateAccountParams, create_account
+
+from tests.devnets.solana.chain import SOL, Chain, Refused
+
+LOADER = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
+MEMO = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")
+SYSTEM = Pubkey.default()
+RENT = Pubkey.from_string("SysvarRent111111111111111111111111111111111")
+CLOCK = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
+BUFFER_HEAD, PROGRAM_SIZE, PIECE = 37, 36, 900
+
+
+def elf() -> bytes:
+    found = LiteSVM().get_account(MEMO)
+    assert found is not None
+    return bytes(found.data)
+
+
+def uses(*accounts: tuple[Pubkey, str]) -> list[AccountMeta]:
+    return [AccountMeta(key, "s" in how, "w" in how) for key, how in accounts]
+
+
+async def filled_buffer(chain: Chain, owner: Keypair, code: bytes) -> Keypair:
+    """A buffer account that holds `code`, written piece by piece."""
+    buffer, size = Keypair(), BUFFER_HEAD + len(code)
+    rent = await chain.call("getMinimumBalanceForRentExemption", size)
+    me = owner.pubkey()
+    await chain.do(
+        create_account(
+            CreateAccountParams(
+                from_pubkey=me, to_pubkey=buffer.pubkey(), lamports=rent, space=size, owner=LOADER
+            )
+        ),
+        Instruction(LOADER, struct.pack("<I", 0), uses((buffer.pubkey(), "w"), (me, ""))),
+        signers=[owner, buffer],
+    )
+    for at in range(0, len(code), PIECE):
+        piece = code[at : at + PIECE]
+        data = struct.pack("<IIQ", 1, at, len(piece)) + piece
+        write = Instruction(LOADER, data, uses((buffer.pubkey(), "w"), (me, "s")))
+        await chain.do(write, signers=[owner])
+    return buffer
+
+
+def data_of(program: Pubkey) -> Pubkey:
+    return Pubkey.find_program_address([bytes(program)], LOADER)[0]
+
+
+async def deploy(chain: Chain, owner: Keypair) -> Pubkey:
+    code = elf()
+    buffer, program = await filled_buffer(chain, owner, code), Keypair()
+    rent = await chain.call("getMinimumBalanceForRentExemption", PROGRAM_SIZE)
+    me, made = owner.pubkey(), program.pubkey()
+    opened = create_account(
+        CreateAccountParams(
+            from_pubkey=me, to_pubkey=made, lamports=rent, space=PROGRAM_SIZE, owner=LOADER
+        )
+    )
+    accounts = uses(
+        *((me, "ws"), (data_of(made), "w"), (made, "w"), (buffer.pubkey(), "w")),
+        *((RENT, ""), (CLOCK, ""), (SYSTEM, ""), (me, "s")),
+    )
+    done = Instruction(LOADER, struct.pack("<IQ", 2, 2 * len(code)), accounts)
+    await chain.do(opened, done, signers=[owner, program])
+    await chain.advance(1)
+    return made
+
+
+async def say(chain: Chain, program: Pubkey, payer: Keypair, text: str) -> list[str]:
+    """Call the program; gives its log."""
+    signature = await chain.do(Instruction(program, text.encode(), []), signers=[payer])
+    await chain.advance(1)
+    found = await chain.call("getTransaction", signature, {"commitment": "confirmed"})
+    assert found["meta"]["err"] is None
+    logs: list[str] = found["meta"]["logMessages"]
+    return logs
+
+
+async def test_a_program_that_is_not_there_cannot_be_called(chain: Chain) -> None:
+    payer = await chain.wallet()
+    with pytest.raises(Refused, match="Attempt to load a program that does not exist"):
+        await say(chain, Keypair().pubkey(), payer, "nobody hears")
+
+
+async def test_a_deployed_program_is_called_and_survives_restarts(chain: Chain) -> None:
+    owner = await chain.wallet(100 * SOL)
+    program = await deploy(chain, owner)
+    assert any("hello" in line for line in await say(chain, program, owner, "hello"))
+    shown = await chain.value(
+        "getAccountInfo", str(program), {"encoding": "base64", "commitment": "confirmed"}
+    )
+    assert (shown["executable"], shown["owner"]) == (True, str(LOADER))
+    await chain.kill()
+    await chain.start()
+    assert any("again" in line for line in await say(chain, program, owner, "again"))
+    await chain.advance(1_100)  # past a checkpoint
+    await chain.stop()
+    await chain.start()
+    assert any("still" in line for line in await say(chain, program, owner, "still"))
+
+
+async def test_an_upgrade_replaces_the_code_and_only_by_its_authority(chain: Chain) -> None:
+    owner, stranger = await chain.wallet(100 * SOL), await chain.wallet(100 * SOL)
+    program = await deploy(chain, owner)
+    for who in (stranger, owner):
+        buffer = await filled_buffer(chain, who, elf())
+        me = who.pubkey()
+        accounts = uses(
+            *((data_of(program), "w"), (program, "w"), (buffer.pubkey(), "w"), (me, "w")),
+            *((RENT, ""), (CLOCK, ""), (me, "s")),
+        )
+        upgrade = Instruction(LOADER, struct.pack("<I", 3), accounts)
+        if who is stranger:
+            with pytest.raises(Refused, match="Incorrect authority provided"):
+                await chain.do(upgrade, signers=[who])
+        else:
+            await chain.do(upgrade, signers=[who])
+    await chain.advance(1)
+    assert any("new" in line for line in await say(chain, program, owner, "new"))
+
+
+async def test_a_reorg_takes_a_deployment_back_and_it_can_come_again(chain: Chain) -> None:
+    owner = await chain.wallet(100 * SOL)
+    await chain.advance(1)
+    program = await deploy(chain, owner)
+    await say(chain, program, owner, "before")
+    await chain.call("sandbox_reorg", {"slots": 2, "mode": "drop"})
+    with pytest.raises(Refused, match="does not exist"):
+        await say(chain, program, owner, "gone")
+    again = await deploy(chain, owner)
+    assert any("after" in line for line in await say(chain, again, owner, "after"))
