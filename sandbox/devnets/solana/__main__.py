@@ -13,11 +13,13 @@ from sandbox.core.doors import WALLET_SCHEMES, Doors
 from sandbox.devnets import serving
 from sandbox.devnets.doors import PortTaken
 from sandbox.devnets.faults import Faults
+from sandbox.devnets.fidelity import as_text
 from sandbox.devnets.journal_file import JournalCorrupt
 from sandbox.devnets.serving import EXIT_CANNOT_START, EXIT_DATA, Refused
 from sandbox.devnets.solana.archive import ArchiveUnusable
 from sandbox.devnets.solana.bank import Bank, Depths
 from sandbox.devnets.solana.encode import key_text
+from sandbox.devnets.solana.fidelity import PARTS
 from sandbox.devnets.solana.front import Front, Sending
 from sandbox.devnets.solana.node import Node
 from sandbox.devnets.solana.ports import listen_pair
@@ -56,6 +58,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         default=2_000,
         help="final ones kept before they go to disk",
     )
+    add("--fidelity", action="store_true", help="say what is real in it and what is not, and end")
     found = parser.parse_args(argv)
     if not 0 < found.confirmed_depth < found.finality:
         parser.error("--confirmed-depth must be at least 1 and below --finality")
@@ -108,6 +111,9 @@ def _airdrop(facts: dict[str, str]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     options = arguments(sys.argv[1:] if argv is None else argv)
+    if options.fidelity:
+        sys.stdout.write(as_text(PARTS))
+        return 0
     try:
         bank, sockets = opened(options)
         uvloop.run(serve(options, bank, sockets))
