@@ -32,7 +32,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     add("--slot-ms", type=int, default=400, help="0 = as fast as possible")
     add("--finality", type=int, default=32, help="blocks until final")
     add("--confirmed-depth", type=int, default=1, help="blocks until confirmed")
-    add("--control", action="store_true", help="serve the sandbox_* methods")
+    add("--faults", dest="control", action="store_true", help="serve the sandbox_* methods")
     add("--max-memory-records", type=int, default=2_000)
     found = parser.parse_args(argv)
     if not 0 < found.confirmed_depth < found.finality:
