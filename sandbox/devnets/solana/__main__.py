@@ -82,6 +82,9 @@ def main(argv: list[str] | None = None) -> int:
     except Refused as error:
         sys.stderr.write(f"{error}\n")
         return error.code
+    except ArchiveUnusable as error:
+        sys.stderr.write(f"{serving.unusable_data(error, options.data_dir)}\n")
+        return EXIT_DATA
     except OSError as error:
         # A slot that cannot be written must not be shown: there is nothing to go on with.
         sys.stderr.write(f"the chain in {options.data_dir} cannot be written: {error}\n")
