@@ -83,7 +83,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         default=30,
         help="a transaction that waits longer is said (%(default)s)",
     )
-    add("--control", action="store_true", help="serve sandbox_*, anvil_*, evm_*, hardhat_*")
+    served = "serve sandbox_*, anvil_*, evm_*, hardhat_*"
+    add("--faults", dest="control", action="store_true", help=served)
     add("--dev-accounts", action="store_true", help="ten funded accounts with public keys")
     add("--fund", action="append", default=[], type=_address, help="native coin for an address")
     found = parser.parse_args(argv)

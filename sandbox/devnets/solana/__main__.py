@@ -51,7 +51,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         default=1,
         help="blocks until a block is confirmed (%(default)s)",
     )
-    add("--control", action="store_true", help="serve the sandbox_* methods")
+    add("--faults", dest="control", action="store_true", help="serve the sandbox_* methods")
     add(
         "--max-memory-records",
         type=int,
@@ -120,6 +120,9 @@ def main(argv: list[str] | None = None) -> int:
     except Refused as error:
         sys.stderr.write(f"{error}\n")
         return error.code
+    except ArchiveUnusable as error:
+        sys.stderr.write(f"{serving.unusable_data(error, options.data_dir)}\n")
+        return EXIT_DATA
     except OSError as error:
         # A slot that cannot be written must not be shown: there is nothing to go on with.
         sys.stderr.write(f"the chain in {options.data_dir} cannot be written: {error}\n")
