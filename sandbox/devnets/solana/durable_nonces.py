@@ -19,8 +19,8 @@ _SYSTEM: Final = Pubkey.default()
 _ADVANCE: Final = b"\x04\0\0\0"
 _SIZE: Final = 80
 _IN_USE: Final = b"\x01\0\0\0\x01\0\0\0"  # of the current version, and initialised
-_AUTHORITY: Final = slice(8, 40)
-_VALUE: Final = slice(40, 72)
+AUTHORITY: Final = slice(8, 40)
+VALUE: Final = slice(40, 72)
 
 
 def next_value(newest_hash: bytes) -> bytes:
@@ -50,13 +50,13 @@ def is_usable(
     message: Message | MessageV0 | MessageV1, account: Account | None, newest_hash: bytes
 ) -> bool:
     """Whether the message may run on the value that its nonce account holds now."""
-    data = _nonce(account)
-    if data is None or data[_VALUE] != bytes(message.recent_blockhash):
+    data = data_of(account)
+    if data is None or data[VALUE] != bytes(message.recent_blockhash):
         return False
-    if data[_VALUE] == next_value(newest_hash):
+    if data[VALUE] == next_value(newest_hash):
         return False  # advanced in this slot already
     signers = message.header.num_required_signatures
-    authority, keys = Pubkey(data[_AUTHORITY]), message.account_keys
+    authority, keys = Pubkey(data[AUTHORITY]), message.account_keys
     return any(
         index < signers and keys[index] == authority
         for index in bytes(message.instructions[0].accounts)
@@ -68,22 +68,22 @@ def stamped(before: Account | None, after: Account | None, newest_hash: bytes) -
 
     LiteSVM takes the transaction's hash for the newest one.
     """
-    if after is None or (data := _nonce(after)) is None:
+    if after is None or (data := data_of(after)) is None:
         return None
-    old = _nonce(before)
-    if old is not None and old[_VALUE] == data[_VALUE]:
+    old = data_of(before)
+    if old is not None and old[VALUE] == data[VALUE]:
         return None
     return advanced(after, newest_hash)
 
 
 def advanced(account: Account, newest_hash: bytes) -> Account:
     """The nonce account with its next value; authority and lamports stay."""
-    data = account.data[: _VALUE.start] + next_value(newest_hash)
+    data = account.data[: VALUE.start] + next_value(newest_hash)
     data += LAMPORTS_PER_SIGNATURE.to_bytes(8, "little")
     return Account(lamports=account.lamports, data=data, owner=_SYSTEM)
 
 
-def _nonce(account: Account | None) -> bytes | None:
+def data_of(account: Account | None) -> bytes | None:
     """The data of a nonce account in use."""
     if account is None or account.owner != _SYSTEM:
         return None

@@ -274,12 +274,15 @@ def _meta_json(record: Record, keys: list[str], *, parsed: bool, short: bool) ->
 
 
 def _token_json(balance: TokenBalance) -> dict[str, Any]:
+    amount = ui_amount(balance.amount, balance.decimals)
+    if balance.amount == 0:
+        amount["uiAmount"] = None  # so a validator reads it back from its own store
     return {
         "accountIndex": balance.index,
         "mint": key_text(balance.mint),
         "owner": key_text(balance.owner),
         "programId": str(TOKEN_2022 if balance.token_2022 else TOKEN),
-        "uiTokenAmount": ui_amount(balance.amount, balance.decimals),
+        "uiTokenAmount": amount,
     }
 
 
