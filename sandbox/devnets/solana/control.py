@@ -104,9 +104,9 @@ def _again(node: Node, dropped: list[Record]) -> list[Record]:
     for record in dropped:
         tx = record.transaction
         blockhash = bytes(tx.message.recent_blockhash)
-        if node.bank.hash_block(blockhash) is None:
-            continue
         incoming = Incoming(tx, record.raw, record.signature, blockhash)
+        if not node.bank.is_current(incoming):
+            continue
         done = node.bank.execute(incoming, keep_failed=True)
         if not isinstance(done, execution.Failure):
             landed.append(done)

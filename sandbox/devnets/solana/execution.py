@@ -18,13 +18,13 @@ from solders.transaction_metadata import (
 )
 
 from sandbox.devnets.json_rpc import RpcError
+from sandbox.devnets.solana import durable_nonces
 from sandbox.devnets.solana.errors import invalid_params
 from sandbox.devnets.solana.records import INDEX_BITS, Record, TokenBalance
 from sandbox.devnets.solana.state import Accounts
 from sandbox.devnets.solana.tokens import TOKEN_2022, token_state
 
 MAX_TRANSACTION_BYTES = 1_232  # an IPv6 packet less its headers; LiteSVM does not check it
-LAMPORTS_PER_SIGNATURE = 5_000
 _TABLE_META_BYTES = 56
 _NO_PROGRAM = "ProgramAccountNotFound"
 
@@ -117,26 +117,6 @@ def key_list(message: AnyMessage, accounts: Accounts) -> KeyList:
     )
 
 
-def fee_of(message: AnyMessage) -> int:
-    """Lamports: the base fee per signature, plus the priority fee the message asks for."""
-    units, micro_price = _compute_budget(message)
-    priority = -(-units * micro_price // 1_000_000)
-    return LAMPORTS_PER_SIGNATURE * message.header.num_required_signatures + priority
-
-
-def _compute_budget(message: AnyMessage) -> tuple[int, int]:
-    limit, price, others = None, 0, 0
-    for instruction in message.instructions:
-        program = str(message.account_keys[instruction.program_id_index])
-        if program != "ComputeBudget111111111111111111111111111111":
-            others += 1
-        elif instruction.data[:1] == b"\x02" and len(instruction.data) >= 5:
-            limit = int.from_bytes(instruction.data[1:5], "little")
-        elif instruction.data[:1] == b"\x03" and len(instruction.data) >= 9:
-            price = int.from_bytes(instruction.data[1:9], "little")
-    return min(1_400_000, 200_000 * others if limit is None else limit), price
-
-
 def failure_of(
     result: FailedTransactionMetadata, message: AnyMessage, accounts: Accounts
 ) -> Failure:
@@ -152,7 +132,13 @@ def _misses_program(message: AnyMessage, accounts: Accounts) -> bool:
 
 
 def execute(
-    svm: LiteSVM, accounts: Accounts, incoming: Incoming, position: int, *, keep_failed: bool
+    svm: LiteSVM,
+    accounts: Accounts,
+    incoming: Incoming,
+    position: int,
+    newest_hash: bytes,
+    *,
+    keep_failed: bool,
 ) -> tuple[Record, list[bytes]] | Failure:
     """Run it on the open slot; gives what it did and the keys it changed.
 
@@ -177,11 +163,14 @@ def execute(
                     if old != new:
                         accounts.put(bytes(key), old)
             return failure_of(result, message, accounts)
+        _use_up_nonce(incoming.tx.message, listed.keys, before, after, newest_hash)
     slot = position >> INDEX_BITS
     changed = []
     for key, old, new in zip(listed.keys, before, after, strict=True):
         if old != new:
             changed.append(bytes(key))
+            if (nonce := durable_nonces.stamped(old, new, newest_hash)) is not None:
+                accounts.put(changed[-1], nonce)
             accounts.touched(slot, changed[-1], _present(old), _present(new))
     record = Record(
         position=position,
@@ -196,6 +185,23 @@ def execute(
         tokens=tuple(_token_balances(accounts, 0, before) + _token_balances(accounts, 1, after)),
     )
     return record, changed
+
+
+def _use_up_nonce(
+    message: AnyMessage,
+    keys: list[Pubkey],
+    before: list[Account | None],
+    after: list[Account | None],
+    newest_hash: bytes,
+) -> None:
+    """A failed transaction takes its nonce along: else it could pay its fee a second time."""
+    key = durable_nonces.account_of(message)
+    if key is None:
+        return
+    index = keys.index(key)
+    held = after[index]
+    if held is not None and durable_nonces.is_usable(message, before[index], newest_hash):
+        after[index] = durable_nonces.advanced(held, newest_hash)
 
 
 def simulate(

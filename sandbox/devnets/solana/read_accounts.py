@@ -152,6 +152,8 @@ def get_program_accounts(node: Node, given: Params) -> Any:
             found.append(
                 {"pubkey": key_text(key), "account": seen.json(key, account, config, "binary")}
             )
+    if config.flag("sortResults", default=True):
+        found.sort(key=lambda entry: str(entry["pubkey"]))
     return node.context(seen.level, found) if config.flag("withContext") else found
 
 

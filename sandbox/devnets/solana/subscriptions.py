@@ -16,6 +16,7 @@ from sandbox.devnets.json_rpc import RpcError
 from sandbox.devnets.solana import params
 from sandbox.devnets.solana.bank import Level, Observer
 from sandbox.devnets.solana.encode import (
+    BLOCK_DETAILS,
     TX_ENCODINGS,
     account_json,
     block_json,
@@ -139,6 +140,8 @@ class Hub(Observer):
             for subscription in self._of("root", ALL):
                 subscription.sink.push(subscription.message(block.slot))
             self._update(block.slot, {"type": "root"})
+        else:
+            self._update(block.slot, {"type": "optimisticConfirmation"})
 
     def slot_opened(self, slot: int, parent: int, root: int) -> None:
         for subscription in self._of("slot", ALL):
@@ -280,9 +283,10 @@ def methods_for(hub: Hub, node: Node, sink: Sink) -> dict[str, Method]:
             key = params.pubkey(wanted.get("mentionsAccountOrProgram"))
         elif wanted != "all":
             raise invalid_params("Invalid params: unknown block filter.")
-        encoding = config.text("encoding") or "base64"
-        if encoding not in TX_ENCODINGS:
-            raise invalid_params(f"Invalid params: unknown variant `{encoding}`.")
+        encoding = config.one_of("encoding", TX_ENCODINGS) or "base64"
+        config.one_of("transactionDetails", BLOCK_DETAILS)
+        config.max_version()
+        config.flag("showRewards")
         if config.level() == "processed":
             raise invalid_params("Method does not support commitment below `confirmed`")
         return hub.add("block", sink, key, config, encoding=encoding).id
