@@ -254,7 +254,9 @@ def loops(world: World) -> list[Loop]:
         intakes.SEND_BACK_KIND: SendBacks(),
         moves.KIND: BridgeMints(),
     }
-    runner = IntentRunner(database, opened, intent_handlers, record, world.owner)
+    runner = IntentRunner(
+        database, opened, intent_handlers, record, world.owner, known_keys=known_keys
+    )
     sequencing = database.leader("sequence", world.owner)
     reconciler = reconciling.Reconciler(
         database, reconciled_checks(world), database.leader("reconcile", world.owner)
