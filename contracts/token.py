@@ -18,7 +18,7 @@ class BadTokenSpec(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """Role → name of the key that holds it."""
+    """Role → name of the key that holds it; each another key."""
 
     mint_authority: str
     metadata_authority: str
@@ -83,10 +83,7 @@ def parse(found: dict[str, Any]) -> TokenSpec:
     decimals = found.get("decimals")
     if type(decimals) is not int or not MIN_DECIMALS <= decimals <= MAX_DECIMALS:
         raise BadTokenSpec(f"decimals must be a whole number {MIN_DECIMALS}..{MAX_DECIMALS}")
-    roles = _keys(found, "roles", {field.name for field in fields(Roles)})
-    if roles["treasury"] == roles["fee_payer"]:
-        # Fees would look like native coin leaving and reaching an own address.
-        raise BadTokenSpec("roles.treasury and roles.fee_payer must be different keys")
+    roles = _different(_keys(found, "roles", {field.name for field in fields(Roles)}), "roles.")
     return TokenSpec(
         _text(found, "name", 64),
         _text(found, "symbol", 10),
@@ -104,11 +101,16 @@ def _evm(found: dict[str, Any]) -> EvmSpec:
         raise BadTokenSpec("evm must be a table")
     _only(evm, {"version", "roles"}, "evm")
     roles = _keys(evm, "roles", {field.name for field in fields(EvmRoles)}, "evm.")
+    return EvmSpec(_text(evm, "version", 8), EvmRoles(**_different(roles, "evm.roles.")))
+
+
+def _different(roles: dict[str, str], prefix: str) -> dict[str, str]:
+    """A key that leaks must be worth one power, not two."""
     holders: dict[str, str] = {}
     for role, key in roles.items():
         if (other := holders.setdefault(key, role)) != role:
-            raise BadTokenSpec(f"evm.roles.{other} and evm.roles.{role} must be different keys")
-    return EvmSpec(_text(evm, "version", 8), EvmRoles(**roles))
+            raise BadTokenSpec(f"{prefix}{other} and {prefix}{role} must be different keys")
+    return roles
 
 
 def _keys(found: dict[str, Any], field: str, names: set[str], prefix: str = "") -> dict[str, str]:

@@ -80,9 +80,11 @@ from sandbox.reserve import (
     intakes,
     minting,
     moves,
+    orders,
     reconciling,
     reversal_checks,
     statement_checks,
+    token_routes,
 )
 from sandbox.reserve import checks as reserve_checks
 from sandbox.reserve import jobs as reserve_jobs
@@ -113,6 +115,7 @@ ROUTERS: Sequence[APIRouter] = (
     reserve_routes.router,
     attestation_routes.router,
     intake_routes.router,
+    token_routes.router,
     bank_routes.router,
     parties_routes.router,
     lab_routes.router,
@@ -253,8 +256,11 @@ def loops(world: World) -> list[Loop]:
         intakes.BURN_KIND: IntakeBurns(),
         intakes.SEND_BACK_KIND: SendBacks(),
         moves.KIND: BridgeMints(),
+        orders.KIND: orders.OrderHandler(),
     }
-    runner = IntentRunner(database, opened, intent_handlers, record, world.owner)
+    runner = IntentRunner(
+        database, opened, intent_handlers, record, world.owner, known_keys=known_keys
+    )
     sequencing = database.leader("sequence", world.owner)
     reconciler = reconciling.Reconciler(
         database, reconciled_checks(world), database.leader("reconcile", world.owner)
@@ -397,6 +403,7 @@ def audit_checks(world: World) -> list[CheckFunction]:
         alone(ledger_checks.entries_are_told),
         alone(parties_checks.merchants_as_told),
         alone(reserve_checks.reserve_as_told),
+        alone(orders.orders_as_told),
         alone(attestation_checks.attestations_match, world.log_vkey),
         alone(attestation_checks.breaches_as_told),
         alone(reversal_checks.reversals_as_told),

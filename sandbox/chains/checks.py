@@ -65,18 +65,21 @@ WITH inclusions AS (
     FROM chain_inclusion GROUP BY transfer_id
 ), sent AS (
     SELECT i.id, i.kind, i.command ->> 'action' AS action, i.command ->> 'recipient' AS recipient,
-        (i.command ->> 'amount_units')::numeric AS asked, i.state, t.moved, t.first, t.elsewhere
+        (i.command ->> 'amount_units')::numeric AS asked, i.state, t.moved, t.first, t.elsewhere,
+        t.others
     FROM chain_intent i LEFT JOIN (
         SELECT t.intent, sum(t.amount_units) AS moved, min(t.id) AS first,
             min(t.id) FILTER (WHERE t.kind <> 'burn' AND t.destination
-                IS DISTINCT FROM j.command ->> 'recipient') AS elsewhere
+                IS DISTINCT FROM j.command ->> 'recipient') AS elsewhere,
+            min(t.id) FILTER (WHERE j.command ->> 'action' = 'seize' AND t.source
+                IS DISTINCT FROM j.command ->> 'holder') AS others
         FROM chain_transfer t JOIN chain_intent j ON j.id = t.intent
         JOIN inclusions n ON n.transfer_id = t.id AND n.standing > 0
         -- Units gathered from accounts of one owner go nowhere.
         WHERE t.source IS DISTINCT FROM t.destination
         GROUP BY t.intent
     ) t ON t.intent = i.id
-    WHERE i.command ->> 'action' IN ('mint', 'burn', 'transfer')
+    WHERE i.command ->> 'action' IN ('mint', 'burn', 'transfer', 'seize')
 )
 SELECT 'chain_transfer ' || t.id AS name, CASE
     WHEN n.transfer_id IS NULL THEN 'stands in no block'
@@ -93,6 +96,8 @@ SELECT coalesce('chain_transfer ' || s.first, 'chain_intent ' || s.id), CASE
         THEN format('moved %s, chain_intent %s asked for %s', s.moved, s.id, s.asked)
     WHEN s.action <> 'burn' AND s.elsewhere IS NOT NULL
         THEN 'went elsewhere than chain_intent ' || s.id || ' asked'
+    WHEN s.others IS NOT NULL
+        THEN 'was taken from somebody else than chain_intent ' || s.id || ' asked'
 END
 FROM sent s
 """

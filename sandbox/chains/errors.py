@@ -1,5 +1,7 @@
 """Named refusals of the slice that are not about one call to a node."""
 
+from collections.abc import Iterable
+
 from sandbox.core.errors import SandboxError
 
 
@@ -33,6 +35,59 @@ class NoKeys(SandboxError):
 
     def __init__(self, chain: str) -> None:
         super().__init__(f"this process cannot sign for {chain}", chain=chain)
+
+
+class KeyNotHeld(NoKeys):
+    """The chain names a key for a role that this process does not have: it was rotated elsewhere,
+    or the key file is an old one."""
+
+    def __init__(self, chain: str, role: str, address: str) -> None:
+        SandboxError.__init__(
+            self,
+            f"{chain}: {role} is {address}, and its key is not among ours",
+            chain=chain,
+            role=role,
+            address=address,
+        )
+
+
+class RoleGivenUp(SandboxError):
+    """Nobody can do this any more: the role was given up for good."""
+
+    status, code = 409, "role_given_up"
+
+    def __init__(self, chain: str, role: str) -> None:
+        super().__init__(f"{chain}: nobody holds {role} any more", chain=chain, role=role)
+
+
+class NotRotatable(SandboxError):
+    """This role's key is not one that the sandbox can change on this chain."""
+
+    status, code = 422, "role_not_rotatable"
+
+    def __init__(self, chain: str, role: str, rotatable: Iterable[str]) -> None:
+        known = ", ".join(rotatable) or "none"
+        super().__init__(
+            f"{chain}: {role} cannot be rotated here; these can: {known}", chain=chain, role=role
+        )
+
+
+class NotSeizable(SandboxError):
+    """Not another holder's units, or not to another holder.
+
+    What the sandbox holds itself stands in its books as somebody's money: a seizure would leave
+    them without it, or bring units that are nobody's.
+    """
+
+    status, code = 422, "not_seizable"
+
+    def __init__(self, chain: str, holder: str, recipient: str, why: str) -> None:
+        super().__init__(
+            f"{chain}: nothing can be seized from {holder} for {recipient}: {why}",
+            chain=chain,
+            holder=holder,
+            recipient=recipient,
+        )
 
 
 class NothingToSweep(SandboxError):

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import insert, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.chains.errors import NoKeys, WrongChain
+from sandbox.chains.errors import KeyNotHeld, NoKeys, NotSeizable, WrongChain
 from sandbox.chains.models import ChainAttempt
 from sandbox.chains.port import (
     Chain,
@@ -25,8 +25,10 @@ from sandbox.chains.port import (
     UnknownRecipient,
 )
 from sandbox.chains.resolving import expire_attempts, give_up, taken_slots
+from sandbox.chains.rotating import MAY_GO, may_be_stored, one_at_a_time
+from sandbox.chains.seizing import seizure
 from sandbox.chains.sightings import final_height
-from sandbox.chains.watching import IntentFailed, IntentHandler, Record
+from sandbox.chains.watching import IntentFailed, IntentHandler, KnownKeys, Record, no_keys
 from sandbox.core import clock, failpoints
 from sandbox.core.db import Database, claim
 from sandbox.core.errors import SandboxError, Unavailable
@@ -51,7 +53,10 @@ class _Claimed:
 
 
 class IntentRunner:
-    """Signs and sends the intents of `chains`; `owner` names this runner in leases."""
+    """Signs and sends the intents of `chains`; `owner` names this runner in leases.
+
+    `known_keys` tells which deposit addresses are sessions'.
+    """
 
     def __init__(
         self,
@@ -61,11 +66,12 @@ class IntentRunner:
         record: Record,
         owner: str,
         *,
+        known_keys: KnownKeys = no_keys,
         batch: int = 64,
         look_again_s: float = LOOK_AGAIN_S,
     ) -> None:
         self._database, self._chains = database, chains
-        self._handlers, self._record = handlers, record
+        self._handlers, self._record, self._known_keys = handlers, record, known_keys
         self._owner, self._batch, self._look_again_s = owner, batch, look_again_s
         # Transactions that can no longer happen → the final height at which that was certain.
         self._over_at: dict[str, int] = {}
@@ -92,7 +98,7 @@ class IntentRunner:
     async def _claim(self) -> dict[Chain, list[_Claimed]]:
         names = ", ".join(f"'{name}'" for name in self._chains)
         due = (
-            f"state IN ('due', 'signed') AND chain IN ({names})"  # noqa: S608 - names of our own
+            f"state IN ('due', 'signed') AND chain IN ({names}) AND {MAY_GO}"  # noqa: S608
             " AND NOT EXISTS (SELECT 1 FROM chain_halt h WHERE h.chain = chain_intent.chain)"
         )
         async with self._database.transaction() as db:
@@ -117,21 +123,28 @@ class IntentRunner:
     async def _send_due(self, chain: Chain, intents: Sequence[_Claimed]) -> None:
         if not intents:
             return
+        intents, later = one_at_a_time([(one.command.action, one) for one in intents])
+        if later:
+            await self._pause([one.id for one in later], 0)
         # Read before the chain is asked: what ends in between has moved the chain's own count.
         taken = await self._taken(chain)
         signed: dict[str, Signed] = {}
         for intent in intents:
             try:
-                _check_leaves(chain, intent.command)
+                await self._check_parties(chain, intent.command)
                 one = signed[intent.id] = await chain.prepare(intent.command, taken)
                 taken.update(one.slots)
-            except (Unavailable, NoKeys, WrongChain):
-                raise
+            except (Unavailable, NoKeys, WrongChain) as missing:
+                # Everybody waits for a rotation: one that cannot be signed must not be waited for.
+                if intent.command.action != "rotate" or not isinstance(missing, KeyNotHeld):
+                    raise
+                await self._refuse(chain, intent, missing.code)
             except SandboxError as refused:
                 await self._refuse(chain, intent, refused.code)
         if not signed:
             return
-        held = await self._store(chain, signed)
+        is_rotation = intents[0].command.action == "rotate"
+        held = await self._store(chain, signed, is_rotation)
         for intent in intents:
             if intent.id in held:
                 log.info("intent signed", chain=chain.name, intent=intent.id, kind=intent.kind,
@@ -142,7 +155,24 @@ class IntentRunner:
         async with self._database.transaction() as db:
             return await taken_slots(db, chain.name)
 
-    async def _store(self, chain: Chain, signed: Mapping[str, Signed]) -> list[str]:
+    async def _check_parties(self, chain: Chain, command: Command) -> None:
+        """Refuse what would move units in other ways than the books of whoever asked say."""
+        if command.action == "transfer" and command.recipient in chain.own_addresses():
+            # To ourselves it would move nothing.
+            raise UnknownRecipient(chain.name, command.recipient)
+        if command.action != "seize":
+            return
+        holder, recipient = seizure(chain, command)
+        if not (key := chain.deposit_key(holder)):
+            return
+        async with self._database.transaction() as db:
+            if key in await self._known_keys(db, chain.name, [key]):
+                why = f"{holder} is where a session is paid"
+                raise NotSeizable(chain.name, holder, recipient, why)
+
+    async def _store(
+        self, chain: Chain, signed: Mapping[str, Signed], is_rotation: bool
+    ) -> list[str]:
         """Commit the attempts of the intents that are still ours; returns which those are.
 
         Where transactions are numbered, what another runner took first is left for the next
@@ -156,6 +186,9 @@ class IntentRunner:
                     {"name": f"sign\n{chain.name}"},
                 )
             held = await self._held(db, signed, "due")
+            if held and not await may_be_stored(db, chain.name, is_rotation):
+                await self._hold_off(db, held, 0)
+                return []
             if is_ordered:
                 mine, taken = set(held), await taken_slots(db, chain.name)
                 held = list(
@@ -339,12 +372,6 @@ def _sorts(ids: Iterable[str]) -> list[str]:
         if steps:
             named.add(f"{prefix}-{steps.partition(':')[0]}")
     return sorted(named)
-
-
-def _check_leaves(chain: Chain, command: Command) -> None:
-    """A transfer leaves us, say the books of whoever asked: to ourselves it would move nothing."""
-    if command.action == "transfer" and command.recipient in chain.own_addresses():
-        raise UnknownRecipient(chain.name, command.recipient)
 
 
 def _because_of(intent: _Claimed) -> dict[str, str]:

@@ -9,11 +9,13 @@ import secrets
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Literal
 
+from sandbox.chains.errors import NotRotatable
+from sandbox.chains.memory_state import Move, Refused, State, apply
 from sandbox.chains.port import (
     AtHeight,
     Block,
@@ -27,53 +29,24 @@ from sandbox.chains.port import (
     Outcome,
     ReceiveOption,
     Signed,
+    TokenTruth,
     Transfer,
     UnknownRecipient,
 )
+from sandbox.chains.seizing import seizure
 from sandbox.core.money import format_units
 
 _PREFIX = "mem1"
+# What these do takes somebody's key; the treasury's is never changed.
+_ROLES = {
+    "mint": "minter",
+    "freeze": "freezer",
+    "thaw": "freezer",
+    "seize": "seizer",
+    "pause": "pauser",
+    "resume": "pauser",
+}
 _START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class Refused(Exception):
-    """A transaction that fails in its block; the text is its `tx_errors` reason."""
-
-
-@dataclass(slots=True)
-class State:
-    units: dict[str, int] = field(default_factory=dict)
-    gas: dict[str, int] = field(default_factory=dict)
-    frozen: set[str] = field(default_factory=set)
-    paused: bool = False
-
-    def take(self, owner: str, amount: int) -> None:
-        if self.paused:
-            raise Refused("paused")
-        if owner in self.frozen:
-            raise Refused("frozen")
-        if self.units.get(owner, 0) < amount:
-            raise Refused("insufficient funds")
-        self.units[owner] -= amount
-
-    def give(self, owner: str, amount: int) -> None:
-        if self.paused:
-            raise Refused("paused")
-        if owner in self.frozen:
-            raise Refused("frozen")
-        self.units[owner] = self.units.get(owner, 0) + amount
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One instruction. `token` names another token than ours; `action` freeze etc. move nothing."""
-
-    action: str
-    source: str = ""
-    destination: str = ""
-    amount: int = 0
-    keys: tuple[str, ...] = ()
-    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +72,8 @@ class MemoryChain:
 
     network = "Memory"
     sweep_batch = 0
+    seizes_frozen_only = False
+    rotatable: Collection[str] = ("minter", "freezer", "seizer", "pauser")
 
     def __init__(
         self,
@@ -176,14 +151,47 @@ class MemoryChain:
         self._answer()
         return self._mined[-1].after.paused
 
+    async def token_truth(self) -> TokenTruth:
+        self._answer()
+        state = self._final.after
+        return TokenTruth(
+            address=self.name,
+            program="memory",
+            name="Memory",
+            symbol="KZTE",
+            uri="",
+            decimals=self.decimals,
+            supply_units=sum(state.units.values()),
+            height=self._final.block.id.height,
+            is_paused=state.paused,
+            authorities={
+                role: f"{role}-{1 + state.rotations.get(role, 0)}" for role in self.rotatable
+            },
+            extensions=(),
+        )
+
     async def prepare(self, command: Command, taken: Collection[str] = ()) -> Signed:
         self._answer()
         assert command.action != "sweep", "nothing was asked to be swept"
-        if command.action not in ("burn", "pause", "resume"):
+        source = self.treasury if command.action in ("transfer", "burn") else ""
+        role = _ROLES.get(command.action, command.role)
+        if command.action == "seize":
+            source, _ = seizure(self, command)
+        elif command.action == "rotate":
+            if role not in self.rotatable:
+                raise NotRotatable(self.name, role, self.rotatable)
+        elif command.action not in ("burn", "pause", "resume"):
             self.check_recipient(command.recipient)
         keys = (f"memo:{command.reference}",)
-        source = self.treasury if command.action in ("transfer", "burn") else ""
-        move = Move(command.action, source, command.recipient, command.amount_units, keys)
+        move = Move(
+            command.action,
+            source,
+            command.recipient,
+            command.amount_units,
+            keys,
+            role=role,
+            rotation=self._mined[-1].after.rotations.get(role, 0),
+        )
         gas = (Move("gas", "", command.recipient),) if command.gas else ()
         return self._sign((*gas, move))
 
@@ -341,7 +349,7 @@ class MemoryChain:
             try:
                 for asked in tx.moves:
                     for move in self._resolve(trial, asked):
-                        _apply(trial, move)
+                        apply(trial, move, frozen_only=self.seizes_frozen_only)
                         moves.append(move)
             except Refused as refused:
                 errors[tx.id] = str(refused)
@@ -374,38 +382,10 @@ def new_address() -> str:
     return _PREFIX + secrets.token_hex(16)
 
 
-def _apply(state: State, move: Move) -> None:
-    match move.action:
-        case "transfer":
-            state.take(move.source, move.amount)
-            state.give(move.destination, move.amount)
-        case "mint":
-            state.give(move.destination, move.amount)
-        case "burn":
-            state.take(move.source, move.amount)
-        case "gas":
-            state.gas[move.destination] = state.gas.get(move.destination, 0) + 1
-        case "freeze":
-            if move.destination in state.frozen:
-                raise Refused("frozen already")
-            state.frozen.add(move.destination)
-        case "thaw":
-            if move.destination not in state.frozen:
-                raise Refused("not frozen")
-            state.frozen.remove(move.destination)
-        case "pause":
-            state.paused = True
-        case "resume":
-            state.paused = False
-        case "foreign":
-            pass
-        case unknown:
-            raise AssertionError(unknown)
-
-
 def _transfers(tx: _Tx) -> list[Transfer]:
     kinds: dict[str, Literal["transfer", "mint", "burn"]] = {
         "transfer": "transfer",
+        "seize": "transfer",
         "mint": "mint",
         "burn": "burn",
     }

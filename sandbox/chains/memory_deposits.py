@@ -8,7 +8,8 @@ from dataclasses import replace
 from hashlib import sha256
 
 from sandbox.chains.errors import NothingToSweep
-from sandbox.chains.memory import MemoryChain, Move, State, new_address
+from sandbox.chains.memory import MemoryChain, new_address
+from sandbox.chains.memory_state import Move, State
 from sandbox.chains.port import (
     UNSWEPT,
     Command,
@@ -23,6 +24,8 @@ class DepositMemoryChain(MemoryChain):
     """Heights repeat in a reorg here. Sweeps are small, so that more than one is needed soon."""
 
     sweep_batch = 3
+    # As the contract there has it.
+    seizes_frozen_only = True
 
     def __init__(self, name: str = "memory", *, decimals: int = 2, finality: int = 4) -> None:
         super().__init__(name, decimals=decimals, finality=finality, heights_repeat=True)
@@ -77,7 +80,7 @@ class DepositMemoryChain(MemoryChain):
             move = replace(move, action="transfer", amount=held)
             if move.destination == self.treasury:
                 return [move]
-        is_by_us = move.source in ("", self.treasury)
+        is_by_us = move.source in ("", self.treasury) or move.action == "seize"
         memos = tuple(key for key in move.keys if is_by_us and key.startswith("memo:"))
         is_ours = move.destination in self.own_addresses()
         key = "" if is_ours else self.deposit_key(move.destination)

@@ -44,6 +44,11 @@ class Outcome(StrEnum):
     unknown = "unknown"
 
 
+Action = Literal[
+    "mint", "burn", "transfer", "sweep", "freeze", "thaw", "seize", "pause", "resume", "rotate"
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """What the sandbox wants a chain to do. `reference` (the intent's id) goes on chain.
@@ -51,15 +56,18 @@ class Command:
     mint: new units to `recipient`. burn: units of the treasury. transfer: units of the treasury
     to `recipient`, with the chain's gas for it when `gas` is set. sweep: what lies at the deposit
     addresses of `sessions` goes to the treasury, but for those that are frozen. freeze, thaw: the
-    holder `recipient`. pause, resume: the whole token.
+    holder `recipient`. seize: units of `holder`, frozen or not, to `recipient`; who was frozen
+    stays so. pause, resume: the whole token. rotate: a new key for `role`.
     """
 
-    action: Literal["mint", "burn", "transfer", "sweep", "freeze", "thaw", "pause", "resume"]
+    action: Action
     reference: str
     recipient: str = ""
     amount_units: int = 0
     gas: bool = False
     sessions: Sequence[str] = ()
+    holder: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +173,27 @@ class Holdings:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenTruth:
+    """The token as its chain has it at one final height.
+
+    `authorities`: role → address, empty where nobody holds the role. `program` is what carries the
+    token out: the program that owns it, or the hash of its own code.
+    """
+
+    address: str
+    program: str
+    name: str
+    symbol: str
+    uri: str
+    decimals: int
+    supply_units: int
+    height: int
+    is_paused: bool
+    authorities: Mapping[str, str]
+    extensions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiveOption:
     """How a session can be paid on this chain: fields for the API, keys to match (CONTRACT 8)."""
 
@@ -193,13 +222,15 @@ class Chain(Protocol):
     `heads` and `prepare` raise `WrongChain` when another chain answers in its place.
 
     `name` is its key everywhere; `network` is what people call it. `sweep_batch` is how many
-    sessions one sweep takes; 0 where payments reach the treasury itself.
+    sessions one sweep takes; 0 where payments reach the treasury itself. `rotatable` are the roles
+    that a `rotate` gives a new key.
     """
 
     name: str
     network: str
     decimals: int
     sweep_batch: int
+    rotatable: Collection[str]
 
     @property
     def asset(self) -> str:
@@ -244,6 +275,10 @@ class Chain(Protocol):
     async def is_frozen(self, address: str) -> bool: ...
 
     async def is_paused(self) -> bool: ...
+
+    async def token_truth(self) -> TokenTruth:
+        """What the chain itself says of the token."""
+        ...
 
     async def prepare(self, command: Command, taken: Collection[str] = ()) -> Signed:
         """Build and sign; asks the chain only for what it needs to sign. Nothing is sent.

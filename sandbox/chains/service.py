@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import insert, text
@@ -36,10 +37,12 @@ class IntentState:
     id: str
     kind: str
     chain: str
+    command: Command
     state: str
     attempts: int
     tx: str | None
     reason: str | None
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,39 @@ async def intent(db: AsyncSession, intent_id: str) -> IntentState:
     row = await db.get(ChainIntent, intent_id, populate_existing=True)
     if row is None:
         raise NotFound("intent", intent_id)
-    return IntentState(row.id, row.kind, row.chain, row.state, row.attempts, row.tx, row.reason)
+    return IntentState(
+        row.id,
+        row.kind,
+        row.chain,
+        Command(**row.command),
+        row.state,
+        row.attempts,
+        row.tx,
+        row.reason,
+        row.created_at,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """Commands of one kind of act without an outcome, and the units they are about."""
+
+    action: str
+    count: int
+    units: int
+
+
+async def under_way(db: AsyncSession, chain: str) -> list[UnderWay]:
+    """What was asked of `chain` and has not ended, by action."""
+    rows = await db.execute(
+        text(
+            "SELECT command ->> 'action' AS action, count(*) AS number,"
+            " sum((command ->> 'amount_units')::numeric)::bigint AS units FROM chain_intent"
+            " WHERE chain = :chain AND state IN ('due', 'signed') GROUP BY 1 ORDER BY 1"
+        ),
+        {"chain": chain},
+    )
+    return [UnderWay(row.action, row.number, row.units) for row in rows]
 
 
 async def moved_by(db: AsyncSession, intent_id: str) -> list[Moved]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sandbox.cli import devnet, faults
+from sandbox.cli import devnet, faults, token
 from sandbox.cli.options import HOME, AsJson, DataDir
 from sandbox.core.errors import SandboxError
 from sandbox.devnets.errors import DevnetError
@@ -36,6 +36,7 @@ app.add_typer(log_app, name="log")
 app.add_typer(faults.app, name="faults")
 app.add_typer(devnet.app, name="devnet")
 app.add_typer(attest_app, name="attest")
+app.add_typer(token.app, name="token")
 
 Port = Annotated[int, typer.Option(help="0 = any free port.", min=0, max=65535)]
 

@@ -9,6 +9,7 @@ from sandbox.core.clock import iso
 from sandbox.core.errors import NotFound
 from sandbox.core.http import Page
 from sandbox.ledger import service
+from sandbox.ledger.journal import Account
 from sandbox.ledger.service import Entry
 
 _ACCOUNT_ID = "'acc_' || lpad(a.id::text, 12, '0')"
@@ -66,6 +67,24 @@ async def entry(db: AsyncSession, entry_id: str) -> dict[str, Any]:
     if not found:
         raise NotFound("ledger_entry", entry_id)
     return _entry_object(found[0])
+
+
+_UPTO = text(
+    "SELECT coalesce(sum(CASE l.side WHEN 'D' THEN l.amount ELSE -l.amount END), 0)::bigint"
+    " FROM resolution r JOIN entry e ON e.id = r.entry_id JOIN leg l ON l.entry_id = e.id"
+    " JOIN account a ON a.id = l.account_id WHERE a.book = :book AND a.asset = :asset"
+    " AND a.code = :code AND r.outcome = 'posted' AND r.height <= :height"
+)
+
+
+async def posted_upto(db: AsyncSession, account: Account, height: int) -> int:
+    """Debits less credits of an account of a chain's token, final at `height` or below.
+
+    From the legs themselves, not from the balance.
+    """
+    values = {"book": account.book, "asset": account.asset, "code": account.code}
+    found: int = await db.scalar(_UPTO, {**values, "height": height})
+    return found
 
 
 def _entry_object(entry: Entry) -> dict[str, Any]:

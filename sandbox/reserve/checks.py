@@ -15,6 +15,7 @@ from sandbox.core.db import Database
 from sandbox.eventlog.told import Told, as_told, moment
 from sandbox.ledger.chart import accounts
 from sandbox.ledger.journal import Account
+from sandbox.ledger.reading import posted_upto
 from sandbox.reserve import backing
 
 WAIT_S = 30.0
@@ -38,20 +39,7 @@ async def _supply_of(database: Database, chain: Chain, wait_s: float) -> Check:
     except WatcherBehind as behind:
         return Check("I1", False, there.units, None, behind.detail)
     async with database.transaction() as db:
-        posted: int = await db.scalar(
-            text(
-                "SELECT coalesce(sum(CASE l.side WHEN 'C' THEN l.amount ELSE -l.amount END), 0)"
-                "::bigint FROM resolution r JOIN entry e ON e.id = r.entry_id"
-                " JOIN leg l ON l.entry_id = e.id JOIN account a ON a.id = l.account_id"
-                " WHERE a.book = 'token' AND a.code = :code AND e.chain = :chain"
-                " AND r.outcome = 'posted' AND r.height <= :height"
-            ),
-            {
-                "code": accounts.supply(chain.name).code,
-                "chain": chain.name,
-                "height": there.height,
-            },
-        )
+        posted = -await posted_upto(db, accounts.supply(chain.name), there.height)
         unasked = await unasked_mints(db, chain) if posted != there.units else None
     detail = f"{chain.name} at {there.height}: supply on chain = supply posted"
     if unasked:

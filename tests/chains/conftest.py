@@ -53,6 +53,7 @@ class Follower(Generic[_C]):
             dict.fromkeys(KINDS, self.listener),
             self.listener.record,
             self.owner,
+            known_keys=self.known_keys,
             look_again_s=0,
         )
 

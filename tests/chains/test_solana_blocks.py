@@ -72,16 +72,19 @@ def test_a_failed_transaction_moves_nothing_and_says_why() -> None:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        ("AccountNotFound", "AccountNotFound"),
+        ("AccountNotFound", "unknown payer"),
+        ("AccountInUse", "AccountInUse"),
         ({"InstructionError": [0, {"Custom": 1}]}, "insufficient funds"),
         ({"InstructionError": [0, {"Custom": 0x43}]}, "paused"),
-        ({"InstructionError": [1, {"Custom": 1}]}, "instruction 1: custom program error 0x1"),
+        ({"InstructionError": [1, {"Custom": 1}]}, "insufficient lamports"),
+        ({"InstructionError": [1, {"Custom": 2}]}, "instruction 1: custom program error 0x2"),
         ({"InstructionError": [5, {"Custom": 17}]}, "instruction 5: custom program error 0x11"),
         ({"InstructionError": [0, "InvalidAccountData"]}, "instruction 0: InvalidAccountData"),
         ({"InstructionError": [0, {"BorshIoError": "x"}]}, 'instruction 0: {"BorshIoError":"x"}'),
+        ({"InsufficientFundsForRent": {"account_index": 1}}, "insufficient lamports"),
         (
-            {"InsufficientFundsForRent": {"account_index": 1}},
-            '{"InsufficientFundsForRent":{"account_index":1}}',
+            {"ProgramExecutionTemporarilyRestricted": {"account_index": 1}},
+            '{"ProgramExecutionTemporarilyRestricted":{"account_index":1}}',
         ),
     ],
 )

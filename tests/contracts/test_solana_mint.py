@@ -16,12 +16,12 @@ from contracts import token
 from contracts.solana_mint import TOKEN_2022, MintAuthorities, create_mint, final_size
 from sandbox.chains.solana.state import extensions, is_mint_paused
 
-PAYER, MINT, ISSUER, COMPLIANCE, GUARDIAN = (Keypair() for _ in range(5))
+PAYER, MINT, ISSUER, ADMIN, COMPLIANCE, BAILIFF, GUARDIAN = (Keypair() for _ in range(7))
 MAY = MintAuthorities(
     mint=ISSUER.pubkey(),
-    metadata=ISSUER.pubkey(),
+    metadata=ADMIN.pubkey(),
     freeze=COMPLIANCE.pubkey(),
-    delegate=COMPLIANCE.pubkey(),
+    delegate=BAILIFF.pubkey(),
     pause=GUARDIAN.pubkey(),
 )
 
@@ -63,11 +63,11 @@ def test_one_transaction_makes_the_mint_with_all_its_extensions(decimals: int, n
     assert mint.mint_authority == ISSUER.pubkey()
     assert mint.freeze_authority == COMPLIANCE.pubkey()
     found = dict(extensions(account.data))
-    assert found[18] == bytes(ISSUER.pubkey()) + bytes(MINT.pubkey())
-    assert Pubkey(found[12]) == COMPLIANCE.pubkey()
+    assert found[18] == bytes(ADMIN.pubkey()) + bytes(MINT.pubkey())
+    assert Pubkey(found[12]) == BAILIFF.pubkey()
     assert found[26] == bytes(GUARDIAN.pubkey()) + b"\0"
     metadata = found[19]
-    assert metadata[:64] == bytes(ISSUER.pubkey()) + bytes(MINT.pubkey())
+    assert metadata[:64] == bytes(ADMIN.pubkey()) + bytes(MINT.pubkey())
     for text in (spec.name, spec.symbol, spec.uri):
         encoded = text.encode()
         assert len(encoded).to_bytes(4, "little") + encoded in metadata

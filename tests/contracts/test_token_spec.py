@@ -15,9 +15,9 @@ GOOD: dict[str, Any] = {
     "uri": "https://t.invalid",
     "roles": {
         "mint_authority": "a",
-        "metadata_authority": "a",
+        "metadata_authority": "d",
         "freeze_authority": "b",
-        "permanent_delegate": "b",
+        "permanent_delegate": "e",
         "pause_authority": "c",
         "treasury": "t",
         "fee_payer": "f",
@@ -50,7 +50,14 @@ GOOD: dict[str, Any] = {
         ({"symbol": "ELEVENBYTES"}, "symbol"),
         ({"uri": "x" * 201}, "uri"),
         ({"roles": None}, "roles"),
-        ({"roles": {**GOOD["roles"], "treasury": "f"}}, "fee_payer"),
+        (
+            {"roles": {**GOOD["roles"], "treasury": "f"}},
+            "roles.fee_payer and roles.treasury must be different keys",
+        ),
+        (
+            {"roles": {**GOOD["roles"], "permanent_delegate": "b"}},
+            "roles.freeze_authority and roles.permanent_delegate must be different keys",
+        ),
         ({"roles": {**GOOD["roles"], "treasury": "../x"}}, "roles.treasury"),
         ({"roles": {**GOOD["roles"], "owner": "x"}}, "owner"),
         ({"decimal": 2}, "decimal"),

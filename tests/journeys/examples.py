@@ -122,6 +122,16 @@ def answers(running: Running, folder: Path) -> JsonObject:
     entries = get("/v1/ledger/entries", "/v1/ledger/entries", "regulator", ref=issuance["id"])
     entry = entries["data"][0]["id"]
     get("/v1/ledger/entries/{entry_id}", f"/v1/ledger/entries/{entry}", "regulator")
+    get("/v1/chains/{chain}/token", "/v1/chains/solana/token", "regulator")
+    turned = post(
+        "/v1/chains/{chain}/roles/{role}/rotate",
+        "/v1/chains/solana/roles/pause_authority/rotate",
+        {},
+        "operator",
+    )
+    running.quiesce()
+    ordered = f"/v1/chains/solana/orders/{turned['id']}"
+    get("/v1/chains/{chain}/orders/{order_id}", ordered, "operator")
     attested = "/v1/reserve/attestations"
     made = post(attested, attested, {}, "issuer")["id"]
     running.quiesce()

@@ -15,6 +15,7 @@ IS_MINTER = "isMinter(address)"
 MINT, BURN = "mint(address,uint256,bytes32)", "burn(uint256,bytes32)"
 TRANSFER = "transfer(address,uint256)"
 FREEZE, UNFREEZE = "freeze(address)", "unfreeze(address)"
+CONFISCATE = "confiscate(address,address,uint256,bytes32)"
 PAUSE, UNPAUSE = "pause()", "unpause()"
 SWEEP_MANY, HELD = "sweepMany(bytes32[])", "held(bytes32[])"
 MAX_COUNTED = 2048
@@ -43,9 +44,12 @@ class OperatorState:
 
 
 def of(
-    command: Command, keys: EvmKeys, recipient: str, salts: Sequence[bytes]
+    command: Command, keys: EvmKeys, recipient: str, salts: Sequence[bytes], holder: str = ""
 ) -> tuple[LocalAccount, bytes, int]:
-    """(who signs, the call, its gas) for a command; `recipient` in lower case."""
+    """(who signs, the call, its gas) for a command; addresses in lower case.
+
+    A rotation is none: the admin's functions would need a new key in every place that knows one.
+    """
     units, reference = command.amount_units, reference_word(command.reference)
     match command.action:
         case "mint":
@@ -61,7 +65,13 @@ def of(
             return keys.freezer, call_data(FREEZE, recipient), CALL_GAS
         case "thaw":
             return keys.freezer, call_data(UNFREEZE, recipient), CALL_GAS
+        case "seize":
+            # The contract takes from frozen holders only: who is not is refused on chain.
+            data = call_data(CONFISCATE, holder, recipient, units, reference)
+            return keys.confiscator, data, CALL_GAS
         case "pause":
             return keys.pauser, call_data(PAUSE), CALL_GAS
         case "resume":
             return keys.pauser, call_data(UNPAUSE), CALL_GAS
+        case "rotate":
+            raise AssertionError("refused before it came here")

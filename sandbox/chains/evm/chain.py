@@ -10,12 +10,13 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.address import is_checksum_address, to_checksum_address
 
 from contracts.evm_addresses import DepositAddresses, deposit_salt
-from sandbox.chains.errors import NoKeys, NothingToSweep, WrongChain
+from sandbox.chains.errors import NoKeys, NothingToSweep, NotRotatable, WrongChain
 from sandbox.chains.evm import browser, calls, tx
 from sandbox.chains.evm.blocks import TRANSFER, Watched, block_id, parse_block, undecided
 from sandbox.chains.evm.errors import reason, revert_text
 from sandbox.chains.evm.keys import EvmKeys
 from sandbox.chains.evm.rpc import EXECUTION_REVERTED, METHOD_NOT_FOUND, Call, Node, NodeRefused
+from sandbox.chains.evm.truth import read_token
 from sandbox.chains.port import (
     TREASURY,
     UNSWEPT,
@@ -30,9 +31,11 @@ from sandbox.chains.port import (
     Outcome,
     ReceiveOption,
     Signed,
+    TokenTruth,
     UnknownRecipient,
     address_key,
 )
+from sandbox.chains.seizing import seizure
 from sandbox.chains.service import Deployment
 
 GAS_COINS_WEI = 10 * tx.WEI_PER_COIN
@@ -58,6 +61,7 @@ class EvmChain:
 
     network = "EVM"
     sweep_batch = 100
+    rotatable: Collection[str] = ()
 
     def __init__(
         self,
@@ -172,6 +176,11 @@ class EvmChain:
     async def is_paused(self) -> bool:
         return bool(await self._figure(calls.IS_PAUSED))
 
+    async def token_truth(self) -> TokenTruth:
+        return await read_token(
+            self._node, self._shown_token, self.operators, await self._final_height()
+        )
+
     # Writing.
 
     async def prepare(self, command: Command, taken: Collection[str] = ()) -> Signed:
@@ -179,7 +188,7 @@ class EvmChain:
 
         With `gas`, native coin goes ahead in a transaction of its own; the id is the second's.
         Raises `NoKeys` in a process that only reads, `UnknownRecipient`, `NothingToSweep`,
-        `WrongChain`.
+        `NotSeizable`, `NotRotatable`, `WrongChain`.
         """
         if self._keys is None:
             raise NoKeys(self.name)
@@ -390,13 +399,17 @@ class EvmChain:
 
     def _acts(self, command: Command, keys: EvmKeys) -> tuple[LocalAccount, list[tx.Act]]:
         """What carries the command out, the acting transaction last; and who signs."""
-        to = ""
+        holder = to = ""
+        if command.action == "rotate":
+            raise NotRotatable(self.name, command.role, self.rotatable)
+        if command.action == "seize":
+            holder, to = seizure(self, command)
         if command.action in ("mint", "transfer", "freeze", "thaw"):
             to = self.check_recipient(command.recipient)
         salts = [deposit_salt(session) for session in command.sessions]
         if command.action == "sweep" and not salts:
             raise NothingToSweep(self.name)
-        key, data, gas = calls.of(command, keys, to, salts)
+        key, data, gas = calls.of(command, keys, to, salts, holder)
         contract = self._deposits if command.action == "sweep" else self._token
         act = tx.Act(contract, tx.with_reference(data, command.reference), gas)
         if not command.gas:

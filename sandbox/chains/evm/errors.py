@@ -4,6 +4,7 @@ from typing import Any
 
 # Phrases of the contracts' revert texts (EVM.md, section 1), the first that occurs counts.
 _WORDS = (
+    ("not frozen", "not frozen"),
     ("frozen", "frozen"),
     ("paused", "paused"),
     ("exceeds balance", "insufficient funds"),

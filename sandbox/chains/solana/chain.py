@@ -8,11 +8,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from solders.hash import Hash
-from solders.instruction import Instruction
-from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from contracts.solana_mint import SYSTEM
+from contracts.solana_mint import SYSTEM, TOKEN_2022
 from sandbox.chains.errors import NoKeys, NothingToSweep, WrongChain
 from sandbox.chains.port import (
     AtHeight,
@@ -25,12 +23,15 @@ from sandbox.chains.port import (
     Outcome,
     ReceiveOption,
     Signed,
+    TokenTruth,
     UnknownRecipient,
 )
+from sandbox.chains.seizing import seizure
 from sandbox.chains.service import Deployment
 from sandbox.chains.solana import tx
 from sandbox.chains.solana.blocks import Watched, block_id, parse_block
-from sandbox.chains.solana.keys import SolanaKeys
+from sandbox.chains.solana.commands import Commands
+from sandbox.chains.solana.keys import AUTHORITIES, SolanaKeys
 from sandbox.chains.solana.rpc import (
     INVALID_PARAMS,
     MAX_BATCH,
@@ -39,12 +40,14 @@ from sandbox.chains.solana.rpc import (
     Rpc,
     RpcRefused,
 )
-from sandbox.chains.solana.state import is_account_frozen, is_mint_paused, token_amount
+from sandbox.chains.solana.state import (
+    is_account_frozen,
+    is_mint_paused,
+    parse_mint,
+    token_amount,
+)
 from sandbox.core.money import format_units
 
-GAS_LAMPORTS = tx.LAMPORTS_PER_SOL
-# More accounts than these would not fit into one transaction of 1,232 bytes.
-MAX_GATHERED = 10
 # Many intents that are due at once share a blockhash; an old one would shorten their life.
 BLOCKHASH_REUSE_S = 0.2
 FULL_BLOCKS_PER_REQUEST = 16
@@ -61,6 +64,7 @@ class SolanaChain:
 
     network = "Solana"
     sweep_batch = 0
+    rotatable: Collection[str] = AUTHORITIES
 
     def __init__(
         self,
@@ -78,6 +82,7 @@ class SolanaChain:
         self._watched = Watched(self._mint, frozenset({self._treasury}))
         self._keys = keys
         self._rpc = Rpc(rpc_url, name)
+        self._commands = None if keys is None else Commands(self._rpc, name, self._token, keys)
         self._blockhash: tuple[float, Hash, int] | None = None
         self._blockhash_lock = asyncio.Lock()
 
@@ -154,25 +159,44 @@ class SolanaChain:
         data = await self._account(self._token.mint)
         return data is not None and is_mint_paused(data)
 
+    async def token_truth(self) -> TokenTruth:
+        """The mint at final; no units and no roles while it is too young for that view."""
+        view = {**_FINAL, "encoding": "base64"}
+        answer = await self._rpc.call("getAccountInfo", self._mint, view)
+        found = parse_mint(_data(answer["value"]) if answer["value"] else bytes(166))
+        return TokenTruth(
+            address=self._mint,
+            program=str(TOKEN_2022),
+            name=found.name,
+            symbol=found.symbol,
+            uri=found.uri,
+            decimals=found.decimals,
+            supply_units=found.supply_units,
+            height=answer["context"]["slot"],
+            is_paused=found.is_paused,
+            authorities=found.authorities,
+            extensions=found.extensions,
+        )
+
     # Writing.
 
     async def prepare(self, command: Command, taken: Collection[str] = ()) -> Signed:
-        """Raises `NoKeys` in a process that only reads, `UnknownRecipient`, `WrongChain`."""
-        if self._keys is None:
+        """Raises `NoKeys` in a process that only reads, `UnknownRecipient`, `NotSeizable`,
+        `WrongChain`; for what an authority signs also `KeyNotHeld`, `RoleGivenUp`, `NotRotatable`.
+        """
+        if self._keys is None or self._commands is None:
             raise NoKeys(self.name)
-        if command.action not in ("burn", "pause", "resume"):
+        if command.action == "seize":
+            seizure(self, command)
+        elif command.action not in ("burn", "pause", "resume", "rotate"):
             self.check_recipient(command.recipient)
         if command.action == "sweep":
             raise NothingToSweep(self.name)
-        instructions, signer = self._instructions(command, self._keys)
+        # The blockhash first: it names the chain, before anything else is believed.
         blockhash, valid_until = await self._recent_blockhash()
-        if command.action in ("burn", "transfer"):
-            instructions = [*await self._gathered(command.amount_units), *instructions]
-        signers = [self._keys.fee_payer, signer]
-        memo = tx.memo(command.reference)
-        return tx.sign(
-            [*instructions[:-1], memo, instructions[-1]], signers, blockhash, valid_until
-        )
+        acts = await self._commands.acts(command)
+        instructions = [*acts.instructions[:-1], tx.memo(command.reference), acts.instructions[-1]]
+        return tx.sign(instructions, [self._keys.fee_payer, *acts.signers], blockhash, valid_until)
 
     async def broadcast(self, signed: Signed) -> None:
         """Without preflight: what fails, fails on chain and is final there, never unknown."""
@@ -291,64 +315,6 @@ class SolanaChain:
                 hash_ = Hash.from_string(answer["blockhash"])
                 kept = self._blockhash = (asked, hash_, answer["lastValidBlockHeight"])
             return kept[1], kept[2]
-
-    async def _gathered(self, needed_units: int) -> list[Instruction]:
-        """What brings `needed_units` into the treasury's associated account, if they lie elsewhere.
-
-        A customer may pay by handing over a whole token account: its units are the treasury's,
-        but no command spends them from where they are.
-        """
-        treasury = Pubkey.from_string(self._treasury)
-        usual = tx.token_account(treasury, self._token.mint)
-        view = {**_CONFIRMED, "encoding": "base64"}
-        held = await self._rpc.call(
-            "getTokenAccountsByOwner", self._treasury, {"mint": self._mint}, view
-        )
-        units = {
-            Pubkey.from_string(one["pubkey"]): token_amount(_data(one["account"]))
-            for one in held["value"]
-            if not is_account_frozen(_data(one["account"]))
-        }
-        missing = needed_units - units.pop(usual, 0)
-        steps: list[Instruction] = []
-        for account, amount in sorted(units.items(), key=lambda found: -found[1]):
-            if missing <= 0 or len(steps) == MAX_GATHERED:
-                break
-            steps.append(tx.gather_units(self._token, account, treasury, amount))
-            missing -= amount
-        return steps
-
-    def _instructions(
-        self, command: Command, keys: SolanaKeys
-    ) -> tuple[list[Instruction], Keypair]:
-        """What carries the command out, the acting instruction last; and who signs for it."""
-        token, payer = self._token, keys.fee_payer.pubkey()
-        if command.action == "pause":
-            return [tx.pause(token, keys.pause_authority.pubkey())], keys.pause_authority
-        if command.action == "resume":
-            return [tx.resume(token, keys.pause_authority.pubkey())], keys.pause_authority
-        treasury = keys.treasury.pubkey()
-        if command.action == "burn":
-            return [tx.burn(token, treasury, command.amount_units)], keys.treasury
-        owner = Pubkey.from_string(command.recipient)
-        # Freezing, too, must work for a holder who has received nothing yet.
-        before = [tx.create_token_account(payer, owner, token)]
-        if command.gas:
-            before.append(tx.give_sol(payer, owner, GAS_LAMPORTS))
-        match command.action:
-            case "mint":
-                authority = keys.mint_authority
-                act = tx.mint_to(token, owner, authority.pubkey(), command.amount_units)
-            case "transfer":
-                authority = keys.treasury
-                act = tx.transfer_units(token, treasury, owner, command.amount_units)
-            case "freeze":
-                authority = keys.freeze_authority
-                act = tx.freeze(token, owner, authority.pubkey())
-            case "thaw":
-                authority = keys.freeze_authority
-                act = tx.thaw(token, owner, authority.pubkey())
-        return [*before, act], authority
 
 
 def _data(account: Mapping[str, Any]) -> bytes:

@@ -22,6 +22,7 @@ from sandbox.chains.solana import tx
 from sandbox.chains.solana.errors import reason
 from sandbox.chains.solana.keys import FILE, SolanaKeys, load, load_or_create
 from sandbox.chains.solana.rpc import Rpc
+from sandbox.chains.solana.state import parse_mint
 from sandbox.core import clock
 from sandbox.core.db import Database
 from sandbox.core.errors import SandboxError
@@ -40,9 +41,10 @@ class WrongKeys(SandboxError):
 
     status, code = 409, "wrong_keys"
 
-    def __init__(self, chain: str, path: Path) -> None:
+    def __init__(self, chain: str, path: Path, role: str = "") -> None:
+        missing = f"the {role} that the mint names" if role else "the keys of this world's token"
         super().__init__(
-            f"{chain}: {path} does not hold the keys that this world's token was made with;"
+            f"{chain}: {path} does not hold {missing};"
             " put them back, or begin with an empty data directory",
             chain=chain,
         )
@@ -69,6 +71,8 @@ async def deploy(
         if row is not None and row.genesis != genesis:
             raise WrongChain(chain, row.genesis, genesis)
         keys = load_or_create(keys_dir, spec) if row is None else _kept(keys_dir, spec, row)
+        if row is not None:
+            await _check_authorities(rpc, row, keys, keys_dir / FILE)
         await _fund(rpc, keys.fee_payer)
         if row is not None:
             return Deployment(chain, row.genesis, row.config), keys
@@ -102,6 +106,20 @@ def _kept(keys_dir: Path, spec: TokenSpec, deployed: ChainDeployment) -> SolanaK
     return keys
 
 
+async def _check_authorities(
+    rpc: Rpc, deployed: ChainDeployment, keys: SolanaKeys, path: Path
+) -> None:
+    """Whom the mint names now must be one of ours: an older file lacks the keys made since."""
+    options = {**_CONFIRMED, "encoding": "base64"}
+    found = (await rpc.call("getAccountInfo", deployed.config["mint"], options))["value"]
+    if found is None:
+        raise WrongKeys(deployed.chain, path)
+    held = parse_mint(base64.b64decode(found["data"][0])).authorities
+    for role, address in held.items():
+        if address and keys.of(address) is None:
+            raise WrongKeys(deployed.chain, path, role)
+
+
 async def _put(rpc: Rpc, spec: TokenSpec, keys: SolanaKeys) -> dict[str, Any]:
     """Mint and treasury account, each unless it is there; returns the deployment's public facts."""
     mint, treasury = keys.mint.pubkey(), keys.treasury.pubkey()
@@ -111,7 +129,9 @@ async def _put(rpc: Rpc, spec: TokenSpec, keys: SolanaKeys) -> dict[str, Any]:
         lamports = await rpc.call("getMinimumBalanceForRentExemption", final_size(spec))
         payer = keys.fee_payer.pubkey()
         made = create_mint(spec, payer, mint, keys.authorities(), lamports)
-        await _send(rpc, "the mint", made, [keys.fee_payer, keys.mint, keys.mint_authority])
+        await _send(
+            rpc, "the mint", made, [keys.fee_payer, keys.mint, keys.first("mint_authority")]
+        )
     token = tx.Token(mint, spec.decimals)
     opened = tx.create_token_account(keys.fee_payer.pubkey(), treasury, token)
     await _send(rpc, "the treasury's account", [opened], [keys.fee_payer])

@@ -1,9 +1,15 @@
-"""The private keys of a world on Solana: one file, mode 0600, made once."""
+"""The private keys of a world on Solana: one file, mode 0600, that only grows.
 
+A role may have had several keys: which one counts is what the mint's account says, so a key is
+looked up by its address. A new one is on disk before anybody is told of it.
+"""
+
+import fcntl
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 from solders.keypair import Keypair
@@ -13,58 +19,111 @@ from contracts.token import Roles, TokenSpec
 
 FILE = "solana.json"
 _MINT = "mint"
+AUTHORITIES = (
+    "mint_authority",
+    "metadata_authority",
+    "freeze_authority",
+    "permanent_delegate",
+    "pause_authority",
+)
+"""The roles whose holder the mint's account names; the others are accounts of their own."""
 
 
-@dataclass(frozen=True, slots=True)
 class SolanaKeys:
-    """Role → key pair. Never shown: `repr` hides them."""
+    """Every key of a world, by name and by address. Never shown: `repr` hides them."""
 
-    mint: Keypair = field(repr=False)
-    mint_authority: Keypair = field(repr=False)
-    metadata_authority: Keypair = field(repr=False)
-    freeze_authority: Keypair = field(repr=False)
-    permanent_delegate: Keypair = field(repr=False)
-    pause_authority: Keypair = field(repr=False)
-    treasury: Keypair = field(repr=False)
-    fee_payer: Keypair = field(repr=False)
+    def __init__(self, path: Path, spec: TokenSpec, found: Mapping[str, Keypair]) -> None:
+        self._path, self._names = path, _names(spec)
+        self._take(found)
+        self.mint = found[_MINT]
+        self.treasury, self.fee_payer = self.first("treasury"), self.first("fee_payer")
+
+    def __repr__(self) -> str:
+        return f"SolanaKeys({len(self._by_name)} keys)"
+
+    def first(self, role: str) -> Keypair:
+        """The key that a new token is made with for `role`."""
+        return self._by_name[self._names[role]]
 
     def authorities(self) -> MintAuthorities:
+        """Who a new mint names."""
         return MintAuthorities(
-            mint=self.mint_authority.pubkey(),
-            metadata=self.metadata_authority.pubkey(),
-            freeze=self.freeze_authority.pubkey(),
-            delegate=self.permanent_delegate.pubkey(),
-            pause=self.pause_authority.pubkey(),
+            mint=self.first("mint_authority").pubkey(),
+            metadata=self.first("metadata_authority").pubkey(),
+            freeze=self.first("freeze_authority").pubkey(),
+            delegate=self.first("permanent_delegate").pubkey(),
+            pause=self.first("pause_authority").pubkey(),
         )
+
+    def of(self, address: str) -> Keypair | None:
+        """The key of this address if it is ours; another process may have added it meanwhile."""
+        if address not in self._by_address:
+            self._take(_read(self._path))
+        return self._by_address.get(address)
+
+    def next(self, role: str, reference: str) -> Keypair:
+        """The key that `role` gets by the rotation `reference`: always the same one.
+
+        It is on disk, synced, when this returns.
+        """
+        name = f"{self._names[role]}.{reference}"
+        if name not in self._by_name:
+            self._take(_add(self._path, [name]))
+        return self._by_name[name]
+
+    def names(self) -> dict[str, str]:
+        """Address → name of the key."""
+        return {str(pair.pubkey()): name for name, pair in self._by_name.items()}
+
+    def _take(self, found: Mapping[str, Keypair]) -> None:
+        self._by_name = dict(found)
+        self._by_address = {str(pair.pubkey()): pair for pair in found.values()}
 
 
 def load(keys_dir: Path, spec: TokenSpec) -> SolanaKeys:
     """The keys that `load_or_create` made; raises `FileNotFoundError` when it did not."""
-    stored = json.loads((keys_dir / FILE).read_text())
-    return _keys({name: Keypair.from_bytes(bytes(raw)) for name, raw in stored.items()}, spec)
+    path = keys_dir / FILE
+    return SolanaKeys(path, spec, _read(path))
 
 
 def load_or_create(keys_dir: Path, spec: TokenSpec) -> SolanaKeys:
     """The keys of this world; missing ones are made and stored before they are used."""
     path = keys_dir / FILE
-    found: dict[str, Keypair] = {}
-    if path.exists():
-        stored = json.loads(path.read_text())
-        found = {name: Keypair.from_bytes(bytes(raw)) for name, raw in stored.items()}
-    names = {_MINT, *(getattr(spec.roles, role.name) for role in fields(Roles))}
-    if missing := names - set(found):
-        found |= {name: Keypair() for name in sorted(missing)}
-        _store(path, found)
-    return _keys(found, spec)
+    return SolanaKeys(path, spec, _add(path, [_MINT, *sorted(set(_names(spec).values()))]))
 
 
-def _keys(found: Mapping[str, Keypair], spec: TokenSpec) -> SolanaKeys:
-    by_role = {role.name: found[getattr(spec.roles, role.name)] for role in fields(Roles)}
-    return SolanaKeys(mint=found[_MINT], **by_role)
+def _names(spec: TokenSpec) -> dict[str, str]:
+    return {role.name: getattr(spec.roles, role.name) for role in fields(Roles)}
+
+
+def _read(path: Path) -> dict[str, Keypair]:
+    stored = json.loads(path.read_text())
+    return {name: Keypair.from_bytes(bytes(raw)) for name, raw in stored.items()}
+
+
+def _add(path: Path, names: list[str]) -> dict[str, Keypair]:
+    """The file's keys, with one under each of these names; no key that was there is ever lost."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(path):
+        found = _read(path) if path.exists() else {}
+        if missing := [name for name in names if name not in found]:
+            found |= {name: Keypair() for name in missing}
+            _store(path, found)
+    return found
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One writer at a time: what two read and both replaced would lose a key."""
+    handle = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _store(path: Path, found: Mapping[str, Keypair]) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     content = json.dumps({name: list(bytes(pair)) for name, pair in found.items()})
     draft = path.with_suffix(".new")
     draft.unlink(missing_ok=True)
@@ -74,3 +133,9 @@ def _store(path: Path, found: Mapping[str, Keypair]) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+    # The name, too, must outlive a power cut: what the chain names next is in the new file.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -23,6 +23,8 @@ ATA_PROGRAM = Pubkey.from_string("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL")
 MEMO_V1 = Pubkey.from_string("Memo1UhkJRfHyvLMcVucJwxXeuD728EqVDDwQDxFMNo")
 MEMO_V2 = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")
 LAMPORTS_PER_SOL = 10**9
+# SHA-256 of `spl_token_metadata_interface:update_the_authority`, its first eight bytes.
+_UPDATE_METADATA_AUTHORITY = bytes.fromhex("d7e4a6e45464567b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +104,29 @@ def transfer_units(
 
 def gather_units(token: Token, account: Pubkey, owner: Pubkey, amount_units: int) -> Instruction:
     """From another token account of `owner` into its associated one."""
+    return take_units(token, account, owner, owner, amount_units)
+
+
+def take_units(
+    token: Token, account: Pubkey, destination: Pubkey, authority: Pubkey, amount_units: int
+) -> Instruction:
+    """Out of a token account to the owner `destination`, by its owner or the permanent delegate."""
     accounts = [
         AccountMeta(account, False, True),
         AccountMeta(token.mint, False, False),
-        AccountMeta(token_account(owner, token.mint), False, True),
-        AccountMeta(owner, True, False),
+        AccountMeta(token_account(destination, token.mint), False, True),
+        AccountMeta(authority, True, False),
     ]
     return Instruction(TOKEN_2022, _checked(12, amount_units, token.decimals), accounts)
 
 
-def freeze(token: Token, owner: Pubkey, authority: Pubkey) -> Instruction:
-    return _on_holder(10, token, owner, authority)
+def freeze(token: Token, account: Pubkey, authority: Pubkey) -> Instruction:
+    """One token account: nothing comes in or goes out."""
+    return _on_account(10, token, account, authority)
 
 
-def thaw(token: Token, owner: Pubkey, authority: Pubkey) -> Instruction:
-    return _on_holder(11, token, owner, authority)
+def thaw(token: Token, account: Pubkey, authority: Pubkey) -> Instruction:
+    return _on_account(11, token, account, authority)
 
 
 def pause(token: Token, authority: Pubkey) -> Instruction:
@@ -125,6 +135,16 @@ def pause(token: Token, authority: Pubkey) -> Instruction:
 
 def resume(token: Token, authority: Pubkey) -> Instruction:
     return _on_mint(b"\x2c\x02", token, authority)
+
+
+def set_authority(token: Token, kind: int, authority: Pubkey, new: Pubkey) -> Instruction:
+    """Hand a right over the mint on; `kind` is the program's `AuthorityType`."""
+    return _on_mint(bytes([6, kind, 1]) + bytes(new), token, authority)
+
+
+def set_metadata_authority(token: Token, authority: Pubkey, new: Pubkey) -> Instruction:
+    """The same for the text in the mint, which has an authority of its own."""
+    return _on_mint(_UPDATE_METADATA_AUTHORITY + bytes(new), token, authority)
 
 
 def sign(
@@ -145,9 +165,9 @@ def _checked(op: int, amount_units: int, decimals: int) -> bytes:
     return struct.pack("<BQB", op, amount_units, decimals)
 
 
-def _on_holder(op: int, token: Token, owner: Pubkey, authority: Pubkey) -> Instruction:
+def _on_account(op: int, token: Token, account: Pubkey, authority: Pubkey) -> Instruction:
     accounts = [
-        AccountMeta(token_account(owner, token.mint), False, True),
+        AccountMeta(account, False, True),
         AccountMeta(token.mint, False, False),
         AccountMeta(authority, True, False),
     ]

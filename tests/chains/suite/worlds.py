@@ -37,6 +37,8 @@ class World(Protocol):
     """Addresses of other chains, and of this one's that no money may go to."""
     holders_burn: bool
     """Whether the token lets its holders burn what is theirs."""
+    seizes_frozen_only: bool
+    """Whether the token takes only from holders who are frozen."""
 
     async def holder(self) -> str:
         """A new holder who can pay for transactions of its own."""
@@ -92,6 +94,7 @@ class MemoryWorld:
 
     def __init__(self, chain: MemoryChain) -> None:
         self.memory = chain
+        self.seizes_frozen_only = chain.seizes_frozen_only
         self.chain: Chain = chain
 
     async def holder(self) -> str:
@@ -127,6 +130,7 @@ class SolanaWorld:
 
     not_payable: tuple[str, ...] = ("0x" + "ab" * 20,)
     holders_burn = True
+    seizes_frozen_only = False
 
     def __init__(self, rpc_url: str, chain: SolanaChain, token: tx.Token) -> None:
         self.chain: Chain = chain
@@ -198,6 +202,7 @@ class EvmWorld:
     """A devnet that mines by itself; holders are keys that this world keeps."""
 
     holders_burn = False
+    seizes_frozen_only = True
 
     def __init__(self, rpc_url: str, chain: EvmChain, keys: EvmKeys, token: str) -> None:
         self.evm, self.keys, self.token = chain, keys, token
