@@ -72,6 +72,7 @@ mutants: setup
 # The build back end is locked with everything else, so nothing is fetched here.
 .venv/.installed: pyproject.toml .venv/.locked
 	$(PIP) --no-index --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q sandbox merchants contracts
 	touch $@
 
 node_modules/.installed: package.json package-lock.json .npmrc

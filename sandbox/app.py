@@ -1,9 +1,13 @@
 """The API process: slices' routes under one application, refusals as problem details."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
+
+if __name__ == "__main__":
+    gc.disable()  # until `memory.freeze`
 
 import uvicorn
 from fastapi import FastAPI, Request

@@ -6,10 +6,14 @@ Loops claim rows by lease or lead by term, so any number of workers may run (DES
 import argparse
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import time
 from collections.abc import Sequence
+
+if __name__ == "__main__":
+    gc.disable()  # until `memory.freeze`
 
 import structlog
 import uvloop

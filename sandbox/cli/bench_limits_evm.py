@@ -8,13 +8,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import astuple
 
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
-
 from contracts import evm as artifacts
 from contracts import token as specification
 from contracts.evm_addresses import created_address
 from sandbox.chains.evm import calls, tx
+from sandbox.chains.evm.accounts import Account, LocalAccount
 from sandbox.chains.evm.deploy import DEPLOY_GAS, creation_code
 from sandbox.chains.evm.rpc import Call, Node
 from sandbox.chains.port import ChainUnavailable

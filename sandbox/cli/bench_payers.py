@@ -4,13 +4,12 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
 from solders.hash import Hash
 from solders.keypair import Keypair
 
 from contracts import token
 from sandbox.chains.evm import wallet as evm_wallet
+from sandbox.chains.evm.accounts import Account, LocalAccount
 from sandbox.chains.evm.rpc import Node
 from sandbox.chains.port import Signed
 from sandbox.chains.solana import tx as solana_tx

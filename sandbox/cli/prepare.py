@@ -4,11 +4,15 @@ Safe to run at every start: what exists is checked and left as it is.
 """
 
 import asyncio
+import gc
 import json
 import os
 import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+if __name__ == "__main__":
+    gc.disable()  # it ends before a collection would pay
 
 import asyncpg
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from eth_account import Account
 from solders.keypair import Keypair
 
 from sandbox.chains.evm import wallet as evm
+from sandbox.chains.evm.accounts import Account
 from sandbox.chains.solana import wallet as solana
 from sandbox.cli.endpoints import JsonObject
 from sandbox.core.errors import SandboxError

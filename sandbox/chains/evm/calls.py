@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eth_account.signers.local import LocalAccount
-
+from sandbox.chains.evm.accounts import LocalAccount
 from sandbox.chains.evm.keys import EvmKeys
 from sandbox.chains.evm.tx import call_data, reference_word
 from sandbox.chains.port import Command

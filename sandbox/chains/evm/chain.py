@@ -6,12 +6,12 @@ from itertools import count, islice, pairwise
 from typing import Any
 
 import structlog
-from eth_account.signers.local import LocalAccount
 from eth_utils.address import is_checksum_address, to_checksum_address
 
 from contracts.evm_addresses import DepositAddresses, deposit_salt
 from sandbox.chains.errors import NoKeys, NothingToSweep, NotRotatable, WrongChain
 from sandbox.chains.evm import browser, calls, tx
+from sandbox.chains.evm.accounts import LocalAccount
 from sandbox.chains.evm.blocks import TRANSFER, Watched, block_id, parse_block, undecided
 from sandbox.chains.evm.errors import reason, revert_text
 from sandbox.chains.evm.keys import EvmKeys

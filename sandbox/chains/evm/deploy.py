@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from eth_abi.abi import encode
-from eth_account.signers.local import LocalAccount
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from contracts import evm as artifacts
@@ -15,6 +14,7 @@ from contracts.evm_addresses import DepositAddresses, created_address
 from contracts.token import TokenSpec
 from sandbox.chains.errors import WrongChain
 from sandbox.chains.evm import calls, tx
+from sandbox.chains.evm.accounts import LocalAccount
 from sandbox.chains.evm.keys import EvmKeys, load_or_create
 from sandbox.chains.evm.rpc import METHOD_NOT_FOUND, Node, NodeRefused
 from sandbox.chains.models import ChainDeployment

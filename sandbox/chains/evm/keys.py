@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
-
 from contracts.token import EvmRoles, TokenSpec
+from sandbox.chains.evm.accounts import Account, LocalAccount
 
 FILE = "evm.json"
 

@@ -1,17 +1,14 @@
-"""An EVM node through `AsyncWeb3`: its provider, single calls and batches.
+"""An EVM node over JSON-RPC: single calls and batches, over the house's kept-alive client.
 
-The provider speaks over the house's kept-alive client. Hot paths take raw answers: web3's own
-formatting of a log costs five times its transport (EVM.md, section 10).
+Answers stay raw: web3's formatting of a log costs five times its transport (EVM.md, section 10),
+and its import a sixth of a process's start.
 """
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import httpx2
 import orjson
-from web3 import AsyncWeb3
-from web3.providers.async_base import AsyncJSONBaseProvider
-from web3.types import RPCEndpoint, RPCResponse
 
 from sandbox.chains.port import ChainUnavailable
 
@@ -34,11 +31,12 @@ class NodeRefused(Exception):
         super().__init__(f"{method}: {code} {message}")
 
 
-class _Provider(AsyncJSONBaseProvider):
-    def __init__(self, url: str, part: str, timeout_s: float) -> None:
-        super().__init__()
-        self._url, self._part = url, part
-        self.client = httpx2.AsyncClient(
+class Node:
+    """A node at `url`. Every failure to get an answer is `ChainUnavailable`."""
+
+    def __init__(self, url: str, part: str = "evm", *, timeout_s: float = TIMEOUT_S) -> None:
+        self.url, self._part = url, part
+        self._client = httpx2.AsyncClient(
             timeout=timeout_s,
             trust_env=False,  # a proxy for the outside has no business with a node of ours
             verify=url.startswith("https:"),
@@ -46,38 +44,9 @@ class _Provider(AsyncJSONBaseProvider):
             limits=httpx2.Limits(max_connections=16, keepalive_expiry=KEEPALIVE_S),
         )
 
-    async def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        return cast(RPCResponse, await self.post(self.encode_rpc_request(method, params)))
-
-    async def make_batch_request(
-        self, requests: list[tuple[RPCEndpoint, Any]]
-    ) -> list[RPCResponse] | RPCResponse:
-        answers = await self.post(self.encode_batch_rpc_request(requests))
-        if isinstance(answers, list):
-            answers.sort(key=lambda answer: answer["id"])
-        return cast("list[RPCResponse]", answers)
-
-    async def post(self, body: bytes) -> Any:
-        try:
-            response = await self.client.post(self._url, content=body)
-            if response.status_code != 200:
-                raise ChainUnavailable(self._part)
-            return orjson.loads(response.content)
-        except (httpx2.HTTPError, OSError, orjson.JSONDecodeError) as error:
-            raise ChainUnavailable(self._part) from error
-
-
-class Node:
-    """A node at `url`. Every failure to get an answer is `ChainUnavailable`."""
-
-    def __init__(self, url: str, part: str = "evm", *, timeout_s: float = TIMEOUT_S) -> None:
-        self.url, self._part = url, part
-        self._provider = _Provider(url, part, timeout_s)
-        self.w3 = AsyncWeb3(self._provider)
-
     async def call(self, method: str, *params: Any) -> Any:
         """One call. Raises `NodeRefused` for an error that asking again does not mend."""
-        answer = await self._provider.post(orjson.dumps(_request(0, method, params)))
+        answer = await self._post(_request(0, method, params))
         return self._result(method, answer)
 
     async def batch(self, calls: Sequence[Call], *, size: int = MAX_BATCH) -> list[Any]:
@@ -101,7 +70,16 @@ class Node:
         return refused
 
     async def aclose(self) -> None:
-        await self._provider.client.aclose()
+        await self._client.aclose()
+
+    async def _post(self, body: Any) -> Any:
+        try:
+            response = await self._client.post(self.url, content=orjson.dumps(body))
+            if response.status_code != 200:
+                raise ChainUnavailable(self._part)
+            return orjson.loads(response.content)
+        except (httpx2.HTTPError, OSError, orjson.JSONDecodeError) as error:
+            raise ChainUnavailable(self._part) from error
 
     async def _answers(
         self, calls: Sequence[Call], size: int
@@ -110,7 +88,7 @@ class Node:
         for first in range(0, len(calls), size):
             part = calls[first : first + size]
             body = [_request(n, method, params) for n, (method, params) in enumerate(part)]
-            answers = await self._provider.post(orjson.dumps(body))
+            answers = await self._post(body)
             if not isinstance(answers, list) or len(answers) != len(part):
                 raise ChainUnavailable(self._part)
             by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}

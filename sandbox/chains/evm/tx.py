@@ -9,9 +9,9 @@ from functools import cache
 from typing import Any
 
 from eth_abi.abi import encode
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
 from eth_utils.crypto import keccak
+
+from sandbox.chains.evm.accounts import Account, LocalAccount
 
 WEI_PER_COIN = 10**18
 ZERO = "0x" + "0" * 40

@@ -9,11 +9,11 @@ import time
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from eth_account.signers.local import LocalAccount
 from eth_utils.address import is_checksum_address, is_checksum_formatted_address
 
 from sandbox.chains.errors import BadPaymentUrl, PaymentRefused
 from sandbox.chains.evm import tx
+from sandbox.chains.evm.accounts import LocalAccount
 from sandbox.chains.evm.errors import reason, revert_text
 from sandbox.chains.evm.rpc import Node, NodeRefused
 from sandbox.chains.port import ChainUnavailable

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import rlp  # type: ignore[import-untyped]
-from eth_account import Account
 
 from sandbox.devnets.evm.blocks import hex_of
 from sandbox.devnets.evm.journal import Tx, Unsigned
@@ -131,6 +130,9 @@ def _taken_out(node: Node) -> list[Tx | Unsigned]:
 
 def _facts(tx: Tx) -> tuple[str, int, int]:
     """Sender, nonce and offer in wei per gas."""
+    # Imported where it runs: it is seldom needed, and costs more than all the rest of a start.
+    from eth_account import Account
+
     sender = str(Account.recover_transaction(tx.raw)).lower()
     kind = tx.raw[0] if tx.raw[0] < _LEGACY else 0
     fields = rlp.decode(tx.raw[1:] if kind else tx.raw)
