@@ -1,4 +1,4 @@
-"""The fidelity statement: complete, each line with a test that is there, and one for all readers."""
+"""The fidelity statement: complete, and each line with a test that is there."""
 
 import ast
 import subprocess

@@ -21,8 +21,8 @@ PARTS = (
                 "Programs and transactions",
                 "real",
                 "test_tokens.py::test_payments_that_the_program_refuses",
-                "system, Token, Token-2022, associated accounts, memo, lookup tables and the loaders"
-                " run as bundled with LiteSVM, which may be ahead of or behind a cluster",
+                "system, Token, Token-2022, associated accounts, memo, lookup tables, loaders"
+                " are those of LiteSVM, which may be ahead of or behind a cluster",
             ),
             _line(
                 "Signatures, duplicates, packet size",
@@ -51,7 +51,7 @@ PARTS = (
                 "Slots and blocks",
                 "simulated",
                 "test_process.py::test_slots_come_at_their_rate_also_when_empty",
-                "one producer, in order of arrival, also when empty; no slot is skipped unless asked",
+                "one producer, in order of arrival, also when empty; none is skipped unless asked",
             ),
             _line(
                 "Forks",
@@ -63,7 +63,7 @@ PARTS = (
                 "The clock",
                 "simulated",
                 "test_clock.py::test_time_moves_forward_without_burning_slots",
-                "block time and the Clock sysvar follow this machine or the sandbox clock, not votes",
+                "block time and the Clock sysvar follow this machine or the sandbox, not votes",
             ),
             _line(
                 "History",
