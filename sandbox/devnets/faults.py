@@ -103,6 +103,11 @@ class Faults:
         self.set_sending({"drop": 0, "delayMs": 0, "stick": False})
         self._later(self._free(lambda kept: True))
 
+    def forget(self) -> None:
+        """What is kept back is lost."""
+        for sent_id in [at for at, kept in self._kept.items() if not kept.is_away]:
+            del self._kept[sent_id]
+
     def shown(self) -> dict[str, Any]:
         """The faults that are set, and the transactions that are kept back."""
         rpc: dict[str, Any] = {"kind": self._rpc}

@@ -19,7 +19,7 @@ from solders.litesvm import LiteSVM
 
 from sandbox.core import failpoints
 from sandbox.devnets.chain_clock import ChainClock
-from sandbox.devnets.journal_file import JournalCorrupt
+from sandbox.devnets.journal_file import JournalCorrupt, write_whole
 from sandbox.devnets.solana import execution, genesis, journal
 from sandbox.devnets.solana.archive import Archive, ArchiveUnusable
 from sandbox.devnets.solana.execution import Failure, Incoming
@@ -31,6 +31,7 @@ MAX_HASH_AGE = 150  # blocks, agave MAX_PROCESSING_AGE
 SLOT_HASHES = 512
 SLOTS_PER_EPOCH = 432_000
 CHECKPOINT_BLOCKS = 1_000
+FILES = ("chain.db", "journal.bin")  # the whole chain
 
 Level = Literal["processed", "confirmed", "finalized"]
 
@@ -52,13 +53,16 @@ class Observer:
 
     def reached(self, level: Level, block: Block) -> None: ...
 
+    def replaced(self, why: str) -> None:
+        """The chain is another one now; nothing that was told of it holds."""
+
 
 class Bank:
     """Create with `Bank.open`; every method is synchronous and leaves the chain consistent."""
 
     def __init__(self, data_dir: Path, depths: Depths, max_memory_records: int) -> None:
         self.depths = depths
-        self._max_memory_records = max_memory_records
+        self.max_memory_records = max_memory_records
         self.svm = (
             LiteSVM().with_sigverify(False).with_blockhash_check(False).with_transaction_history(0)
         )
@@ -299,7 +303,7 @@ class Bank:
 
     def _is_checkpoint_due(self) -> bool:
         # Cutting the journal copies what is not final yet, so it must be worth it.
-        worth = max(self._max_memory_records, self.history.live_records // 2)
+        worth = max(self.max_memory_records, self.history.live_records // 2)
         due = self._final_slot - self._saved_slot >= CHECKPOINT_BLOCKS
         return due or self._final_unsaved > worth
 
@@ -456,11 +460,25 @@ class Bank:
 
     def close(self) -> None:
         """Clean stop: what was processed is sealed, so nothing is lost."""
+        self.seal_processed()
+        self.shut()
+
+    def seal_processed(self) -> None:
+        """Make what was processed part of a block. Raises OSError."""
         if self.history.open_records:
             self.seal()
-        self.shut()
 
     def shut(self) -> None:
         """Let go of the files as they are."""
         self._journal.close()
-        self.history.close()
+        self.history.archive.close()
+
+    def copy_to(self, folder: Path) -> None:
+        """A copy of the files, durable at the return. Raises OSError."""
+        self._archive.copy_to(folder / self._archive.path.name)
+        write_whole(folder / self._journal.path.name, self._journal.path.read_bytes())
+
+    def reopen(self, data_dir: Path) -> None:
+        """Go on with the same files, which are in `data_dir` now. Raises OSError."""
+        self._archive = self.history.archive = Archive(data_dir / "chain.db")
+        self._journal = journal.Journal(data_dir / "journal.bin")

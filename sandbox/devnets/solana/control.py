@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from sandbox.devnets.solana import execution
@@ -12,6 +13,7 @@ from sandbox.devnets.solana.execution import Incoming
 from sandbox.devnets.solana.node import Method, Node
 from sandbox.devnets.solana.params import Config, Params
 from sandbox.devnets.solana.records import Record
+from sandbox.devnets.solana.snapshots import SnapshotRefused
 
 _MAX_MS = 4_102_444_800_000  # the year 2100: LiteSVM's clock is signed 64-bit, people's are not
 _MAX_SLOT_MS = 3_600_000
@@ -150,6 +152,45 @@ def clear_faults(node: Node, given: Params) -> Any:
     return get_faults(node, given)
 
 
+def _name(given: Params) -> str:
+    name = _object(given).value.get("name")
+    if not isinstance(name, str):
+        raise invalid_params("Invalid params: name must be a text.")
+    return name
+
+
+def snapshot(node: Node, given: Params) -> Any:
+    name = _name(given)
+    try:
+        return asdict(node.snapshots.take(node.bank, name))
+    except SnapshotRefused as refused:
+        raise invalid_params(f"Invalid params: {refused}") from None
+
+
+def restore(node: Node, given: Params) -> Any:
+    """Subscriptions end with their connections (code 1012): what they were told is not so."""
+    name, old = _name(given), node.bank
+    try:
+        bank = node.snapshots.restore(name, old, old.depths, old.max_memory_records)
+    except SnapshotRefused as refused:
+        raise invalid_params(f"Invalid params: {refused}") from None
+    node.replace_bank(bank, f"the chain was restored from snapshot {name}")
+    return {"name": name, "slot": bank.open_slot, "blockhash": key_text(bank.tip.hash)}
+
+
+def list_snapshots(node: Node, _params: Params) -> Any:
+    return [asdict(about) for about in node.snapshots.listed()]
+
+
+def delete_snapshot(node: Node, given: Params) -> Any:
+    name = _name(given)
+    try:
+        node.snapshots.delete(name)
+    except (SnapshotRefused, OSError) as refused:
+        raise invalid_params(f"Invalid params: {refused}") from None
+    return {"deleted": name}
+
+
 METHODS: dict[str, Method] = {
     "sandbox_setClock": set_clock,
     "sandbox_getClock": get_clock,
@@ -162,6 +203,10 @@ METHODS: dict[str, Method] = {
     "sandbox_holdFinality": hold_finality,
     "sandbox_setRpcFault": set_rpc_fault,
     "sandbox_setSendingFault": set_sending_fault,
+    "sandbox_snapshot": snapshot,
+    "sandbox_restore": restore,
+    "sandbox_listSnapshots": list_snapshots,
+    "sandbox_deleteSnapshot": delete_snapshot,
     "sandbox_getFaults": get_faults,
     "sandbox_clearFaults": clear_faults,
 }

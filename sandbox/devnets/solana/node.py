@@ -12,6 +12,7 @@ from sandbox.devnets.solana.bank import Bank, Level
 from sandbox.devnets.solana.errors import MIN_CONTEXT_SLOT
 from sandbox.devnets.solana.params import Config, Params
 from sandbox.devnets.solana.producer import Producer
+from sandbox.devnets.solana.snapshots import Snapshots
 
 API_VERSION = "3.0.0"
 
@@ -22,6 +23,14 @@ class Node:
     producer: Producer
     control: bool
     faults: Faults
+    snapshots: Snapshots
+
+    def replace_bank(self, bank: Bank, why: str) -> None:
+        """Go on with another state of the chain; what was on its way to the former one is lost."""
+        bank.observer = self.bank.observer
+        self.bank = self.producer.bank = bank
+        self.faults.forget()
+        bank.observer.replaced(why)
 
     def context(self, level: Level, value: Any) -> dict[str, Any]:
         """A `{context, value}` answer at a commitment."""
