@@ -138,9 +138,10 @@ class Transport:
         """What the RPC's fault says to a body; control methods alone never meet one."""
         if not self._front.faults.is_rpc_faulty:
             return None
-        if (methods := _methods(body)) and all(map(self._front.is_control, methods)):
+        methods = _methods(body)
+        if methods and all(map(self._front.is_control, methods)):
             return None
-        return await self._front.faults.refuses()
+        return await self._front.faults.refuses(methods)
 
 
 def _methods(body: bytes) -> list[str]:
