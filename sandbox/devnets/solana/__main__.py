@@ -24,6 +24,7 @@ from sandbox.devnets.solana.front import Front, Sending
 from sandbox.devnets.solana.node import Node
 from sandbox.devnets.solana.ports import listen_pair
 from sandbox.devnets.solana.producer import Producer
+from sandbox.devnets.solana.snapshots import SnapshotRefused, Snapshots
 from sandbox.devnets.solana.subscriptions import Hub
 from sandbox.devnets.transport import Transport
 
@@ -59,6 +60,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         help="final ones kept before they go to disk",
     )
     add("--fidelity", action="store_true", help="say what is real in it and what is not, and end")
+    add("--restore", metavar="NAME", help="begin with the chain as a snapshot has it")
     found = parser.parse_args(argv)
     if not 0 < found.confirmed_depth < found.finality:
         parser.error("--confirmed-depth must be at least 1 and below --finality")
@@ -75,8 +77,15 @@ def opened(options: argparse.Namespace) -> tuple[Bank, list[socket.socket]]:
     except PortTaken as error:
         raise Refused(EXIT_CANNOT_START, str(error)) from None
     depths = Depths(confirmed=options.confirmed_depth, finality=options.finality)
+    snapshots, records = Snapshots(options.data_dir), options.max_memory_records
+    snapshots.tidy()
     try:
-        bank = Bank.open(options.data_dir, depths, max_memory_records=options.max_memory_records)
+        if options.restore is None:
+            bank = Bank.open(options.data_dir, depths, max_memory_records=records)
+        else:
+            bank = snapshots.restore(options.restore, None, depths, records)
+    except SnapshotRefused as error:
+        raise Refused(EXIT_CANNOT_START, f"{error}: see --restore") from None
     except (JournalCorrupt, ArchiveUnusable) as error:
         raise serving.unusable_data(error, options.data_dir) from None
     return bank, list(sockets)
@@ -85,7 +94,8 @@ def opened(options: argparse.Namespace) -> tuple[Bank, list[socket.socket]]:
 async def serve(options: argparse.Namespace, bank: Bank, sockets: list[socket.socket]) -> None:
     """Run until SIGTERM or SIGINT, then seal what was processed."""
     producer = Producer(bank, options.slot_ms)
-    node = Node(bank, producer, options.control, Faults(Sending()))
+    faults, snapshots = Faults(Sending()), Snapshots(options.data_dir)
+    node = Node(bank, producer, options.control, faults, snapshots)
     hub = Hub(node)
     bank.observer = hub
     facts = {
@@ -101,7 +111,7 @@ async def serve(options: argparse.Namespace, bank: Bank, sockets: list[socket.so
     )
     ready = serving.greeting(options, title, facts, f"SOL to try it with:\n{_airdrop(facts)}")
     await serving.serve(app, sockets, ready, [asyncio.create_task(producer.run())])
-    bank.close()
+    node.bank.close()
 
 
 def _airdrop(facts: dict[str, str]) -> str:

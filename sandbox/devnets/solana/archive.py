@@ -273,6 +273,12 @@ class Archive:
             )
             return [self._record(body) for (body,) in rows]
 
+    def copy_to(self, path: Path) -> None:
+        """A whole and durable copy; not while a write is going on. Raises OSError."""
+        with self._named_errors(), contextlib.closing(sqlite3.connect(path)) as copy:
+            copy.execute("pragma synchronous = full")
+            self._db.backup(copy)
+
     def close(self) -> None:
         self._db.close()
 

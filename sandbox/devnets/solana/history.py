@@ -14,7 +14,7 @@ class History:
     """The chain as it stands: sealed blocks, plus the open slot's transactions."""
 
     def __init__(self, archive: Archive, window: int) -> None:
-        self._archive = archive
+        self.archive = archive
         self._window = window
         self.blocks: list[Block] = []  # newest last; at least `window` of them when there are
         self._by_slot: dict[int, Block] = {}
@@ -93,7 +93,7 @@ class History:
             return found
         if slot >= self.blocks[0].slot or slot < 0:
             return None
-        return self._archive.block(slot)
+        return self.archive.block(slot)
 
     def block_of_hash(self, block_hash: bytes) -> Block | None:
         """A recent block by its hash; old ones are not found (their hashes have expired)."""
@@ -102,14 +102,14 @@ class History:
     def records_of(self, block: Block) -> list[Record]:
         if block.records is not None:
             return block.records
-        return self._archive.records_of(block.slot)
+        return self.archive.records_of(block.slot)
 
     def slots(self, first: int, last: int, limit: int) -> list[int]:
         """Slots with a block in first..last, ascending, at most `limit`."""
         found: list[int] = []
         oldest = self.blocks[0].slot
         if first < oldest:
-            found = self._archive.slots(first, min(last, oldest - 1), limit)
+            found = self.archive.slots(first, min(last, oldest - 1), limit)
         for block in self.blocks:
             if len(found) >= limit or block.slot > last:
                 break
@@ -118,7 +118,7 @@ class History:
         return found
 
     def record(self, signature: bytes) -> Record | None:
-        return self._by_signature.get(signature) or self._archive.record(signature)
+        return self._by_signature.get(signature) or self.archive.record(signature)
 
     def recent_record(self, signature: bytes) -> Record | None:
         """Like `record`, without the look on disk."""
@@ -134,10 +134,7 @@ class History:
                 given += 1
                 yield record
         if given < limit:
-            yield from self._archive.records_for(key, below, limit - given)
-
-    def close(self) -> None:
-        self._archive.close()
+            yield from self.archive.records_for(key, below, limit - given)
 
 
 def first_position(slot: int) -> int:

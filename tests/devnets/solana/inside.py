@@ -13,6 +13,7 @@ from sandbox.devnets.solana.bank import Bank, Depths
 from sandbox.devnets.solana.front import Front, Sending
 from sandbox.devnets.solana.node import Node
 from sandbox.devnets.solana.producer import Producer
+from sandbox.devnets.solana.snapshots import Snapshots
 from sandbox.devnets.solana.subscriptions import Hub
 from sandbox.devnets.transport import Answer, Connection
 from tests.devnets.solana.chain import Chain
@@ -25,7 +26,8 @@ class InsideChain(Chain):
         self._ids = itertools.count(1)
         data_dir.mkdir(parents=True, exist_ok=True)
         self.bank = Bank.open(data_dir, depths or Depths())
-        self.node = Node(self.bank, Producer(self.bank, 400), True, Faults(Sending()))
+        producer, snapshots = Producer(self.bank, 400), Snapshots(data_dir)
+        self.node = Node(self.bank, producer, True, Faults(Sending()), snapshots)
         self.hub = Hub(self.node)
         self.bank.observer = self.hub
         self.front = Front(self.node, self.hub)
