@@ -8,7 +8,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --qui
 
 .PHONY: setup demo test check bench peer long soak chaos mutants
 
-setup: .venv/.installed node_modules/.installed contracts/artifacts/.built
+CLIENTS := tests/conformance
+OTHER_CLIENTS := $(CLIENTS)/node_modules/.installed $(CLIENTS)/pay/node_modules/.installed \
+	.venv-x402/.installed
+
+setup: .venv/.installed node_modules/.installed contracts/artifacts/.built $(OTHER_CLIENTS)
 
 demo: setup
 	$(BIN)/sandbox demo
@@ -74,10 +78,25 @@ mutants: setup
 	$(PIP) --no-index --no-deps --no-build-isolation -e .
 	touch $@
 
+NPM_CI := npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+
 node_modules/.installed: package.json package-lock.json .npmrc
 	@node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' || { \
 		echo 'Node 20 or newer with npm is needed: install it and run make again'; exit 1; }
-	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	$(NPM_CI)
+	touch $@
+
+# Clients that cannot live beside ours, each with the others it needs: some 15 seconds in all.
+$(CLIENTS)/node_modules/.installed $(CLIENTS)/pay/node_modules/.installed: \
+		%/node_modules/.installed: %/package.json %/package-lock.json %/.npmrc \
+		| node_modules/.installed
+	cd $* && $(NPM_CI)
+	touch $@
+
+.venv-x402/.installed .venv-solana-py/.installed: .venv-%/.installed: $(CLIENTS)/%.lock
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
+		--root-user-action=ignore --require-hashes -r $<
 	touch $@
 
 contracts/artifacts/.built: $(wildcard contracts/*.vy) contracts/evm.py contracts/evm_build.py \
