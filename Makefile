@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet \
 	--root-user-action=ignore
 
-.PHONY: setup demo test check bench peer long soak chaos mutants
+.PHONY: setup demo test check bench peer solana-py long soak chaos mutants
 
 CLIENTS := tests/conformance
 OTHER_CLIENTS := $(CLIENTS)/node_modules/.installed $(CLIENTS)/pay/node_modules/.installed \
@@ -39,6 +39,19 @@ peer: setup .venv-peer/.installed
 	$(PYTHON) -m venv .venv-peer
 	.venv-peer/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
 		--root-user-action=ignore --require-hashes -r tests/bench/peer.lock
+	touch $@
+
+# solana-py's own integration tests against our devnet; their source comes by its hash, here only.
+solana-py: setup .venv-solana-py/sources/.unpacked
+	$(BIN)/python -m tests.conformance.solana_py_suite .venv-solana-py/bin/python \
+		.venv-solana-py/sources
+
+.venv-solana-py/sources/.unpacked: $(CLIENTS)/solana-py-sdist.lock .venv-solana-py/.installed
+	rm -rf .venv-solana-py/sources && mkdir .venv-solana-py/sources
+	.venv-solana-py/bin/python -m pip --disable-pip-version-check --no-input download --quiet \
+		--no-deps --no-build-isolation --no-binary solana --require-hashes \
+		--dest .venv-solana-py/sources -r $<
+	tar -xzf .venv-solana-py/sources/solana-*.tar.gz -C .venv-solana-py/sources --strip-components=1
 	touch $@
 
 # What a normal run shows, on the other chain or with other seeds: some five minutes.

@@ -5,10 +5,7 @@ Each script is a program of its own that knows our two URLs and nothing of ours.
 
 import asyncio
 import json
-import shutil
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +13,8 @@ import pytest
 import pytest_asyncio
 
 from sandbox.devnets.solana.process import Running
+from tests.conformance.clients import HERE, Facts, Failed, run
 
-HERE = Path(__file__).parent
-X402_PYTHON = HERE.parents[1] / ".venv-x402" / "bin" / "python"
-DEADLINE_S = 400  # some 250 slots of the slowest, and as much again for a busy machine
 AT_ONCE = 3
 SCRIPTS = {
     "kit": "kit.mjs",
@@ -140,14 +135,7 @@ PAID_REQUEST: dict[str, tuple[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Failed:
-    """A script that ended badly, and what it said."""
-
-    said: str
-
-
-Told = Mapping[str, dict[str, Any] | Failed]
+Told = Mapping[str, Facts | Failed]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -155,47 +143,14 @@ async def told(devnet: Running) -> Told:
     """The facts of every script, which run side by side on one chain."""
     turns = asyncio.Semaphore(AT_ONCE)
 
-    async def live(client: str) -> dict[str, Any] | Failed:
+    async def live(client: str) -> Facts | Failed:
         async with turns:
-            return await run(client, devnet)
+            return await run(SCRIPTS[client], devnet, old_python=client in OLD_PYTHON)
 
     return dict(zip(SCRIPTS, await asyncio.gather(*map(live, SCRIPTS)), strict=True))
 
 
-async def run(client: str, devnet: Running) -> dict[str, Any] | Failed:
-    child = await asyncio.create_subprocess_exec(
-        *command(client),
-        devnet.rpc,
-        devnet.ws,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=HERE,
-    )
-    try:
-        async with asyncio.timeout(DEADLINE_S):
-            out, err = await child.communicate()
-    except TimeoutError:
-        child.kill()
-        _, err = await child.communicate()
-        return Failed(f"not done after {DEADLINE_S} s: {err.decode()}")
-    if child.returncode != 0:
-        return Failed(err.decode())
-    return dict(json.loads(out))
-
-
-def command(client: str) -> list[str]:
-    script = str(HERE / SCRIPTS[client])
-    if script.endswith(".mjs"):
-        node = shutil.which("node")
-        assert node, "Node is missing: make setup needs it"
-        return [node, script]
-    if client in OLD_PYTHON:
-        assert X402_PYTHON.exists(), "run make setup"
-        return [str(X402_PYTHON), "-W", "ignore", script]
-    return [sys.executable, script]
-
-
-def facts(told: Told, client: str) -> dict[str, Any]:
+def facts(told: Told, client: str) -> Facts:
     found = told[client]
     assert not isinstance(found, Failed), found.said
     return found

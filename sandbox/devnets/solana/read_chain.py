@@ -9,10 +9,11 @@ from typing import Any
 
 from solders.message import Message, MessageV0, from_bytes_versioned
 
+from sandbox.devnets.json_rpc import RpcError
 from sandbox.devnets.solana import params
 from sandbox.devnets.solana.bank import MAX_HASH_AGE, SLOTS_PER_EPOCH
 from sandbox.devnets.solana.encode import key_text
-from sandbox.devnets.solana.errors import invalid_params
+from sandbox.devnets.solana.errors import NO_SNAPSHOT, invalid_params
 from sandbox.devnets.solana.execution import MAX_TRANSACTION_BYTES, fee_of
 from sandbox.devnets.solana.node import API_VERSION, Method, Node
 from sandbox.devnets.solana.params import Params
@@ -239,6 +240,11 @@ def get_max_retransmit_slot(node: Node, _params: Params) -> int:
     return node.bank.open_slot
 
 
+def get_highest_snapshot_slot(_node: Node, _params: Params) -> Any:
+    """A validator that serves no snapshots; the devnet's own are no archives for others."""
+    raise RpcError(NO_SNAPSHOT, "No snapshot")
+
+
 METHODS: dict[str, Method] = {
     "getHealth": get_health,
     "getVersion": get_version,
@@ -269,4 +275,5 @@ METHODS: dict[str, Method] = {
     "getStakeMinimumDelegation": get_stake_minimum_delegation,
     "getMaxRetransmitSlot": get_max_retransmit_slot,
     "getMaxShredInsertSlot": get_max_retransmit_slot,
+    "getHighestSnapshotSlot": get_highest_snapshot_slot,
 }
