@@ -6,7 +6,11 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet \
 	--root-user-action=ignore
 
-.PHONY: setup demo test check bench peer long soak chaos mutants
+.PHONY: setup demo test check bench peer solana-py long soak chaos mutants
+
+CLIENTS := tests/conformance
+OTHER_CLIENTS := $(CLIENTS)/node_modules/.installed $(CLIENTS)/pay/node_modules/.installed \
+	.venv-x402/.installed
 
 setup: .venv/.installed node_modules/.installed contracts/artifacts/.built
 
@@ -15,7 +19,7 @@ demo: setup
 
 # Three at a time, as many wait for blocks; the tests of one file stay together, and share what they start. In their own order:
 # files of one long test would come last and leave the other half idle.
-test: setup
+test: setup $(OTHER_CLIENTS)
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup
@@ -37,8 +41,21 @@ peer: setup .venv-peer/.installed
 		--root-user-action=ignore --require-hashes -r tests/bench/peer.lock
 	touch $@
 
+# solana-py's own integration tests against our devnet; their source comes by its hash, here only.
+solana-py: setup .venv-solana-py/sources/.unpacked
+	$(BIN)/python -m tests.conformance.solana_py_suite .venv-solana-py/bin/python \
+		.venv-solana-py/sources
+
+.venv-solana-py/sources/.unpacked: $(CLIENTS)/solana-py-sdist.lock .venv-solana-py/.installed
+	rm -rf .venv-solana-py/sources && mkdir .venv-solana-py/sources
+	.venv-solana-py/bin/python -m pip --disable-pip-version-check --no-input download --quiet \
+		--no-deps --no-build-isolation --no-binary solana --require-hashes \
+		--dest .venv-solana-py/sources -r $<
+	tar -xzf .venv-solana-py/sources/solana-*.tar.gz -C .venv-solana-py/sources --strip-components=1
+	touch $@
+
 # What a normal run shows, on the other chain or with other seeds: some five minutes.
-long: setup
+long: setup $(OTHER_CLIENTS)
 	$(BIN)/pytest -m long -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Long random histories, a hundred audits, ten minutes of schemathesis: about half an hour.
@@ -75,10 +92,25 @@ mutants: setup
 	$(BIN)/python -m compileall -q sandbox merchants contracts
 	touch $@
 
+NPM_CI := npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+
 node_modules/.installed: package.json package-lock.json .npmrc
 	@node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' || { \
 		echo 'Node 20 or newer with npm is needed: install it and run make again'; exit 1; }
-	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	$(NPM_CI)
+	touch $@
+
+# Clients that cannot live beside ours, each with the others it needs: some 15 seconds in all.
+$(CLIENTS)/node_modules/.installed $(CLIENTS)/pay/node_modules/.installed: \
+		%/node_modules/.installed: %/package.json %/package-lock.json %/.npmrc \
+		| node_modules/.installed
+	cd $* && $(NPM_CI)
+	touch $@
+
+.venv-x402/.installed .venv-solana-py/.installed: .venv-%/.installed: $(CLIENTS)/%.lock
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
+		--root-user-action=ignore --require-hashes -r $<
 	touch $@
 
 contracts/artifacts/.built: $(wildcard contracts/*.vy) contracts/evm.py contracts/evm_build.py \
