@@ -19,7 +19,7 @@ from sandbox.chains import service, solana
 from sandbox.chains.port import Command, Outcome
 from sandbox.chains.solana.chain import SolanaChain
 from sandbox.chains.solana.deploy import deploy
-from sandbox.chains.solana.keys import AUTHORITIES
+from sandbox.chains.solana.keys import AUTHORITIES, load_sponsor
 from sandbox.chains.solana.rpc import METHOD_NOT_FOUND, Rpc, RpcRefused
 from sandbox.chains.solana.wallet import SolanaWallet
 from sandbox.core.db import Database
@@ -153,7 +153,8 @@ async def test_a_whole_life_of_the_token_needs_standard_methods_only(
         assert (await service.deployment(db, "solana")).config == deployment.config
     again = await deploy(database, plain_rpc, tmp_path / "keys", spec, chain="again")
     assert again[0].config["mint"] == deployment.config["mint"]
-    chain = SolanaChain(plain_rpc, deployment, keys)
+    sponsor = load_sponsor(tmp_path / "keys")
+    chain = SolanaChain(plain_rpc, deployment, keys, sponsor=sponsor)
     assert await chain.set_clock(1_000, None) is False
     world = SolanaWorld(plain_rpc, chain, chain._token)
     follower = Follower(database, chain)
@@ -190,9 +191,11 @@ async def test_a_whole_life_of_the_token_needs_standard_methods_only(
         paid = await wallet.pay(str(option.fields["url"]))
         await world.final(paid)
         assert await wallet.units(str(option.fields["mint"])) == before - 250_000
+        offered = await chain.sponsored_payment(option.fields, holder, 250_000)
+        await world.final(await wallet.pay_sponsored(str(option.fields["url"]), offered))
         await wallet.aclose()
     assert (await chain.supply()).units == 8_000_005
-    assert (await chain.holdings()).by_place == {"treasury": 2_250_000}
+    assert (await chain.holdings()).by_place == {"treasury": 2_500_000}
     assert not await chain.is_frozen(holder)
     assert not await chain.is_paused()
     assert (await chain.token_truth()).supply_units == 8_000_005
