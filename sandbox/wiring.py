@@ -6,6 +6,7 @@ The only place that knows every slice. A new chain is one more line in `_open_ch
 import asyncio
 import os
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -98,7 +99,7 @@ from sandbox.settlement import routes as settlement_routes
 from sandbox.settlement import row_checks as settlement_row_checks
 from sandbox.settlement import service as settlement
 from sandbox.settlement.burns import TRANSFER_KIND, Burns
-from sandbox.web import reference
+from sandbox.web import reference, sponsoring
 from sandbox.web import routes as web_routes
 from sandbox.webhooks import checks as webhooks_checks
 from sandbox.webhooks import fanout
@@ -122,6 +123,7 @@ ROUTERS: Sequence[APIRouter] = (
     lab_bank_routes.router,
     audit_routes.router,
     web_routes.router,
+    sponsoring.router,
     reference.router,
 )
 
@@ -176,7 +178,10 @@ async def _open_chains(
     async with database.transaction() as db:
         on_solana, on_evm = [await chains.deployment(db, name) for name in ("solana", "evm")]
     solana = SolanaChain(
-        settings.solana_rpc, on_solana, solana_keys.load(keys_dir, spec) if signing else None
+        settings.solana_rpc,
+        on_solana,
+        solana_keys.load(keys_dir, spec) if signing else None,
+        sponsor=solana_keys.load_sponsor(keys_dir),
     )
     evm = EvmChain(
         settings.evm_rpc,
@@ -329,6 +334,7 @@ def app_state(world: World) -> dict[str, Any]:
         "iban_lookup": iban_of,
         "feed": Feed(world.database),
         "other_strays": burns,
+        "sponsored_turns": sponsoring.Turns(time.monotonic),
         "webhook_allow_loopback": world.settings.webhook_allow_loopback,
         "busy_probes": [
             payments.busy,

@@ -90,6 +90,33 @@ class NotSeizable(SandboxError):
         )
 
 
+class NotSponsored(SandboxError):
+    """Whoever pays here pays the fees too."""
+
+    status, code = 422, "not_sponsored"
+
+    def __init__(self, chain: str) -> None:
+        super().__init__(f"{chain}: payers need native coin for the fee", chain=chain)
+
+
+class SponsorEmpty(SandboxError):
+    """What there was for fees is used up; the next start of the sandbox fills it again."""
+
+    status, code = 503, "sponsor_empty"
+
+    def __init__(self, chain: str) -> None:
+        super().__init__(f"{chain}: nothing is left for the fees of others", chain=chain)
+
+
+class PayerCannotPay(SandboxError):
+    """The payment would fail, and its fee would be lost."""
+
+    status, code = 409, "payer_cannot_pay"
+
+    def __init__(self, chain: str, account: str, why: str) -> None:
+        super().__init__(f"{chain}: {account} cannot pay: {why}", chain=chain, account=account)
+
+
 class NothingToSweep(SandboxError):
     """Sessions are paid at the treasury itself here, or none was named."""
 

@@ -134,11 +134,16 @@ class IntentRunner:
                 await self._check_parties(chain, intent.command)
                 one = signed[intent.id] = await chain.prepare(intent.command, taken)
                 taken.update(one.slots)
-            except (Unavailable, NoKeys, WrongChain) as missing:
-                # Everybody waits for a rotation: one that cannot be signed must not be waited for.
-                if intent.command.action != "rotate" or not isinstance(missing, KeyNotHeld):
-                    raise
-                await self._refuse(chain, intent, missing.code)
+            except KeyNotHeld as missing:
+                # What needs other keys goes on. For a rotation everybody waits: it must end.
+                if intent.command.action == "rotate":
+                    await self._refuse(chain, intent, missing.code)
+                    continue
+                log.error("cannot sign an intent", chain=chain.name, intent=intent.id,
+                          why=missing.detail, **_because_of(intent))  # fmt: skip
+                await self._pause([intent.id], AFTER_OWN_ERROR_S)
+            except (Unavailable, NoKeys, WrongChain):
+                raise
             except SandboxError as refused:
                 await self._refuse(chain, intent, refused.code)
         if not signed:

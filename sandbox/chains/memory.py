@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Literal
 
-from sandbox.chains.errors import NotRotatable
+from sandbox.chains.errors import NotRotatable, NotSponsored
 from sandbox.chains.memory_state import Move, Refused, State, apply
 from sandbox.chains.port import (
     AtHeight,
@@ -73,6 +73,7 @@ class MemoryChain:
     network = "Memory"
     sweep_batch = 0
     seizes_frozen_only = False
+    sponsors = False
     rotatable: Collection[str] = ("minter", "freezer", "seizer", "pauser")
 
     def __init__(
@@ -232,6 +233,11 @@ class MemoryChain:
         self, option: Mapping[str, Any], amount_units: int
     ) -> BrowserPayment | None:
         return None
+
+    async def sponsored_payment(
+        self, option: Mapping[str, Any], account: str, amount_units: int
+    ) -> str:
+        raise NotSponsored(self.name)
 
     async def holdings(self, sessions: Sequence[str] = ()) -> Holdings:
         self._answer()

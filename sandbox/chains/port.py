@@ -223,7 +223,7 @@ class Chain(Protocol):
 
     `name` is its key everywhere; `network` is what people call it. `sweep_batch` is how many
     sessions one sweep takes; 0 where payments reach the treasury itself. `rotatable` are the roles
-    that a `rotate` gives a new key.
+    that a `rotate` gives a new key. `sponsors`: whether payers without native coin are helped.
     """
 
     name: str
@@ -231,6 +231,9 @@ class Chain(Protocol):
     decimals: int
     sweep_batch: int
     rotatable: Collection[str]
+
+    @property
+    def sponsors(self) -> bool: ...
 
     @property
     def asset(self) -> str:
@@ -305,6 +308,16 @@ class Chain(Protocol):
         """How a wallet in the browser pays by these option fields; None where links do. No network.
 
         Public: whatever is in it stands in the payment page.
+        """
+        ...
+
+    async def sponsored_payment(
+        self, option: Mapping[str, Any], account: str, amount_units: int
+    ) -> str:
+        """A transaction in base64 that pays by these option fields, its fee paid by us.
+
+        It does nothing else, and lacks only the signature of `account`, who may broadcast it.
+        Raises `NotSponsored`, `SponsorEmpty`, `UnknownRecipient`, `PayerCannotPay`.
         """
         ...
 

@@ -180,7 +180,8 @@ def clock(now: str, frozen: bool, fired: Sequence[Mapping[str, Any]]) -> None:
 def paid(answer: Mapping[str, Any]) -> None:
     """What a test wallet paid, and what came of it."""
     out.print(f"[green]✓[/] {answer['amount']} paid on {answer['chain']}")
-    out.print(f"  transaction {answer['tx']}")
+    fee = ", the fee paid by the sandbox" if answer.get("sponsored") else ""
+    out.print(f"  transaction {answer['tx']}{fee}")
     if "session" not in answer:
         out.print(f"  {answer['object'].replace('_', ' ')} {answer['id']} is {answer['status']}")
         return

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,11 +39,12 @@ def show_(data_dir: DataDir = HOME, chain: ChainName = None, as_json: AsJson = F
     """Show the token on each chain beside the books; exit 1 when they differ."""
     from sandbox.cli.endpoints import Running
 
-    running, names = Running.of(data_dir), key_names(data_dir)
-    found = [
-        _with_keys(running.get(f"/v1/chains/{one}/token", "operator"), names)
-        for one in ((chain,) if chain else CHAINS)
-    ]
+    names = key_names(data_dir)
+    with closing(Running.of(data_dir)) as running:
+        found = [
+            _with_keys(running.get(f"/v1/chains/{one}/token", "operator"), names)
+            for one in ((chain,) if chain else CHAINS)
+        ]
     if as_json:
         print(json.dumps(found, ensure_ascii=False), flush=True)
     else:
@@ -67,21 +69,18 @@ def rotate(
     from sandbox.cli import show
     from sandbox.cli.endpoints import Running, wait_for
 
-    running = Running.of(data_dir)
-    asked = running.post(f"/v1/chains/{chain}/roles/{role}/rotate", {})
-    done: JsonObject = wait_for(
-        f"{role} to have a new key",
-        lambda: running.get(f"/v1/chains/{chain}/orders/{asked['id']}"),
-        lambda order: order["status"] != "pending",
-        WAIT_S,
-    )
-    if done["status"] == "failed":
-        raise KeyNotChanged(done)
-    [held] = [
-        one
-        for one in running.get(f"/v1/chains/{chain}/token")["authorities"]
-        if one["role"] == role
-    ]
+    with closing(Running.of(data_dir)) as running:
+        asked = running.post(f"/v1/chains/{chain}/roles/{role}/rotate", {})
+        done: JsonObject = wait_for(
+            f"{role} to have a new key",
+            lambda: running.get(f"/v1/chains/{chain}/orders/{asked['id']}"),
+            lambda order: order["status"] != "pending",
+            WAIT_S,
+        )
+        if done["status"] == "failed":
+            raise KeyNotChanged(done)
+        holders = running.get(f"/v1/chains/{chain}/token")["authorities"]
+    [held] = [one for one in holders if one["role"] == role]
     if as_json:
         print(json.dumps({**done, "address": held["address"]}), flush=True)
         return

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from solders.keypair import Keypair
 
+from sandbox.chains.errors import NotSponsored
 from sandbox.chains.evm import wallet as evm
 from sandbox.chains.evm.accounts import Account
 from sandbox.chains.solana import wallet as solana
@@ -42,6 +43,14 @@ class Wallet(Protocol):
         """Pay the option's URL, `units` of it, and wait until it is confirmed; the tx id."""
         ...
 
+    async def needs_sponsor(self) -> bool:
+        """Whether it has no coin for a fee, where others may pay that."""
+        ...
+
+    async def pay_sponsored(self, option: JsonObject, units: int, offered: str) -> str:
+        """Pay with a transaction that the sandbox offers, its fee paid; the tx id."""
+        ...
+
 
 class SolanaPerson:
     """Its file is one of `solana-keygen`."""
@@ -57,6 +66,14 @@ class SolanaPerson:
     async def pay(self, option: JsonObject, units: int) -> str:
         return await solana.pay(self._rpc, self._key, option["url"], amount_units=units)
 
+    async def needs_sponsor(self) -> bool:
+        return await solana.lamports(self._rpc, self.address) == 0
+
+    async def pay_sponsored(self, option: JsonObject, units: int, offered: str) -> str:
+        return await solana.pay_sponsored(
+            self._rpc, self._key, option["url"], offered, amount_units=units
+        )
+
 
 class EvmPerson:
     """Its file holds the private key in hex, as every wallet imports it."""
@@ -71,6 +88,13 @@ class EvmPerson:
 
     async def pay(self, option: JsonObject, units: int) -> str:
         return await evm.pay(self._rpc, self._key, option["url"], amount_units=units)
+
+    async def needs_sponsor(self) -> bool:
+        """Nobody else's coin pays for it here."""
+        return False
+
+    async def pay_sponsored(self, option: JsonObject, units: int, offered: str) -> str:
+        raise NotSponsored("evm")
 
 
 def wallet(endpoints: Endpoints, data_dir: Path, chain: str, name: str) -> Wallet:

@@ -14,9 +14,11 @@ SLOT_MS, FINALITY = 20, 8
 
 
 @contextmanager
-def running(data_dir: Path, *, slot_ms: int = SLOT_MS, finality: int = FINALITY) -> Iterator[str]:
-    """A devnet with fast slots and control methods; gives its RPC address."""
-    argv = process.command(data_dir, slot_ms=slot_ms, finality=finality, control=True)
+def running(
+    data_dir: Path, *, slot_ms: int = SLOT_MS, finality: int = FINALITY, control: bool = True
+) -> Iterator[str]:
+    """A devnet with fast slots, and control methods unless told; gives its RPC address."""
+    argv = process.command(data_dir, slot_ms=slot_ms, finality=finality, control=control)
     with tempfile.TemporaryFile() as stderr:
         child = subprocess.Popen(
             argv,

@@ -111,6 +111,30 @@ async def test_a_rotation_that_cannot_be_signed_ends_and_holds_up_nobody(
     assert await states(follower.database, "iss_2") == ["done"]
 
 
+async def test_a_key_that_is_not_here_stops_only_what_needs_it(
+    follower: Follower[MemoryChain], chain: MemoryChain
+) -> None:
+    await follower.follow()
+    prepare, missing = chain.prepare, [True]
+
+    async def without_key(command: Command, taken: Any = ()) -> Signed:
+        if command.action == "mint" and missing:
+            raise KeyNotHeld(chain.name, "minter", "somebody's")
+        return await prepare(command, taken)
+
+    holder = new_address()
+    await ask(follower.database, chain, mint("iss_1"), Command("freeze", "z_1", holder))
+    with patch.object(chain, "prepare", without_key):
+        await turn(follower, chain)
+        assert await states(follower.database, "iss_1", "z_1") == ["due", "done"]
+        missing.clear()
+        # It is looked at again by itself, after a while.
+        async with follower.database.transaction() as db:
+            await db.execute(text("UPDATE chain_intent SET lease_until = NULL"))
+        await turn(follower, chain)
+    assert await states(follower.database, "iss_1") == ["done"]
+
+
 async def test_a_rotation_that_is_lost_is_sent_again_and_happens_once(
     follower: Follower[MemoryChain], chain: MemoryChain
 ) -> None:

@@ -1,27 +1,31 @@
 """Who may do what with a mint: keys of their own, changed while others use them, never lost."""
 
+import asyncio
 import json
 import threading
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.system_program import CreateAccountParams, create_account
+from sqlalchemy import text
 
 from contracts import token
 from contracts.solana_mint import TOKEN_2022
 from sandbox.chains import service
 from sandbox.chains.errors import KeyNotHeld, RoleGivenUp
-from sandbox.chains.port import Command
+from sandbox.chains.port import Command, Signed
 from sandbox.chains.solana import tx
 from sandbox.chains.solana.chain import SolanaChain
 from sandbox.chains.solana.deploy import WrongKeys, deploy
 from sandbox.chains.solana.keys import AUTHORITIES, FILE, SolanaKeys, load, load_or_create
 from sandbox.chains.solana.rpc import Rpc
 from sandbox.core.db import Database
+from tests.chains.conftest import Follower
 from tests.chains.suite.worlds import SolanaWorld, carry_out, funded
 
 SPEC = token.load()
@@ -253,3 +257,60 @@ def test_keys_are_not_shown(tmp_path: Path) -> None:
     secret = str(list(bytes(keys.treasury))[:8])[1:-1]
     assert secret not in repr(keys)
     assert not (tmp_path / "solana.new").exists()
+
+
+# Killed.
+
+
+@pytest.mark.parametrize("point", ["key stored", "signed", "sent"])
+async def test_a_worker_killed_in_a_rotation_leaves_a_world_that_works(
+    database: Database, solana_rpc: str, tmp_path: Path, point: str
+) -> None:
+    world, chain = await made(database, solana_rpc, tmp_path)
+    follower = Follower(database, chain)
+    async with database.transaction() as db:
+        for command in (
+            Command("rotate", "ord_1", role="mint_authority"),
+            Command("mint", "iss_1", await world.holder(), 500),
+        ):
+            intent = service.Intent(command.reference, "issuance", chain.name, command)
+            await service.request(db, [intent])
+
+    async def killed(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    def killed_signing(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    broadcast = chain.broadcast
+
+    async def killed_after(signed: Signed) -> None:
+        await broadcast(signed)
+        raise asyncio.CancelledError
+
+    at: dict[str, tuple[object, str, object]] = {
+        "key stored": (tx, "sign", killed_signing),
+        "signed": (chain, "broadcast", killed),
+        "sent": (chain, "broadcast", killed_after),
+    }
+    where, name, instead = at[point]
+    with patch.object(where, name, instead), pytest.raises(asyncio.CancelledError):
+        await follower.runner.step()
+    assert len(load(tmp_path, SPEC).names()) == 9
+    await chain.aclose()
+    async with database.transaction() as db:
+        await db.execute(text("UPDATE chain_intent SET lease_until = NULL"))
+        deployment = await service.deployment(db, chain.name)
+    # Another process: all it knows is on disk and on the chain.
+    again = SolanaChain(solana_rpc, deployment, load(tmp_path, SPEC))
+    after = Follower(database, again, follower.listener, "worker-2")
+    async with after.at_work(), asyncio.timeout(30):
+        while len(follower.listener.of("done")) < 2:
+            assert follower.listener.of("not_done") == []
+            await asyncio.sleep(0.02)
+    assert (await again.supply()).units == 500
+    assert len(load(tmp_path, SPEC).names()) == 9
+    held = (await holders(again))["mint_authority"]
+    assert load(tmp_path, SPEC).names()[held] == "issuer.ord_1"
+    await after.leader.release()
+    await closed(world, again)

@@ -73,6 +73,11 @@ def answers(running: Running, folder: Path) -> JsonObject:
         running.quiesce()
         pay.pay(running, folder, session["id"], "solana", "resident", None)
         running.quiesce()
+        free = "/pay/{session_id}/{chain}/transaction"
+        fresh = shop.create_session(1_000)
+        path = f"/pay/{fresh['id']}/solana/transaction"
+        get(free, path)
+        post(free, path, {"account": resident.address})
         on_evm = shop.create_session(100_000, description="A samsa")
         pay.pay(running, folder, on_evm["id"], "evm", "resident", None)
         running.quiesce()

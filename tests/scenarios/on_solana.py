@@ -20,6 +20,7 @@ from sandbox.chains.port import Chain, Command
 from sandbox.chains.solana import tx, wallet
 from sandbox.chains.solana.chain import SolanaChain
 from sandbox.chains.solana.deploy import deploy
+from sandbox.chains.solana.keys import load_sponsor
 from sandbox.chains.solana.rpc import Rpc
 from sandbox.chains.solana.wallet import SolanaWallet
 from sandbox.core.db import Database
@@ -53,7 +54,8 @@ class SolanaGround:
 
     async def deploy(self, database: Database, keys_dir: Path, node: str) -> None:
         deployment, keys = await deploy(database, self.rpc_url, keys_dir, spec.load())
-        self.chain, self._node = SolanaChain(node, deployment, keys), node
+        sponsor = load_sponsor(keys_dir)
+        self.chain, self._node = SolanaChain(node, deployment, keys, sponsor=sponsor), node
         self._closing.push_async_callback(self.chain.aclose)
         self._mint = str(deployment.config["mint"])
         self._token = tx.Token(Pubkey.from_string(self._mint), self.chain.decimals)

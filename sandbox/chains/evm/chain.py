@@ -9,7 +9,7 @@ import structlog
 from eth_utils.address import is_checksum_address, to_checksum_address
 
 from contracts.evm_addresses import DepositAddresses, deposit_salt
-from sandbox.chains.errors import NoKeys, NothingToSweep, NotRotatable, WrongChain
+from sandbox.chains.errors import NoKeys, NothingToSweep, NotRotatable, NotSponsored, WrongChain
 from sandbox.chains.evm import browser, calls, tx
 from sandbox.chains.evm.accounts import LocalAccount
 from sandbox.chains.evm.blocks import TRANSFER, Watched, block_id, parse_block, undecided
@@ -61,6 +61,7 @@ class EvmChain:
 
     network = "EVM"
     sweep_batch = 100
+    sponsors = False
     rotatable: Collection[str] = ()
 
     def __init__(
@@ -272,6 +273,11 @@ class EvmChain:
         return browser.payment(
             self._chain_id, option["token"], option["address"], amount_units, self._public_rpc
         )
+
+    async def sponsored_payment(
+        self, option: Mapping[str, Any], account: str, amount_units: int
+    ) -> str:
+        raise NotSponsored(self.name)
 
     async def holdings(self, sessions: Sequence[str] = ()) -> Holdings:
         height = await self._final_height()

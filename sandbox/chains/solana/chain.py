@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from solders.hash import Hash
+from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from contracts.solana_mint import SYSTEM, TOKEN_2022
-from sandbox.chains.errors import NoKeys, NothingToSweep, WrongChain
+from sandbox.chains.errors import NoKeys, NothingToSweep, NotSponsored, WrongChain
 from sandbox.chains.port import (
     AtHeight,
     Block,
@@ -40,6 +41,7 @@ from sandbox.chains.solana.rpc import (
     Rpc,
     RpcRefused,
 )
+from sandbox.chains.solana.sponsoring import Sponsor
 from sandbox.chains.solana.state import (
     is_account_frozen,
     is_mint_paused,
@@ -56,7 +58,7 @@ _FINAL: dict[str, Any] = {"commitment": "finalized"}
 
 
 class SolanaChain:
-    """Reads with public facts only; signs when it was given keys.
+    """Reads with public facts only; signs when it was given keys, fees of others as `sponsor`.
 
     Raises `ChainUnavailable` when the node does not answer, and `WrongChain`, before anything is
     followed or signed, when it answers for another chain.
@@ -73,22 +75,31 @@ class SolanaChain:
         keys: SolanaKeys | None = None,
         *,
         name: str = "solana",
+        sponsor: Keypair | None = None,
     ) -> None:
         config = deployment.config
         self.name, self.decimals = name, int(config["decimals"])
         self._genesis = deployment.genesis
         self._mint, self._treasury = config["mint"], config["treasury"]
         self._token = tx.Token(Pubkey.from_string(self._mint), self.decimals)
+        treasury = Pubkey.from_string(self._treasury)
         self._watched = Watched(self._mint, frozenset({self._treasury}))
         self._keys = keys
         self._rpc = Rpc(rpc_url, name)
         self._commands = None if keys is None else Commands(self._rpc, name, self._token, keys)
+        self._sponsor = (
+            None if sponsor is None else Sponsor(self._rpc, name, self._token, treasury, sponsor)
+        )
         self._blockhash: tuple[float, Hash, int] | None = None
         self._blockhash_lock = asyncio.Lock()
 
     @property
     def asset(self) -> str:
         return f"KZTE.{self.name}"
+
+    @property
+    def sponsors(self) -> bool:
+        return self._sponsor is not None
 
     def own_addresses(self) -> Mapping[str, str]:
         return {self._treasury: "treasury"}
@@ -245,6 +256,16 @@ class SolanaChain:
     ) -> BrowserPayment | None:
         """Its links open every wallet; there is no EIP-1193 here."""
         return None
+
+    async def sponsored_payment(
+        self, option: Mapping[str, Any], account: str, amount_units: int
+    ) -> str:
+        if self._sponsor is None:
+            raise NotSponsored(self.name)
+        self.check_recipient(account)
+        found = await self._sponsor.payment(option, account, amount_units)
+        self._check(found.genesis)
+        return base64.b64encode(found.raw).decode()
 
     async def holdings(self, sessions: Sequence[str] = ()) -> Holdings:
         [(treasury, place)] = self.own_addresses().items()

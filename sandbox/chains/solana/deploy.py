@@ -20,7 +20,13 @@ from sandbox.chains.port import ChainUnavailable, Signed
 from sandbox.chains.service import Deployment
 from sandbox.chains.solana import tx
 from sandbox.chains.solana.errors import reason
-from sandbox.chains.solana.keys import FILE, SolanaKeys, load, load_or_create
+from sandbox.chains.solana.keys import (
+    FILE,
+    SolanaKeys,
+    load,
+    load_or_create,
+    load_or_create_sponsor,
+)
 from sandbox.chains.solana.rpc import Rpc
 from sandbox.chains.solana.state import parse_mint
 from sandbox.core import clock
@@ -29,6 +35,8 @@ from sandbox.core.errors import SandboxError
 
 CHAIN = "solana"
 FEE_PAYER_SOL, LEAST_SOL = 100_000, 10_000
+# What anybody may use up by asking: little enough to lose.
+SPONSOR_SOL, SPONSOR_LEAST_SOL = 1_000, 100
 WAIT_S = 60
 _POLL_S = 0.02
 _CONFIRMED: dict[str, Any] = {"commitment": "confirmed"}
@@ -71,9 +79,13 @@ async def deploy(
         if row is not None and row.genesis != genesis:
             raise WrongChain(chain, row.genesis, genesis)
         keys = load_or_create(keys_dir, spec) if row is None else _kept(keys_dir, spec, row)
+        sponsor = load_or_create_sponsor(keys_dir)
         if row is not None:
             await _check_authorities(rpc, row, keys, keys_dir / FILE)
-        await _fund(rpc, keys.fee_payer)
+        await asyncio.gather(
+            _fund(rpc, "the fee payer", keys.fee_payer, FEE_PAYER_SOL, LEAST_SOL),
+            _fund(rpc, "the sponsor", sponsor, SPONSOR_SOL, SPONSOR_LEAST_SOL),
+        )
         if row is not None:
             return Deployment(chain, row.genesis, row.config), keys
         config = await _put(rpc, spec, keys)
@@ -147,20 +159,20 @@ async def _put(rpc: Rpc, spec: TokenSpec, keys: SolanaKeys) -> dict[str, Any]:
     }
 
 
-async def _fund(rpc: Rpc, payer: Keypair) -> None:
-    """Fill the fee payer up from the node's faucet when it runs low."""
+async def _fund(rpc: Rpc, who: str, payer: Keypair, sol: int, least_sol: int) -> None:
+    """Fill a payer of fees up from the node's faucet when it runs low."""
     address = str(payer.pubkey())
     balance = (await rpc.call("getBalance", address, _CONFIRMED))["value"]
-    if balance >= LEAST_SOL * tx.LAMPORTS_PER_SOL:
+    if balance >= least_sol * tx.LAMPORTS_PER_SOL:
         return
-    amount = FEE_PAYER_SOL * tx.LAMPORTS_PER_SOL
+    amount = sol * tx.LAMPORTS_PER_SOL
 
     async def ask() -> tuple[str, int]:
         # What is asked for now uses no newer blockhash than this one.
         _, last_height = await _blockhash(rpc)
         return await rpc.call("requestAirdrop", address, amount, _CONFIRMED), last_height
 
-    await _until_in(rpc, "the fee payer's airdrop", ask)
+    await _until_in(rpc, f"{who}'s airdrop", ask)
 
 
 async def _send(

@@ -17,7 +17,7 @@ from solders.keypair import Keypair
 from contracts.solana_mint import MintAuthorities
 from contracts.token import Roles, TokenSpec
 
-FILE = "solana.json"
+FILE, SPONSOR_FILE = "solana.json", "solana-sponsor.json"
 _MINT = "mint"
 AUTHORITIES = (
     "mint_authority",
@@ -92,6 +92,21 @@ def load_or_create(keys_dir: Path, spec: TokenSpec) -> SolanaKeys:
     return SolanaKeys(path, spec, _add(path, [_MINT, *sorted(set(_names(spec).values()))]))
 
 
+def load_sponsor(keys_dir: Path) -> Keypair | None:
+    """The key that pays the fees of customers; None where nobody made one.
+
+    In a file of its own, because the API signs with it and with nothing else. It has no power over
+    the token, and what it can lose is some native coin.
+    """
+    path = keys_dir / SPONSOR_FILE
+    return _read(path)["sponsor"] if path.exists() else None
+
+
+def load_or_create_sponsor(keys_dir: Path) -> Keypair:
+    """The same, made on the first call."""
+    return _add(keys_dir / SPONSOR_FILE, ["sponsor"])["sponsor"]
+
+
 def _names(spec: TokenSpec) -> dict[str, str]:
     return {role.name: getattr(spec.roles, role.name) for role in fields(Roles)}
 
@@ -115,7 +130,7 @@ def _add(path: Path, names: list[str]) -> dict[str, Keypair]:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """One writer at a time: what two read and both replaced would lose a key."""
-    handle = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    handle = os.open(path.parent, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -14,7 +14,9 @@ from urllib.parse import parse_qs, urlsplit
 from solders.hash import Hash
 from solders.instruction import Instruction
 from solders.keypair import Keypair
+from solders.message import Message
 from solders.pubkey import Pubkey
+from solders.transaction import SanitizeError, Transaction
 
 from sandbox.chains.errors import BadPaymentUrl, PaymentRefused
 from sandbox.chains.port import ChainUnavailable
@@ -85,6 +87,35 @@ class SolanaWallet:
         Memo first, transfer last, references after its four accounts. Waits until confirmed
         unless told otherwise. Raises `BadPaymentUrl`, `PaymentRefused`, `ChainUnavailable`.
         """
+        return await self.send(await self._asked(url, amount_units), wait=wait)
+
+    async def pay_sponsored(
+        self, url: str, offered: str, *, amount_units: int | None = None, wait: bool = True
+    ) -> str:
+        """Pay the same with a transaction in base64 whose fee somebody else pays.
+
+        Signed only when it is, byte for byte, the payment of `pay` with another fee payer, whose
+        signature is good. Raises as `pay` does.
+        """
+        asked = await self._asked(url, amount_units)
+        try:
+            transaction = Transaction.from_bytes(base64.b64decode(offered, validate=True))
+            transaction.sanitize()
+        except (ValueError, SanitizeError) as error:
+            raise PaymentRefused(f"this is no transaction: {error}") from error
+        message = transaction.message
+        sponsor = message.account_keys[0]
+        expected = Message.new_with_blockhash(asked, sponsor, message.recent_blockhash)
+        mine = self._keypair.pubkey()
+        if sponsor == mine or bytes(message) != bytes(expected):
+            raise PaymentRefused("this is not the payment that was asked for")
+        transaction.partial_sign([self._keypair], message.recent_blockhash)
+        if not all(transaction.verify_with_results()):
+            raise PaymentRefused("the sponsor did not sign it")
+        raw = base64.b64encode(bytes(transaction)).decode()
+        return await self._sent(raw, str(transaction.signatures[0]), asked, wait)
+
+    async def _asked(self, url: str, amount_units: int | None) -> list[Instruction]:
         request = parse_url(url)
         try:
             supply = (await self._rpc.call("getTokenSupply", str(request.mint), _CONFIRMED))[
@@ -102,7 +133,7 @@ class SolanaWallet:
             token, payer, request.recipient, amount_units, request.references
         )
         memo = [tx.memo(request.memo)] if request.memo is not None else []
-        return await self.send([*memo, transfer], wait=wait)
+        return [*memo, transfer]
 
     async def send(self, instructions: list[Instruction], *, wait: bool = True) -> str:
         """Send any transaction of this wallet with preflight; returns its id.
@@ -117,6 +148,11 @@ class SolanaWallet:
             answer["lastValidBlockHeight"],
         )
         raw = base64.b64encode(signed.raw).decode()
+        return await self._sent(raw, signed.tx_id, instructions, wait)
+
+    async def _sent(
+        self, raw: str, tx_id: str, instructions: Sequence[Instruction], wait: bool
+    ) -> str:
         options = {"encoding": "base64", "preflightCommitment": "confirmed"}
         try:
             await self._rpc.call("sendTransaction", raw, options)
@@ -125,8 +161,8 @@ class SolanaWallet:
             words = str(refused) if failed is None else _why(failed, instructions)
             raise PaymentRefused(words) from refused
         if wait:
-            await self._wait(signed.tx_id, instructions)
-        return signed.tx_id
+            await self._wait(tx_id, instructions)
+        return tx_id
 
     async def units(self, mint: str) -> int:
         """Units of `mint` held, at confirmed."""
@@ -163,6 +199,26 @@ async def pay(rpc_url: str, keypair: Keypair, url: str, *, amount_units: int | N
         return await wallet.pay(url, amount_units=amount_units)
     finally:
         await wallet.aclose()
+
+
+async def pay_sponsored(
+    rpc_url: str, keypair: Keypair, url: str, offered: str, *, amount_units: int | None = None
+) -> str:
+    """The same with a transaction whose fee somebody else pays."""
+    wallet = SolanaWallet(rpc_url, keypair)
+    try:
+        return await wallet.pay_sponsored(url, offered, amount_units=amount_units)
+    finally:
+        await wallet.aclose()
+
+
+async def lamports(rpc_url: str, address: str) -> int:
+    """Native coin that `address` holds, at confirmed."""
+    rpc = Rpc(rpc_url)
+    try:
+        return int((await rpc.call("getBalance", address, _CONFIRMED))["value"])
+    finally:
+        await rpc.aclose()
 
 
 async def balance(rpc_url: str, address: str, mint: str) -> int:

@@ -56,6 +56,8 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("GET", "/pay/{session_id}"): _PUBLIC,
     ("GET", "/pay/{session_id}/{chain}.svg"): _PUBLIC,
     ("GET", "/pay/{session_id}/state"): _PUBLIC,
+    ("GET", "/pay/{session_id}/{chain}/transaction"): _PUBLIC,
+    ("POST", "/pay/{session_id}/{chain}/transaction"): _PUBLIC,
     ("GET", "/log/checkpoint"): _PUBLIC,
     ("GET", "/log/vkey"): _PUBLIC,
     ("GET", "/log/tile/entries/{path:path}"): {"regulator": "yes"},
