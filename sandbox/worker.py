@@ -93,7 +93,7 @@ async def drive(loop: wiring.Loop, stop: asyncio.Event, pace: Pace, due: asyncio
                 log.exception("a step failed", loop=loop.name)
         # Set before the step had read: if there is still something, the next look says so.
         due.clear()
-        if until_due:
+        if until_due and not stop.is_set():
             await _rest(due, loop.undue_s)
         elif wait:
             await _rest(stop, wait)
