@@ -25,11 +25,11 @@ from sandbox.bank import closing, simulator
 from sandbox.bank import routes as bank_routes
 from sandbox.bank import service as bank
 from sandbox.chains import checks as chains_checks
+from sandbox.chains import jobs as intents
 from sandbox.chains import service as chains
 from sandbox.chains.evm import deploy as evm_deploy
 from sandbox.chains.evm import keys as evm_keys
 from sandbox.chains.evm.chain import EvmChain
-from sandbox.chains.jobs import IntentRunner
 from sandbox.chains.port import Chain
 from sandbox.chains.solana import deploy as solana_deploy
 from sandbox.chains.solana import keys as solana_keys
@@ -49,7 +49,7 @@ from sandbox.eventlog.keys import LogKey
 from sandbox.eventlog.types import NewEvent
 from sandbox.lab import bank_routes as lab_bank_routes
 from sandbox.lab import checks as lab_checks
-from sandbox.lab import faucet
+from sandbox.lab import faucet, floats
 from sandbox.lab import jobs as lab_jobs
 from sandbox.lab import routes as lab_routes
 from sandbox.lab import timers as lab_timers
@@ -67,6 +67,7 @@ from sandbox.payments import jobs as payments_jobs
 from sandbox.payments import routes as payments_routes
 from sandbox.payments import row_checks as payments_row_checks
 from sandbox.payments import service as payments
+from sandbox.payments import sessions
 from sandbox.payments.handlers import PaymentsHandler
 from sandbox.payments.sweeping import Sweeps
 from sandbox.reserve import (
@@ -98,14 +99,15 @@ from sandbox.settlement import jobs as settlement_jobs
 from sandbox.settlement import routes as settlement_routes
 from sandbox.settlement import row_checks as settlement_row_checks
 from sandbox.settlement import service as settlement
+from sandbox.settlement import sweeps
 from sandbox.settlement.burns import TRANSFER_KIND, Burns
 from sandbox.web import reference, sponsoring
 from sandbox.web import routes as web_routes
 from sandbox.webhooks import checks as webhooks_checks
 from sandbox.webhooks import fanout
+from sandbox.webhooks import jobs as deliveries
 from sandbox.webhooks import routes as webhooks_routes
 from sandbox.webhooks import service as webhooks
-from sandbox.webhooks.jobs import Courier
 
 ROUTERS: Sequence[APIRouter] = (
     payments_routes.router,
@@ -133,7 +135,8 @@ class Loop:
     """A background loop: `step` says whether it did something; if not, it rests `idle_s`.
 
     It rests `busy_s` when it did: what comes meanwhile shares the next turn. One that `follows` a
-    chain has something to do with every block, also with empty ones.
+    chain has something to do with every block, also with empty ones. One with `due`, SQL that is
+    true when there is something to do, rests until then, `undue_s` at most.
     """
 
     name: str
@@ -141,6 +144,8 @@ class Loop:
     idle_s: float
     busy_s: float = 0.0
     follows: bool = False
+    due: str | None = None
+    undue_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,7 @@ class World:
     chains: Mapping[str, Chain]
     log_vkey: str
     log_key: LogKey | None
-    courier: Courier
+    courier: deliveries.Courier
     owner: str
 
 
@@ -166,7 +171,9 @@ async def open_world(settings: Settings, *, signing: bool) -> AsyncIterator[Worl
         log_key = log_keys.load(settings.keys_dir, settings.log_origin) if signing else None
         log_vkey = log_keys.load_vkey(settings.keys_dir, settings.log_origin)
         owner = f"{os.getpid()}-{secrets.token_hex(4)}"
-        courier = Courier(database, owner, allow_loopback=settings.webhook_allow_loopback)
+        courier = deliveries.Courier(
+            database, owner, allow_loopback=settings.webhook_allow_loopback
+        )
         stack.push_async_callback(courier.close)
         yield World(settings, database, opened, log_vkey, log_key, courier, owner)
 
@@ -263,7 +270,7 @@ def loops(world: World) -> list[Loop]:
         moves.KIND: BridgeMints(),
         orders.KIND: orders.OrderHandler(),
     }
-    runner = IntentRunner(
+    runner = intents.IntentRunner(
         database, opened, intent_handlers, record, world.owner, known_keys=known_keys
     )
     sequencing = database.leader("sequence", world.owner)
@@ -272,31 +279,64 @@ def loops(world: World) -> list[Loop]:
     )
     assert world.log_key is not None, "only a world opened for signing has loops"
     made = [
-        Loop("intents", runner.step, 0.1),
+        Loop("intents", runner.step, 0.1, due=intents.DUE),
         Loop(
             "sequence",
             _counted(sequencer.turn, database, sequencing, world.log_key),
             0.05,
             busy_s=0.05,
+            due=sequencer.DUE,
+            undue_s=0.5,  # it leads, and others may want to when it dies
         ),
-        Loop("expire", _counted(payments_jobs.expire, database), 1.0),
-        Loop("bank", _counted(simulator.step, database), 0.2),
+        Loop("expire", _counted(payments_jobs.expire, database), 1.0, due=sessions.EXPIRY_DUE),
+        Loop("bank", _counted(simulator.step, database), 0.2, due=simulator.DUE),
         Loop("statements", _counted(closing.close_days, database), 1.0),
-        Loop("bank-messages", _counted(settlement_jobs.step, database), 0.2),
-        Loop("sweeps", _counted(settlement_jobs.follow_sweeps, database, opened), 0.2),
+        Loop(
+            "bank-messages",
+            _counted(settlement_jobs.step, database),
+            0.2,
+            due=settlement_jobs.MESSAGES_DUE,
+        ),
+        Loop(
+            "sweeps",
+            _counted(settlement_jobs.follow_sweeps, database, opened),
+            0.2,
+            due=sweeps.DUE,
+        ),
         Loop("cut-off", _counted(settlement_jobs.cut_off, database, opened), 1.0),
-        Loop("redemptions", _counted(intake_jobs.follow, database, opened), 0.2),
-        Loop("redemption-messages", _counted(intake_jobs.read_bank, database), 0.2),
+        Loop(
+            "redemptions",
+            _counted(intake_jobs.follow, database, opened),
+            0.2,
+            due=intake_jobs.DUE,
+        ),
+        Loop(
+            "redemption-messages",
+            _counted(intake_jobs.read_bank, database),
+            0.2,
+            due=intake_jobs.MESSAGES_DUE,
+        ),
         Loop("reserve", _counted(reserve_jobs.halt_if_short, database), 1.0),
         Loop("days", _counted(ledger_days.seal_due, database), 5.0),
-        Loop("credits", _counted(crediting.step, database), 0.2),
+        Loop("credits", _counted(crediting.step, database), 0.2, due=crediting.DUE),
         Loop("reconcile", reconciler.step, 0.5, busy_s=0.5, follows=True),
         Loop("attest-daily", _counted(attesting.ask_daily, database), 1.0),
-        Loop("attest", _counted(attesting.step, database, opened, world.log_key, world.owner), 0.5),
-        Loop("float", _counted(lab_jobs.refill_float, database, opened), 0.2),
+        Loop(
+            "attest",
+            _counted(attesting.step, database, opened, world.log_key, world.owner),
+            0.5,
+            due=attesting.DUE,
+        ),
+        Loop(
+            "float",
+            _counted(lab_jobs.refill_float, database, opened),
+            0.2,
+            due=floats.DUE,
+            undue_s=1.0,  # it may run low
+        ),
         Loop("clocks", _counted(lab_jobs.sync_clocks, database, opened, {}), 0.5),
-        Loop("webhooks", _counted(fanout.step, database), 0.1, busy_s=0.05),
-        Loop("deliveries", _counted(world.courier.step), 0.1),
+        Loop("webhooks", _counted(fanout.step, database), 0.1, busy_s=0.05, due=fanout.DUE),
+        Loop("deliveries", _counted(world.courier.step), 0.1, due=deliveries.DUE),
     ]
     for name, chain in opened.items():
         leader = database.leader(f"watch:{name}", world.owner)

@@ -10,7 +10,7 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 if __name__ == "__main__":
     gc.disable()  # until `memory.freeze`
@@ -23,6 +23,7 @@ from sandbox.core import log as logging
 from sandbox.core import memory
 from sandbox.core.db import LostLead, is_disconnect
 from sandbox.core.errors import Unavailable
+from sandbox.core.lookout import Lookout
 from sandbox.core.settings import Settings
 
 log = structlog.get_logger()
@@ -33,6 +34,8 @@ LAST_STEP_S = 5.0
 QUIET_AFTER_S = 5.0
 QUIET_FACTOR = 5
 QUIET_IDLE_S = 0.5
+LOOK_S = 0.05
+QUIET_LOOK_S = 0.1
 
 
 class Pace:
@@ -46,24 +49,37 @@ class Pace:
         if not loop.follows:
             self._worked = time.monotonic()
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody has used the sandbox for a while."""
+        return time.monotonic() - self._worked >= QUIET_AFTER_S
+
     def rest_s(self, loop: wiring.Loop) -> float:
         """Seconds until an idle loop looks again."""
-        if time.monotonic() - self._worked < QUIET_AFTER_S:
+        if not self.is_quiet:
             return loop.idle_s
         return max(loop.idle_s, min(loop.idle_s * QUIET_FACTOR, QUIET_IDLE_S))
 
+    def look_s(self) -> float:
+        """Seconds between looks for what is due."""
+        return QUIET_LOOK_S if self.is_quiet else LOOK_S
 
-async def drive(loop: wiring.Loop, stop: asyncio.Event, pace: Pace) -> None:
+
+async def drive(loop: wiring.Loop, stop: asyncio.Event, pace: Pace, due: asyncio.Event) -> None:
     """Repeat one loop until `stop`: at once while there is work, with a pause after a failure.
 
-    Nothing a step does may end the loop: what failed is said and tried again from its rows.
+    A loop that can tell when it is due rests until `due` is set, or looks by itself. Nothing a
+    step does may end the loop: what failed is said and tried again from its rows.
     """
     pause = FIRST_PAUSE_S
     while not stop.is_set():
+        asked, until_due = due.is_set(), False
         try:
             worked = await loop.step()
             if worked:
                 pace.worked(loop)
+            # What seems due and is not, for a lock or a limit, is looked at in its usual rhythm.
+            until_due = not worked and not asked and loop.due is not None
             wait = loop.busy_s if worked else pace.rest_s(loop)
             pause = FIRST_PAUSE_S
         except LostLead:
@@ -75,9 +91,38 @@ async def drive(loop: wiring.Loop, stop: asyncio.Event, pace: Pace) -> None:
                 log.warning("waiting for a part", loop=loop.name, error=str(error))
             else:
                 log.exception("a step failed", loop=loop.name)
-        # A loop that always finds work still lets the others run.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), wait) if wait else await asyncio.sleep(0)
+        # Set before the step had read: if there is still something, the next look says so.
+        due.clear()
+        if until_due and not stop.is_set():
+            await _rest(due, loop.undue_s)
+        elif wait:
+            await _rest(stop, wait)
+        else:
+            # A loop that always finds work still lets the others run.
+            await asyncio.sleep(0)
+
+
+async def _rest(until: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(until.wait(), seconds)
+
+
+async def look(
+    lookout: Lookout, dues: Mapping[str, asyncio.Event], stop: asyncio.Event, pace: Pace
+) -> None:
+    """Wake what is due, until `stop`; everything when that cannot be told, and at the end."""
+    pause = FIRST_PAUSE_S
+    while not stop.is_set():
+        try:
+            found, wait, pause = await lookout.look(), pace.look_s(), FIRST_PAUSE_S
+        except Exception as error:
+            log.warning("cannot tell what is due", error=str(error))
+            found, wait, pause = set(dues), pause, min(pause * 2, LONGEST_PAUSE_S)
+        for name in found:
+            dues[name].set()
+        await _rest(stop, wait)
+    for due in dues.values():
+        due.set()
 
 
 async def run(settings: Settings, only: Sequence[str] = ()) -> None:
@@ -87,10 +132,16 @@ async def run(settings: Settings, only: Sequence[str] = ()) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with wiring.open_world(settings, signing=True) as world:
         loops = [loop for loop in wiring.loops(world) if not only or loop.name in only]
-        pace = Pace()
+        pace, dues = Pace(), {loop.name: asyncio.Event() for loop in loops}
+        conditions = {loop.name: loop.due for loop in loops if loop.due is not None}
+        lookout = Lookout(world.database, conditions)
         log.info("worker runs", pid=os.getpid(), loops=[loop.name for loop in loops])
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(drive(loop, stop, pace), name=loop.name) for loop in loops]
+            tasks = [
+                group.create_task(drive(loop, stop, pace, dues[loop.name]), name=loop.name)
+                for loop in loops
+            ]
+            tasks.append(group.create_task(look(lookout, dues, stop, pace), name="lookout"))
             await stop.wait()
             # Some wait for others, which have ended: what is cut off is done again from its rows.
             _, late = await asyncio.wait(tasks, timeout=LAST_STEP_S)

@@ -133,6 +133,16 @@ async def unread(
     return (await db.exec(found)).all()
 
 
+def unread_sql(kinds: Collection[Kind], *, prefixes: Collection[str] = ()) -> str:
+    """SQL: there is something for `unread`; kinds and prefixes are our own words."""
+    named = ", ".join(f"'{kind}'" for kind in kinds)
+    conditions = ["direction = 'in'", "read_at IS NULL", f"kind IN ({named})"]
+    if prefixes:
+        begins = (f"starts_with(end_to_end_id, '{prefix}')" for prefix in prefixes)
+        conditions.append(f"({' OR '.join(begins)})")
+    return f"EXISTS (SELECT FROM bank_message WHERE {' AND '.join(conditions)})"
+
+
 async def mark_read(db: AsyncSession, message: BankMessage) -> None:
     """Say that the message was acted upon, in the transaction of the acts."""
     assert message.read_at is None

@@ -362,6 +362,14 @@ due_at <= sandbox_now() AND (cover_until IS NULL OR cover_until <= sandbox_now()
 """
 
 
+DUE = (
+    "EXISTS (SELECT FROM bank_message WHERE direction = 'out' AND read_at IS NULL"  # noqa: S608
+    f" AND kind = '{Kind.credit_transfer}')"
+    f" OR EXISTS (SELECT FROM bank_sim.payment_order WHERE status = 'accepted' AND {_DUE})"
+)
+"""SQL: an order was not read yet, or is to be booked."""
+
+
 async def _book_due(db: AsyncSession, limit: int) -> int:
     found = (
         select(PaymentOrder)

@@ -30,7 +30,7 @@ from sandbox.chains.seizing import seizure
 from sandbox.chains.sightings import final_height
 from sandbox.chains.watching import IntentFailed, IntentHandler, KnownKeys, Record, no_keys
 from sandbox.core import clock, failpoints
-from sandbox.core.db import Database, claim
+from sandbox.core.db import UNLEASED, Database, claim
 from sandbox.core.errors import SandboxError, Unavailable
 from sandbox.core.log import caused_by
 
@@ -38,6 +38,13 @@ MAX_ATTEMPTS = 5
 LEASE_S = 30
 LOOK_AGAIN_S = 2
 AFTER_OWN_ERROR_S = 30
+
+_OPEN = (
+    f"state IN ('due', 'signed') AND {MAY_GO}"  # noqa: S608 - SQL of our own
+    " AND NOT EXISTS (SELECT 1 FROM chain_halt h WHERE h.chain = chain_intent.chain)"
+)
+DUE = f"EXISTS (SELECT FROM chain_intent WHERE {_OPEN} AND {UNLEASED})"
+"""SQL: an intent waits for a runner."""
 
 log = structlog.get_logger(__name__)
 
@@ -97,10 +104,7 @@ class IntentRunner:
 
     async def _claim(self) -> dict[Chain, list[_Claimed]]:
         names = ", ".join(f"'{name}'" for name in self._chains)
-        due = (
-            f"state IN ('due', 'signed') AND chain IN ({names}) AND {MAY_GO}"  # noqa: S608
-            " AND NOT EXISTS (SELECT 1 FROM chain_halt h WHERE h.chain = chain_intent.chain)"
-        )
+        due = f"{_OPEN} AND chain IN ({names})"
         async with self._database.transaction() as db:
             rows = await claim(
                 db,

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, text, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import func, insert, text, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -16,7 +15,27 @@ from sandbox.chains.models import ChainBlock, ChainCursor, ChainInclusion, Chain
 from sandbox.chains.port import UNSWEPT, Block, Chain, ForeignTransfer, Transfer
 from sandbox.chains.service import FINAL, Cursor
 from sandbox.chains.watching import KnownKeys, Seen, SeenBlock
+from sandbox.core.driver import Statement
 from sandbox.core.ids import new_id
+
+# Every block passes these, mostly without anything in it: they go to the driver as they are.
+_STORE_EMPTY = Statement(
+    """
+    INSERT INTO chain_block
+        (chain, height, hash, parent_hash, time, is_empty, attempts, foreign_transfers)
+    SELECT :chain, height, hash, parent_hash, time, true, '[]', '[]' FROM unnest(
+        CAST(:heights AS bigint[]), CAST(:hashes AS text[]), CAST(:parents AS text[]),
+        CAST(:times AS timestamptz[])
+    ) AS seen (height, hash, parent_hash, time)
+    """
+)
+_FORGET = Statement(
+    "DELETE FROM chain_block WHERE chain = :chain AND height BETWEEN :first AND :last"
+)
+_MOVE_CURSOR = Statement(
+    "INSERT INTO chain_cursor (chain, view, height, hash) VALUES (:chain, :view, :height, :hash)"
+    " ON CONFLICT (chain, view) DO UPDATE SET height = excluded.height, hash = excluded.hash"
+)
 
 
 class Sightings:
@@ -42,7 +61,16 @@ class Sightings:
 
     async def store_empty(self, db: AsyncSession, blocks: Sequence[Block]) -> None:
         """Store blocks without transactions."""
-        await self._insert_rows(db, [_row(self.chain, block, True, [], ()) for block in blocks])
+        if not blocks:
+            return
+        values = {
+            "chain": self.chain,
+            "heights": [block.id.height for block in blocks],
+            "hashes": [block.id.hash for block in blocks],
+            "parents": [block.id.parent_hash for block in blocks],
+            "times": [block.time for block in blocks],
+        }
+        await _STORE_EMPTY.fetch(db, values)
 
     async def load(self, db: AsyncSession, row: ChainBlock) -> SeenBlock:
         """The stored block `row` with the inclusions that name it."""
@@ -87,23 +115,12 @@ class Sightings:
 
     async def forget(self, db: AsyncSession, first: int, last: int) -> None:
         """Remove the block rows of [first, last] from the window."""
-        await db.execute(
-            delete(ChainBlock).where(
-                col(ChainBlock.chain) == self.chain,
-                col(ChainBlock.height).between(first, last),
-            )
-        )
+        await _FORGET.fetch(db, {"chain": self.chain, "first": first, "last": last})
 
     async def move_cursor(self, db: AsyncSession, view: str, to: Cursor) -> None:
         """Say that `view` was handled up to `to`."""
         row = {"chain": self.chain, "view": view, "height": to.height, "hash": to.hash}
-        await db.execute(
-            upsert(ChainCursor)
-            .values(row)
-            .on_conflict_do_update(
-                index_elements=["chain", "view"], set_={"height": to.height, "hash": to.hash}
-            )
-        )
+        await _MOVE_CURSOR.fetch(db, row)
 
     async def _places(
         self,
@@ -190,10 +207,17 @@ class Sightings:
         )
 
 
-async def stored_cursors(db: AsyncSession, chain: str) -> dict[str, Cursor]:
-    """View → how far it was handled."""
-    found = select(ChainCursor).where(col(ChainCursor.chain) == chain)
-    return {row.view: Cursor(row.height, row.hash) for row in (await db.exec(found)).all()}
+_PLACE = Statement(
+    "SELECT EXISTS (SELECT FROM chain_halt WHERE chain = :chain) AS is_halted, c.*"
+    " FROM (VALUES (CAST(:chain AS text))) AS asked (chain) LEFT JOIN chain_cursor c USING (chain)"
+)
+
+
+async def stored_place(db: AsyncSession, chain: str) -> tuple[bool, dict[str, Cursor]]:
+    """(whether the chain is halted, view → how far it was handled)."""
+    rows = await _PLACE.fetch(db, {"chain": chain})
+    cursors = {row["view"]: Cursor(row["height"], row["hash"]) for row in rows if row["view"]}
+    return rows[0]["is_halted"], cursors
 
 
 async def final_height(db: AsyncSession, chain: str) -> int:

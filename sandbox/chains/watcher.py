@@ -17,7 +17,7 @@ from sandbox.chains.models import ChainBlock, ChainDeployment
 from sandbox.chains.port import Block, Chain, ChainUnavailable, Heads
 from sandbox.chains.resolving import Landed, settle
 from sandbox.chains.service import CONFIRMED, FINAL, Cursor
-from sandbox.chains.sightings import Sightings, stored_cursors
+from sandbox.chains.sightings import Sightings, stored_place
 from sandbox.chains.watching import (
     BlockHandler,
     HaltHandler,
@@ -79,7 +79,9 @@ class Watcher:
         self._failures: dict[tuple[str, int], int] = {}
 
     async def step(self) -> bool:
-        """Follow the chain as far as one batch goes; true when something was handled.
+        """Follow the chain as far as one batch goes; true when there may be more to do at once.
+
+        Empty blocks alone are no reason to look again before the next have come.
 
         Never raises for a block that cannot be handled: the third time, the chain is halted.
         """
@@ -96,11 +98,8 @@ class Watcher:
 
     async def _round(self) -> bool:
         async with self._database.transaction() as db:
-            halted = await db.scalar(
-                text("SELECT 1 FROM chain_halt WHERE chain = :chain"), {"chain": self._chain.name}
-            )
-            cursors = await stored_cursors(db, self._chain.name)
-        if halted:
+            is_halted, cursors = await stored_place(db, self._chain.name)
+        if is_halted:
             return False
         if not cursors:
             await self._begin()
@@ -130,7 +129,7 @@ class Watcher:
     async def _follow_confirmed(
         self, cursors: Mapping[str, Cursor], heads: Heads
     ) -> tuple[Cursor | None, bool]:
-        """(the cursor afterwards, or None after a reorg; whether something was handled)."""
+        """(the cursor afterwards, or None after a reorg; whether there may be more at once)."""
         at = cursors[CONFIRMED]
         self._at = (CONFIRMED, at.height)
         if heads.confirmed < at.height:
@@ -149,6 +148,7 @@ class Watcher:
                 raise Disjoint(f"block {blocks[0].id.height} does not follow {at.hash}")
             return None, True
         joined = _joined(blocks)
+        is_more = last < heads.confirmed or any(block.txs for block in blocks)
         for portion in _portions(joined, lambda block: not block.txs):
             at = await self._confirm(portion)
         if not blocks and last < heads.confirmed:
@@ -156,7 +156,7 @@ class Watcher:
             async with self._database.transaction() as db:
                 await self._leader.check(db)
                 await self._stored.move_cursor(db, CONFIRMED, at)
-        return at, True
+        return at, is_more or len(joined) < len(blocks)
 
     async def _confirm(self, portion: Sequence[Block]) -> Cursor:
         """Handle some empty blocks and the one with contents that ends them."""
@@ -196,7 +196,7 @@ class Watcher:
             return await self._reorg({CONFIRMED: confirmed, FINAL: at}, confirmed.height)
         for portion in _portions(rows, lambda row: row.is_empty):
             await self._finalize(portion)
-        return True
+        return len(rows) == self._batch or not all(row.is_empty for row in rows)
 
     async def _finalize(self, portion: Sequence[ChainBlock]) -> None:
         newest = portion[-1]

@@ -15,6 +15,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.core.errors import SandboxError, Unavailable
 
 LONGEST_LEASE_S = 60
+UNLEASED = (
+    "(lease_until IS NULL OR lease_until < clock_timestamp()"
+    f" OR lease_until > clock_timestamp() + interval '{LONGEST_LEASE_S} seconds')"
+)
+"""SQL: nobody holds the row. A lease that ends later than any can was written before the clock
+went back: it is none."""
 # PostgreSQL, appendix A: disk_full.
 _DISK_FULL = "53100"
 
@@ -219,19 +225,16 @@ async def claim(
     """Lease up to `limit` due rows of `table` for `seconds` of wall time; returns whole rows.
 
     `table`, `due` and `order` are SQL of the caller's own, never input. The table has
-    `lease_owner text` and `lease_until timestamptz`. Any number of workers may claim at once. A
-    lease that ends later than any can was written before the clock went back: it is none.
+    `lease_owner text` and `lease_until timestamptz`. Any number of workers may claim at once.
     """
     assert seconds <= LONGEST_LEASE_S
     result = await db.execute(
         text(
             f"UPDATE {table} SET lease_owner = :owner,"  # noqa: S608 - names of our own tables
             " lease_until = clock_timestamp() + :seconds * interval '1 second'"
-            f" WHERE id IN (SELECT id FROM {table} WHERE ({due})"
-            " AND (lease_until IS NULL OR lease_until < clock_timestamp()"
-            " OR lease_until > clock_timestamp() + :longest * interval '1 second')"
+            f" WHERE id IN (SELECT id FROM {table} WHERE ({due}) AND {UNLEASED}"
             f" ORDER BY {order} LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING *"
         ),
-        {"owner": owner, "seconds": seconds, "limit": limit, "longest": LONGEST_LEASE_S},
+        {"owner": owner, "seconds": seconds, "limit": limit},
     )
     return list(result.all())

@@ -16,7 +16,10 @@ LEADER = "sequencer"
 CHANNEL = "log"
 BATCH = 2_000
 
-_ANY = text("SELECT EXISTS (SELECT FROM event_queue)")
+DUE = "EXISTS (SELECT FROM event_queue)"
+"""SQL: events wait for their positions."""
+
+_ANY = text(f"SELECT {DUE}")
 
 # The hashes of the open tile of every level, which is all that the tree's next hashes need.
 _EDGE = text(

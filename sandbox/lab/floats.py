@@ -21,6 +21,13 @@ from sandbox.reserve.models import Issuance
 FLOAT_TIYN = 10**10
 LOW_TIYN = FLOAT_TIYN // 10
 
+DUE = (
+    "(SELECT count(*) FROM chain_float) < (SELECT count(*) FROM chain_deployment)"
+    " OR EXISTS (SELECT FROM chain_float f LEFT JOIN issuance i ON i.id = f.issuance_id"
+    " WHERE f.wanted_tiyn > 0 AND i.status IS DISTINCT FROM 'pending')"
+)
+"""SQL: a float was never filled, or somebody wants more than it holds; not that it ran low."""
+
 log = structlog.get_logger(__name__)
 
 

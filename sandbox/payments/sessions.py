@@ -213,6 +213,11 @@ async def cancel(
     return session, payments
 
 
+_EXPIRED = "status = 'open' AND expires_at < sandbox_now()"
+EXPIRY_DUE = f"EXISTS (SELECT FROM checkout_session WHERE {_EXPIRED})"
+"""SQL: the time of an open session is over."""
+
+
 async def expire_some(db: AsyncSession, limit: int = EXPIRE_BATCH) -> int:
     """Expire up to `limit` open sessions that are past their time; returns how many.
 
@@ -220,7 +225,7 @@ async def expire_some(db: AsyncSession, limit: int = EXPIRE_BATCH) -> int:
     """
     due = await db.execute(
         text(
-            "SELECT id FROM checkout_session WHERE status = 'open' AND expires_at < sandbox_now()"
+            f"SELECT id FROM checkout_session WHERE {_EXPIRED}"  # noqa: S608 - our own
             " ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED"
         ),
         {"limit": limit},

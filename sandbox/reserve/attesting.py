@@ -15,7 +15,7 @@ from sandbox.bank.accounts import RESERVE_IBAN
 from sandbox.chains.checks import WatcherBehind, await_final_cursor
 from sandbox.chains.port import Chain
 from sandbox.core import clock, failpoints
-from sandbox.core.db import Database, claim
+from sandbox.core.db import UNLEASED, Database, claim
 from sandbox.core.errors import NotFound
 from sandbox.core.http import Page
 from sandbox.core.ids import new_id
@@ -30,6 +30,9 @@ from sandbox.reserve.models import Attestation
 
 LEASE_S: Final = 60
 WAIT_S: Final = 20.0
+_ASKED: Final = "status = 'pending'"
+DUE: Final = f"EXISTS (SELECT FROM attestation WHERE {_ASKED} AND {UNLEASED})"
+"""SQL: an attestation was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +100,7 @@ async def step(
     Raises `ChainUnavailable`. What cannot be made yet is given back, for the next turn.
     """
     async with database.transaction() as db:
-        due = await claim(
-            db, "attestation", "status = 'pending'", owner=owner, limit=limit, seconds=LEASE_S
-        )
+        due = await claim(db, "attestation", _ASKED, owner=owner, limit=limit, seconds=LEASE_S)
     if not due:
         return 0
     made = 0

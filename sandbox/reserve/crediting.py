@@ -19,6 +19,15 @@ BATCH = 50
 CREDITS = (Kind.pending_notice, Kind.credit_notice, Kind.reversal_notice)
 ORDERS = (Kind.accepted, Kind.rejected, Kind.debit_notice)
 
+DUE = " OR ".join(
+    (
+        bank.unread_sql(CREDITS),
+        bank.unread_sql(ORDERS, prefixes=(reversals.PREFIX,)),
+        "EXISTS (SELECT FROM credit_reversal WHERE status = 'short')",
+    )
+)
+"""SQL: the bank said something of a credit, or a missing amount may be there by now."""
+
 log = structlog.get_logger(__name__)
 
 

@@ -19,19 +19,29 @@ PREFIXES = (f"{redemptions.PREFIX}_",)
 
 log = structlog.get_logger(__name__)
 
-_DUE = """
-SELECT i.id, i.chain FROM intake i WHERE i.chain = ANY(:chains) AND (
+_UNITS = """
     i.state = 'received' AND NOT i.is_sweeping
     OR i.state = 'open' AND i.expires_at <= sandbox_now() AND NOT EXISTS (
         SELECT FROM unit_receipt r WHERE r.intake = i.id AND r.state = 'confirmed')
     OR NOT i.is_sweeping AND EXISTS (
         SELECT FROM send_back b WHERE b.intake = i.id AND b.status = 'waiting')
-) ORDER BY i.id
 """
+_UNITS_DUE = f"""
+SELECT i.id, i.chain FROM intake i WHERE i.chain = ANY(:chains) AND ({_UNITS}) ORDER BY i.id
+"""  # noqa: S608 - our own words
 _MINTS_DUE = """
 SELECT m.id FROM bridge_move m JOIN intake i ON i.id = m.id WHERE m.mint_status = 'waiting'
 AND CASE WHEN m.is_back THEN i.chain ELSE m.to_chain END = ANY(:chains) ORDER BY m.id
 """
+DUE = (
+    "EXISTS (SELECT FROM intake i WHERE i.state IN ('open', 'received')"  # noqa: S608 - our own
+    f" AND ({_UNITS}))"
+    " OR EXISTS (SELECT FROM send_back WHERE status = 'waiting')"
+    " OR EXISTS (SELECT FROM bridge_move WHERE mint_status = 'waiting')"
+)
+"""SQL: an intake or a move has a next step."""
+MESSAGES_DUE = bank.unread_sql(redemptions.KINDS, prefixes=PREFIXES)
+"""SQL: the bank said something of a redemption's payout."""
 
 
 async def follow(database: Database, configured: Mapping[str, Chain]) -> int:
@@ -42,7 +52,7 @@ async def follow(database: Database, configured: Mapping[str, Chain]) -> int:
     """
     chains = {"chains": sorted(configured)}
     async with database.transaction() as db:
-        due = [(row.id, row.chain) for row in await db.execute(text(_DUE), chains)]
+        due = [(row.id, row.chain) for row in await db.execute(text(_UNITS_DUE), chains)]
         mints = [row.id for row in await db.execute(text(_MINTS_DUE), chains)]
 
     def unit_step(id_: str, chain: str) -> Callable[[AsyncSession], Awaitable[Changes]]:

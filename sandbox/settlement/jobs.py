@@ -22,6 +22,9 @@ from sandbox.settlement.models import Payout, Settlement, SettlementBurn, Settle
 
 BATCH = 50
 
+MESSAGES_DUE = bank.unread_sql(payouts.KINDS, prefixes=payouts.END_TO_END_PREFIXES)
+"""SQL: the bank said something of a payout."""
+
 log = structlog.get_logger(__name__)
 
 

@@ -71,6 +71,12 @@ async def begin(db: AsyncSession, settlement: Settlement, chain: str, batch: int
     return Changes(entries=entries)
 
 
+DUE = (
+    "EXISTS (SELECT FROM settlement_burn WHERE status = 'sweeping')"
+    " OR EXISTS (SELECT FROM settlement_transfer WHERE status = 'sweeping')"
+)
+"""SQL: something waits for sweeps."""
+
 _WAITING = text(
     """
     SELECT s.merchant, s.id, w.chain FROM settlement s JOIN (

@@ -27,6 +27,12 @@ _WANTED = text(
     """
 )
 
+DUE = (
+    "EXISTS (SELECT FROM webhook_cursor c JOIN log_entry l"
+    " ON (l.epoch, l.position) > (c.epoch, c.position))"
+)
+"""SQL: the log has events behind the cursor."""
+
 _INSERT = text(
     """
     INSERT INTO webhook_delivery

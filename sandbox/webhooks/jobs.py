@@ -19,7 +19,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core import failpoints
-from sandbox.core.db import Database, claim
+from sandbox.core.db import UNLEASED, Database, claim
 from sandbox.core.log import caused_by
 from sandbox.eventlog import service as eventlog
 from sandbox.webhooks import sending, service
@@ -33,6 +33,10 @@ PER_ENDPOINT = 16
 SLOW_SLOTS = SLOTS // 2
 PROMPT_S = 5.0
 _ENDPOINT_ID = re.compile(r"we_[0-9a-z]{26}")
+
+_PENDING = "status = 'pending' AND next_attempt_at <= sandbox_now()"
+DUE = f"EXISTS (SELECT FROM webhook_delivery WHERE {_PENDING} AND {UNLEASED})"
+"""SQL: a delivery waits for an attempt."""
 
 log = structlog.get_logger()
 
@@ -113,7 +117,7 @@ class Courier:
         task.add_done_callback(self._under_way.discard)
 
     def _due(self) -> str:
-        due = "status = 'pending' AND next_attempt_at <= sandbox_now()"
+        due = _PENDING
         full = {id_ for id_, count in self._per_endpoint.items() if count >= PER_ENDPOINT}
         if full:
             due += f" AND endpoint NOT IN ({_listed(full)})"

@@ -20,6 +20,7 @@ from sandbox.app import create_app
 from sandbox.bank import simulator
 from sandbox.chains.port import Chain
 from sandbox.core.db import Database
+from sandbox.core.lookout import Lookout
 from sandbox.core.money import units_from_tiyn
 from sandbox.core.settings import Settings
 from sandbox.eventlog import keys as log_keys
@@ -49,6 +50,10 @@ class World:
         self.customer = ""
         self.sessions: list[Json] = []
         self._loops = {loop.name: loop for loop in wiring.loops(wired)}
+        # That a float runs low is not told: its loop finds out by itself.
+        dues = {loop.name: loop.due for loop in self._loops.values() if loop.due is not None}
+        self._told = {name: due for name, due in dues.items() if name != "float"}
+        self._lookout = Lookout(wired.database, self._told)
         self._numbers = itertools.count(1)
         app = create_app(wired.settings)
         for name, value in wiring.app_state(wired).items():
@@ -230,13 +235,16 @@ class World:
     async def run(self, loop: str) -> bool:
         """Step a loop of the worker until it rests; whether it did anything."""
         for n in range(500):
-            if not await self._loops[loop].step():
+            if not await self.step(loop):
                 return n > 0
         raise AssertionError(f"{loop} does not come to rest")
 
     async def step(self, loop: str) -> bool:
-        """Step a loop of the worker once."""
-        return await self._loops[loop].step()
+        """Step a loop of the worker once; what it finds to do, the worker would have been told."""
+        due = await self._lookout.look()
+        worked = await self._loops[loop].step()
+        assert not worked or loop in due or loop not in self._told, f"nobody told {loop}"
+        return worked
 
     async def follow(self) -> None:
         await self.run(f"watch:{self.name}")
@@ -245,7 +253,7 @@ class World:
         """One look of the runner at what is due or under way; it does not wait here."""
         async with self.database.transaction() as db:
             await db.execute(text("UPDATE chain_intent SET lease_until = NULL"))
-        await self._loops["intents"].step()
+        await self.step("intents")
 
     async def carry_out(self) -> None:
         """Until nothing of ours is under way."""
