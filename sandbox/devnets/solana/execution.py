@@ -116,8 +116,17 @@ def key_list(message: AnyMessage, accounts: Accounts) -> KeyList:
     )
 
 
-def failure_of(result: FailedTransactionMetadata) -> Failure:
-    return Failure(json.loads(result.to_json())["err"], result.meta())
+def failure_of(
+    result: FailedTransactionMetadata, message: AnyMessage, accounts: Accounts
+) -> Failure:
+    err = json.loads(result.to_json())["err"]
+    if err == "InvalidProgramForExecution":
+        # LiteSVM has one name for a program that is none and for one that is not there.
+        keys = message.account_keys
+        programs = {keys[instruction.program_id_index] for instruction in message.instructions}
+        if any(accounts.current(bytes(program)) is None for program in programs):
+            err = "ProgramAccountNotFound"
+    return Failure(err, result.meta())
 
 
 def execute(
@@ -148,7 +157,7 @@ def execute(
                 for key, old, new in zip(listed.keys, before, after, strict=True):
                     if old != new:
                         accounts.put(bytes(key), old)
-            return failure_of(result)
+            return failure_of(result, incoming.tx.message, accounts)
         _use_up_nonce(incoming.tx.message, listed.keys, before, after, newest_hash)
     slot = position >> INDEX_BITS
     changed = []
@@ -190,10 +199,14 @@ def _use_up_nonce(
         after[index] = durable_nonces.advanced(held, newest_hash)
 
 
-def simulate(svm: LiteSVM, tx: VersionedTransaction) -> SimulatedTransactionInfo | Failure:
+def simulate(
+    svm: LiteSVM, accounts: Accounts, tx: VersionedTransaction
+) -> SimulatedTransactionInfo | Failure:
     """Run it and change nothing."""
     result = svm.simulate_transaction(tx)
-    return failure_of(result) if isinstance(result, FailedTransactionMetadata) else result
+    if isinstance(result, FailedTransactionMetadata):
+        return failure_of(result, tx.message, accounts)
+    return result
 
 
 def _lamports(account: Account | None) -> int:

@@ -142,7 +142,7 @@ def simulate_transaction(node: Node, given: Params) -> Any:
         if wanted is not None:
             value["accounts"] = [None] * len(wanted[0])
         return node.context(level, value)
-    result = execution.simulate(node.bank.svm, tx)
+    result = execution.simulate(node.bank.svm, node.bank.accounts, tx)
     changed: dict[bytes, Account] = {}
     if isinstance(result, Failure):
         value = simulation_json(result.err, result.meta, keys, with_inner=with_inner)
