@@ -126,10 +126,9 @@ class Transport:
                 elif await self._refuses(body) is not None:
                     out = _refusal(body, INTERNAL_ERROR, "Refused by a fault")
                 else:
+                    connection.hold()
                     out, _ = await self._front.faults.pass_on(body, answer)
-                if out:
-                    connection.push_bytes(out)
-                connection.flush()
+                connection.answer(out)
         finally:
             self._front.leave(connection)
             writer.cancel()
@@ -205,7 +204,7 @@ async def _body(receive: Receive) -> bytes | None:
 
 
 class Connection:
-    """One WebSocket: answers and notifications leave in the order they were made.
+    """One WebSocket: notifications leave in their order, behind the answer that causes them.
 
     A client that does not read is given up: its subscriptions end, and it is told when it reads.
     """
@@ -214,7 +213,8 @@ class Connection:
         self._give_up = give_up
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
-        self._deferred: list[dict[str, Any]] = []
+        self._held: list[bytes] = []  # made while an answer is made
+        self._is_holding = False
         self._wake = asyncio.Event()
         self.is_too_slow = False
         self._ends_with: str | None = None
@@ -225,27 +225,33 @@ class Connection:
     def push_bytes(self, message: bytes) -> None:
         if self.is_too_slow:
             return
-        self._waiting.append(message)
+        (self._held if self._is_holding else self._waiting).append(message)
         self._waiting_bytes += len(message)
         if self._waiting_bytes > _MAX_WAITING_BYTES:
             self.is_too_slow = True
             self._waiting.clear()
+            self._held.clear()
             self._give_up(self)
         self._wake.set()
 
-    def defer(self, message: dict[str, Any]) -> None:
-        """Send it right behind the answer that is being made."""
-        self._deferred.append(message)
+    def hold(self) -> None:
+        """From here to `answer`, notifications wait for it."""
+        self._is_holding = True
 
     def end(self, why: str) -> None:
         """Close it as a node does that starts again, once what waits has been sent."""
         self._ends_with = why
         self._wake.set()
 
-    def flush(self) -> None:
-        deferred, self._deferred = self._deferred, []
-        for message in deferred:
-            self.push(message)
+    def answer(self, out: bytes) -> None:
+        """Send an answer, empty when none was asked for, and what was held for it."""
+        self._is_holding = False
+        if out:
+            self.push_bytes(out)
+        if not self.is_too_slow:
+            self._waiting.extend(self._held)
+        self._held.clear()
+        self._wake.set()
 
     async def write(self, send: Send) -> None:
         while not self.is_too_slow:

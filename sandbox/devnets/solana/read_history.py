@@ -132,7 +132,7 @@ def _options(given: Params, index: int) -> Config:
 
 def get_transaction(node: Node, given: Params) -> Any:
     wanted, config = params.signature(given.need(0)), _options(given, 1)
-    level, encoding = node.level(config), _encoding(config)
+    level, encoding, version = node.level(config), _encoding(config), config.max_version()
     if level == "processed":
         raise invalid_params("Method does not support commitment below `confirmed`")
     record = node.bank.history.record(wanted)
@@ -141,7 +141,7 @@ def get_transaction(node: Node, given: Params) -> Any:
     return {
         "slot": record.slot,
         "blockTime": _block_time(node.bank, record.slot),
-        **transaction_json(record, encoding, config.max_version()),
+        **transaction_json(record, encoding, version),
     }
 
 
@@ -162,15 +162,12 @@ def _sealed(node: Node, slot: int, config: Config) -> Block:
 
 def get_block(node: Node, given: Params) -> Any:
     slot, config = given.u64(0), _options(given, 1)
+    details = config.one_of("transactionDetails", BLOCK_DETAILS) or "full"
+    encoding, version = _encoding(config), config.max_version()
+    rewards = config.flag("rewards", default=True)
     block = _sealed(node, slot, config)
-    return block_json(
-        block,
-        node.bank.history.records_of(block),
-        config.one_of("transactionDetails", BLOCK_DETAILS) or "full",
-        _encoding(config),
-        config.max_version(),
-        rewards=config.flag("rewards", default=True),
-    )
+    records = node.bank.history.records_of(block)
+    return block_json(block, records, details, encoding, version, rewards=rewards)
 
 
 def get_blocks(node: Node, given: Params) -> Any:

@@ -38,9 +38,9 @@ ALL = b""  # the key of subscriptions that want everything
 class Sink(Protocol):
     """Where notifications go: a connection."""
 
-    def push(self, message: dict[str, Any]) -> None: ...
-
-    def defer(self, message: dict[str, Any]) -> None: ...
+    def push(self, message: dict[str, Any]) -> None:
+        """Behind the answer that is being made, if one is."""
+        ...
 
     def end(self, why: str) -> None: ...
 
@@ -285,9 +285,9 @@ def methods_for(hub: Hub, node: Node, sink: Sink) -> dict[str, Method]:
         if record is not None:
             slot = node.bank.slot_at(made.level)
             if config.flag("enableReceivedNotification"):
-                sink.defer(made.message(_with_context(slot, "receivedSignature")))
+                sink.push(made.message(_with_context(slot, "receivedSignature")))
             if record.slot <= slot:
-                sink.defer(hub.signature_message(made, slot, record))
+                sink.push(hub.signature_message(made, slot, record))
                 hub.remove(made)
         return made.id
 

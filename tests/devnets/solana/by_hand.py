@@ -6,6 +6,7 @@ Nothing here is made by the devnet's own encoder: a test writes down every key, 
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from solders.instruction import CompiledInstruction
 from solders.keypair import Keypair
 from solders.message import Message, MessageAddressTableLookup, MessageHeader, MessageV0
 from solders.pubkey import Pubkey
+from solders.rpc.responses import GetTransactionResp
 from solders.transaction import VersionedTransaction
 
 from tests.devnets.solana.inside import InsideChain
@@ -208,6 +210,10 @@ async def check(
         stamp = {"slot": landed.slot, "blockTime": NOW_S, "version": version}
         if wrong := list(differing(found, stamp | wanted, encoding)):
             raise AssertionError("\n".join(wrong))
+        whole = {"jsonrpc": "2.0", "id": 1, "result": found}
+        read = GetTransactionResp.from_json(json.dumps(whole))  # as solana-py reads it
+        assert read.value is not None
+        assert read.value.slot == landed.slot
         block = await chain.call("getBlock", landed.slot, options)
         assert wanted | {"version": version} in block["transactions"]
     short = await chain.call(

@@ -167,6 +167,7 @@ class Fuzzer:
 
     def __init__(self, seed: Seed, number: int) -> None:
         self._seed, self._rng = seed, random.Random(number)
+        self._wiring = [one for one in seed.requests if one[0] in _TAKE_WIRES]
 
     def body(self) -> bytes:
         """One HTTP body or WebSocket frame."""
@@ -192,8 +193,8 @@ class Fuzzer:
     def _request(self) -> dict[str, Any]:
         rng = self._rng
         requests = self._seed.requests
-        if rng.random() < 0.15:
-            requests = [one for one in requests if one[0] in _TAKE_WIRES]
+        if self._wiring and rng.random() < 0.15:
+            requests = self._wiring
         method, params = rng.choice(requests)
         params = copy.deepcopy(params)
         if method in _TAKE_WIRES and rng.random() < 0.6:

@@ -58,10 +58,9 @@ class Ear:
         self.frames.append(json.loads(event["text"]))
 
     async def say(self, body: Any) -> None:
+        self._connection.hold()
         out, _ = await self._answer(json.dumps(body).encode())
-        if out:
-            self._connection.push_bytes(out)
-        self._connection.flush()
+        self._connection.answer(out)
 
     async def heard(self) -> list[Any]:
         """All frames since the last look."""

@@ -19,6 +19,7 @@ from sandbox.core.doors import Doors
 from sandbox.devnets import serving
 from sandbox.devnets.doors import listen
 from sandbox.devnets.patience import Patience, PatientHttp, PatientWebSocket
+from sandbox.devnets.solana import process
 from sandbox.devnets.transport import Transport
 from tests.devnets.solana.fuzz import Fuzzer, sow
 from tests.devnets.solana.inside import InsideChain
@@ -287,3 +288,34 @@ async def test_broken_requests_over_http_and_websocket(chain: Served) -> None:
                 async with asyncio.timeout(10):
                     framed = await ws.recv()
                 assert codes_of(body, framed.encode() if isinstance(framed, str) else framed)
+
+
+async def test_a_process_out_of_files_refuses_connections_and_lives_on(tmp_path: Path) -> None:
+    """150 open files are 50 connections and 100 that the chain keeps for itself."""
+    limited = ["sh", "-c", 'ulimit -n 150 && exec "$@"', "sh"]
+    running = await process.start([*limited, *process.command(tmp_path / "chain", slot_ms=20)])
+    port = int(running.rpc.rsplit(":", 1)[1])
+    try:
+        opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(120)]
+        refusals = [reader for reader, _ in opened[50:]]
+        for reader in refusals:
+            assert (await read_all(reader)).endswith(b"Too many connections\n")
+        # The fifty are served: any of them may ask.
+        reader, writer = opened[7]
+        writer.write(head(len(HEALTH)) + HEALTH)
+        async with asyncio.timeout(10):
+            await reader.readuntil(b'"result":"ok"}')
+        for _, writer in opened:
+            writer.close()
+        async with httpx2.AsyncClient(timeout=10) as http:
+            slots = {"jsonrpc": "2.0", "id": 1, "method": "getSlot"}
+            seen = set[int]()
+            async with asyncio.timeout(20):
+                while len(seen) < 2:  # it makes slots, and answers
+                    response = await http.post(running.rpc, json=slots)
+                    if response.status_code == 503:  # it has not heard yet that they closed
+                        continue
+                    seen.add(response.json()["result"])
+        assert await running.stop() == 0
+    finally:
+        await running.kill()

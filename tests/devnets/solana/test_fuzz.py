@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.devnets.solana import control
 from sandbox.devnets.solana.rpc import METHODS
 from tests.devnets.solana.fuzz import Fuzzer, Seed, sow
 from tests.devnets.solana.inside import Ear, InsideChain
@@ -104,6 +105,22 @@ async def test_twenty_thousand_broken_requests_are_answered_and_change_nothing(
     assert seen[0] > 4_000  # what is broken in a place that no method reads is no error
     assert seen[-32602] > 8_000
     assert {-32700, -32600, -32601, -32002, -32003, -32004, -32016} <= set(seen)
+
+
+async def test_broken_control_requests_are_answered_and_change_nothing(
+    chain: InsideChain, capfd: pytest.CaptureFixture[str]
+) -> None:
+    seed = await sow(chain, subscriptions=False)
+    everything = {
+        "slots": 3, "mode": "drop", "offsetMs": 5, "frozenAtMs": None, "slotMs": 400,
+        "hold": True, "kind": "lag", "ms": 1, "status": 503, "drop": 1, "delayMs": 5,
+        "stick": False,
+    }  # fmt: skip
+    seed.requests = [(method, [dict(everything)]) for method in control.METHODS]
+    seen = await play(chain, seed, 1, 400)
+    assert capfd.readouterr() == ("", "")
+    assert seen[0] > 50
+    assert seen[-32602] > 50
 
 
 @pytest.mark.long
