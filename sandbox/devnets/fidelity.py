@@ -50,11 +50,9 @@ def as_markdown(parts: Sequence[Part]) -> str:
     for part in parts:
         out += [f"### {part.title}", "", "| | | What differs | Shown by |", "|---|---|---|---|"]
         for line in part.lines:
-            subject = ", ".join(f"`{name}`" if " " not in name else name for name in _names(line))
+            subject = line.subject
+            if subject[0].islower():  # names of methods
+                subject = ", ".join(f"`{name}`" for name in subject.split(", "))
             out.append(f"| {subject} | {line.truth} | {line.differs} | `{line.test}` |")
         out.append("")
     return "\n".join(out)
-
-
-def _names(line: Line) -> list[str]:
-    return line.subject.split(", ") if line.subject[0].islower() else [line.subject]

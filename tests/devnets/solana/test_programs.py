@@ -74,7 +74,6 @@ async def deploy(chain: Chain, owner: Keypair) -> Pubkey:
     )
     done = Instruction(LOADER, struct.pack("<IQ", 2, 2 * len(code)), accounts)
     await chain.do(opened, done, signers=[owner, program])
-    await chain.advance(1)
     return made
 
 
@@ -114,6 +113,7 @@ async def test_a_deployed_program_is_called_and_survives_restarts(chain: Chain) 
 async def test_an_upgrade_replaces_the_code_and_only_by_its_authority(chain: Chain) -> None:
     owner, stranger = await chain.wallet(100 * SOL), await chain.wallet(100 * SOL)
     program = await deploy(chain, owner)
+    await chain.advance(1)
     for who in (stranger, owner):
         buffer = await filled_buffer(chain, who, elf())
         me = who.pubkey()
@@ -135,6 +135,7 @@ async def test_a_reorg_takes_a_deployment_back_and_it_can_come_again(chain: Chai
     owner = await chain.wallet(100 * SOL)
     await chain.advance(1)
     program = await deploy(chain, owner)
+    await chain.advance(1)
     await say(chain, program, owner, "before")
     await chain.call("sandbox_reorg", {"slots": 2, "mode": "drop"})
     with pytest.raises(Refused, match="does not exist"):
