@@ -91,7 +91,12 @@ def _account_data(
 
 
 def transaction_json(
-    record: Record, encoding: str, max_version: int | None, *, accounts_only: bool = False
+    record: Record,
+    encoding: str,
+    max_version: int | None,
+    *,
+    accounts_only: bool = False,
+    rewards: bool = True,
 ) -> dict[str, Any]:
     """`{transaction, meta[, version]}`; -32015 for a version the caller did not allow."""
     tx = record.transaction
@@ -123,7 +128,9 @@ def transaction_json(
         }
     out = {
         "transaction": body,
-        "meta": _meta_json(record, keys, parsed=encoding == "jsonParsed", short=accounts_only),
+        "meta": _meta_json(
+            record, keys, parsed=encoding == "jsonParsed", short=accounts_only, rewards=rewards
+        ),
     }
     if max_version is not None:
         out["version"] = 0 if is_v0 else "legacy"
@@ -237,7 +244,9 @@ def return_data_json(meta: TransactionMetadata) -> dict[str, Any] | None:
     }
 
 
-def _meta_json(record: Record, keys: list[str], *, parsed: bool, short: bool) -> dict[str, Any]:
+def _meta_json(
+    record: Record, keys: list[str], *, parsed: bool, short: bool, rewards: bool
+) -> dict[str, Any]:
     meta, err = record.metadata, record.err
     out: dict[str, Any] = {
         "err": err,
@@ -249,11 +258,11 @@ def _meta_json(record: Record, keys: list[str], *, parsed: bool, short: bool) ->
         "postTokenBalances": [_token_json(t) for t in record.tokens if t.when == 1],
     }
     if short:
-        return out
+        return out | ({"rewards": []} if rewards else {})
     out |= {
         "innerInstructions": inner_json(meta, keys, parsed=parsed),
         "logMessages": meta.logs(),
-        "rewards": [],
+        "rewards": [] if rewards else None,
         "computeUnitsConsumed": meta.compute_units_consumed(),
     }
     if not parsed:
@@ -297,7 +306,13 @@ def block_json(
         out["signatures"] = [signature_text(record.signature) for record in records]
     elif details in ("full", "accounts"):
         out["transactions"] = [
-            transaction_json(record, encoding, max_version, accounts_only=details == "accounts")
+            transaction_json(
+                record,
+                encoding,
+                max_version,
+                accounts_only=details == "accounts",
+                rewards=rewards,
+            )
             for record in records
         ]
     elif details != "none":
