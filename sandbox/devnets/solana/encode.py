@@ -91,12 +91,7 @@ def _account_data(
 
 
 def transaction_json(
-    record: Record,
-    encoding: str,
-    max_version: int | None,
-    *,
-    accounts_only: bool = False,
-    rewards: bool = True,
+    record: Record, encoding: str, max_version: int | None, *, accounts_only: bool = False
 ) -> dict[str, Any]:
     """`{transaction, meta[, version]}`; -32015 for a version the caller did not allow."""
     tx = record.transaction
@@ -128,9 +123,7 @@ def transaction_json(
         }
     out = {
         "transaction": body,
-        "meta": _meta_json(
-            record, keys, parsed=encoding == "jsonParsed", short=accounts_only, rewards=rewards
-        ),
+        "meta": _meta_json(record, keys, parsed=encoding == "jsonParsed", short=accounts_only),
     }
     if max_version is not None:
         out["version"] = 0 if is_v0 else "legacy"
@@ -244,9 +237,7 @@ def return_data_json(meta: TransactionMetadata) -> dict[str, Any] | None:
     }
 
 
-def _meta_json(
-    record: Record, keys: list[str], *, parsed: bool, short: bool, rewards: bool
-) -> dict[str, Any]:
+def _meta_json(record: Record, keys: list[str], *, parsed: bool, short: bool) -> dict[str, Any]:
     meta, err = record.metadata, record.err
     out: dict[str, Any] = {
         "err": err,
@@ -258,11 +249,11 @@ def _meta_json(
         "postTokenBalances": [_token_json(t) for t in record.tokens if t.when == 1],
     }
     if short:
-        return out | ({"rewards": []} if rewards else {})
+        return out
     out |= {
         "innerInstructions": inner_json(meta, keys, parsed=parsed),
         "logMessages": meta.logs(),
-        "rewards": [] if rewards else None,
+        "rewards": [],
         "computeUnitsConsumed": meta.compute_units_consumed(),
     }
     if not parsed:
@@ -306,13 +297,7 @@ def block_json(
         out["signatures"] = [signature_text(record.signature) for record in records]
     elif details in ("full", "accounts"):
         out["transactions"] = [
-            transaction_json(
-                record,
-                encoding,
-                max_version,
-                accounts_only=details == "accounts",
-                rewards=rewards,
-            )
+            transaction_json(record, encoding, max_version, accounts_only=details == "accounts")
             for record in records
         ]
     elif details != "none":

@@ -128,6 +128,6 @@ def parse_instruction(program: str, accounts: list[str], data: bytes) -> dict[st
     name, parse = entry
     try:
         parsed = parse(accounts, data)
-    except (IndexError, KeyError, ValueError):
+    except (LookupError, ValueError):
         return None
     return None if parsed is None else {"program": name, "parsed": parsed}
