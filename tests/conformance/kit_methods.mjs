@@ -25,10 +25,10 @@ const funded = await airdropFactory({ rpc, rpcSubscriptions })({
 });
 const { value: [{ slot }] } = await rpc.getSignatureStatuses([funded]).send();
 const { value: latest } = await rpc.getLatestBlockhash({ commitment }).send();
-const message = pipe(
+const compose = (blockhash) => pipe(
   createTransactionMessage({ version: 0 }),
   (m) => setTransactionMessageFeePayerSigner(payer, m),
-  (m) => setTransactionMessageLifetimeUsingBlockhash(latest, m),
+  (m) => setTransactionMessageLifetimeUsingBlockhash(blockhash, m),
   (m) => appendTransactionMessageInstruction({
     programAddress: SYSTEM,
     accounts: [
@@ -38,9 +38,9 @@ const message = pipe(
     data: new Uint8Array([2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]),
   }, m),
 );
-const transaction = await signTransactionMessageWithSigners(message);
-const wire = getBase64EncodedWireTransaction(transaction);
-const compiled = getCompiledTransactionMessageEncoder().encode(compileTransactionMessage(message));
+const sign = async (blockhash) => signTransactionMessageWithSigners(compose(blockhash));
+const wire = getBase64EncodedWireTransaction(await sign(latest));
+const compiled = getCompiledTransactionMessageEncoder().encode(compileTransactionMessage(compose(latest)));
 const v0 = { maxSupportedTransactionVersion: 0, commitment };
 const parsed = { commitment, encoding: "jsonParsed" };
 
@@ -97,7 +97,7 @@ const calls = {
   isBlockhashValid: () => rpc.isBlockhashValid(latest.blockhash, { commitment }),
   minimumLedgerSlot: () => rpc.minimumLedgerSlot(),
   simulateTransaction: () => rpc.simulateTransaction(wire, {
-    encoding: "base64", commitment, innerInstructions: true,
+    encoding: "base64", commitment, innerInstructions: true, replaceRecentBlockhash: true,
     accounts: { addresses: [key], encoding: "jsonParsed" },
   }),
 };
@@ -106,6 +106,8 @@ for (const [name, call] of Object.entries(calls)) {
   facts[name] = await call().send().then(() => "ok", (error) => String(error.message));
 }
 
+const { value: fresh } = await rpc.getLatestBlockhash({ commitment }).send();
+const transaction = await sign(fresh);
 const signature = getSignatureFromTransaction(transaction);
 const subscriptions = {
   signature: rpcSubscriptions.signatureNotifications(signature, {
@@ -120,18 +122,22 @@ const subscriptions = {
   ),
   slotsUpdates: unstable.slotsUpdatesNotifications(),
 };
-const heard = await Promise.all(Object.entries(subscriptions).map(async ([name, subscription]) => {
-  const notifications = await subscription.subscribe({ abortSignal: AbortSignal.timeout(60_000) });
-  return (async () => {
-    for await (const { value } of notifications) {
-      facts[name] = "ok";
-      if (name !== "signature") return;
-      facts.received ??= value === "receivedSignature" ? "ok" : JSON.stringify(value);
-      if (value?.err === null) return;
-    }
-  });
-}));
-await rpc.sendTransaction(wire, { encoding: "base64", preflightCommitment: commitment }).send();
-await Promise.all(heard.map((listening) => listening()));
+async function listen(name, notifications) {
+  for await (const { value } of notifications) {
+    facts[name] = "ok";
+    if (name !== "signature") return;
+    facts.received ??= value === "receivedSignature" ? "ok" : JSON.stringify(value);
+    if (value?.err === null) return;
+  }
+}
+const abortSignal = new AbortController().signal;
+const heard = [];
+for (const [name, subscription] of Object.entries(subscriptions)) {
+  heard.push(listen(name, await subscription.subscribe({ abortSignal })));
+}
+await rpc.sendTransaction(getBase64EncodedWireTransaction(transaction), {
+  encoding: "base64", preflightCommitment: commitment,
+}).send();
+await Promise.all(heard);
 console.log(JSON.stringify(facts));
 process.exit(0);

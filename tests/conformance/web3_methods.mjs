@@ -1,5 +1,5 @@
 // Every read of unmodified @solana/web3.js, which checks each answer against the shape it expects.
-// usage: node web3_methods.mjs <rpc> <ws>      prints {method: "ok" or what the client said}
+// usage: node web3_methods.mjs <rpc> <ws> <slot-ms>      prints {method: "ok" or what the client said}
 
 import {
   Connection, Keypair, LAMPORTS_PER_SOL, SystemProgram, Transaction, TransactionMessage,
@@ -7,8 +7,10 @@ import {
 } from "@solana/web3.js";
 import { TOKEN_PROGRAM_ID, createMint, createAssociatedTokenAccount, mintTo } from "@solana/spl-token";
 
-const [rpcUrl, wsUrl] = process.argv.slice(2);
+const [rpcUrl, wsUrl, slotMs] = process.argv.slice(2);
 const connection = new Connection(rpcUrl, { commitment: "confirmed", wsEndpoint: wsUrl });
+// The client keeps a blockhash for 30 s: 150 blocks last that long only from 200 ms a slot on.
+connection._disableBlockhashCaching = Number(slotMs) < 200;
 const payer = Keypair.generate();
 const key = payer.publicKey;
 const funded = await connection.requestAirdrop(key, 2 * LAMPORTS_PER_SOL);
@@ -108,10 +110,11 @@ for (const [name, call] of Object.entries(calls)) {
 
 // Subscriptions that a token's life did not need.
 const once = (listen) => new Promise((resolve) => listen(resolve));
-await once((tell) => connection.onSlotUpdate(tell));
-facts.onSlotUpdate = "ok";
 const told = once((tell) => connection.onLogs("all", tell));
 const seen = once((tell) => connection.onAccountChange(key, tell, { encoding: "jsonParsed" }));
+// Once the last of them tells something all are there: they are asked for in order, on one socket.
+await once((tell) => connection.onSlotUpdate(tell));
+facts.onSlotUpdate = "ok";
 await sendAndConfirmTransaction(connection, new Transaction().add(transfer), [payer]);
 await Promise.all([told, seen]);
 facts.onLogs_all = "ok";

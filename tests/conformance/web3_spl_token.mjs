@@ -1,5 +1,5 @@
 // The life of a token with unmodified @solana/web3.js and @solana/spl-token.
-// usage: node web3_spl_token.mjs <rpc> <ws>      prints the facts of test_clients.py as JSON
+// usage: node web3_spl_token.mjs <rpc> <ws> <slot-ms>      prints the facts of test_clients.py as JSON
 
 import {
   AddressLookupTableProgram,
@@ -49,8 +49,10 @@ import {
 import { createInitializeInstruction, pack } from "@solana/spl-token-metadata";
 
 const MEMO = new PublicKey("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr");
-const [rpcUrl, wsUrl] = process.argv.slice(2);
+const [rpcUrl, wsUrl, slotMs] = process.argv.slice(2);
 const connection = new Connection(rpcUrl, { commitment: "confirmed", wsEndpoint: wsUrl });
+// The client keeps a blockhash for 30 s: 150 blocks last that long only from 200 ms a slot on.
+connection._disableBlockhashCaching = Number(slotMs) < 200;
 const T22 = TOKEN_2022_PROGRAM_ID;
 const facts = { refused: {}, heard: {} };
 
@@ -146,7 +148,7 @@ const hearing = [
 const transfer = createTransferCheckedInstruction(from, mint, to, customer.publicKey, 1250, 2, [], T22);
 transfer.keys.push({ pubkey: reference, isSigner: false, isWritable: false });
 const memo = new TransactionInstruction({ keys: [], programId: MEMO, data: Buffer.from("order 7 №") });
-// One slot is enough for the subscriptions to be there: they are sent in order on one socket.
+// Once the last of them tells something all are there: they are asked for in order, on one socket.
 await heard("slot", (tell) => connection.onSlotChange(({ slot, parent }) => tell(parent < slot)));
 const paid = await send([customer], ComputeBudgetProgram.setComputeUnitPrice({ microLamports: 5 }), memo, transfer);
 await heard("signature", (tell) => connection.onSignature(paid, ({ err }) => tell(err), "finalized"));
