@@ -4,7 +4,8 @@
 import {
   airdropFactory, appendTransactionMessageInstruction, AccountRole, compileTransactionMessage,
   createSolanaRpc, createSolanaRpcSubscriptions, createSolanaRpcSubscriptions_UNSTABLE,
-  createTransactionMessage, generateKeyPairSigner, getBase64Decoder, getBase64EncodedWireTransaction,
+  createTransactionMessage, generateKeyPairSigner, getBase64Decoder,
+  getBase64EncodedWireTransaction,
   getCompiledTransactionMessageEncoder, getSignatureFromTransaction, lamports, pipe,
   setTransactionMessageFeePayerSigner, setTransactionMessageLifetimeUsingBlockhash,
   signTransactionMessageWithSigners,
@@ -40,7 +41,9 @@ const compose = (blockhash) => pipe(
 );
 const sign = async (blockhash) => signTransactionMessageWithSigners(compose(blockhash));
 const wire = getBase64EncodedWireTransaction(await sign(latest));
-const compiled = getCompiledTransactionMessageEncoder().encode(compileTransactionMessage(compose(latest)));
+const compiled = getCompiledTransactionMessageEncoder().encode(
+  compileTransactionMessage(compose(latest)),
+);
 const v0 = { maxSupportedTransactionVersion: 0, commitment };
 const parsed = { commitment, encoding: "jsonParsed" };
 
@@ -80,13 +83,15 @@ const calls = {
   getRecentPerformanceSamples: () => rpc.getRecentPerformanceSamples(2),
   getRecentPrioritizationFees: () => rpc.getRecentPrioritizationFees([key]),
   getSignaturesForAddress: () => rpc.getSignaturesForAddress(key, { commitment, limit: 3 }),
-  getSignatureStatuses: () => rpc.getSignatureStatuses([funded], { searchTransactionHistory: true }),
+  getSignatureStatuses: () =>
+    rpc.getSignatureStatuses([funded], { searchTransactionHistory: true }),
   getSlot: () => rpc.getSlot(),
   getSlotLeader: () => rpc.getSlotLeader(),
   getSlotLeaders: () => rpc.getSlotLeaders(1n, 3),
   getStakeMinimumDelegation: () => rpc.getStakeMinimumDelegation(),
   getSupply: () => rpc.getSupply({ excludeNonCirculatingAccountsList: false }),
-  getTokenAccountsByDelegate: () => rpc.getTokenAccountsByDelegate(key, { programId: TOKEN }, parsed),
+  getTokenAccountsByDelegate: () =>
+    rpc.getTokenAccountsByDelegate(key, { programId: TOKEN }, parsed),
   getTokenAccountsByOwner: () => rpc.getTokenAccountsByOwner(key, { mint: WRAPPED }, parsed),
   getTokenLargestAccounts: () => rpc.getTokenLargestAccounts(WRAPPED),
   getTokenSupply: () => rpc.getTokenSupply(WRAPPED),
