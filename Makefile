@@ -48,9 +48,9 @@ solana-py: setup .venv-solana-py/sources/.unpacked
 
 .venv-solana-py/sources/.unpacked: $(CLIENTS)/solana-py-sdist.lock .venv-solana-py/.installed
 	rm -rf .venv-solana-py/sources && mkdir .venv-solana-py/sources
-	.venv-solana-py/bin/python -m pip --disable-pip-version-check --no-input download --quiet \
-		--no-deps --no-build-isolation --no-binary solana --require-hashes \
-		--dest .venv-solana-py/sources -r $<
+	$(BIN)/python -m pip --python .venv-solana-py/bin/python --disable-pip-version-check \
+		--no-input download --quiet --no-deps --no-build-isolation --no-binary solana \
+		--require-hashes --dest .venv-solana-py/sources -r $<
 	tar -xzf .venv-solana-py/sources/solana-*.tar.gz -C .venv-solana-py/sources --strip-components=1
 	touch $@
 
@@ -107,10 +107,11 @@ $(CLIENTS)/node_modules/.installed $(CLIENTS)/pay/node_modules/.installed: \
 	cd $* && $(NPM_CI)
 	touch $@
 
-.venv-x402/.installed .venv-solana-py/.installed: .venv-%/.installed: $(CLIENTS)/%.lock
-	$(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
-		--root-user-action=ignore --require-hashes -r $<
+.venv-x402/.installed .venv-solana-py/.installed: .venv-%/.installed: $(CLIENTS)/%.lock \
+		| .venv/.installed
+	$(PYTHON) -m venv --without-pip .venv-$*
+	$(BIN)/python -m pip --python .venv-$*/bin/python --disable-pip-version-check --no-input \
+		install --quiet --root-user-action=ignore --no-compile --require-hashes -r $<
 	touch $@
 
 contracts/artifacts/.built: $(wildcard contracts/*.vy) contracts/evm.py contracts/evm_build.py \

@@ -24,12 +24,15 @@ class Failed:
     said: str
 
 
-async def run(script: str, devnet: Running, *, old_python: bool = False) -> Facts | Failed:
+async def run(
+    script: str, devnet: Running, slot_ms: int, *, old_python: bool = False
+) -> Facts | Failed:
     """What a script prints of its life on `devnet`; `old_python` has solana-py 0.39 and x402."""
     child = await asyncio.create_subprocess_exec(
         *_command(script, old_python),
         devnet.rpc,
         devnet.ws,
+        str(slot_ms),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=HERE,

@@ -10,17 +10,22 @@ from sandbox.devnets.solana import process
 FAST_MS, DEFAULT_MS = 50, 400
 
 
-@pytest_asyncio.fixture(
+@pytest.fixture(
     scope="module",
-    loop_scope="module",
     params=[FAST_MS, pytest.param(DEFAULT_MS, marks=pytest.mark.long)],
     ids=lambda slot_ms: f"{slot_ms}ms",
 )
+def slot_ms(request: pytest.FixtureRequest) -> int:
+    """Fast, or as by default."""
+    return int(request.param)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def devnet(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    slot_ms: int, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[process.Running]:
-    """A fresh chain that makes a slot each 50 ms, or each 400 ms as by default."""
+    """A fresh chain that makes its slots at that pace."""
     data_dir = tmp_path_factory.mktemp("conformance") / "chain"
-    running = await process.start(process.command(data_dir, slot_ms=request.param))
+    running = await process.start(process.command(data_dir, slot_ms=slot_ms))
     yield running
     assert await running.stop() == 0

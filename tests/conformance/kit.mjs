@@ -29,8 +29,8 @@ import {
   signTransactionMessageWithSigners,
   SOLANA_ERROR__BLOCK_HEIGHT_EXCEEDED,
   SOLANA_ERROR__INSTRUCTION_ERROR__CUSTOM,
-  SOLANA_ERROR__JSON_RPC__SERVER_ERROR_SEND_TRANSACTION_PREFLIGHT_FAILURE,
-  SOLANA_ERROR__TRANSACTION_ERROR__BLOCKHASH_NOT_FOUND,
+  SOLANA_ERROR__JSON_RPC__SERVER_ERROR_SEND_TRANSACTION_PREFLIGHT_FAILURE as PREFLIGHT_FAILURE,
+  SOLANA_ERROR__TRANSACTION_ERROR__BLOCKHASH_NOT_FOUND as BLOCKHASH_NOT_FOUND,
   airdropFactory,
 } from "@solana/kit";
 
@@ -98,9 +98,7 @@ async function refusal(doing) {
   try {
     await doing;
   } catch (error) {
-    if (!isSolanaError(error, SOLANA_ERROR__JSON_RPC__SERVER_ERROR_SEND_TRANSACTION_PREFLIGHT_FAILURE)) {
-      throw error;
-    }
+    if (!isSolanaError(error, PREFLIGHT_FAILURE)) throw error;
     if (!isSolanaError(error.cause, SOLANA_ERROR__INSTRUCTION_ERROR__CUSTOM)) throw error.cause;
     const failed = error.context.logs.filter((line) => line.includes("failed"));
     return { code: error.cause.context.code, logs: failed.length };
@@ -122,7 +120,8 @@ const doomed = (await rpc.getLatestBlockhash({ commitment: "finalized" }).send()
 const boss = encodeKey(issuer.address);
 const [name, symbol, uri] = ["Test Tenge", "TKZT", "https://example.test/t.json"];
 const metadata = [...text(name), ...text(symbol), ...text(uri)];
-const rent = await rpc.getMinimumBalanceForRentExemption(BigInt(307 + 4 + 64 + metadata.length + 4)).send();
+const fullSpace = BigInt(307 + 4 + 64 + metadata.length + 4);
+const rent = await rpc.getMinimumBalanceForRentExemption(fullSpace).send();
 await send(
   issuer,
   call(
@@ -149,7 +148,8 @@ facts.mint = {
   symbol: state(made, "tokenMetadata").symbol,
   paused: state(made, "pausableConfig").paused,
   delegate: state(made, "permanentDelegate").delegate === issuer.address,
-  extensions: made.extensions.map(({ extension }) => extension[0].toUpperCase() + extension.slice(1)).sort(),
+  extensions: made.extensions
+    .map(({ extension }) => extension[0].toUpperCase() + extension.slice(1)).sort(),
 };
 
 const from = await tokenAccount(customer.address, mint);
@@ -157,7 +157,8 @@ const to = await tokenAccount(shop.address, mint);
 for (const [owner, account] of [[customer, from], [shop, to]]) {
   await send(issuer, call(
     ATA, [1],
-    pays(issuer), writable(account), readonly(owner.address), readonly(mint), readonly(SYSTEM), readonly(T22),
+    pays(issuer), writable(account), readonly(owner.address), readonly(mint), readonly(SYSTEM),
+    readonly(T22),
   ));
 }
 const issue = (authority, units) =>
@@ -185,8 +186,11 @@ const amount = (account) => {
   const data = Buffer.from(account.data[0], "base64");
   return Number(data.readBigUInt64LE(64));
 };
-await listen("account", rpcSubscriptions.accountNotifications(to, { commitment, encoding: "base64" }),
-  ({ value }) => amount(value));
+await listen(
+  "account",
+  rpcSubscriptions.accountNotifications(to, { commitment, encoding: "base64" }),
+  ({ value }) => amount(value),
+);
 await listen("logs", rpcSubscriptions.logsNotifications({ mentions: [reference] }, { commitment }),
   ({ value }) => [value.err, value.signature]);
 await listen(
@@ -208,8 +212,11 @@ const pay = (owner, units, decimals = 2, ...references) =>
 const memo = call(MEMO, new TextEncoder().encode("order 7 №"));
 const transaction = await signed(customer, [memo, pay(customer, 1250, 2, reference)]);
 const paid = getSignatureFromTransaction(transaction);
-await listen("signature", rpcSubscriptions.signatureNotifications(paid, { commitment: "finalized" }),
-  ({ value }) => value.err);
+await listen(
+  "signature",
+  rpcSubscriptions.signatureNotifications(paid, { commitment: "finalized" }),
+  ({ value }) => value.err,
+);
 await sendAndConfirm(transaction, { commitment });
 await Promise.all(hearing);
 facts.heard.logs = facts.heard.logs[0] === null && facts.heard.logs[1] === paid;
@@ -218,8 +225,9 @@ const found = await rpc.getSignaturesForAddress(reference).send();
 const reading = { maxSupportedTransactionVersion: 0, commitment: "finalized" };
 const seen = await rpc.getTransaction(found[0].signature, { ...reading, encoding: "json" }).send();
 const parsed = await rpc.getTransaction(paid, { ...reading, encoding: "jsonParsed" }).send();
+const keys = seen.transaction.message.accountKeys;
 const held = (balances) =>
-  Number(balances.find((row) => seen.transaction.message.accountKeys[row.accountIndex] === to).uiTokenAmount.amount);
+  Number(balances.find((row) => keys[row.accountIndex] === to).uiTokenAmount.amount);
 facts.payment = {
   found: found.map((row) => row.signature === paid),
   memo: found[0].memo,
@@ -322,11 +330,12 @@ while ((await rpc.getBlockHeight({ commitment }).send()) <= doomed.lastValidBloc
   await new Promise((resolve) => setTimeout(resolve, 100));
 }
 const late = await signed(customer, [pay(customer, 1)], { lifetime: doomed });
-facts.expired = { valid: (await rpc.isBlockhashValid(doomed.blockhash, { commitment }).send()).value };
+const asked = await rpc.isBlockhashValid(doomed.blockhash, { commitment }).send();
+facts.expired = { valid: asked.value };
 try {
   await rpc.sendTransaction(getBase64EncodedWireTransaction(late), { encoding: "base64" }).send();
 } catch (error) {
-  facts.expired.refused = isSolanaError(error.cause, SOLANA_ERROR__TRANSACTION_ERROR__BLOCKHASH_NOT_FOUND);
+  facts.expired.refused = isSolanaError(error.cause, BLOCKHASH_NOT_FOUND);
 }
 try {
   await sendAndConfirm(late, { commitment, skipPreflight: true });

@@ -4,7 +4,8 @@
 import {
   airdropFactory, appendTransactionMessageInstruction, AccountRole, compileTransactionMessage,
   createSolanaRpc, createSolanaRpcSubscriptions, createSolanaRpcSubscriptions_UNSTABLE,
-  createTransactionMessage, generateKeyPairSigner, getBase64Decoder, getBase64EncodedWireTransaction,
+  createTransactionMessage, generateKeyPairSigner, getBase64Decoder,
+  getBase64EncodedWireTransaction,
   getCompiledTransactionMessageEncoder, getSignatureFromTransaction, lamports, pipe,
   setTransactionMessageFeePayerSigner, setTransactionMessageLifetimeUsingBlockhash,
   signTransactionMessageWithSigners,
@@ -25,10 +26,10 @@ const funded = await airdropFactory({ rpc, rpcSubscriptions })({
 });
 const { value: [{ slot }] } = await rpc.getSignatureStatuses([funded]).send();
 const { value: latest } = await rpc.getLatestBlockhash({ commitment }).send();
-const message = pipe(
+const compose = (blockhash) => pipe(
   createTransactionMessage({ version: 0 }),
   (m) => setTransactionMessageFeePayerSigner(payer, m),
-  (m) => setTransactionMessageLifetimeUsingBlockhash(latest, m),
+  (m) => setTransactionMessageLifetimeUsingBlockhash(blockhash, m),
   (m) => appendTransactionMessageInstruction({
     programAddress: SYSTEM,
     accounts: [
@@ -38,9 +39,11 @@ const message = pipe(
     data: new Uint8Array([2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]),
   }, m),
 );
-const transaction = await signTransactionMessageWithSigners(message);
-const wire = getBase64EncodedWireTransaction(transaction);
-const compiled = getCompiledTransactionMessageEncoder().encode(compileTransactionMessage(message));
+const sign = async (blockhash) => signTransactionMessageWithSigners(compose(blockhash));
+const wire = getBase64EncodedWireTransaction(await sign(latest));
+const compiled = getCompiledTransactionMessageEncoder().encode(
+  compileTransactionMessage(compose(latest)),
+);
 const v0 = { maxSupportedTransactionVersion: 0, commitment };
 const parsed = { commitment, encoding: "jsonParsed" };
 
@@ -80,13 +83,15 @@ const calls = {
   getRecentPerformanceSamples: () => rpc.getRecentPerformanceSamples(2),
   getRecentPrioritizationFees: () => rpc.getRecentPrioritizationFees([key]),
   getSignaturesForAddress: () => rpc.getSignaturesForAddress(key, { commitment, limit: 3 }),
-  getSignatureStatuses: () => rpc.getSignatureStatuses([funded], { searchTransactionHistory: true }),
+  getSignatureStatuses: () =>
+    rpc.getSignatureStatuses([funded], { searchTransactionHistory: true }),
   getSlot: () => rpc.getSlot(),
   getSlotLeader: () => rpc.getSlotLeader(),
   getSlotLeaders: () => rpc.getSlotLeaders(1n, 3),
   getStakeMinimumDelegation: () => rpc.getStakeMinimumDelegation(),
   getSupply: () => rpc.getSupply({ excludeNonCirculatingAccountsList: false }),
-  getTokenAccountsByDelegate: () => rpc.getTokenAccountsByDelegate(key, { programId: TOKEN }, parsed),
+  getTokenAccountsByDelegate: () =>
+    rpc.getTokenAccountsByDelegate(key, { programId: TOKEN }, parsed),
   getTokenAccountsByOwner: () => rpc.getTokenAccountsByOwner(key, { mint: WRAPPED }, parsed),
   getTokenLargestAccounts: () => rpc.getTokenLargestAccounts(WRAPPED),
   getTokenSupply: () => rpc.getTokenSupply(WRAPPED),
@@ -97,7 +102,7 @@ const calls = {
   isBlockhashValid: () => rpc.isBlockhashValid(latest.blockhash, { commitment }),
   minimumLedgerSlot: () => rpc.minimumLedgerSlot(),
   simulateTransaction: () => rpc.simulateTransaction(wire, {
-    encoding: "base64", commitment, innerInstructions: true,
+    encoding: "base64", commitment, innerInstructions: true, replaceRecentBlockhash: true,
     accounts: { addresses: [key], encoding: "jsonParsed" },
   }),
 };
@@ -106,6 +111,8 @@ for (const [name, call] of Object.entries(calls)) {
   facts[name] = await call().send().then(() => "ok", (error) => String(error.message));
 }
 
+const { value: fresh } = await rpc.getLatestBlockhash({ commitment }).send();
+const transaction = await sign(fresh);
 const signature = getSignatureFromTransaction(transaction);
 const subscriptions = {
   signature: rpcSubscriptions.signatureNotifications(signature, {
@@ -120,18 +127,22 @@ const subscriptions = {
   ),
   slotsUpdates: unstable.slotsUpdatesNotifications(),
 };
-const heard = await Promise.all(Object.entries(subscriptions).map(async ([name, subscription]) => {
-  const notifications = await subscription.subscribe({ abortSignal: AbortSignal.timeout(60_000) });
-  return (async () => {
-    for await (const { value } of notifications) {
-      facts[name] = "ok";
-      if (name !== "signature") return;
-      facts.received ??= value === "receivedSignature" ? "ok" : JSON.stringify(value);
-      if (value?.err === null) return;
-    }
-  });
-}));
-await rpc.sendTransaction(wire, { encoding: "base64", preflightCommitment: commitment }).send();
-await Promise.all(heard.map((listening) => listening()));
+async function listen(name, notifications) {
+  for await (const { value } of notifications) {
+    facts[name] = "ok";
+    if (name !== "signature") return;
+    facts.received ??= value === "receivedSignature" ? "ok" : JSON.stringify(value);
+    if (value?.err === null) return;
+  }
+}
+const abortSignal = new AbortController().signal;
+const heard = [];
+for (const [name, subscription] of Object.entries(subscriptions)) {
+  heard.push(listen(name, await subscription.subscribe({ abortSignal })));
+}
+await rpc.sendTransaction(getBase64EncodedWireTransaction(transaction), {
+  encoding: "base64", preflightCommitment: commitment,
+}).send();
+await Promise.all(heard);
 console.log(JSON.stringify(facts));
 process.exit(0);

@@ -16,9 +16,9 @@ REFUSED = {"getHighestSnapshotSlot": "No snapshot"}
 )
 @pytest.mark.asyncio(loop_scope="module")
 async def test_every_method_of_a_client_is_answered_in_a_shape_that_it_reads(
-    devnet: Running, script: str, least: int
+    devnet: Running, slot_ms: int, script: str, least: int
 ) -> None:
-    told = await run(script, devnet)
+    told = await run(script, devnet, slot_ms)
     assert not isinstance(told, Failed), told.said
     refused = {name: said for name, said in told.items() if said != "ok"}
     assert refused == {name: REFUSED[name] for name in REFUSED if name in told}

@@ -13,7 +13,9 @@ ENDS = {
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_newcomer_who_types_from_the_guides_gets_what_they_say(devnet: Running) -> None:
-    told = await run("tutorials.mjs", devnet)
+async def test_a_newcomer_who_types_from_the_guides_gets_what_they_say(
+    devnet: Running, slot_ms: int
+) -> None:
+    told = await run("tutorials.mjs", devnet, slot_ms)
     assert not isinstance(told, Failed), told.said
     assert told == ENDS

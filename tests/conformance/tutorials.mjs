@@ -1,6 +1,6 @@
-// What the first pages of the official guides let a newcomer type, with nothing but the URL changed:
-// the WebSocket address is left to the client where the guide leaves it.
-// usage: node tutorials.mjs <rpc> <ws>      prints what each ends with as JSON
+// What the first pages of the official guides let a newcomer type, with nothing but the URL
+// changed: the WebSocket address is left to the client where the guide leaves it.
+// usage: node tutorials.mjs <rpc> <ws> <slot-ms>      prints what each ends with as JSON
 
 import {
   Connection, Keypair, LAMPORTS_PER_SOL, SystemProgram, Transaction, sendAndConfirmTransaction,
@@ -13,12 +13,16 @@ import {
 } from "@solana/kit";
 
 // As people type it, not as we print it.
-const [rpcUrl, wsUrl] = process.argv.slice(2, 4).map((url) => url.replace("127.0.0.1", "localhost"));
+const asTyped = (url) => url.replace("127.0.0.1", "localhost");
+const [rpcUrl, wsUrl] = process.argv.slice(2, 4).map(asTyped);
+// web3.js keeps a blockhash for 30 s: 150 blocks last that long only from 200 ms a slot on.
+const isFast = Number(process.argv[4]) < 200;
 const facts = {};
 
 // solana.com, "Send SOL" with web3.js
 {
   const connection = new Connection(rpcUrl, "confirmed");
+  connection._disableBlockhashCaching = isFast;
   const sender = new Keypair();
   const receiver = new Keypair();
   const signature = await connection.requestAirdrop(sender.publicKey, LAMPORTS_PER_SOL);
@@ -39,6 +43,7 @@ const facts = {};
 // The guide of spl-token: create a token, mint some, hand some on
 {
   const connection = new Connection(rpcUrl, "confirmed");
+  connection._disableBlockhashCaching = isFast;
   const payer = Keypair.generate();
   const mintAuthority = Keypair.generate();
   const freezeAuthority = Keypair.generate();
@@ -47,7 +52,9 @@ const facts = {};
   const mint = await createMint(
     connection, payer, mintAuthority.publicKey, freezeAuthority.publicKey, 9,
   );
-  const tokenAccount = await getOrCreateAssociatedTokenAccount(connection, payer, mint, payer.publicKey);
+  const tokenAccount = await getOrCreateAssociatedTokenAccount(
+    connection, payer, mint, payer.publicKey,
+  );
   await mintTo(connection, payer, mint, tokenAccount.address, mintAuthority, 100000000000);
   const toTokenAccount = await getOrCreateAssociatedTokenAccount(
     connection, payer, mint, Keypair.generate().publicKey,
@@ -70,9 +77,11 @@ const facts = {};
     lamports: lamports(1_000_000_000n),
     commitment: "confirmed",
   });
-  const { value: balance } = await rpc.getBalance(wallet.address, { commitment: "confirmed" }).send();
+  const { value: balance } = await rpc
+    .getBalance(wallet.address, { commitment: "confirmed" }).send();
   const abortController = new AbortController();
-  const slots = await rpcSubscriptions.slotNotifications().subscribe({ abortSignal: abortController.signal });
+  const slots = await rpcSubscriptions
+    .slotNotifications().subscribe({ abortSignal: abortController.signal });
   let seen = 0;
   for await (const slot of slots) {
     seen += Number(slot.slot > slot.parent);

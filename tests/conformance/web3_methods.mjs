@@ -1,18 +1,24 @@
 // Every read of unmodified @solana/web3.js, which checks each answer against the shape it expects.
-// usage: node web3_methods.mjs <rpc> <ws>      prints {method: "ok" or what the client said}
+// usage: node web3_methods.mjs <rpc> <ws> <slot-ms>
+// prints {method: "ok" or what the client said}
 
 import {
   Connection, Keypair, LAMPORTS_PER_SOL, SystemProgram, Transaction, TransactionMessage,
   VersionedTransaction, sendAndConfirmTransaction,
 } from "@solana/web3.js";
-import { TOKEN_PROGRAM_ID, createMint, createAssociatedTokenAccount, mintTo } from "@solana/spl-token";
+import {
+  TOKEN_PROGRAM_ID, createMint, createAssociatedTokenAccount, mintTo,
+} from "@solana/spl-token";
 
-const [rpcUrl, wsUrl] = process.argv.slice(2);
+const [rpcUrl, wsUrl, slotMs] = process.argv.slice(2);
 const connection = new Connection(rpcUrl, { commitment: "confirmed", wsEndpoint: wsUrl });
+// The client keeps a blockhash for 30 s: 150 blocks last that long only from 200 ms a slot on.
+connection._disableBlockhashCaching = Number(slotMs) < 200;
 const payer = Keypair.generate();
 const key = payer.publicKey;
 const funded = await connection.requestAirdrop(key, 2 * LAMPORTS_PER_SOL);
-await connection.confirmTransaction({ signature: funded, ...(await connection.getLatestBlockhash()) });
+const first = await connection.getLatestBlockhash();
+await connection.confirmTransaction({ signature: funded, ...first });
 const mint = await createMint(connection, payer, key, key, 9);
 const account = await createAssociatedTokenAccount(connection, payer, mint, key);
 const minted = await mintTo(connection, payer, mint, account, key, 5_000_000_000n);
@@ -27,13 +33,15 @@ const v0 = { maxSupportedTransactionVersion: 0 };
 
 const calls = {
   getAccountInfo: () => connection.getAccountInfo(mint),
-  getAccountInfo_slice: () => connection.getAccountInfo(mint, { dataSlice: { offset: 0, length: 4 } }),
+  getAccountInfo_slice: () =>
+    connection.getAccountInfo(mint, { dataSlice: { offset: 0, length: 4 } }),
   getAccountInfoAndContext: () => connection.getAccountInfoAndContext(key),
   getAccountInfo_unknown: () => connection.getAccountInfo(Keypair.generate().publicKey),
   getBalance: () => connection.getBalance(key),
   getBalanceAndContext: () => connection.getBalanceAndContext(key),
   getBlock: () => connection.getBlock(status.slot, v0),
-  getBlock_accounts: () => connection.getBlock(status.slot, { ...v0, transactionDetails: "accounts" }),
+  getBlock_accounts: () =>
+    connection.getBlock(status.slot, { ...v0, transactionDetails: "accounts" }),
   getBlock_none: () => connection.getBlock(status.slot, { ...v0, transactionDetails: "none" }),
   getBlock_no_rewards: () => connection.getBlock(status.slot, { ...v0, rewards: false }),
   getParsedBlock: () => connection.getParsedBlock(status.slot, v0),
@@ -75,7 +83,8 @@ const calls = {
   getRecentPrioritizationFees: () => connection.getRecentPrioritizationFees(),
   getRecentPrioritizationFees_of: () =>
     connection.getRecentPrioritizationFees({ lockedWritableAccounts: [account] }),
-  getSignatureStatus: () => connection.getSignatureStatus(minted, { searchTransactionHistory: true }),
+  getSignatureStatus: () =>
+    connection.getSignatureStatus(minted, { searchTransactionHistory: true }),
   getSignatureStatuses: () => connection.getSignatureStatuses([minted, funded]),
   getSignaturesForAddress: () => connection.getSignaturesForAddress(account, { limit: 1 }),
   getSlot: () => connection.getSlot(),
@@ -94,7 +103,8 @@ const calls = {
   getVersion: () => connection.getVersion(),
   getVoteAccounts: () => connection.getVoteAccounts(),
   isBlockhashValid: () => connection.isBlockhashValid(blockhash),
-  simulateTransaction: () => connection.simulateTransaction(versioned, { replaceRecentBlockhash: true }),
+  simulateTransaction: () =>
+    connection.simulateTransaction(versioned, { replaceRecentBlockhash: true }),
   simulateTransaction_accounts: () =>
     connection.simulateTransaction(versioned, {
       innerInstructions: true, accounts: { encoding: "base64", addresses: [key.toBase58()] },
@@ -108,10 +118,11 @@ for (const [name, call] of Object.entries(calls)) {
 
 // Subscriptions that a token's life did not need.
 const once = (listen) => new Promise((resolve) => listen(resolve));
-await once((tell) => connection.onSlotUpdate(tell));
-facts.onSlotUpdate = "ok";
 const told = once((tell) => connection.onLogs("all", tell));
 const seen = once((tell) => connection.onAccountChange(key, tell, { encoding: "jsonParsed" }));
+// Once the last of them tells something all are there: they are asked for in order, on one socket.
+await once((tell) => connection.onSlotUpdate(tell));
+facts.onSlotUpdate = "ok";
 await sendAndConfirmTransaction(connection, new Transaction().add(transfer), [payer]);
 await Promise.all([told, seen]);
 facts.onLogs_all = "ok";

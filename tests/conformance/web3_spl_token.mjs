@@ -1,5 +1,6 @@
 // The life of a token with unmodified @solana/web3.js and @solana/spl-token.
-// usage: node web3_spl_token.mjs <rpc> <ws>      prints the facts of test_clients.py as JSON
+// usage: node web3_spl_token.mjs <rpc> <ws> <slot-ms>
+// prints the facts of test_clients.py as JSON
 
 import {
   AddressLookupTableProgram,
@@ -49,8 +50,10 @@ import {
 import { createInitializeInstruction, pack } from "@solana/spl-token-metadata";
 
 const MEMO = new PublicKey("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr");
-const [rpcUrl, wsUrl] = process.argv.slice(2);
+const [rpcUrl, wsUrl, slotMs] = process.argv.slice(2);
 const connection = new Connection(rpcUrl, { commitment: "confirmed", wsEndpoint: wsUrl });
+// The client keeps a blockhash for 30 s: 150 blocks last that long only from 200 ms a slot on.
+connection._disableBlockhashCaching = Number(slotMs) < 200;
 const T22 = TOKEN_2022_PROGRAM_ID;
 const facts = { refused: {}, heard: {} };
 
@@ -74,7 +77,8 @@ async function refusal(doing) {
   } catch (error) {
     if (!(error instanceof SendTransactionError)) throw error;
     const code = /custom program error: (0x[0-9a-f]+)/.exec(error.transactionError.message);
-    return { code: Number(code[1]), logs: error.logs.filter((line) => line.includes("failed")).length };
+    const failed = error.logs.filter((line) => line.includes("failed"));
+    return { code: Number(code[1]), logs: failed.length };
   }
   throw new Error("it was not refused");
 }
@@ -84,7 +88,8 @@ const doomed = await connection.getLatestBlockhash("finalized");
 
 // The mint: four extensions, metadata in the mint itself.
 const metadata = {
-  mint, name: "Test Tenge", symbol: "TKZT", uri: "https://example.test/t.json", additionalMetadata: [],
+  mint, name: "Test Tenge", symbol: "TKZT", uri: "https://example.test/t.json",
+  additionalMetadata: [],
 };
 const extensions = [
   ExtensionType.MetadataPointer, ExtensionType.PermanentDelegate, ExtensionType.PausableConfig,
@@ -104,7 +109,8 @@ await send(
   createInitializeMint2Instruction(mint, 2, issuer.publicKey, issuer.publicKey, T22),
   createInitializeInstruction({
     programId: T22, metadata: mint, updateAuthority: issuer.publicKey, mint,
-    mintAuthority: issuer.publicKey, name: metadata.name, symbol: metadata.symbol, uri: metadata.uri,
+    mintAuthority: issuer.publicKey, name: metadata.name, symbol: metadata.symbol,
+    uri: metadata.uri,
   }),
 );
 const made = await getMint(connection, mint, undefined, T22);
@@ -143,13 +149,18 @@ const hearing = [
   heard("root", (tell) => connection.onRootChange((root) => tell(root > 0))),
 ];
 
-const transfer = createTransferCheckedInstruction(from, mint, to, customer.publicKey, 1250, 2, [], T22);
+const checked = (units) =>
+  createTransferCheckedInstruction(from, mint, to, customer.publicKey, units, 2, [], T22);
+const transfer = checked(1250);
 transfer.keys.push({ pubkey: reference, isSigner: false, isWritable: false });
-const memo = new TransactionInstruction({ keys: [], programId: MEMO, data: Buffer.from("order 7 №") });
-// One slot is enough for the subscriptions to be there: they are sent in order on one socket.
+const text = Buffer.from("order 7 №");
+const memo = new TransactionInstruction({ keys: [], programId: MEMO, data: text });
+// Once the last of them tells something all are there: they are asked for in order, on one socket.
 await heard("slot", (tell) => connection.onSlotChange(({ slot, parent }) => tell(parent < slot)));
-const paid = await send([customer], ComputeBudgetProgram.setComputeUnitPrice({ microLamports: 5 }), memo, transfer);
-await heard("signature", (tell) => connection.onSignature(paid, ({ err }) => tell(err), "finalized"));
+const price = ComputeBudgetProgram.setComputeUnitPrice({ microLamports: 5 });
+const paid = await send([customer], price, memo, transfer);
+await heard("signature", (tell) =>
+  connection.onSignature(paid, ({ err }) => tell(err), "finalized"));
 await Promise.all(hearing);
 facts.heard.logs = facts.heard.logs[0] === null && facts.heard.logs[1] === paid;
 
@@ -172,7 +183,9 @@ facts.payment = {
 
 // What must not go through.
 const pay = (units, decimals = 2) =>
-  transferChecked(connection, customer, from, mint, to, customer, units, decimals, [], undefined, T22);
+  transferChecked(
+    connection, customer, from, mint, to, customer, units, decimals, [], undefined, T22,
+  );
 facts.refused.decimals = await refusal(pay(100, 3));
 facts.refused.short = await refusal(pay(1_000_000));
 facts.refused.plain_transfer = await refusal(
@@ -188,7 +201,7 @@ facts.refused.paused = await refusal(pay(100));
 await resume(connection, issuer, mint, issuer, [], undefined, T22);
 
 // A failure that lands pays its fee.
-const short = createTransferCheckedInstruction(from, mint, to, customer.publicKey, 10 ** 6, 2, [], T22);
+const short = checked(10 ** 6);
 const lost = await connection.sendTransaction(new Transaction().add(short), [customer], {
   skipPreflight: true,
 });
@@ -216,7 +229,8 @@ await setAuthority(
 facts.refused.former_authority = await refusal(
   mintToChecked(connection, issuer, mint, from, issuer, 1, 2, [], undefined, T22),
 );
-facts.new_authority = (await getMint(connection, mint, undefined, T22)).mintAuthority.equals(next.publicKey);
+const handed = await getMint(connection, mint, undefined, T22);
+facts.new_authority = handed.mintAuthority.equals(next.publicKey);
 await burnChecked(connection, shop, to, mint, shop, 250, 2, [], undefined, T22);
 facts.left = {
   customer: (await connection.getTokenAccountBalance(from)).value.uiAmountString,
@@ -232,7 +246,8 @@ const [create, table] = AddressLookupTableProgram.createLookupTable({
   authority: issuer.publicKey, payer: issuer.publicKey, recentSlot,
 });
 const extend = AddressLookupTableProgram.extendLookupTable({
-  payer: issuer.publicKey, authority: issuer.publicKey, lookupTable: table, addresses: [from, to, mint],
+  payer: issuer.publicKey, authority: issuer.publicKey, lookupTable: table,
+  addresses: [from, to, mint],
 });
 await send([issuer], create, extend);
 const lookup = (await connection.getAddressLookupTable(table)).value;
@@ -243,7 +258,7 @@ const packed = new VersionedTransaction(
   new TransactionMessage({
     payerKey: customer.publicKey,
     recentBlockhash: through.blockhash,
-    instructions: [createTransferCheckedInstruction(from, mint, to, customer.publicKey, 1, 2, [], T22)],
+    instructions: [checked(1)],
   }).compileToV0Message([lookup]),
 );
 packed.sign([customer]);

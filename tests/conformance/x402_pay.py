@@ -5,6 +5,7 @@ usage: .venv-x402/bin/python x402_pay.py <rpc> <ws>      prints the facts of tes
 """
 
 import json
+import re
 import sys
 from typing import Any
 
@@ -27,7 +28,7 @@ from x402.schemas import PaymentPayload, PaymentRequirements
 DEVNET = "solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1"
 SOL = 10**9
 
-rpc_url, _ = sys.argv[1:3]
+rpc_url = sys.argv[1]
 client = Client(rpc_url, Confirmed)
 issuer, buyer, shop, sponsor, mint_key = (Keypair() for _ in range(5))
 mint = mint_key.pubkey()
@@ -78,7 +79,17 @@ def payload(wanted: PaymentRequirements) -> PaymentPayload:
 
 
 def verdict(answer: Any) -> Any:
-    return True if answer.is_valid else answer.invalid_reason
+    """True, or why not: what the chain said of the simulation where that was the reason."""
+    if answer.is_valid:
+        return True
+    custom = re.search(r"Custom\((\d+)\)", answer.invalid_message or "")
+    if custom is not None:
+        return f"0x{int(custom[1]):x}"
+    return (
+        "AlreadyProcessed"
+        if "AlreadyProcessed" in (answer.invalid_message or "")
+        else (answer.invalid_reason)
+    )
 
 
 asked = requirements(1250, "cs_1")
@@ -89,7 +100,7 @@ settled = first.settle(paid, asked)
 signature = Signature.from_string(settled.transaction)
 facts["settled"] = settled.success
 again = facilitator().settle(paid, asked)
-facts["settled_again"] = [again.success, again.error_reason]
+facts["settled_again"] = [again.success, verdict(facilitator().verify(paid, asked))]
 landed = client.get_transaction(signature, "json", Confirmed, 0).value.transaction
 facts["fee"] = landed.meta.fee
 facts["paid_by_sponsor"] = landed.meta.pre_balances[0] - landed.meta.post_balances[0]
@@ -106,6 +117,6 @@ facts["before_the_pause"] = verdict(facilitator().verify(waiting, asked))
 send(mint_2022.pause(mint, issuer.pubkey()), signers=[issuer])
 facts["paused"] = verdict(facilitator().verify(waiting, asked))
 refused = facilitator().settle(waiting, asked)
-facts["settled_while_paused"] = [refused.success, refused.error_reason]
+facts["settled_while_paused"] = [refused.success, refused.transaction]
 facts["left"] = kzte.get_balance(source).value.ui_amount_string
 print(json.dumps(facts))

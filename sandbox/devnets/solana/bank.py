@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from solders.clock import Clock
+from solders.epoch_schedule import EpochSchedule
 from solders.hash import Hash
 from solders.keypair import Keypair
 from solders.litesvm import LiteSVM
@@ -66,6 +67,7 @@ class Bank:
         self.svm = (
             LiteSVM().with_sigverify(False).with_blockhash_check(False).with_transaction_history(0)
         )
+        self.svm.set_epoch_schedule(EpochSchedule.without_warmup())  # as getEpochSchedule says
         self.accounts = Accounts(self.svm)
         self.clock = ChainClock()
         self.observer = Observer()

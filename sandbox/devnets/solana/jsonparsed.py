@@ -10,9 +10,11 @@ from typing import Any
 from solders.account import Account
 from solders.pubkey import Pubkey
 
-from sandbox.devnets.solana import durable_nonces
+from sandbox.devnets.solana.parsed_accounts import parse_other
+from sandbox.devnets.solana.parsed_extensions import extensions
 from sandbox.devnets.solana.parsed_instructions import PARSERS
 from sandbox.devnets.solana.tokens import (
+    MULTISIG_LEN,
     NATIVE_MINT,
     PROGRAM_NAMES,
     TOKEN_PROGRAMS,
@@ -23,8 +25,6 @@ from sandbox.devnets.solana.tokens import (
 
 LOOKUP_TABLES = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
 _STATES = {0: "uninitialized", 1: "initialized", 2: "frozen"}
-_TLV_START = 166
-_NO_SLOT = 2**64 - 1
 
 
 def parse_account(
@@ -37,24 +37,13 @@ def parse_account(
             kind, info = "mint", _mint(data)
         elif is_token_account(data):
             kind, info = "account", _token_account(data, decimals)
+        elif len(data) == MULTISIG_LEN:
+            kind, info = "multisig", _multisig(data)
         else:
             return None
         return {
             "program": PROGRAM_NAMES[owner],
             "parsed": {"type": kind, "info": info},
-            "space": len(data),
-        }
-    if (nonce := durable_nonces.data_of(account)) is not None:
-        return {
-            "program": "nonce",
-            "parsed": {
-                "type": "initialized",
-                "info": {
-                    "authority": _key(nonce[durable_nonces.AUTHORITY]),
-                    "blockhash": _key(nonce[durable_nonces.VALUE]),
-                    "feeCalculator": {"lamportsPerSignature": str(_u64(nonce, 72))},
-                },
-            },
             "space": len(data),
         }
     if owner == LOOKUP_TABLES and len(data) >= 56 and data[:4] == b"\x01\0\0\0":
@@ -63,15 +52,11 @@ def parse_account(
             "parsed": {"type": "lookupTable", "info": _lookup_table(data)},
             "space": len(data),
         }
-    return None
+    return parse_other(key, account)
 
 
 def _key(data: bytes) -> str:
     return str(Pubkey(data))
-
-
-def _key_or_none(data: bytes) -> str | None:
-    return _key(data) if any(data) else None
 
 
 def _u64(data: bytes, at: int) -> int:
@@ -86,8 +71,8 @@ def _mint(data: bytes) -> dict[str, Any]:
         "isInitialized": bool(data[45]),
         "freezeAuthority": _key(data[50:82]) if data[46] else None,
     }
-    if (extensions := _extensions(data)) is not None:
-        info["extensions"] = extensions
+    if (found := extensions(data)) is not None:
+        info["extensions"] = found
     return info
 
 
@@ -108,75 +93,18 @@ def _token_account(data: bytes, decimals: Callable[[bytes], int]) -> dict[str, A
         info["rentExemptReserve"] = ui_amount(_u64(data, 113), 9)
     if data[129]:
         info["closeAuthority"] = _key(data[133:165])
-    if (extensions := _extensions(data)) is not None:
-        info["extensions"] = extensions
+    if (found := extensions(data)) is not None:
+        info["extensions"] = found
     return info
 
 
-def _extensions(data: bytes) -> list[dict[str, Any]] | None:
-    if len(data) <= _TLV_START:
-        return None
-    found, at = [], _TLV_START
-    while at + 4 <= len(data):
-        kind = int.from_bytes(data[at : at + 2], "little")
-        size = int.from_bytes(data[at + 2 : at + 4], "little")
-        if kind == 0:
-            break
-        value = data[at + 4 : at + 4 + size]
-        found.append(_extension(kind, value))
-        at += 4 + size
-    return found
-
-
-def _extension(kind: int, value: bytes) -> dict[str, Any]:
-    match kind:
-        case 7:
-            return {"extension": "immutableOwner"}
-        case 12:
-            return {
-                "extension": "permanentDelegate",
-                "state": {"delegate": _key_or_none(value[:32])},
-            }
-        case 18:
-            return {
-                "extension": "metadataPointer",
-                "state": {
-                    "authority": _key_or_none(value[:32]),
-                    "metadataAddress": _key_or_none(value[32:64]),
-                },
-            }
-        case 19:
-            return {"extension": "tokenMetadata", "state": _metadata(value)}
-        case 26:
-            return {
-                "extension": "pausableConfig",
-                "state": {"authority": _key_or_none(value[:32]), "paused": bool(value[32])},
-            }
-        case 27:
-            return {"extension": "pausableAccount"}
-    return {"extension": "unparseableExtension"}
-
-
-def _metadata(value: bytes) -> dict[str, Any]:
-    at = 64
-
-    def text() -> str:
-        nonlocal at
-        size = int.from_bytes(value[at : at + 4], "little")
-        out = value[at + 4 : at + 4 + size].decode("utf-8", "replace")
-        at += 4 + size
-        return out
-
-    name, symbol, uri = text(), text(), text()
-    count = int.from_bytes(value[at : at + 4], "little")
-    at += 4
+def _multisig(data: bytes) -> dict[str, Any]:
+    signers = [data[at : at + 32] for at in range(3, MULTISIG_LEN, 32)]
     return {
-        "updateAuthority": _key_or_none(value[:32]),
-        "mint": _key(value[32:64]),
-        "name": name,
-        "symbol": symbol,
-        "uri": uri,
-        "additionalMetadata": [[text(), text()] for _ in range(count)],
+        "numRequiredSigners": data[0],
+        "numValidSigners": data[1],
+        "isInitialized": bool(data[2]),
+        "signers": [_key(signer) for signer in signers if any(signer)],
     }
 
 

@@ -1,93 +1,146 @@
-"""Parsers of single instructions: system, memo, associated token accounts, Token and Token-2022."""
+"""Parsers of single instructions: system, lookup tables, memo, associated token accounts, and both
+token programs. Shapes are those of agave's `transaction-status`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from solders.pubkey import Pubkey
-
-from sandbox.devnets.solana.tokens import TOKEN, TOKEN_2022, ui_amount
+from sandbox.devnets.solana.instruction_data import key, take, text, typed, u32, u64
+from sandbox.devnets.solana.parsed_token import parse_token
+from sandbox.devnets.solana.tokens import TOKEN, TOKEN_2022
 
 Parser = Callable[[list[str], bytes], Any]
 
 
-def _u32(data: bytes, at: int) -> int:
-    return int.from_bytes(_take(data, at, 4), "little")
-
-
-def _u64(data: bytes, at: int) -> int:
-    return int.from_bytes(_take(data, at, 8), "little")
-
-
-def _key(data: bytes, at: int) -> str:
-    return str(Pubkey(_take(data, at, 32)))
-
-
-def _take(data: bytes, at: int, size: int) -> bytes:
-    if at + size > len(data):
-        raise IndexError(at)
-    return data[at : at + size]
-
-
-def _typed(kind: str, **info: Any) -> dict[str, Any]:
-    return {"type": kind, "info": info}
-
-
 def _system(accounts: list[str], data: bytes) -> Any:
-    match _u32(data, 0):
+    a = accounts
+    match u32(data, 0):
         case 0:
-            return _typed(
+            return typed(
                 "createAccount",
                 source=accounts[0],
                 newAccount=accounts[1],
-                lamports=_u64(data, 4),
-                space=_u64(data, 12),
-                owner=_key(data, 20),
+                lamports=u64(data, 4),
+                space=u64(data, 12),
+                owner=key(data, 20),
             )
         case 1:
-            return _typed("assign", account=accounts[0], owner=_key(data, 4))
+            return typed("assign", account=accounts[0], owner=key(data, 4))
         case 2:
-            return _typed(
+            return typed(
                 "transfer",
                 source=accounts[0],
                 destination=accounts[1],
-                lamports=_u64(data, 4),
+                lamports=u64(data, 4),
+            )
+        case 3:
+            seed, at = text(data, 36, 8)
+            return typed(
+                "createAccountWithSeed",
+                source=a[0],
+                newAccount=a[1],
+                base=key(data, 4),
+                seed=seed,
+                lamports=u64(data, at),
+                space=u64(data, at + 8),
+                owner=key(data, at + 16),
             )
         case 4:
-            return _typed(
+            return typed(
                 "advanceNonce",
-                nonceAccount=accounts[0],
-                recentBlockhashesSysvar=accounts[1],
-                nonceAuthority=accounts[2],
+                nonceAccount=a[0],
+                recentBlockhashesSysvar=a[1],
+                nonceAuthority=a[2],
             )
         case 5:
-            return _typed(
+            return typed(
                 "withdrawFromNonce",
-                nonceAccount=accounts[0],
-                destination=accounts[1],
-                recentBlockhashesSysvar=accounts[2],
-                rentSysvar=accounts[3],
-                nonceAuthority=accounts[4],
-                lamports=_u64(data, 4),
+                nonceAccount=a[0],
+                destination=a[1],
+                recentBlockhashesSysvar=a[2],
+                rentSysvar=a[3],
+                nonceAuthority=a[4],
+                lamports=u64(data, 4),
             )
         case 6:
-            return _typed(
+            return typed(
                 "initializeNonce",
-                nonceAccount=accounts[0],
-                recentBlockhashesSysvar=accounts[1],
-                rentSysvar=accounts[2],
-                nonceAuthority=_key(data, 4),
+                nonceAccount=a[0],
+                recentBlockhashesSysvar=a[1],
+                rentSysvar=a[2],
+                nonceAuthority=key(data, 4),
             )
         case 7:
-            return _typed(
+            return typed(
                 "authorizeNonce",
-                nonceAccount=accounts[0],
-                nonceAuthority=accounts[1],
-                newAuthorized=_key(data, 4),
+                nonceAccount=a[0],
+                nonceAuthority=a[1],
+                newAuthorized=key(data, 4),
             )
         case 8:
-            return _typed("allocate", account=accounts[0], space=_u64(data, 4))
+            return typed("allocate", account=a[0], space=u64(data, 4))
+        case 9:
+            seed, at = text(data, 36, 8)
+            return typed(
+                "allocateWithSeed",
+                account=a[0],
+                base=key(data, 4),
+                seed=seed,
+                space=u64(data, at),
+                owner=key(data, at + 8),
+            )
+        case 10:
+            seed, at = text(data, 36, 8)
+            return typed(
+                "assignWithSeed",
+                account=a[0],
+                base=key(data, 4),
+                seed=seed,
+                owner=key(data, at),
+            )
+        case 11:
+            seed, at = text(data, 12, 8)
+            return typed(
+                "transferWithSeed",
+                source=a[0],
+                sourceBase=a[1],
+                destination=a[2],
+                lamports=u64(data, 4),
+                sourceSeed=seed,
+                sourceOwner=key(data, at),
+            )
+    return None
+
+
+def _lookup_table(accounts: list[str], data: bytes) -> Any:
+    roles = {"lookupTableAccount": accounts[0], "lookupTableAuthority": accounts[1]}
+    match u32(data, 0):
+        case 0:
+            return typed(
+                "createLookupTable",
+                **roles,
+                payerAccount=accounts[2],
+                systemProgram=accounts[3],
+                recentSlot=u64(data, 4),
+                bumpSeed=take(data, 12, 1)[0],
+            )
+        case 1:
+            return typed("freezeLookupTable", **roles)
+        case 2:
+            added = [key(data, 12 + 32 * index) for index in range(min(u64(data, 4), 256))]
+            paying = dict(zip(("payerAccount", "systemProgram"), accounts[2:4], strict=False))
+            return typed(
+                "extendLookupTable",
+                **roles,
+                newAddresses=added,
+                **(paying if len(paying) == 2 else {}),
+            )
+        case 3:
+            return typed("deactivateLookupTable", **roles)
+        case 4:
+            return typed("closeLookupTable", **roles, recipient=accounts[2])
     return None
 
 
@@ -100,7 +153,7 @@ def _associated(accounts: list[str], data: bytes) -> Any:
     if (kind := kinds.get(data)) is None:
         return None
     source, account, wallet, mint, system, token = accounts[:6]
-    return _typed(
+    return typed(
         kind,
         source=source,
         account=account,
@@ -111,153 +164,12 @@ def _associated(accounts: list[str], data: bytes) -> Any:
     )
 
 
-def _signed_by(accounts: list[str], at: int, role: str) -> dict[str, Any]:
-    """Extra accounts after the owner make it a multisig in validators' eyes (references too)."""
-    if len(accounts) > at + 1:
-        name = "multisig" + role[0].upper() + role[1:]
-        return {name: accounts[at], "signers": accounts[at + 1 :]}
-    return {role: accounts[at]}
-
-
-def _checked(data: bytes) -> dict[str, Any]:
-    return {"tokenAmount": ui_amount(_u64(data, 1), data[9])}
-
-
-_AUTHORITY_TYPES = {
-    0: "mintTokens",
-    1: "freezeAccount",
-    2: "accountOwner",
-    3: "closeAccount",
-    8: "permanentDelegate",
-    12: "metadataPointer",
-    16: "pause",
-}
-
-
-_EXTENSION_TYPES = {7: "immutableOwner", 27: "pausableAccount"}  # of accounts of such mints
-
-
-def _extension_type(data: bytes, at: int) -> str:
-    """By its number; raises KeyError for one that no parser here knows."""
-    return _EXTENSION_TYPES[int.from_bytes(_take(data, at, 2), "little")]
-
-
-def _unless_empty(**lists: list[str]) -> dict[str, list[str]]:
-    return {name: found for name, found in lists.items() if found}
-
-
-def _token(accounts: list[str], data: bytes) -> Any:
-    a, tag = accounts, data[0]
-    match tag:
-        case 3:
-            return _typed(
-                "transfer",
-                source=a[0],
-                destination=a[1],
-                amount=str(_u64(data, 1)),
-                **_signed_by(a, 2, "authority"),
-            )
-        case 5:
-            return _typed("revoke", source=a[0], **_signed_by(a, 1, "owner"))
-        case 6:
-            return _typed(
-                "setAuthority",
-                authorityType=_AUTHORITY_TYPES.get(data[1], str(data[1])),
-                newAuthority=_key(data, 3) if data[2] else None,
-                account=a[0],
-                **_signed_by(a, 1, "authority"),
-            )
-        case 7 | 8:
-            kind, first, second = (
-                ("mintTo", "mint", "account") if tag == 7 else ("burn", "account", "mint")
-            )
-            info = {first: a[0], second: a[1], "amount": str(_u64(data, 1))}
-            role = "mintAuthority" if tag == 7 else "authority"
-            return _typed(kind, **info, **_signed_by(a, 2, role))
-        case 9:
-            return _typed(
-                "closeAccount", account=a[0], destination=a[1], **_signed_by(a, 2, "owner")
-            )
-        case 10 | 11:
-            return _typed(
-                "freezeAccount" if tag == 10 else "thawAccount",
-                account=a[0],
-                mint=a[1],
-                **_signed_by(a, 2, "freezeAuthority"),
-            )
-        case 12:
-            return _typed(
-                "transferChecked",
-                source=a[0],
-                mint=a[1],
-                destination=a[2],
-                **_checked(data),
-                **_signed_by(a, 3, "authority"),
-            )
-        case 13:
-            return _typed(
-                "approveChecked",
-                source=a[0],
-                mint=a[1],
-                delegate=a[2],
-                **_checked(data),
-                **_signed_by(a, 3, "owner"),
-            )
-        case 14:
-            return _typed(
-                "mintToChecked",
-                mint=a[0],
-                account=a[1],
-                **_checked(data),
-                **_signed_by(a, 2, "mintAuthority"),
-            )
-        case 15:
-            return _typed(
-                "burnChecked",
-                account=a[0],
-                mint=a[1],
-                **_checked(data),
-                **_signed_by(a, 2, "authority"),
-            )
-        case 18:
-            return _typed("initializeAccount3", account=a[0], mint=a[1], owner=_key(data, 1))
-        case 20:
-            minted: dict[str, Any] = {
-                "mint": a[0],
-                "decimals": data[1],
-                "mintAuthority": _key(data, 2),
-            }
-            if data[34]:
-                minted["freezeAuthority"] = _key(data, 35)
-            return _typed("initializeMint2", **minted)
-        case 21:
-            kinds = [_extension_type(data, at) for at in range(1, len(data), 2)]
-            return _typed("getAccountDataSize", mint=a[0], **_unless_empty(extensionTypes=kinds))
-        case 22:
-            return _typed("initializeImmutableOwner", account=a[0])
-        case 35:
-            return _typed("initializePermanentDelegate", mint=a[0], delegate=_key(data, 1))
-        case 39 if data[1] == 0:
-            return _typed(
-                "initializeMetadataPointer",
-                mint=a[0],
-                authority=_key(data, 2),
-                metadataAddress=_key(data, 34),
-            )
-        case 44:
-            if data[1] == 0:
-                return _typed("initializePausableConfig", mint=a[0], authority=_key(data, 2))
-            if data[1] in (1, 2):
-                kind = "pause" if data[1] == 1 else "resume"
-                return _typed(kind, mint=a[0], **_signed_by(a, 1, "authority"))
-    return None
-
-
 PARSERS: dict[str, tuple[str, Parser]] = {
     "11111111111111111111111111111111": ("system", _system),
+    "AddressLookupTab1e1111111111111111111111111": ("address-lookup-table", _lookup_table),
     "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr": ("spl-memo", _memo),
     "Memo1UhkJRfHyvLMcVucJwxXeuD728EqVDDwQDxFMNo": ("spl-memo", _memo),
     "ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL": ("spl-associated-token-account", _associated),
-    str(TOKEN): ("spl-token", _token),
-    str(TOKEN_2022): ("spl-token", _token),
+    str(TOKEN): ("spl-token", parse_token),
+    str(TOKEN_2022): ("spl-token", parse_token),
 }

@@ -16,6 +16,7 @@ from sandbox.devnets.solana.encode import account_json, key_text
 from sandbox.devnets.solana.errors import invalid_params
 from sandbox.devnets.solana.node import Method, Node
 from sandbox.devnets.solana.params import Config, Params
+from sandbox.devnets.solana.parsed_accounts import CLOCK, clock_at
 from sandbox.devnets.solana.tokens import (
     TOKEN_PROGRAMS,
     TokenIndex,
@@ -25,6 +26,7 @@ from sandbox.devnets.solana.tokens import (
     ui_amount,
 )
 
+_CLOCK = bytes(CLOCK)
 _MAX_FILTERS = 4
 _MAX_MEMCMP_BYTES = 128
 _LARGEST = 20
@@ -38,7 +40,11 @@ class View:
         self.slot = None if level == "processed" else node.bank.slot_at(level)
 
     def get(self, key: bytes) -> Account | None:
-        return self.node.bank.accounts.at(key, self.slot)
+        account = self.node.bank.accounts.at(key, self.slot)
+        if self.slot is not None and account is not None and key == _CLOCK:
+            block = self.node.bank.sealed_at(self.level)
+            return clock_at(account, block.slot, block.time)
+        return account
 
     def decimals(self, mint: bytes) -> int:
         account = self.get(mint)

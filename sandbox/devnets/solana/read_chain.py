@@ -269,13 +269,12 @@ def get_stake_minimum_delegation(node: Node, given: Params) -> Any:
     return node.context(node.level(given.config(0)), 1)
 
 
+def get_highest_snapshot_slot(_node: Node, _params: Params) -> Any:
+    raise RpcError(NO_SNAPSHOT, "No snapshot")
+
+
 def get_max_retransmit_slot(node: Node, _params: Params) -> int:
     return node.bank.open_slot
-
-
-def get_highest_snapshot_slot(_node: Node, _params: Params) -> Any:
-    """A validator that serves no snapshots; the devnet's own are no archives for others."""
-    raise RpcError(NO_SNAPSHOT, "No snapshot")
 
 
 METHODS: dict[str, Method] = {
@@ -306,7 +305,7 @@ METHODS: dict[str, Method] = {
     "getLeaderSchedule": get_leader_schedule,
     "getBlockCommitment": get_block_commitment,
     "getStakeMinimumDelegation": get_stake_minimum_delegation,
+    "getHighestSnapshotSlot": get_highest_snapshot_slot,
     "getMaxRetransmitSlot": get_max_retransmit_slot,
     "getMaxShredInsertSlot": get_max_retransmit_slot,
-    "getHighestSnapshotSlot": get_highest_snapshot_slot,
 }

@@ -69,7 +69,8 @@ async function refusal(doing) {
     for (let cause = error; cause; cause = cause.cause) {
       logs ??= cause.context?.logs;
       if (isSolanaError(cause, SOLANA_ERROR__INSTRUCTION_ERROR__CUSTOM)) {
-        return { code: cause.context.code, logs: logs.filter((line) => line.includes("failed")).length };
+        const failed = logs.filter((line) => line.includes("failed"));
+        return { code: cause.context.code, logs: failed.length };
       }
     }
     throw error;
@@ -100,7 +101,8 @@ const fixed = [
   extension("PermanentDelegate", { delegate: issuer.address }),
   extension("PausableConfig", { authority: issuer.address, paused: false }),
 ];
-const rent = await rpc.getMinimumBalanceForRentExemption(BigInt(getMintSize([...fixed, metadata]))).send();
+const fullSpace = BigInt(getMintSize([...fixed, metadata]));
+const rent = await rpc.getMinimumBalanceForRentExemption(fullSpace).send();
 await bank.sendTransaction([
   getCreateAccountInstruction({
     payer: issuer, newAccount: mintKey, lamports: rent, space: getMintSize(fixed),
@@ -127,15 +129,20 @@ facts.mint = {
 
 const tokenProgram = TOKEN_2022_PROGRAM_ADDRESS;
 const [[from], [to]] = await Promise.all(
-  [customer, shop].map((owner) => findAssociatedTokenPda({ owner: owner.address, tokenProgram, mint })),
+  [customer, shop].map(
+    (owner) => findAssociatedTokenPda({ owner: owner.address, tokenProgram, mint }),
+  ),
 );
 const open = (owner, ata) =>
-  getCreateAssociatedTokenIdempotentInstruction({ payer: issuer, owner: owner.address, ata, mint, tokenProgram });
+  getCreateAssociatedTokenIdempotentInstruction({
+    payer: issuer, owner: owner.address, ata, mint, tokenProgram,
+  });
 const issue = (units) => getMintToCheckedInstruction({
   mint, token: from, mintAuthority: issuer, amount: units, decimals: 2,
 });
 const issued = await bank.sendTransaction([open(customer, from), open(shop, to), issue(10_000n)]);
-facts.account_bytes = Number((await rpc.getAccountInfo(from, { commitment, encoding: "base64" }).send()).value.space);
+const opened = await rpc.getAccountInfo(from, { commitment, encoding: "base64" }).send();
+facts.account_bytes = Number(opened.value.space);
 await final(issued.context.signature);
 
 // The shop asks, the wallet pays, the shop finds and validates.
@@ -144,7 +151,8 @@ const asked = { recipient: shop.address, amount: 12.5, splToken: mint, reference
 const url = merchant.pay.encodeURL(asked);
 const watched = merchant.pay.watchReference(reference, { commitment });
 // The watching is there once another subscription of the same socket's kind has told something.
-const slots = await rpcSubscriptions.slotNotifications().subscribe({ abortSignal: AbortSignal.timeout(60_000) });
+const slots = await rpcSubscriptions
+  .slotNotifications().subscribe({ abortSignal: new AbortController().signal });
 for await (const _ of slots) break;
 const parsed = wallet.pay.parseURL(url);
 const sent = await wallet.sendTransaction(await wallet.pay.createTransfer(parsed));
@@ -199,7 +207,8 @@ const server = createServer(async (_, response) => {
   response.end(JSON.stringify({ transaction: await compose() }));
 });
 await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-const offered = await wallet.pay.fetchTransaction(customer.address, `http://127.0.0.1:${server.address().port}/`);
+const link = `http://127.0.0.1:${server.address().port}/`;
+const offered = await wallet.pay.fetchTransaction(customer.address, link);
 server.close();
 const requested = await partiallySignTransaction([customer.keyPair], {
   ...offered,
@@ -216,7 +225,9 @@ const pay = (amount, decimals) => wallet.sendTransaction([move(customer, amount,
 facts.refused.decimals = await refusal(pay(100n, 3));
 facts.refused.short = await refusal(pay(1_000_000n));
 facts.refused.plain_transfer = await refusal(
-  wallet.sendTransaction([getTransferInstruction({ source: from, destination: to, authority: customer, amount: 1n })]),
+  wallet.sendTransaction([
+    getTransferInstruction({ source: from, destination: to, authority: customer, amount: 1n }),
+  ]),
 );
 await bank.sendTransaction([getFreezeAccountInstruction({ account: from, mint, owner: issuer })]);
 facts.frozen = (await fetchToken(rpc, from, { commitment })).data.state === AccountState.Frozen;
