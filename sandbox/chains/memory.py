@@ -240,6 +240,9 @@ class MemoryChain:
     ) -> str:
         raise NotSponsored(self.name)
 
+    def transaction_link(self, url: str) -> str:
+        return ""
+
     async def holdings(self, sessions: Sequence[str] = ()) -> Holdings:
         self._answer()
         units = self._final.after.units

@@ -50,7 +50,7 @@ class World:
         self.sessions: list[Json] = []
         self._loops = {loop.name: loop for loop in wiring.loops(wired)}
         self._numbers = itertools.count(1)
-        app = create_app(wired.settings)
+        app = self.app = create_app(wired.settings)
         for name, value in wiring.app_state(wired).items():
             setattr(app.state, name, value)
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
