@@ -284,7 +284,7 @@ class MemoryChain:
         """A mint that no intent asked for."""
         return self.send(Move("mint", "", destination, amount_units))
 
-    def sendforeign_of(self, token: str, source: str, destination: str, amount: int) -> str:
+    def send_foreign(self, token: str, source: str, destination: str, amount: int) -> str:
         """Another token, or native coin, sent by someone."""
         return self.send(Move("foreign", source, destination, amount, token=token))
 
