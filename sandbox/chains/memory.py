@@ -15,7 +15,15 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from sandbox.chains.errors import NotRotatable, NotSponsored
-from sandbox.chains.memory_state import Move, Refused, State, apply
+from sandbox.chains.memory_state import (
+    Move,
+    Refused,
+    State,
+    Tx,
+    apply,
+    foreign_of,
+    transfers_of,
+)
 from sandbox.chains.port import (
     AtHeight,
     Block,
@@ -49,17 +57,10 @@ _ROLES = {
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class _Tx:
-    id: str
-    moves: tuple[Move, ...]
-    valid_until_height: int
-
-
 @dataclass(slots=True)
 class _Mined:
     block: Block
-    txs: tuple[_Tx, ...]
+    txs: tuple[Tx, ...]
     after: State
 
 
@@ -97,7 +98,7 @@ class MemoryChain:
         zero = Block(BlockId(0, self._genesis, ""), _START)
         self._mined = [_Mined(zero, (), State())]
         self._final_index = 0
-        self._mempool: dict[str, _Tx] = {}
+        self._mempool: dict[str, Tx] = {}
         self._next_height = 1
         self.broadcasts: deque[str] = deque(maxlen=1000)
 
@@ -203,7 +204,7 @@ class MemoryChain:
             return
         body = json.loads(signed.raw)
         moves = tuple(Move(**{**m, "keys": tuple(m["keys"])}) for m in body["moves"])
-        self._mempool[signed.tx_id] = _Tx(signed.tx_id, moves, signed.valid_until_height)
+        self._mempool[signed.tx_id] = Tx(signed.tx_id, moves, signed.valid_until_height)
 
     async def outcome(self, signed: Signed) -> Outcome:
         self._answer()
@@ -238,6 +239,9 @@ class MemoryChain:
         self, option: Mapping[str, Any], account: str, amount_units: int
     ) -> str:
         raise NotSponsored(self.name)
+
+    def transaction_link(self, url: str) -> str:
+        return ""
 
     async def holdings(self, sessions: Sequence[str] = ()) -> Holdings:
         self._answer()
@@ -287,7 +291,7 @@ class MemoryChain:
     def send(self, *moves: Move) -> str:
         """Anybody's transaction with these moves; all of them happen, or none."""
         signed = self._sign(moves)
-        self._mempool[signed.tx_id] = _Tx(signed.tx_id, moves, signed.valid_until_height)
+        self._mempool[signed.tx_id] = Tx(signed.tx_id, moves, signed.valid_until_height)
         return signed.tx_id
 
     def reorg(self, depth: int, *, what: Literal["drop", "return"] = "return") -> None:
@@ -362,8 +366,8 @@ class MemoryChain:
                 continue
             state = trial
             happened = replace(tx, moves=tuple(moves))
-            transfers += _transfers(happened)
-            foreign += [one for one in _foreign(happened) if self._may_be_ours(one.destination)]
+            transfers += transfers_of(happened)
+            foreign += [one for one in foreign_of(happened) if self._may_be_ours(one.destination)]
         self._count += 1
         parent = self._mined[-1].block.id
         hash_ = sha256(f"{parent.hash}:{height}:{self._count}".encode()).hexdigest()
@@ -386,36 +390,3 @@ class MemoryChain:
 def new_address() -> str:
     """A fresh holder's address."""
     return _PREFIX + secrets.token_hex(16)
-
-
-def _transfers(tx: _Tx) -> list[Transfer]:
-    kinds: dict[str, Literal["transfer", "mint", "burn"]] = {
-        "transfer": "transfer",
-        "seize": "transfer",
-        "mint": "mint",
-        "burn": "burn",
-    }
-    moves = [move for move in tx.moves if move.action in kinds and move.amount]
-    return [
-        Transfer(
-            tx.id,
-            ordinal,
-            kinds[move.action],
-            move.source,
-            "" if move.action == "burn" else move.destination,
-            move.amount,
-            move.keys,
-        )
-        for ordinal, move in enumerate(moves)
-    ]
-
-
-def _foreign(tx: _Tx) -> list[ForeignTransfer]:
-    first = len(_transfers(tx))
-    moves = [move for move in tx.moves if move.action == "foreign"]
-    return [
-        ForeignTransfer(
-            tx.id, first + n, move.token, move.source, move.destination, move.amount, move.keys
-        )
-        for n, move in enumerate(moves)
-    ]

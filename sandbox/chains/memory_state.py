@@ -1,6 +1,9 @@
 """The token of the chain in memory: who holds what, and what one move does to it."""
 
 from dataclasses import dataclass, field
+from typing import Literal
+
+from sandbox.chains.port import ForeignTransfer, Transfer
 
 
 class Refused(Exception):
@@ -49,6 +52,15 @@ class Move:
     rotation: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Tx:
+    """What somebody sent: all of its moves happen, or none."""
+
+    id: str
+    moves: tuple[Move, ...]
+    valid_until_height: int
+
+
 def apply(state: State, move: Move, *, frozen_only: bool) -> None:
     """Do it. `frozen_only`: a seizure takes from frozen holders only. Raises `Refused`."""
     if move.role and state.rotations.get(move.role, 0) != move.rotation:
@@ -90,3 +102,38 @@ def apply(state: State, move: Move, *, frozen_only: bool) -> None:
             pass
         case unknown:
             raise AssertionError(unknown)
+
+
+def transfers_of(tx: Tx) -> list[Transfer]:
+    """The movements of our token in it."""
+    kinds: dict[str, Literal["transfer", "mint", "burn"]] = {
+        "transfer": "transfer",
+        "seize": "transfer",
+        "mint": "mint",
+        "burn": "burn",
+    }
+    moves = [move for move in tx.moves if move.action in kinds and move.amount]
+    return [
+        Transfer(
+            tx.id,
+            ordinal,
+            kinds[move.action],
+            move.source,
+            "" if move.action == "burn" else move.destination,
+            move.amount,
+            move.keys,
+        )
+        for ordinal, move in enumerate(moves)
+    ]
+
+
+def foreign_of(tx: Tx) -> list[ForeignTransfer]:
+    """Those of others."""
+    first = len(transfers_of(tx))
+    moves = [move for move in tx.moves if move.action == "foreign"]
+    return [
+        ForeignTransfer(
+            tx.id, first + n, move.token, move.source, move.destination, move.amount, move.keys
+        )
+        for n, move in enumerate(moves)
+    ]

@@ -321,6 +321,10 @@ class Chain(Protocol):
         """
         ...
 
+    def transaction_link(self, url: str) -> str:
+        """What a wallet opens to be offered that at `url`; empty where none would follow it."""
+        ...
+
     async def holdings(self, sessions: Sequence[str] = ()) -> Holdings:
         """What lies at the sandbox's own addresses and, `unswept`, at those of these sessions."""
         ...

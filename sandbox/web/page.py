@@ -27,6 +27,7 @@ class Way:
     `amount` is written as wallets want it typed. `address_svg` is a QR code of the bare address,
     for wallets that misread links; empty where a payment needs more than its address.
     `payment` is what the script asks a wallet in the browser for, as JSON, if such wallets can pay.
+    `sponsored` is the link for a wallet without coin for the fee; empty where there is none.
     """
 
     chain: str
@@ -39,6 +40,7 @@ class Way:
     warning: str
     details: list[tuple[str, str]]
     payment: str
+    sponsored: str
 
 
 def state_of(session: CheckoutSession, payments: Sequence[Payment], now: datetime) -> str:
@@ -117,18 +119,28 @@ def ways(
     chains: Mapping[str, Chain],
     merchant: str,
     language: Language,
+    base_url: str = "",
 ) -> list[Way]:
-    """Every option of the session for what is left to pay; chains not running are left out."""
+    """Every option of the session for what is left to pay; chains not running are left out.
+
+    `base_url` is what links to this sandbox begin with.
+    """
     left = left_tiyn(session, payments)
+    page_url = f"{base_url}/pay/{session.id}"
     return [
-        _way(option, left, chains[option["chain"]], merchant, language)
+        _way(option, left, chains[option["chain"]], merchant, language, page_url)
         for option in session.options
         if option["chain"] in chains
     ]
 
 
 def _way(
-    option: Mapping[str, Any], left: int, chain: Chain, merchant: str, language: Language
+    option: Mapping[str, Any],
+    left: int,
+    chain: Chain,
+    merchant: str,
+    language: Language,
+    page_url: str,
 ) -> Way:
     units = units_from_tiyn(left, chain.decimals)
     url = with_amount(option["url"], units, chain.decimals)
@@ -154,4 +166,5 @@ def _way(
         warning=WORDS["exactly_memo" if "memo" in option else "exactly_address"][language],
         details=details,
         payment=json.dumps(asdict(in_browser)) if in_browser is not None else "",
+        sponsored=chain.transaction_link(f"{page_url}/{chain.name}/transaction"),
     )

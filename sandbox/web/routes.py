@@ -113,7 +113,10 @@ async def pay(
     key = page.state_of(session, paid, now)
     left, seconds = page.left_tiyn(session, paid), page.seconds_left(session, now)
     payable = key in ("waiting", "partial", "reverted")
-    ways = page.ways(session, paid, _chains(request), merchant, language) if payable else []
+    base_url = request.app.state.settings.base_url
+    ways = (
+        page.ways(session, paid, _chains(request), merchant, language, base_url) if payable else []
+    )
     names = [way.chain for way in ways]
     shown |= {
         "session": session,

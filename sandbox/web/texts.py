@@ -95,6 +95,11 @@ WORDS: dict[str, dict[Language, str]] = {
     "mint": {"kk": "Токен (mint)", "ru": "Токен (mint)", "en": "Token (mint)"},
     "token": {"kk": "Токен келісімшарты", "ru": "Контракт токена", "en": "Token contract"},
     "open": {"kk": "Әмиянда ашу", "ru": "Открыть в кошельке", "en": "Open in wallet"},
+    "open_sponsored": {
+        "kk": "Комиссияға тиын жоқ па? Осы жерден ашыңыз: оны біз төлейміз",
+        "ru": "Нечем платить комиссию? Откройте здесь: её заплатим мы",
+        "en": "No coin for the fee? Open it here: we pay that",
+    },
     "scan": {
         "kk": "Әмиянмен сканерлеңіз",
         "ru": "Отсканируйте кошельком",

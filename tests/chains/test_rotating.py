@@ -18,7 +18,7 @@ from sandbox.core.db import Database
 from tests.chains.conftest import KINDS, Follower
 from tests.chains.test_intents import ask, mint, state
 
-RUNS = 12
+RUNS = 6
 
 
 def rotate(id_: str, role: str = "minter") -> Command:

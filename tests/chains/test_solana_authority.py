@@ -12,6 +12,7 @@ from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.system_program import CreateAccountParams, create_account
+from solders.transaction import Transaction
 from sqlalchemy import text
 
 from contracts import token
@@ -21,6 +22,7 @@ from sandbox.chains.errors import KeyNotHeld, RoleGivenUp
 from sandbox.chains.port import Command, Signed
 from sandbox.chains.solana import tx
 from sandbox.chains.solana.chain import SolanaChain
+from sandbox.chains.solana.commands import MAX_SEIZED, Held
 from sandbox.chains.solana.deploy import WrongKeys, deploy
 from sandbox.chains.solana.keys import AUTHORITIES, FILE, SolanaKeys, load, load_or_create
 from sandbox.chains.solana.rpc import Rpc
@@ -108,6 +110,34 @@ async def test_units_are_seized_from_wherever_their_holder_has_them(
     assert sorted(parts) == [(holder, bailiff, 30), (holder, bailiff, 60)]
     assert (await world.chain.balance(holder)).units == 10
     assert await world.chain.is_frozen(holder)
+
+
+async def test_as_many_accounts_as_one_seizure_takes_fit_into_a_transaction(
+    database: Database, solana_rpc: str, tmp_path: Path
+) -> None:
+    world, chain = await made(database, solana_rpc, tmp_path)
+    holder, bailiff = await world.holder(), await world.holder()
+
+    async def held(_: Pubkey) -> list[Held]:
+        return [Held(Keypair().pubkey(), 10 + n, True) for n in range(2 * MAX_SEIZED)]
+
+    command = Command("seize", "ord_" + "0" * 26, bailiff, 60, holder=holder)
+    with patch.object(chain._commands, "_held", held):
+        signed = await chain.prepare(command)
+    assert len(signed.raw) <= 1_232
+    transaction = Transaction.from_bytes(signed.raw)
+    taken = [one for one in transaction.message.instructions if bytes(one.data)[0] == 12]
+    # The fullest are enough: 21, 20 and 19.
+    assert len(taken) == 3
+    many = Command("seize", "ord_" + "0" * 26, bailiff, 1_000, holder=holder)
+    with patch.object(chain._commands, "_held", held):
+        signed = await chain.prepare(many)
+    assert len(signed.raw) <= 1_232
+    transaction = Transaction.from_bytes(signed.raw)
+    taken = [one for one in transaction.message.instructions if bytes(one.data)[0] == 12]
+    assert len(taken) == MAX_SEIZED
+    assert sum(int.from_bytes(bytes(one.data)[1:9], "little") for one in taken) == 1_000
+    await closed(world, chain)
 
 
 async def test_nothing_is_seized_while_the_token_is_paused(solana_world: SolanaWorld) -> None:

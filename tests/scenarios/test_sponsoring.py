@@ -2,6 +2,8 @@
 
 import base64
 from collections.abc import AsyncIterator
+from html import escape as html_escape
+from unittest.mock import patch
 
 import httpx2
 import pytest
@@ -198,6 +200,22 @@ async def test_a_wallet_signs_nothing_but_the_payment_it_was_asked_for(
         with pytest.raises(PaymentRefused, match=why):
             await newcomer.pay(session, wrong)
     assert await world.ground.units(newcomer.address) == world.units(20_000)
+
+
+@on_solana
+async def test_the_page_links_to_it_only_where_wallets_would_follow(world: World) -> None:
+    session = await world.session()
+    path = f"/pay/{session['id']}/{world.name}/transaction"
+    for base_url, linked in (
+        ("http://127.0.0.1:8000", False),
+        ("https://pay.example", True),
+    ):
+        settings = world.wired.settings.model_copy(update={"public_url": base_url})
+        with patch.object(world.app.state, "settings", settings):
+            html = (await world.http.get(f"/pay/{session['id']}")).text
+        assert (f'href="solana:{base_url}{path}"' in html) is linked
+        # What everybody scans is the transfer itself.
+        assert f'class="button" href="{html_escape(world.option(session)["url"])}"' in html
 
 
 # Paid.

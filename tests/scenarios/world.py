@@ -55,7 +55,7 @@ class World:
         self._told = {name: due for name, due in dues.items() if name != "float"}
         self._lookout = Lookout(wired.database, self._told)
         self._numbers = itertools.count(1)
-        app = create_app(wired.settings)
+        app = self.app = create_app(wired.settings)
         for name, value in wiring.app_state(wired).items():
             setattr(app.state, name, value)
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)

@@ -279,6 +279,9 @@ class EvmChain:
     ) -> str:
         raise NotSponsored(self.name)
 
+    def transaction_link(self, url: str) -> str:
+        return ""
+
     async def holdings(self, sessions: Sequence[str] = ()) -> Holdings:
         height = await self._final_height()
         [(treasury, place)] = self.own_addresses().items()

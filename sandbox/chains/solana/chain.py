@@ -267,6 +267,10 @@ class SolanaChain:
         self._check(found.genesis)
         return base64.b64encode(found.raw).decode()
 
+    def transaction_link(self, url: str) -> str:
+        """A transaction request (Solana Pay 1.1), which wallets follow over https only."""
+        return f"solana:{url}" if self.sponsors and url.startswith("https://") else ""
+
     async def holdings(self, sessions: Sequence[str] = ()) -> Holdings:
         [(treasury, place)] = self.own_addresses().items()
         held = await self.balance(treasury)

@@ -97,9 +97,10 @@ class Commands:
         return Acts([*before, switch(token, account, key.pubkey())], [key])
 
     async def _seizure(self, command: Command) -> Acts:
-        """Out of all token accounts of the holder, each thawed and frozen again if it was frozen.
+        """Out of the holder's token accounts, each thawed and frozen again if it was frozen.
 
-        What he does not have is asked for all the same: then the chain refuses the whole.
+        `MAX_SEIZED` of them in one order, the fullest. What is not there is asked for all the
+        same: then the chain refuses the whole.
         """
         token, mint = self._token, await self._mint()
         holder, recipient = (Pubkey.from_string(one) for one in (command.holder, command.recipient))

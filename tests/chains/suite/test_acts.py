@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.chains.errors import NotRotatable, NotSeizable
+from sandbox.chains.errors import NotRotatable, NotSeizable, NotSponsored
 from sandbox.chains.port import Command, Outcome, UnknownRecipient
 from tests.chains.suite.worlds import World, carry_out, funded
 
@@ -180,3 +180,11 @@ async def test_a_rotation_that_never_happened_leaves_the_old_key_at_work(world: 
     assert minted not in (await world.confirmed(minted)).tx_errors
     again = await carry_out(world, Command("rotate", "rot_1", role=role))
     assert again not in (await world.confirmed(again)).tx_errors
+
+
+async def test_a_chain_that_pays_nobodys_fees_says_so(world: World) -> None:
+    holder = await world.holder()
+    option = world.chain.receive_option("cs_1", 5, "")
+    assert not world.chain.sponsors
+    with pytest.raises(NotSponsored):
+        await world.chain.sponsored_payment(option.fields, holder, 5)
