@@ -14,6 +14,7 @@ import pytest
 from sandbox import migrations
 from sandbox.core.db import Database
 from sandbox.devnets import postgres as embedded
+from tests.opened import Opening, Openings
 
 # Looking through half-loaded test files again and again took half of the time of collecting them.
 gc.disable()
@@ -65,15 +66,31 @@ def migrated_template(postgres: embedded.Running) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def openings(postgres: embedded.Running, migrated_template: str) -> Openings:
+    """Worlds to be copied instead of opened."""
+    return Openings(postgres, migrated_template)
+
+
 @pytest.fixture
-async def database_name(postgres: embedded.Running, migrated_template: str) -> AsyncIterator[str]:
+def opening() -> Opening | None:
+    """The world that the test's database has open in it; none unless its folder says so."""
+    return None
+
+
+@pytest.fixture
+async def database_name(
+    postgres: embedded.Running,
+    migrated_template: str,
+    openings: Openings,
+    opening: Opening | None,
+) -> AsyncIterator[str]:
     """A fresh migrated database; whatever is still connected to it is cut off at the end."""
     name = f"test_{secrets.token_hex(8)}"
+    template = migrated_template if opening is None else await openings.template(opening)
     owner = await asyncpg.connect(postgres.url)
     try:
-        await owner.execute(
-            f"CREATE DATABASE {name} TEMPLATE {migrated_template} STRATEGY file_copy"
-        )
+        await owner.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         yield name
         await owner.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:

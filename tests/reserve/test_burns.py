@@ -10,15 +10,20 @@ from sandbox.bank import simulator
 from sandbox.core.db import Database
 from sandbox.ledger import accounts
 from sandbox.reserve import burns, intake_checks
-from tests.reserve.two_chains import IBAN, OTHER_IBAN, PAYEE, Json, TwoChains
+from tests.opened import Opening, Openings
+from tests.reserve.two_chains import IBAN, OPENED, OTHER_IBAN, PAYEE, Json, TwoChains
 
 STRAYS = "/v1/stray_transfers"
 
 
 @pytest.fixture
-async def world(database: Database) -> AsyncIterator[TwoChains]:
-    world = TwoChains(database)
-    await world.begin()
+def opening(request: pytest.FixtureRequest) -> Opening | None:
+    return OPENED if "world" in request.fixturenames else None
+
+
+@pytest.fixture
+async def world(database: Database, openings: Openings) -> AsyncIterator[TwoChains]:
+    world = TwoChains.copied(database, openings.kept(OPENED))
     yield world
     await world.audit()
     await world.end()

@@ -9,13 +9,18 @@ from sandbox.core.db import Database
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
 from sandbox.reserve import intake_jobs, minting
-from tests.reserve.two_chains import Json, TwoChains
+from tests.opened import Opening, Openings
+from tests.reserve.two_chains import OPENED, Json, TwoChains
 
 
 @pytest.fixture
-async def world(database: Database) -> AsyncIterator[TwoChains]:
-    world = TwoChains(database)
-    await world.begin()
+def opening(request: pytest.FixtureRequest) -> Opening | None:
+    return OPENED if "world" in request.fixturenames else None
+
+
+@pytest.fixture
+async def world(database: Database, openings: Openings) -> AsyncIterator[TwoChains]:
+    world = TwoChains.copied(database, openings.kept(OPENED))
     yield world
     await world.audit()
     await world.end()

@@ -16,13 +16,18 @@ from sandbox.ledger import accounts
 from sandbox.reserve import intake_jobs
 from sandbox.reserve.intake_routes import MoveStatus, RedemptionStatus
 from sandbox.reserve.models import BridgeMove, Intake, Redemption
-from tests.reserve.two_chains import IBAN, OTHER_IBAN, PAYEE, TwoChains
+from tests.opened import Opening, Openings
+from tests.reserve.two_chains import IBAN, OPENED, OTHER_IBAN, PAYEE, TwoChains
 
 
 @pytest.fixture
-async def world(database: Database) -> AsyncIterator[TwoChains]:
-    world = TwoChains(database)
-    await world.begin()
+def opening(request: pytest.FixtureRequest) -> Opening | None:
+    return OPENED if "world" in request.fixturenames else None
+
+
+@pytest.fixture
+async def world(database: Database, openings: Openings) -> AsyncIterator[TwoChains]:
+    world = TwoChains.copied(database, openings.kept(OPENED))
     yield world
     await world.audit()
     await world.end()

@@ -38,6 +38,7 @@ from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
 from sandbox.reserve.intake_handlers import IntakeBurns, IntakeSweeps, IntakeWatch, SendBacks
 from sandbox.wiring import known_keys
 from tests.ledger.books import CHECKS
+from tests.opened import Opening
 from tests.reserve.world import World, record
 
 HOLDER_TIYN = 50_000
@@ -58,10 +59,18 @@ class TwoChains(World):
     # Histories play one world after another in one database, whose log is replayed whole.
     decimals_of: ClassVar[dict[str, int]] = {}
 
-    def __init__(self, database: Database, decimals: int = 2, number: str = "") -> None:
+    def __init__(
+        self,
+        database: Database,
+        decimals: int = 2,
+        number: str = "",
+        chains: tuple[MemoryChain, DepositMemoryChain] | None = None,
+    ) -> None:
         self.number = number
-        self.plain = MemoryChain(f"plain{number}", decimals=decimals)
-        self.deposits = DepositMemoryChain(f"deposits{number}", decimals=decimals)
+        self.plain, self.deposits = chains or (
+            MemoryChain(f"plain{number}", decimals=decimals),
+            DepositMemoryChain(f"deposits{number}", decimals=decimals),
+        )
         self.holder = new_address()
         payments = PaymentsHandler(others=intakes.known_keys)
         for chain in (self.plain, self.deposits):
@@ -118,6 +127,15 @@ class TwoChains(World):
             }
             assert (await self.post("/v1/reserve/issuances", body)).status_code == 201
         await self.carry_out()
+
+    @classmethod
+    def copied(cls, database: Database, kept: Any) -> "TwoChains":
+        """The world of `OPENED` in a copy of its database."""
+        chains, holder, keys = kept
+        world = cls(database, chains=chains)
+        world.holder = holder
+        world.go_on_with(keys)
+        return world
 
     async def end(self) -> None:
         await super().end()
@@ -315,3 +333,13 @@ class TwoChains(World):
         assert {**dict.fromkeys(held.debts, 0), **found.debts} == held.debts
         for name in self.chains:
             assert found.units[name] == await self.posted(accounts.supply(name))
+
+
+async def _opened(database: Database) -> Any:
+    world = TwoChains(database)
+    await world.begin()
+    await world.end()
+    return (world.plain, world.deposits), world.holder, world.keys
+
+
+OPENED = Opening("two chains", _opened)

@@ -37,6 +37,7 @@ from sandbox.settlement import checks, jobs, row_checks
 from sandbox.settlement import routes as settlement_routes
 from sandbox.settlement.burns import TRANSFER_KIND, Burns
 from tests.ledger.books import CHECKS
+from tests.opened import Opening, Openings
 from tests.reserve.world import World, record
 
 SHOP_IBAN = "KZ31601A000000000001"
@@ -294,9 +295,7 @@ class Town:
         return figures
 
 
-async def open_town(
-    database: Database, owner_url: str, chain: MemoryChain, moment: str = "2026-11-19T12:00"
-) -> Town:
+def build_town(database: Database, owner_url: str, chain: MemoryChain) -> Town:
     checkout = PaymentsHandler()
     world = SettlingWorld(
         database,
@@ -317,24 +316,75 @@ async def open_town(
         ],
     )
     world.app.state.settings = SimpleNamespace(base_url="http://127.0.0.1")
-    town = Town(world, new_address(), owner_url)
+    return Town(world, new_address(), owner_url)
+
+
+async def open_town(
+    database: Database, owner_url: str, chain: MemoryChain, moment: str = "2026-11-19T12:00"
+) -> Town:
+    town = build_town(database, owner_url, chain)
     await town.open(moment)
     return town
 
 
+def opening_of(kind: type[MemoryChain], decimals: int) -> Opening:
+    """An open town on such a chain; what is kept of it is for `copied_town`."""
+
+    async def make(database: Database) -> Any:
+        town = await open_town(database, "", kind(decimals=decimals))
+        await town.world.end()
+        return town.chain, town.customer, town.shop, town.world.keys
+
+    return Opening(("town", kind, decimals), make)
+
+
+def copied_town(database: Database, owner_url: str, kept: Any) -> Town:
+    """The town that is open in this database."""
+    chain, customer, shop, keys = kept
+    town = build_town(database, owner_url, chain)
+    town.customer, town.shop = customer, shop
+    town.world.go_on_with(keys)
+    return town
+
+
+@pytest.fixture
+def opening(request: pytest.FixtureRequest) -> Opening | None:
+    if "town_chain" in request.fixturenames:
+        return opening_of(request.getfixturevalue("town_chain"), 2)
+    if "swept_town" in request.fixturenames:
+        return opening_of(DepositMemoryChain, 2)
+    if "any_town" in request.fixturenames:
+        kind, decimals = request.getfixturevalue("any_chain"), request.getfixturevalue("places")
+        return opening_of(kind, decimals)
+    return None
+
+
+@pytest.fixture
+def kept(database: Database, openings: Openings, opening: Opening) -> Any:
+    """What is known of the town beside its database."""
+    return openings.kept(opening)
+
+
 @pytest.fixture(params=BOTH)
+def town_chain(request: pytest.FixtureRequest) -> type[MemoryChain]:
+    kind: type[MemoryChain] = request.param
+    return kind
+
+
+@pytest.fixture
 async def town(
-    database: Database, owner_url: str, request: pytest.FixtureRequest
+    database: Database, owner_url: str, kept: Any, town_chain: type[MemoryChain]
 ) -> AsyncIterator[Town]:
-    town = await open_town(database, owner_url, request.param())
+    town = copied_town(database, owner_url, kept)
+    assert isinstance(town.chain, town_chain)
     yield town
     await town.world.end()
 
 
 @pytest.fixture
-async def swept_town(database: Database, owner_url: str) -> AsyncIterator[Town]:
+async def swept_town(database: Database, owner_url: str, kept: Any) -> AsyncIterator[Town]:
     """One with deposit addresses, whatever the test."""
-    town = await open_town(database, owner_url, DepositMemoryChain())
+    town = copied_town(database, owner_url, kept)
     yield town
     await town.world.end()
 
@@ -346,13 +396,17 @@ def any_chain(request: pytest.FixtureRequest) -> type[MemoryChain]:
 
 
 @pytest.fixture(params=[2, 6])
+def places(request: pytest.FixtureRequest) -> int:
+    """The token's own decimals, and those that others guess."""
+    return int(request.param)
+
+
+@pytest.fixture
 async def any_town(
-    database: Database,
-    owner_url: str,
-    any_chain: type[MemoryChain],
-    request: pytest.FixtureRequest,
+    database: Database, owner_url: str, kept: Any, any_chain: type[MemoryChain], places: int
 ) -> AsyncIterator[Town]:
     """The same with the token's own decimals, and with those that others guess."""
-    town = await open_town(database, owner_url, any_chain(decimals=request.param))
+    town = copied_town(database, owner_url, kept)
+    assert (type(town.chain), town.chain.decimals) == (any_chain, places)
     yield town
     await town.world.end()
