@@ -72,10 +72,11 @@ class Bank:
         self._archive = Archive(data_dir / "chain.db")
         self.history = History(self._archive, SLOT_HASHES + depths.finality)
         self._journal = journal.Journal(data_dir / "journal.bin")
-        self._recent: dict[bytes, int] = {}  # signature → height, while its hash can be valid
+        self._recent: dict[bytes, int] = {}  # signature → height, while its hash can be valid again
         self._recent_by_height: deque[tuple[int, list[bytes]]] = deque()
         self._final_slot = 0
         self._settled_slot = 0  # at and below it nothing can be undone: at most what is final
+        self._settled_height = 0
         self.keep_undo = 0  # blocks below the final one whose undo is kept, for drills
         self._held: Block | None = None
         self._confirmed_seen = self._final_seen = 0
@@ -235,7 +236,8 @@ class Bank:
     def _append(self, block: Block) -> None:
         self.history.append(block)
         self._recent_by_height.append((block.height, [r.signature for r in block.records or ()]))
-        while self._recent_by_height[0][0] < block.height - MAX_HASH_AGE:
+        # Counted from what no reorg can take: a lower tip makes older hashes good again.
+        while self._recent_by_height[0][0] < self._settled_height - MAX_HASH_AGE:
             for signature in self._recent_by_height.popleft()[1]:
                 self._recent.pop(signature, None)
 
@@ -252,7 +254,7 @@ class Bank:
                 if finished.slot <= settled.slot:
                     self.accounts.finalize(finished.slot)
                     self._final_unsaved += len(finished.records or ())
-            self._settled_slot = settled.slot
+            self._settled_slot, self._settled_height = settled.slot, settled.height
         self._final_slot = max(self._final_slot, final.slot)
 
     def _block_at(self, height: int) -> Block | None:
@@ -396,6 +398,7 @@ class Bank:
         for block in self._archive.last_blocks(SLOT_HASHES + self.depths.finality):
             self.history.append(block)
         self._check_archive()
+        self._settled_height = self.tip.height
         heights = {block.slot: block.height for block in self.history.blocks}
         oldest = self.tip.height - MAX_HASH_AGE
         first = next(b.slot for b in self.history.blocks if b.height >= oldest)
