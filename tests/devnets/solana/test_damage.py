@@ -92,6 +92,30 @@ def test_a_journal_cut_below_what_was_written_in_one_step_is_refused(folder: Pat
     assert "it is cut short" in refusal(folder)
 
 
+def test_a_journal_cut_anywhere_in_what_was_appended_is_the_chain_of_that_slot(
+    folder: Path,
+) -> None:
+    """What a machine without power can leave: the slots up to the cut, no half of one."""
+    bank, keys = Bank.open(folder, DEPTHS), new_keys()
+    bank.checkpoint()
+    journal = folder / "journal.bin"
+    ends = [(journal.stat().st_size, content(bank, keys))]
+    for step in range(8):
+        for key in keys[: step % 3]:
+            pay(bank, key, SOL + step)
+        bank.seal()
+        ends.append((journal.stat().st_size, content(bank, keys)))
+    bank.shut()
+    whole, dice = journal.read_bytes(), random.Random(6)
+    for _ in range(40):
+        cut = dice.randint(ends[0][0], len(whole))
+        tail = dice.choice([b"", bytes(dice.randint(0, 200))])  # zeros: a file longer than its data
+        journal.write_bytes(torn := whole[:cut] + tail)
+        again = Bank.open(folder, DEPTHS)
+        assert content(again, keys) == [seen for end, seen in ends if torn[:end] == whole[:end]][-1]
+        again.shut()
+
+
 def test_a_slot_that_does_not_follow_is_refused(folder: Path) -> None:
     """A whole frame is missing in the middle: each other one is sound."""
     bank = Bank.open(folder, DEPTHS)
