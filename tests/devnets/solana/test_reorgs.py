@@ -182,28 +182,3 @@ async def test_a_reorg_survives_a_restart(chain: Chain) -> None:
     await chain.advance(1)
     block = await chain.call("getBlock", answer["slot"], CONFIRMED)
     assert block["previousBlockhash"] == answer["blockhash"]
-
-
-@pytest.mark.parametrize("restart", [False, True])
-async def test_an_expired_transaction_whose_hash_a_reorg_makes_good_again_counts_once(
-    chain: Chain, restart: bool
-) -> None:
-    """The tip is lower after a reorg, so that a blockhash is young again; what landed is known."""
-    payer, receiver = await chain.wallet(), Keypair().pubkey()
-    await chain.advance(5)
-    raw = await chain.sign(move(payer, receiver, SOL), signers=[payer])
-    await chain.send(raw)
-    await chain.advance(160)
-    if restart:
-        await chain.kill()
-        await chain.start()
-    with pytest.raises(Refused) as refused:
-        await chain.send(raw)
-    assert refused.value.data["err"] == "BlockhashNotFound"
-    await chain.call("sandbox_reorg", {"slots": 30, "mode": "drop"})
-    with pytest.raises(Refused) as refused:
-        await chain.send(raw)
-    assert refused.value.data["err"] == "AlreadyProcessed"
-    await chain.send(raw, skipPreflight=True)
-    await chain.advance(1)
-    assert await chain.balance(receiver, "confirmed") == SOL
