@@ -18,7 +18,6 @@ from sandbox.devnets.solana.records import (
     Record,
     decode_account,
     encode_account,
-    first_signature,
 )
 
 VERSION = 1
@@ -99,7 +98,7 @@ class Archive:
         records = [record for block in blocks for record in block.records or ()]
         db.executemany(
             "insert or replace into record values (?, ?)",
-            [(record.position, record.encode()) for record in records],
+            [(record.position, record.body) for record in records],
         )
         db.executemany(
             "insert or ignore into signature values (?, ?)",
@@ -145,7 +144,7 @@ class Archive:
             "select body from record where position between ? and ? order by position",
             (slot << INDEX_BITS, ((slot + 1) << INDEX_BITS) - 1),
         )
-        return [Record.decode(body) for (body,) in rows]
+        return [Record(body) for (body,) in rows]
 
     def signatures_since(self, slot: int) -> Iterator[tuple[int, bytes]]:
         """Slot and signature of every archived transaction from `slot` on."""
@@ -153,7 +152,7 @@ class Archive:
             "select position, body from record where position >= ?", (slot << INDEX_BITS,)
         )
         for position, body in rows:
-            yield position >> INDEX_BITS, Record.decode(body).signature
+            yield position >> INDEX_BITS, Record(body).signature
 
     def record(self, signature: bytes) -> Record | None:
         rows = self._db.execute(
@@ -162,8 +161,8 @@ class Archive:
             (_prefix(signature),),
         )
         for (body,) in rows:
-            record = Record.decode(body)
-            if first_signature(record.raw) == signature:
+            record = Record(body)
+            if record.signature == signature:
                 return record
         return None
 
@@ -175,7 +174,7 @@ class Archive:
             " where key = ? and position < ? order by position desc limit ?",
             (key, below, limit),
         )
-        return [Record.decode(body) for (body,) in rows]
+        return [Record(body) for (body,) in rows]
 
     def close(self) -> None:
         self._db.close()

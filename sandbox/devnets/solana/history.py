@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 from sandbox.devnets.solana.archive import Archive
@@ -20,7 +21,7 @@ class History:
         self._by_slot: dict[int, Block] = {}
         self._by_hash: dict[bytes, Block] = {}
         self._by_signature: dict[bytes, Record] = {}
-        self._by_address: dict[bytes, list[Record]] = {}
+        self._by_address: dict[bytes, deque[Record]] = {}
         self.open_records: list[Record] = []
         self.live_records = 0  # sealed and not archived
 
@@ -51,7 +52,10 @@ class History:
         """Index a transaction of the open slot."""
         self._by_signature[record.signature] = record
         for key in dict.fromkeys(record.all_keys()):
-            self._by_address.setdefault(key, []).append(record)
+            listed = self._by_address.get(key)
+            if listed is None:
+                self._by_address[key] = listed = deque()
+            listed.append(record)
 
     def evict(self, block: Block) -> None:
         """Forget a block's records, which the archive now holds; called in chain order."""
@@ -60,7 +64,7 @@ class History:
             for key in dict.fromkeys(record.all_keys()):
                 listed = self._by_address[key]
                 assert listed[0] is record
-                del listed[0]
+                listed.popleft()
                 if not listed:
                     del self._by_address[key]
         self.live_records -= len(block.records or ())

@@ -64,8 +64,7 @@ def encode_slot(block: Block, images: Iterable[tuple[bytes, Account | None]]) ->
         )
     ]
     for record in records:
-        blob = record.encode()
-        parts += (_SIZE.pack(len(blob)), blob)
+        parts += (_SIZE.pack(len(record.body)), record.body)
     return b"".join(parts + packed_images)
 
 
@@ -92,7 +91,7 @@ def decode(payload: bytes) -> Frame:
     for _ in range(n_records):
         (size,) = _SIZE.unpack_from(payload, at)
         at += _SIZE.size
-        records.append(Record.decode(payload[at : at + size]))
+        records.append(Record(payload[at : at + size]))
         at += size
     images = []
     for _ in range(n_images):

@@ -50,7 +50,7 @@ class Accounts:
         if key not in keys:
             keys[key] = None
             self._layers.setdefault(key, []).append((slot, before))
-        self.tokens.note(key, after)
+        self.tokens.note(key, after, before)
 
     def keys_of(self, slot: int) -> Iterable[bytes]:
         """What `slot` changed, while it is not final."""

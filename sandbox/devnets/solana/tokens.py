@@ -19,6 +19,7 @@ PROGRAM_NAMES = {TOKEN: "spl-token", TOKEN_2022: "spl-token-2022"}
 
 MINT_LEN, ACCOUNT_LEN, MULTISIG_LEN = 82, 165, 355
 _KIND_MINT, _KIND_ACCOUNT = 1, 2
+_AMOUNT_AT, _DELEGATE = 64, slice(72, 109)  # the delegate, and behind it whether there is state
 
 
 def is_mint(data: bytes) -> bool:
@@ -97,8 +98,14 @@ class TokenIndex:
         self.by_owner: dict[bytes, set[bytes]] = {}
         self.by_delegate: dict[bytes, set[bytes]] = {}
 
-    def note(self, key: bytes, account: Account | None) -> None:
-        """Remember where `key` may be found after a change to `account`."""
+    def note(self, key: bytes, account: Account | None, former: Account | None = None) -> None:
+        """Remember where `key` may be found after a change from `former` to `account`."""
+        if account is None or len(data := account.data) < ACCOUNT_LEN:
+            return
+        if former is not None and former.owner == account.owner:
+            known = former.data
+            if data[:_AMOUNT_AT] == known[:_AMOUNT_AT] and data[_DELEGATE] == known[_DELEGATE]:
+                return  # a payment: found where it was
         state = token_state(account)
         if state is None:
             return
