@@ -42,6 +42,7 @@ class Record:
 
     def __init__(self, body: bytes) -> None:
         self.body = body
+        self.position: int
         (self.position,) = _POSITION.unpack_from(body)  # slot << INDEX_BITS | index in the block
         self.signature = body[SIGNATURE_AT : SIGNATURE_AT + 64]
 
@@ -168,7 +169,7 @@ class Record:
 
     def all_keys(self) -> list[bytes]:
         """Every account of the transaction: static, then loaded writable, then loaded read-only."""
-        # Read where the wire format has them: decoding the transaction would take ten times as long.
+        # Read where the wire format has them: to decode the transaction takes ten times as long.
         at = SIGNATURE_AT + 64 * self.body[_HEAD.size]
         if self.body[at] & _VERSIONED:
             at += 1
