@@ -1,6 +1,7 @@
 """An append-only file of frames (length, CRC-32, payload), the truth of a devnet's chain.
 
-A torn last frame is dropped when it is read; damage with good data behind it never is.
+A torn last frame is dropped when it is read; damage with good data behind it never is. What a file
+begins with is written with `rewrite`, in one step: a first frame is never torn.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Place = tuple[int, int]  # offset and length of a frame in the file
 
 
 class JournalCorrupt(Exception):
-    """A damaged frame with good data behind it: not a torn write, so nothing may be dropped."""
+    """Damage that no torn write leaves, or another chain's file: nothing of it may be dropped."""
 
 
 def framed(payload: bytes) -> bytes:
@@ -31,7 +32,7 @@ class JournalFile:
     """The file. With `sync`, what was appended is on disk at the return, with all before it."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         is_new = not path.exists()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._end = os.fstat(self._fd).st_size
@@ -45,7 +46,7 @@ class JournalFile:
     def payloads(self) -> Iterator[tuple[bytes, Place]]:
         """Every whole frame with its place; cuts a torn tail off.
 
-        Raises JournalCorrupt when a bad frame has data behind it.
+        Raises JournalCorrupt when the first frame is bad, or one that has data behind it.
         """
         if not self._end:
             return
@@ -57,8 +58,10 @@ class JournalFile:
                 at += length
             if _is_followed(file, at):
                 raise JournalCorrupt(
-                    f"{self._path}: the frame at byte {at} is damaged and others follow it"
+                    f"{self.path}: the frame at byte {at} is damaged and others follow it"
                 )
+            if not at:
+                raise JournalCorrupt(f"{self.path}: it does not begin as a journal does")
         if at < self._end:
             os.ftruncate(self._fd, at)
             os.fsync(self._fd)
@@ -93,9 +96,9 @@ class JournalFile:
             places.append((len(out), length))
             out += os.pread(self._fd, length, offset)
         out += b"".join(map(framed, tail))
-        write_whole(self._path, out)
+        write_whole(self.path, out)
         os.close(self._fd)
-        self._fd, self._end = os.open(self._path, os.O_RDWR | os.O_CLOEXEC), len(out)
+        self._fd, self._end = os.open(self.path, os.O_RDWR | os.O_CLOEXEC), len(out)
         return places
 
     def __enter__(self) -> Self:
@@ -142,6 +145,9 @@ def write_whole(path: Path, content: bytes | bytearray) -> None:
         while written < len(content):
             written += os.write(fd, view[written:])
         os.fsync(fd)
+    except OSError:
+        fresh.unlink(missing_ok=True)  # where there is no room, half a file takes it
+        raise
     finally:
         os.close(fd)
     os.replace(fresh, path)

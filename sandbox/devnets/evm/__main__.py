@@ -64,7 +64,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     add("--anvil", type=Path, help="the program; default: the one that npm installed")
     add("--anvil-memory-mb", type=int, default=400, help="restart anvil above it")
     add("--pool-seconds", type=float, default=30, help="a transaction that waits longer is said")
-    add("--control", action="store_true", help="serve sandbox_*, anvil_*, evm_*, hardhat_*")
+    served = "serve sandbox_*, anvil_*, evm_*, hardhat_*"
+    add("--faults", dest="control", action="store_true", help=served)
     add("--dev-accounts", action="store_true", help="ten funded accounts with public keys")
     add("--fund", action="append", default=[], type=_address, help="native coin for an address")
     found = parser.parse_args(argv)

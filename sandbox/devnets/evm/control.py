@@ -1,4 +1,4 @@
-"""Methods that no EVM node has: clock, block production, reorgs. Only there with `--control`."""
+"""Methods that no EVM node has: clock, block production, reorgs. Only there with `--faults`."""
 
 from __future__ import annotations
 

@@ -143,10 +143,14 @@ class Journal(JournalFile):
                 yield decode(payload)
             except (KeyError, TypeError, ValueError, struct.error):
                 raise JournalCorrupt(
-                    f"{self._path}: the frame at byte {at} is of another version"
+                    f"{self.path}: the frame at byte {at} is of another version"
                 ) from None
         if not reached and offset not in (0, self.size):
-            raise NoRecordThere(f"no record begins at byte {offset} of {self._path}")
+            raise NoRecordThere(f"no record begins at byte {offset} of {self.path}")
+
+    def begin(self, records: Iterable[Record]) -> None:
+        """Write the first records, all or none of them. Raises OSError."""
+        self.rewrite(list(map(encode, records)), [], [])
 
     def write(self, records: Iterable[Record], *, sync: bool = True) -> None:
         """Append the records in one piece. Raises OSError, after which nothing may be answered."""

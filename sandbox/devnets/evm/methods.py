@@ -1,4 +1,4 @@
-"""Which methods come through: read, send, and, with `--control`, those that change the chain.
+"""Which methods come through: read, send, and, with `--faults`, those that change the chain.
 
 An allow-list: what a newer anvil adds stays out until somebody has looked at it.
 """

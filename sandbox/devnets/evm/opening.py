@@ -63,7 +63,7 @@ async def create(options: Options, journal: Journal) -> tuple[Genesis, Backend]:
         without_history = Call("anvil_setCode", [_HISTORY_CONTRACT, "0x"])
         await anvil.call(without_history.method, *without_history.params)
         genesis = dataclasses.replace(wanted, hash=found["hash"], anvil=version)
-        journal.write([genesis, without_history])
+        journal.begin([genesis, without_history])
     except BaseException:
         await anvil.stop()
         raise

@@ -37,7 +37,7 @@ def command(
     argv += ["--history", str(history), "--anvil-memory-mb", str(anvil_memory_mb)]
     argv += ["--pool-seconds", str(pool_seconds)]
     if control:
-        argv.append("--control")
+        argv.append("--faults")
     if dev_accounts:
         argv.append("--dev-accounts")
     if engine != "auto":

@@ -128,7 +128,7 @@ class Rpc:
             return await send_request(self._node, params[0])
         if method.startswith(methods.CONTROL_PREFIXES):
             if not self._has_control:
-                raise RpcError(METHOD_NOT_FOUND, f"{method} is there with --control only")
+                raise RpcError(METHOD_NOT_FOUND, f"{method} is there with --faults only")
             if (done := control.METHODS.get(method)) is not None:
                 return await done(self._handles, params)
             if method in methods.CONTROL_CHANGE:

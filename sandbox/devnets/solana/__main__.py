@@ -32,7 +32,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     add("--slot-ms", type=int, default=400, help="0 = as fast as possible")
     add("--finality", type=int, default=32, help="blocks until final")
     add("--confirmed-depth", type=int, default=1, help="blocks until confirmed")
-    add("--control", action="store_true", help="serve the sandbox_* methods")
+    add("--faults", dest="control", action="store_true", help="serve the sandbox_* methods")
     add("--max-memory-records", type=int, default=2_000)
     found = parser.parse_args(argv)
     if not 0 < found.confirmed_depth < found.finality:
@@ -82,6 +82,9 @@ def main(argv: list[str] | None = None) -> int:
     except Refused as error:
         sys.stderr.write(f"{error}\n")
         return error.code
+    except ArchiveUnusable as error:
+        sys.stderr.write(f"{serving.unusable_data(error, options.data_dir)}\n")
+        return EXIT_DATA
     except OSError as error:
         # A slot that cannot be written must not be shown: there is nothing to go on with.
         sys.stderr.write(f"the chain in {options.data_dir} cannot be written: {error}\n")

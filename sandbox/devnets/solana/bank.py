@@ -19,8 +19,9 @@ from solders.litesvm import LiteSVM
 
 from sandbox.core import failpoints
 from sandbox.devnets.chain_clock import ChainClock
+from sandbox.devnets.journal_file import JournalCorrupt
 from sandbox.devnets.solana import execution, genesis, journal
-from sandbox.devnets.solana.archive import Archive
+from sandbox.devnets.solana.archive import Archive, ArchiveUnusable
 from sandbox.devnets.solana.execution import Failure, Incoming
 from sandbox.devnets.solana.history import History, first_position
 from sandbox.devnets.solana.records import Block, Record
@@ -83,9 +84,16 @@ class Bank:
     ) -> Bank:
         """The chain of `data_dir`, new or continued. Raises JournalCorrupt, ArchiveUnusable."""
         bank = cls(data_dir, depths, max_memory_records)
-        if bank._archive.fact("genesis_hash") is None:
-            bank._found()
-        bank._load()
+        try:
+            if bank._archive.fact("genesis_hash") is None:
+                if not bank._journal.is_bare():
+                    path = bank._journal.path
+                    raise JournalCorrupt(f"{path}: the chain.db beside it is gone")
+                bank._found()
+            bank._load()
+        except BaseException:
+            bank.shut()
+            raise
         return bank
 
     # --- commitments -------------------------------------------------------------------------
@@ -305,10 +313,11 @@ class Bank:
         failpoints.passed("solana.archived")
         self._saved_slot, self._final_unsaved = final, 0
         live = [b for b in self.history.blocks if b.slot > final]
-        places = self._journal.rewrite(
-            head=[],
+        places = self._journal.cut(
+            self.genesis_hash,
+            since=final,
             keep=[b.frame for b in live if b.frame is not None],
-            tail=[journal.encode_rollback(journal.RollbackFrame(self.tip.slot, self.open_slot))],
+            last=journal.RollbackFrame(self.tip.slot, self.open_slot),
         )
         for block, place in zip(live, places, strict=True):
             block.frame = place
@@ -324,21 +333,31 @@ class Bank:
 
     def _found(self) -> None:
         made = genesis.make(self.clock.now_s())
-        facts = self._facts(0) | {"genesis_hash": made.hash, "faucet_seed": made.faucet_seed}
+        facts = self._facts(0) | {
+            "genesis_hash": made.hash,
+            "faucet_seed": made.faucet_seed,
+            "journal_has_head": 1,
+        }
+        # First: a journal that is not there, or is another chain's, is refused ever after.
+        self._journal.cut(made.hash, since=0, keep=[], last=None)
         self._archive.write(facts, [made.block], made.accounts)
 
     def _load(self) -> None:
+        self._archive.check_facts()
         genesis_hash, seed = self._archive.fact("genesis_hash"), self._archive.fact("faucet_seed")
         saved = self._archive.fact("final_slot")
         offset, frozen = (
             self._archive.fact("clock_offset_ms"),
             self._archive.fact("clock_frozen_at_ms"),
         )
-        assert isinstance(genesis_hash, bytes)
-        assert isinstance(seed, bytes)
-        assert isinstance(saved, int)
-        assert isinstance(offset, int)
-        assert frozen is None or isinstance(frozen, int)
+        if (
+            not isinstance(genesis_hash, bytes)
+            or not isinstance(seed, bytes)
+            or not isinstance(saved, int)
+            or not isinstance(offset, int)
+            or not isinstance(frozen, int | None)
+        ):
+            raise ArchiveUnusable(f"{self._archive.path}: a fact about the chain is missing")
         self.genesis_hash, self.faucets = genesis_hash, genesis.faucet_keys(seed)
         self.clock.offset_ms, self.clock.frozen_at_ms = offset, frozen
         self._final_slot = self._saved_slot = saved
@@ -346,6 +365,7 @@ class Bank:
             self.accounts.put(key, account)
         for block in self._archive.last_blocks(SLOT_HASHES + self.depths.finality):
             self.history.append(block)
+        self._check_archive()
         heights = {block.slot: block.height for block in self.history.blocks}
         oldest = self.tip.height - MAX_HASH_AGE
         first = next(b.slot for b in self.history.blocks if b.height >= oldest)
@@ -356,21 +376,66 @@ class Bank:
                 self._recent_by_height.append((height, []))
             self._recent_by_height[-1][1].append(signature)
         next_slot = self.tip.slot + 1
+        since: int | None = None
+        reached = 0
         for frame, place in self._journal.frames():
+            if isinstance(frame, journal.Head):
+                since = reached = self._owned(frame)
+                continue
+            if isinstance(frame, journal.SlotFrame):
+                reached = max(reached, frame.slot)
             next_slot = self._replay(frame, place, next_slot)
+        has_head = self._archive.fact("journal_has_head") is not None
+        if has_head and (since is None or reached < saved):
+            raise JournalCorrupt(f"{self._journal.path}: chain.db ends at slot {saved}, above it")
         self._open(next_slot)
         self._confirmed_seen, self._final_seen = self.confirmed_block.slot, self._final_slot
+        if not has_head:  # of a version before heads: it gets one
+            self.checkpoint()
+            self._archive.write({"journal_has_head": 1}, [], [])
 
-    def _replay(self, frame: journal.Frame, place: tuple[int, int], next_slot: int) -> int:
+    def _check_archive(self) -> None:
+        """What its checksums do not cover: facts and blocks. Raises ArchiveUnusable."""
+        blocks, faucet = self.history.blocks, bytes(self.faucets[0].pubkey())
+        first = self._archive.block(0)
+        if (
+            first is None
+            or not blocks
+            or first.previous != self.genesis_hash
+            or blocks[-1].slot != self._final_slot
+            or any(b.previous != a.hash for a, b in itertools.pairwise(blocks))
+            or self.accounts.current(faucet) is None
+        ):
+            raise ArchiveUnusable(f"{self._archive.path}: its parts do not fit together")
+
+    def _owned(self, head: journal.Head) -> int:
+        """The checkpoint that the journal follows, if both are of one chain and of one time."""
+        if head.genesis != self.genesis_hash:
+            raise JournalCorrupt(f"{self._journal.path}: it is another chain's")
+        if head.since > self._saved_slot:
+            raise JournalCorrupt(
+                f"{self._journal.path}: it begins at slot {head.since}, and chain.db ends at"
+                f" {self._saved_slot}"
+            )
+        return head.since
+
+    def _replay(
+        self,
+        frame: journal.SlotFrame | journal.ClockFrame | journal.RollbackFrame,
+        place: tuple[int, int],
+        next_slot: int,
+    ) -> int:
         if isinstance(frame, journal.ClockFrame):
             self.clock.offset_ms, self.clock.frozen_at_ms = frame.offset_ms, frame.frozen_at_ms
             return next_slot
         if isinstance(frame, journal.RollbackFrame):
             if frame.to_slot >= self._saved_slot:
                 self._roll_back(frame.to_slot, frame.next_slot)
+                self._check_join(frame.to_slot, frame.to_slot)
             return max(next_slot, frame.next_slot)
         if frame.slot <= self._saved_slot:
             return next_slot  # a crash between checkpoint and cutting the journal
+        self._check_join(frame.parent, frame.slot)
         for key, account in frame.images:
             self.accounts.touched(frame.slot, key, self.accounts.current(key), account)
             self.accounts.put(key, account)
@@ -383,9 +448,19 @@ class Bank:
         self._finalize()
         return max(next_slot, frame.slot + 1)
 
+    def _check_join(self, parent: int, slot: int) -> None:
+        if self.tip.slot != parent:
+            raise JournalCorrupt(
+                f"{self._journal.path}: slot {slot} does not follow slot {self.tip.slot}"
+            )
+
     def close(self) -> None:
         """Clean stop: what was processed is sealed, so nothing is lost."""
         if self.history.open_records:
             self.seal()
+        self.shut()
+
+    def shut(self) -> None:
+        """Let go of the files as they are."""
         self._journal.close()
         self.history.close()

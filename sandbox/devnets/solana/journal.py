@@ -1,6 +1,6 @@
 """The journal of slots: one frame per slot, synced once per slot.
 
-It holds what is newer than the last checkpoint.
+It holds what is newer than the last checkpoint, and begins with a head that says whose it is.
 """
 
 from __future__ import annotations
@@ -11,14 +11,24 @@ from dataclasses import dataclass
 
 from solders.account import Account
 
-from sandbox.devnets.journal_file import JournalFile, Place
+from sandbox.devnets.journal_file import JournalCorrupt, JournalFile, Place, framed
 from sandbox.devnets.solana.records import Block, Record, decode_account, encode_account
 
+_HEAD = struct.Struct("<B32sQQ")
 _SLOT = struct.Struct("<BQQQqII")
 _CLOCK = struct.Struct("<BqqB")
 _ROLLBACK = struct.Struct("<BQQ")
 _SIZE = struct.Struct("<I")
-_KIND_SLOT, _KIND_CLOCK, _KIND_ROLLBACK = 1, 2, 3
+_KIND_HEAD, _KIND_SLOT, _KIND_CLOCK, _KIND_ROLLBACK = 0, 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Whose journal it is, the checkpoint that it follows, and how long it was when it was cut."""
+
+    genesis: bytes
+    since: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,7 @@ class RollbackFrame:
     next_slot: int
 
 
-Frame = SlotFrame | ClockFrame | RollbackFrame
+Frame = Head | SlotFrame | ClockFrame | RollbackFrame
 
 
 def encode_slot(block: Block, images: Iterable[tuple[bytes, Account | None]]) -> bytes:
@@ -79,12 +89,17 @@ def encode_rollback(frame: RollbackFrame) -> bytes:
 
 def decode(payload: bytes) -> Frame:
     kind = payload[0]
+    if kind == _KIND_HEAD:
+        _, genesis, since, size = _HEAD.unpack(payload)
+        return Head(genesis, since, size)
     if kind == _KIND_CLOCK:
         _, offset_ms, frozen, is_frozen = _CLOCK.unpack(payload)
         return ClockFrame(offset_ms, frozen if is_frozen else None)
     if kind == _KIND_ROLLBACK:
         _, to_slot, next_slot = _ROLLBACK.unpack(payload)
         return RollbackFrame(to_slot, next_slot)
+    if kind != _KIND_SLOT:
+        raise ValueError(f"kind {kind}")
     _, slot, parent, height, time_s, n_records, n_images = _SLOT.unpack_from(payload)
     at = _SLOT.size
     records = []
@@ -105,5 +120,32 @@ class Journal(JournalFile):
 
     def frames(self) -> Iterator[tuple[Frame, Place]]:
         """Every whole frame with its place; cuts a torn tail off. Raises JournalCorrupt."""
+        found = self.size
         for payload, place in self.payloads():
-            yield decode(payload), place
+            try:
+                frame = decode(payload)
+            except (ValueError, IndexError, struct.error):
+                raise JournalCorrupt(
+                    f"{self.path}: the frame at byte {place[0]} is of another version"
+                ) from None
+            if isinstance(frame, Head) and found < frame.size:
+                raise JournalCorrupt(
+                    f"{self.path}: it is cut short, {found} bytes of at least {frame.size}"
+                )
+            yield frame, place
+
+    def is_bare(self) -> bool:
+        """Whether nothing has happened yet: no head, or a head alone. Raises JournalCorrupt."""
+        return all(isinstance(frame, Head) for frame, _ in self.frames())
+
+    def cut(
+        self, genesis: bytes, since: int, keep: list[Place], last: RollbackFrame | None
+    ) -> list[Place]:
+        """Replace the file by a head, the frames at `keep`, and `last`; gives the kept places.
+
+        After a kill it is the former file or this one. Raises OSError.
+        """
+        tail = [] if last is None else [encode_rollback(last)]
+        lengths = [length for _, length in keep] + [len(framed(each)) for each in tail]
+        size = len(framed(bytes(_HEAD.size))) + sum(lengths)
+        return self.rewrite([_HEAD.pack(_KIND_HEAD, genesis, since, size)], keep, tail)

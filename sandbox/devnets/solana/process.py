@@ -28,7 +28,7 @@ def command(
     argv += ["--slot-ms", str(slot_ms), "--finality", str(finality)]
     argv += ["--confirmed-depth", str(confirmed_depth)]
     if control:
-        argv.append("--control")
+        argv.append("--faults")
     if max_memory_records is not None:
         argv += ["--max-memory-records", str(max_memory_records)]
     for origin in cors_origins:

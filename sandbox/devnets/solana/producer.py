@@ -15,11 +15,13 @@ class Producer:
         self.slot_ms = slot_ms
         self.paused = False
         self._changed = asyncio.Event()
+        self.failure: OSError | None = None
 
     async def run(self) -> None:
+        """Until cancelled. Raises OSError where the chain cannot be written, ArchiveUnusable."""
         loop = asyncio.get_running_loop()
         due = loop.time()
-        while True:
+        while self.failure is None:
             if self.paused:
                 await self._wait(None)
                 due = loop.time()
@@ -33,6 +35,7 @@ class Producer:
                 continue
             if not self.paused:
                 self._bank.seal()
+        raise self.failure
 
     async def _wait(self, seconds: float | None) -> bool:
         """Sleep; True when a setting changed meanwhile."""
@@ -43,6 +46,11 @@ class Producer:
         except TimeoutError:
             return False
         return True
+
+    def fail(self, error: OSError) -> None:
+        """End `run`, and with it the process."""
+        self.failure = error
+        self._changed.set()
 
     def set_slot_ms(self, slot_ms: int) -> None:
         self.slot_ms = slot_ms

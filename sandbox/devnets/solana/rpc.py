@@ -18,6 +18,7 @@ from sandbox.devnets.json_rpc import (
     parsed,
 )
 from sandbox.devnets.solana import control, read_accounts, read_chain, read_history, send
+from sandbox.devnets.solana.archive import ArchiveUnusable
 from sandbox.devnets.solana.node import Method, Node
 from sandbox.devnets.solana.params import Params
 
@@ -63,11 +64,19 @@ def one(node: Node, request: Any, extra: Extra | None = None) -> dict[str, Any] 
             handler = control.METHODS.get(method)
         if handler is None:
             raise RpcError(METHOD_NOT_FOUND, "Method not found")
+        if node.producer.failure is not None:
+            raise node.producer.failure
         result = handler(node, Params(request.get("params")))
     except RpcError as error:
         return failed(request_id, error)
     except (KeyboardInterrupt, SystemExit):
         raise
+    except OSError as error:  # what is not on disk must not be shown: the process ends
+        node.producer.fail(error)
+        return failed(request_id, RpcError(INTERNAL_ERROR, f"The chain cannot be written: {error}"))
+    except ArchiveUnusable as error:
+        sys.stderr.write(f"{error}\n")
+        return failed(request_id, RpcError(INTERNAL_ERROR, f"The chain cannot be read: {error}"))
     except BaseException:  # pyo3 panics are no Exceptions
         traceback.print_exc(file=sys.stderr)
         return failed(request_id, RpcError(INTERNAL_ERROR, "Internal error"))

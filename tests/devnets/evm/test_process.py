@@ -206,9 +206,20 @@ async def test_a_damaged_genesis_is_refused_and_nothing_is_cut(chain: Chain, at:
     assert file.read_bytes() == bytes(hurt)
 
 
-async def test_a_genesis_that_was_never_whole_is_begun_anew(stopped_chain: Chain) -> None:
+@pytest.mark.parametrize("junk", [b"garbage", b"\x40\x01\x00\x00\x11\x22\x33\x44G{"])
+async def test_a_journal_replaced_by_garbage_is_refused_and_kept(chain: Chain, junk: bytes) -> None:
+    await chain.stop()
+    (chain.data_dir / "journal.bin").write_bytes(junk)
+    code, said = await refused(process.command(chain.data_dir))
+    assert code == 3
+    assert "it does not begin as a journal does" in said
+    assert (chain.data_dir / "journal.bin").read_bytes() == junk
+
+
+async def test_a_chain_that_died_while_it_was_founded_is_begun_anew(stopped_chain: Chain) -> None:
     stopped_chain.data_dir.mkdir()
-    (stopped_chain.data_dir / "journal.bin").write_bytes(b"\x40\x01\x00\x00\x11\x22\x33\x44G{")
+    (stopped_chain.data_dir / "journal.bin").touch()
+    (stopped_chain.data_dir / "journal.new").write_bytes(b"\x40\x01\x00\x00\x11\x22\x33\x44G{")
     await stopped_chain.start()
     await stopped_chain.pay(0)
 

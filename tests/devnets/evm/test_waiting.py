@@ -40,7 +40,7 @@ async def said(chain: Chain, words: str) -> str:
 
 async def test_without_the_flag_health_is_not_served(stopped_chain: Chain) -> None:
     await stopped_chain.start(control=False)
-    with pytest.raises(Refused, match="with --control only"):
+    with pytest.raises(Refused, match="with --faults only"):
         await stopped_chain.call("sandbox_health")
 
 

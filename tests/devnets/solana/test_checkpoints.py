@@ -4,45 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from solders.hash import Hash
 from solders.keypair import Keypair
-from solders.message import Message
-from solders.pubkey import Pubkey
-from solders.transaction import VersionedTransaction
 
-from sandbox.devnets.solana import execution
 from sandbox.devnets.solana.archive import ArchiveUnusable
-from sandbox.devnets.solana.bank import Bank, Depths
-from sandbox.devnets.solana.records import Record
-from tests.devnets.solana.chain import SOL, move
-
-DEPTHS = Depths(confirmed=1, finality=4)
-
-
-def pay(bank: Bank, receiver: Pubkey, lamports: int) -> Record:
-    faucet = bank.faucets[0]
-    message = Message.new_with_blockhash(
-        [move(faucet, receiver, lamports)], faucet.pubkey(), Hash(bank.tip.hash)
-    )
-    incoming = execution.decode(bytes(VersionedTransaction(message, [faucet])))
-    assert execution.is_signed(incoming)
-    done = bank.execute(incoming, keep_failed=True)
-    assert isinstance(done, Record)
-    return done
-
-
-def content(bank: Bank, keys: list[Pubkey]) -> Any:
-    """Everything that must not differ between two openings of one chain."""
-    levels = (None, bank.slot_at("confirmed"), bank.slot_at("finalized"))
-    slots = bank.history.slots(0, bank.open_slot, 10_000)
-    blocks = [bank.history.block(slot) for slot in slots]
-    return (
-        [[bank.accounts.at(bytes(key), slot) for slot in levels] for key in keys],
-        [(b.slot, b.parent, b.height, b.time, b.hash, b.tx_total) for b in blocks if b],
-        [[r.body for r in bank.history.records_of(b)] for b in blocks if b],
-        [[r.signature for r in bank.history.records_for(bytes(k), 2**62, 999)] for k in keys],
-        bank.open_slot,
-    )
+from sandbox.devnets.solana.bank import Bank
+from tests.devnets.solana.banks import DEPTHS, content, pay
+from tests.devnets.solana.chain import SOL
 
 
 class Crash(Exception):

@@ -1,0 +1,187 @@
+"""Files that were damaged, cut, exchanged or lost: the bank says so by name and keeps all of it.
+
+What a kill can leave is no damage, and opens.
+"""
+
+import random
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.devnets.journal_file import JournalCorrupt
+from sandbox.devnets.solana.archive import ArchiveUnusable
+from sandbox.devnets.solana.bank import Bank
+from tests.devnets.solana.banks import DEPTHS, content, new_keys, pay, play
+from tests.devnets.solana.chain import SOL
+
+FILES = ("chain.db", "journal.bin")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A chain of sixty slots, with a checkpoint, a reorg and open slots, as a kill leaves it."""
+    (tmp_path / "one").mkdir()
+    play(Bank.open(tmp_path / "one", DEPTHS))
+    return tmp_path / "one"
+
+
+def refusal(folder: Path) -> str:
+    before = {name: (folder / name).read_bytes() for name in FILES if (folder / name).exists()}
+    with pytest.raises((JournalCorrupt, ArchiveUnusable)) as refused:
+        Bank.open(folder, DEPTHS)
+    for name, was in before.items():
+        assert (folder / name).read_bytes() == was, f"{name} was changed"
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("junk", [b"garbage", b"\0" * 7, b"x" * 5_000, bytes(5_000)])
+def test_a_journal_replaced_by_garbage_is_refused(folder: Path, junk: bytes) -> None:
+    (folder / "journal.bin").write_bytes(junk)
+    said = refusal(folder)
+    assert "does not begin as a journal does" in said or "the frame at byte 0 is damaged" in said
+
+
+@pytest.mark.parametrize("how", ["empty", "gone"])
+def test_a_journal_that_is_gone_is_refused(folder: Path, how: str) -> None:
+    (folder / "journal.bin").unlink()
+    if how == "empty":
+        (folder / "journal.bin").touch()
+    assert "chain.db ends at slot" in refusal(folder)
+
+
+def test_an_archive_that_is_gone_is_refused_while_its_journal_is_there(folder: Path) -> None:
+    (folder / "chain.db").unlink()
+    assert "the chain.db beside it is gone" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_another_chain_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "two").mkdir()
+    play(Bank.open(tmp_path / "two", DEPTHS))
+    shutil.copy(tmp_path / "two" / name, folder / name)
+    assert "another chain's" in refusal(folder)
+
+
+def test_a_journal_from_before_the_archive_is_refused(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "journal.bin", tmp_path / "older")
+    bank = Bank.open(folder, DEPTHS)
+    bank.advance(100)
+    bank.checkpoint()
+    bank.advance(1)
+    shutil.copy(tmp_path / "older", folder / "journal.bin")
+    assert "above it" in refusal(folder)
+
+
+def test_an_archive_from_before_the_journal_is_refused(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "chain.db", tmp_path / "older")
+    bank = Bank.open(folder, DEPTHS)
+    bank.advance(100)
+    bank.checkpoint()
+    shutil.copy(tmp_path / "older", folder / "chain.db")
+    assert "it begins at slot" in refusal(folder)
+
+
+def test_a_journal_cut_below_what_was_written_in_one_step_is_refused(folder: Path) -> None:
+    bank = Bank.open(folder, DEPTHS)
+    bank.checkpoint()
+    journal = folder / "journal.bin"
+    journal.write_bytes(journal.read_bytes()[:-3])
+    assert "it is cut short" in refusal(folder)
+
+
+def test_a_slot_that_does_not_follow_is_refused(folder: Path) -> None:
+    """A whole frame is missing in the middle: each other one is sound."""
+    bank = Bank.open(folder, DEPTHS)
+    places = [block.frame for block in bank.history.blocks if block.frame]
+    (start, length), journal = places[-4], folder / "journal.bin"
+    was = journal.read_bytes()
+    journal.write_bytes(was[:start] + was[start + length :])
+    assert "does not follow slot" in refusal(folder)
+
+
+def test_every_damaged_byte_is_refused_or_is_in_no_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flipped bits in both files: a refusal by name, or the same chain.
+
+    Left out: the journal's last frame, which looks torn (here a clock frame, which says nothing
+    new), and the archive's indexes, which have no checksums, so what is listed by address.
+    """
+    monkeypatch.setattr("secrets.token_bytes", bytes)  # the same files in each run
+    monkeypatch.setattr("time.time_ns", lambda: 1_800_000_000_000_000_000)
+    keys, folder = new_keys(), tmp_path
+    play(bank := Bank.open(folder, DEPTHS))
+    bank.set_clock(5, 2_000_000_000_000)
+
+    def opened() -> Any:
+        accounts, blocks, records, _, open_slot = content(Bank.open(folder, DEPTHS), keys)
+        return accounts, blocks, records, open_slot
+
+    good = opened()
+    rng, refused = random.Random(7), 0
+    for name in FILES:
+        was = (folder / name).read_bytes()
+        for _ in range(60):
+            at = rng.randrange(len(was))
+            (folder / name).write_bytes(
+                was[:at] + bytes([was[at] ^ 1 << rng.randrange(8)]) + was[at + 1 :]
+            )
+            try:
+                assert opened() == good, f"byte {at} of {name}"
+            except (JournalCorrupt, ArchiveUnusable):
+                refused += 1
+            (folder / name).write_bytes(was)
+            (folder / "chain.db-journal").unlink(missing_ok=True)
+    assert refused > 60
+    assert opened() == good
+
+
+def test_a_damaged_transaction_in_the_archive_is_not_given_out(folder: Path) -> None:
+    bank = Bank.open(folder, DEPTHS)
+    bank.advance(10)
+    bank.checkpoint()
+    [record] = bank.history.records_for(bytes(new_keys()[0]), 2**62, 1)
+    bank.close()
+    with sqlite3.connect(folder / "chain.db") as db:
+        where = (record.position,)
+        (body,) = db.execute("select body from record where position = ?", where).fetchone()
+        body = body[:90] + bytes([body[90] ^ 4]) + body[91:]
+        db.execute("update record set body = ? where position = ?", (body, *where))
+    assert "a transaction in it is damaged" in refusal(folder)
+
+
+def test_a_chain_without_checksums_and_heads_gets_them(folder: Path, tmp_path: Path) -> None:
+    """As the version before this one left it."""
+    bank = Bank.open(folder, DEPTHS)
+    good, keys = content(bank, new_keys()), new_keys()
+    first = next(block.frame for block in bank.history.blocks if block.frame)
+    journal = folder / "journal.bin"
+    journal.write_bytes(journal.read_bytes()[first[0] :] if first else b"")
+    with sqlite3.connect(folder / "chain.db") as db:
+        db.create_function("bare", 1, lambda body: body[:-4])
+        db.execute("update account set image = bare(image)")
+        db.execute("update record set body = bare(body)")
+        db.execute("delete from fact where name in ('journal_has_head', 'sum')")
+        db.execute("alter table block drop column sum")
+        db.execute("pragma user_version = 1")
+    again = Bank.open(folder, DEPTHS)
+    assert content(again, keys) == good
+    pay(again, keys[0], SOL)
+    again.seal()
+    good = content(again, keys)
+    assert content(Bank.open(folder, DEPTHS), keys) == good
+    (folder / "journal.bin").write_bytes(b"garbage")
+    refusal(folder)
+
+
+@pytest.mark.parametrize("left", ["head", "nothing"])
+def test_a_chain_that_died_while_it_was_founded_begins_anew(tmp_path: Path, left: str) -> None:
+    bank = Bank.open(tmp_path, DEPTHS)
+    bank.close()
+    (tmp_path / "chain.db").unlink()
+    if left == "nothing":
+        (tmp_path / "journal.bin").unlink()
+    assert Bank.open(tmp_path, DEPTHS).genesis_hash != bank.genesis_hash
