@@ -111,9 +111,7 @@ async def _reads(add: Add, devnet: Running, connections: list[Connection], payer
         ],
     }
     readers = {name: await Connection.to(url) for name in asked}
-    sending = asyncio.create_task(
-        bench_rpc.pour(connections, _requests(url, signed, "skip"))
-    )
+    sending = asyncio.create_task(bench_rpc.pour(connections, _requests(url, signed, "skip")))
     reading = [
         asyncio.create_task(_read(readers[name], requests, sending))
         for name, requests in asked.items()

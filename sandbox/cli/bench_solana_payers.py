@@ -32,7 +32,7 @@ class Signed:
 
 
 class Payers:
-    """They pay one treasury: a memo and a transferChecked with a reference, as checkouts ask for."""
+    """They pay one treasury as a checkout asks for: a memo, transferChecked with a reference."""
 
     def __init__(self, url: str, connection: Connection) -> None:
         self._url, self._connection = url, connection

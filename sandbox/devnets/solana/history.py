@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 
 from sandbox.devnets.solana.archive import Archive
-from sandbox.devnets.solana.records import INDEX_BITS, Block, Record
+from sandbox.devnets.solana.records import INDEX_BITS, Block, Listed, Record
 
 _TRIM_STEP = 256
 
@@ -152,18 +151,16 @@ class History:
         """Like `record`, without the look on disk."""
         return self._by_signature.get(signature)
 
-    def records_for(self, key: bytes, below: int, limit: int) -> Iterator[Record]:
-        """Transactions naming `key`, newest first, below position `below`, at most `limit`."""
-        given, found = 0, self._by_address.get(key, ())
+    def listed(self, key: bytes, below: int, limit: int) -> list[Listed]:
+        """Transactions of sealed blocks that name `key`, newest first, below position `below`."""
+        out: list[Listed] = []
+        found = self._by_address.get(key, ())
         for record in reversed(found) if isinstance(found, deque | tuple) else (found,):
-            if given >= limit:
-                return
-            if record.position < below:
-                given += 1
-                yield record
-        if given < limit:
-            below = min(below, self._floor)
-            yield from self._archive.records_for(key, below, limit - given)
+            if len(out) == limit:
+                return out
+            if record.position < below and (block := self._by_slot.get(record.slot)) is not None:
+                out.append(Listed.of(record, block.time))
+        return out + self._archive.listed(key, min(below, self._floor), limit - len(out))
 
     def close(self) -> None:
         self._archive.close()

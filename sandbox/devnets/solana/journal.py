@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from solders.account import Account
 
-from sandbox.devnets.journal_file import JournalCorrupt, JournalFile, Place, framed
+from sandbox.devnets.journal_file import JournalCorrupt, JournalFile, Place, Successor, framed
 from sandbox.devnets.solana.records import Block, Record, decode_account, encode_account
 
 _HEAD = struct.Struct("<B32sQQ")
@@ -138,14 +138,17 @@ class Journal(JournalFile):
         """Whether nothing has happened yet: no head, or a head alone. Raises JournalCorrupt."""
         return all(isinstance(frame, Head) for frame, _ in self.frames())
 
-    def cut(
-        self, genesis: bytes, since: int, keep: list[Place], last: RollbackFrame | None
-    ) -> list[Place]:
-        """Replace the file by a head, the frames at `keep`, and `last`; gives the kept places.
-
-        After a kill it is the former file or this one. Raises OSError.
-        """
-        tail = [] if last is None else [encode_rollback(last)]
+    def successor(
+        self, genesis: bytes, since: int, keep: list[Place], tail: Iterable[bytes] = ()
+    ) -> Successor:
+        """A journal that follows the checkpoint of slot `since`: a head, `keep`, and `tail`."""
+        tail = list(tail)
         lengths = [length for _, length in keep] + [len(framed(each)) for each in tail]
         size = len(framed(bytes(_HEAD.size))) + sum(lengths)
-        return self.rewrite([_HEAD.pack(_KIND_HEAD, genesis, since, size)], keep, tail)
+        return Successor(self, [_HEAD.pack(_KIND_HEAD, genesis, since, size)], keep, tail)
+
+    def begin(self, genesis: bytes) -> None:
+        """Become the journal of a new chain. Raises OSError."""
+        successor = self.successor(genesis, 0, [])
+        successor.write()
+        self.give_way(successor)

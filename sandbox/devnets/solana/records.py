@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import orjson
 from solders.account import Account
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
@@ -20,6 +21,14 @@ _VERSIONED, _HEADER_BYTES = 0x80, 3
 _TOKEN_HEAD = struct.Struct("<BBBB")
 _TOKEN = struct.Struct("<BBBB32s32sQ")
 _IMAGE = struct.Struct("<32sQ32sBI")
+_LISTED = struct.Struct("<64sq")
+_MEMO_PROGRAMS = frozenset(
+    bytes(Pubkey.from_string(program))
+    for program in (
+        "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr",
+        "Memo1UhkJRfHyvLMcVucJwxXeuD728EqVDDwQDxFMNo",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +176,22 @@ class Record:
             )
         ]
 
+    @property
+    def memo(self) -> str | None:
+        """`[bytes] text` of each memo, joined by `; `, as validators index it."""
+        if _MEMO_PROGRAMS.isdisjoint(self.all_keys()):
+            return None
+        message, memos = self.transaction.message, []
+        static = message.account_keys
+        for instruction in message.instructions:
+            if bytes(static[instruction.program_id_index]) in _MEMO_PROGRAMS:
+                data = bytes(instruction.data)
+                try:
+                    memos.append(f"[{len(data)}] {data.decode()}")
+                except UnicodeDecodeError:
+                    memos.append(f"[{len(data)}] (unparseable)")
+        return "; ".join(memos) or None
+
     def all_keys(self) -> list[bytes]:
         """Every account of the transaction: static, then loaded writable, then loaded read-only."""
         # Read where the wire format has them: to decode the transaction takes ten times as long.
@@ -190,6 +215,34 @@ def first_signature(raw: bytes) -> bytes:
     """The transaction's id. The signature count is a short-u16, one byte below 128 signatures."""
     assert 0 < raw[0] < 128
     return raw[1:65]
+
+
+class Listed(NamedTuple):
+    """What a list of an address's transactions says of each."""
+
+    position: int
+    signature: bytes
+    time: int  # of its block, Unix seconds
+    err: Any
+    memo: str | None
+
+    @classmethod
+    def of(cls, record: Record, time: int) -> Listed:
+        return cls(record.position, record.signature, time, record.err, record.memo)
+
+    def encode(self) -> bytes:
+        """Without the position."""
+        said = (
+            b"" if self.err is None and self.memo is None else orjson.dumps([self.err, self.memo])
+        )
+        return _LISTED.pack(self.signature, self.time) + said
+
+    @classmethod
+    def decode(cls, position: int, entry: bytes) -> Listed:
+        signature, time = _LISTED.unpack_from(entry)
+        said = entry[_LISTED.size :]
+        err, memo = orjson.loads(said) if said else (None, None)
+        return cls(position, signature, time, err, memo)
 
 
 @dataclass(slots=True)
