@@ -44,6 +44,8 @@ class Connection(asyncio.Protocol):
     @classmethod
     async def to(cls, url: str) -> "Connection":
         at = urlsplit(url)
+        assert at.hostname is not None
+        assert at.port is not None
         _, made = await asyncio.get_running_loop().create_connection(cls, at.hostname, at.port)
         return made
 
@@ -87,11 +89,26 @@ class Connection(asyncio.Protocol):
         self._transport.close()
 
 
-async def pour(connections: list[Connection], requests: Iterable[bytes]) -> list[float]:
-    """Each connection takes the next request when it has its answer; gives seconds, unordered."""
+async def pour(url: str, connections: int, requests: Iterable[bytes]) -> list[float]:
+    """So many keep-alive connections, each with the next request when it has its answer.
+
+    Gives the seconds of each, unordered.
+    """
     left, took = iter(requests), list[float]()
-    await asyncio.gather(*(_drain(connection, left, took) for connection in connections))
+    opened = [await Connection.to(url) for _ in range(connections)]
+    await asyncio.gather(*(_drain(connection, left, took) for connection in opened))
+    for connection in opened:
+        connection.close()
     return took
+
+
+async def ask(url: str, method: str, *params: Any) -> Any:
+    """The result of one call, on a connection of its own."""
+    connection = await Connection.to(url)
+    try:
+        return await connection.result(call(url, method, *params))
+    finally:
+        connection.close()
 
 
 async def _drain(connection: Connection, left: Iterator[bytes], took: list[float]) -> None:

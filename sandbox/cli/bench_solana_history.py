@@ -48,7 +48,7 @@ class _Past:
     def __init__(
         self, folder: Path, every: int, paid: Record, payer: Pubkey, account: Pubkey
     ) -> None:
-        self.folder, self._every, self._made, self._body = folder, every, 0, paid.body
+        self.folder, self._every, self._made, self._body = folder, every, 0, bytes(paid)
         keys, pays = paid.all_keys(), paid.transaction.message.instructions[-1]
         self._payer, self._account = bytes(payer), bytes(account)
         self.treasury, self._reference = (keys[pays.accounts[at]] for at in (2, 4))
@@ -59,12 +59,10 @@ class _Past:
     async def begin(cls, folder: Path, every: int) -> "_Past":
         """A devnet process makes the first payment; its files are where the past goes on."""
         devnet = await start(command(folder, slot_ms=50))
-        connection = await Connection.to(devnet.rpc)
-        payers = Payers(devnet.rpc, connection)
+        payers = Payers(devnet.rpc)
         await payers.fund()
         [signed] = await payers.sign(1)
         await payers.ask("sendTransaction", signed.raw, {"encoding": "base64"})
-        connection.close()
         await devnet.stop()
         bank = Bank.open(folder, Depths())
         paid = bank.history.record(bytes(Signature.from_string(signed.signature)))
@@ -131,7 +129,7 @@ async def _look(add: Add, past: _Past, when: str) -> None:
 
 async def _list(devnet: Running, connection: Connection, key: bytes) -> float:
     """Seconds of one answer that is as long as it can be."""
-    asked = (str(Pubkey(key)), {"limit": 1_000})
+    asked = (str(Pubkey(key)), {"limit": 1_000, "commitment": "confirmed"})
     request = bench_rpc.call(devnet.rpc, "getSignaturesForAddress", *asked)
     began = time.perf_counter()
     answer = await connection.ask(request)

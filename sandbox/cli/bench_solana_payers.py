@@ -17,7 +17,6 @@ from contracts.solana_mint import MintAuthorities, create_mint
 from sandbox.chains.solana import tx
 from sandbox.cli import bench_rpc
 from sandbox.cli.bench_limits import payment
-from sandbox.cli.bench_rpc import Connection
 
 WALLETS = 16
 _START_UNITS = 10**9
@@ -34,8 +33,8 @@ class Signed:
 class Payers:
     """They pay one treasury as a checkout asks for: a memo, transferChecked with a reference."""
 
-    def __init__(self, url: str, connection: Connection) -> None:
-        self._url, self._connection = url, connection
+    def __init__(self, url: str) -> None:
+        self._url = url
         self.wallets = [Keypair() for _ in range(WALLETS)]
         self._authority, self._mint, self._treasury = Keypair(), Keypair(), Keypair().pubkey()
         self._spec = specification.load()
@@ -47,7 +46,7 @@ class Payers:
         return tx.token_account(owner, self._mint.pubkey())
 
     async def ask(self, method: str, *params: Any) -> Any:
-        return await self._connection.result(bench_rpc.call(self._url, method, *params))
+        return await bench_rpc.ask(self._url, method, *params)
 
     async def fund(self) -> None:
         """Lamports, the mint and the token accounts, all in blocks that nobody waits for."""

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from websockets.asyncio.client import ClientConnection, connect
 
 from sandbox.cli import bench_rpc
-from sandbox.cli.bench_rpc import Connection
 from sandbox.cli.bench_solana_payers import Payers, Signed
 from sandbox.devnets.running import Running
 
@@ -24,10 +23,9 @@ class NotInOneSlot(Exception):
 
 async def served(add: Add, devnet: Running, payers: Payers, slot_ms: int) -> None:
     """Milliseconds from the end of the slot with all payments to the last notification of it."""
-    senders = [await Connection.to(devnet.rpc) for _ in range(SENDERS)]
     for _ in range(TRIES):
         signed = await payers.sign(SUBSCRIPTIONS)
-        slots, late_s = await _try(devnet, senders, signed, slot_ms)
+        slots, late_s = await _try(devnet, signed, slot_ms)
         if len(slots) == 1:
             name = f"{SUBSCRIPTIONS:,} signature subscriptions, the last served after the slot"
             add(name, late_s * 1000, "ms")
@@ -35,9 +33,7 @@ async def served(add: Add, devnet: Running, payers: Payers, slot_ms: int) -> Non
     raise NotInOneSlot
 
 
-async def _try(
-    devnet: Running, senders: list[Connection], signed: list[Signed], slot_ms: int
-) -> tuple[set[int], float]:
+async def _try(devnet: Running, signed: list[Signed], slot_ms: int) -> tuple[set[int], float]:
     """The slots that the notifications name, and how long after the first one's end they came."""
     options = {"encoding": "base64", "skipPreflight": True}
     asked = [bench_rpc.one("sendTransaction", one.raw, options) for one in signed]
@@ -53,7 +49,7 @@ async def _try(
         await clock.recv()
         await clock.recv()
         ends_at = time.perf_counter() + slot_ms / 1000
-        await bench_rpc.pour(senders, requests)
+        await bench_rpc.pour(devnet.rpc, SENDERS, requests)
         heard = [asyncio.create_task(_hear(each, SUBSCRIPTIONS // SOCKETS)) for each in listeners]
         slots = set[int]().union(*(await asyncio.gather(*heard)))
         return slots, time.perf_counter() - ends_at

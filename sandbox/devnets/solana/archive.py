@@ -186,7 +186,7 @@ class Archive:
                 " order by slot desc limit 1), 0) from block where slot = ?1",
                 (slot,),
             )
-        if [record.index for record in records] != list(range(count)):
+        if [record.number for record in records] != list(range(count)):
             raise ArchiveUnusable(f"{self.path}: transactions of slot {slot} are missing")
         return records
 

@@ -63,7 +63,7 @@ def write_records(db: sqlite3.Connection, blocks: Sequence[Block]) -> None:
         blob, rows, keys, positions = bytearray(), list[Any](), bytearray(), list[int]()
         for time, record in batch:
             position, body_at = record.position, len(blob) + 1
-            blob += with_sum(record.body)
+            blob += with_sum(record)
             entry_at = len(blob) + 1
             blob += with_sum(Listed.of(record, time).encode())
             rows.append(

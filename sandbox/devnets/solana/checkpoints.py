@@ -23,7 +23,7 @@ CHECKPOINT_BLOCKS: Final = 1_000
 _MOST_WAITING: Final = (
     16  # times the records of a checkpoint: beyond it the chain waits for the disk
 )
-_FORGET: Final = 2_000  # evicted records that leave memory at a slot, besides those at each new one
+_FORGET: Final = 500  # evicted records that leave memory at a slot, besides those at each new one
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def encode_slot(block: Block, images: Iterable[tuple[bytes, Account | None]]) ->
         )
     ]
     for record in records:
-        parts += (_SIZE.pack(len(record.body)), record.body)
+        parts += (_SIZE.pack(len(record)), record)
     return b"".join(parts + packed_images)
 
 

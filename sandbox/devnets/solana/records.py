@@ -15,19 +15,16 @@ from solders.transaction_metadata import FailedTransactionMetadata, TransactionM
 
 INDEX_BITS = 20
 _HEAD = struct.Struct("<QBHHIIHH")
-_POSITION = struct.Struct("<Q")
+_POSITION = struct.Struct("<Q")  # what a body begins with
 SIGNATURE_AT = _HEAD.size + 1  # in a body: behind the head and the count of signatures
 _VERSIONED, _HEADER_BYTES = 0x80, 3
 _TOKEN_HEAD = struct.Struct("<BBBB")
 _TOKEN = struct.Struct("<BBBB32s32sQ")
 _IMAGE = struct.Struct("<32sQ32sBI")
 _LISTED = struct.Struct("<64sq")
-_MEMO_PROGRAMS = frozenset(
-    bytes(Pubkey.from_string(program))
-    for program in (
-        "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr",
-        "Memo1UhkJRfHyvLMcVucJwxXeuD728EqVDDwQDxFMNo",
-    )
+_MEMO_PROGRAMS = (
+    Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"),
+    Pubkey.from_string("Memo1UhkJRfHyvLMcVucJwxXeuD728EqVDDwQDxFMNo"),
 )
 
 
@@ -44,16 +41,13 @@ class TokenBalance:
     amount: int
 
 
-class Record:
-    """One executed transaction, as journal and archive hold it; read only when it is asked for."""
+class Record(bytes):
+    """One executed transaction: its bytes in journal and archive, read when they are asked for.
 
-    __slots__ = ("body", "position", "signature")
+    Tens of thousands wait for their finality, so nothing else is in memory for each.
+    """
 
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-        self.position: int
-        (self.position,) = _POSITION.unpack_from(body)  # slot << INDEX_BITS | index in the block
-        self.signature = body[SIGNATURE_AT : SIGNATURE_AT + 64]
+    __slots__ = ()
 
     @classmethod
     def make(
@@ -86,31 +80,38 @@ class Record:
         lamports = struct.pack(f"<{2 * len(before)}Q", *before, *after)
         return cls(b"".join((head, raw, meta, *writable, *readonly, lamports, *tokens)))
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Record) and self.body == other.body
+    @property
+    def position(self) -> int:
+        """slot << INDEX_BITS | index in the block"""
+        return int.from_bytes(self[: _POSITION.size], "little")
+
+    @property
+    def signature(self) -> bytes:
+        return self[SIGNATURE_AT : SIGNATURE_AT + 64]
 
     @property
     def slot(self) -> int:
         return self.position >> INDEX_BITS
 
     @property
-    def index(self) -> int:
+    def number(self) -> int:
+        """Its index in the block."""
         return self.position & ((1 << INDEX_BITS) - 1)
 
     @property
     def _sizes(self) -> tuple[int, int, int, int, int, int]:
         """Of loaded writable and read-only keys, wire bytes, meta, keys and token balances."""
-        _, _, *sizes = _HEAD.unpack_from(self.body)
+        _, _, *sizes = _HEAD.unpack_from(self)
         return sizes  # type: ignore[return-value]
 
     @property
     def ok(self) -> bool:
-        return self.body[_POSITION.size] == 1
+        return self[_POSITION.size] == 1
 
     @property
     def raw(self) -> bytes:
         """The wire bytes."""
-        return self.body[_HEAD.size : _HEAD.size + self._sizes[2]]
+        return self[_HEAD.size : _HEAD.size + self._sizes[2]]
 
     @property
     def transaction(self) -> VersionedTransaction:
@@ -121,7 +122,7 @@ class Record:
         """LiteSVM's result, in its own binary form."""
         _, _, raw, meta, _, _ = self._sizes
         at = _HEAD.size + raw
-        return self.body[at : at + meta]
+        return self[at : at + meta]
 
     @property
     def metadata(self) -> TransactionMetadata:
@@ -148,7 +149,7 @@ class Record:
         writable, readonly, raw, meta, _, _ = self._sizes
         if not writable + readonly:
             return []
-        return _keys(self.body, _HEAD.size + raw + meta, writable + readonly)
+        return _keys(self, _HEAD.size + raw + meta, writable + readonly)
 
     @property
     def _balances_at(self) -> int:
@@ -158,34 +159,32 @@ class Record:
     @property
     def pre(self) -> tuple[int, ...]:
         """Lamports before, by account index."""
-        return struct.unpack_from(f"<{self._sizes[4]}Q", self.body, self._balances_at)
+        return struct.unpack_from(f"<{self._sizes[4]}Q", self, self._balances_at)
 
     @property
     def post(self) -> tuple[int, ...]:
         """Lamports after, by account index."""
         keys = self._sizes[4]
-        return struct.unpack_from(f"<{keys}Q", self.body, self._balances_at + 8 * keys)
+        return struct.unpack_from(f"<{keys}Q", self, self._balances_at + 8 * keys)
 
     @property
     def tokens(self) -> list[TokenBalance]:
         at = self._balances_at + 16 * self._sizes[4]
         return [
             TokenBalance(when, index, bool(is_2022), decimals, mint, owner, amount)
-            for when, index, is_2022, decimals, mint, owner, amount in _TOKEN.iter_unpack(
-                self.body[at:]
-            )
+            for when, index, is_2022, decimals, mint, owner, amount in _TOKEN.iter_unpack(self[at:])
         ]
 
     @property
     def memo(self) -> str | None:
         """`[bytes] text` of each memo, joined by `; `, as validators index it."""
-        if _MEMO_PROGRAMS.isdisjoint(self.all_keys()):
+        if all(self.find(bytes(program)) < 0 for program in _MEMO_PROGRAMS):
             return None
         message, memos = self.transaction.message, []
         static = message.account_keys
         for instruction in message.instructions:
-            if bytes(static[instruction.program_id_index]) in _MEMO_PROGRAMS:
-                data = bytes(instruction.data)
+            if static[instruction.program_id_index] in _MEMO_PROGRAMS:
+                data = instruction.data
                 try:
                     memos.append(f"[{len(data)}] {data.decode()}")
                 except UnicodeDecodeError:
@@ -195,11 +194,11 @@ class Record:
     def all_keys(self) -> list[bytes]:
         """Every account of the transaction: static, then loaded writable, then loaded read-only."""
         # Read where the wire format has them: to decode the transaction takes ten times as long.
-        at = SIGNATURE_AT + 64 * self.body[_HEAD.size]
-        if self.body[at] & _VERSIONED:
+        at = SIGNATURE_AT + 64 * self[_HEAD.size]
+        if self[at] & _VERSIONED:
             at += 1
-        count = self.body[at + _HEADER_BYTES]  # 1,232 bytes have no room for 128 keys
-        return _keys(self.body, at + _HEADER_BYTES + 1, count) + self._loaded()
+        count = self[at + _HEADER_BYTES]  # 1,232 bytes have no room for 128 keys
+        return _keys(self, at + _HEADER_BYTES + 1, count) + self._loaded()
 
 
 def _keys(body: bytes, at: int, count: int) -> list[bytes]:
