@@ -91,22 +91,58 @@ def reorg(
     keep: Annotated[
         bool, typer.Option("--keep", help="Their transactions come again in the new blocks.")
     ] = False,
+    share: Annotated[
+        int | None, typer.Option(min=0, max=100, help="Solana: so many % of them come again.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="With --share: which ones.")] = 0,
+    tx: Annotated[
+        list[str] | None, typer.Option(help="Solana: this one comes again; may be repeated.")
+    ] = None,
+    spread: Annotated[
+        int, typer.Option(min=1, max=1000, help="Solana: they come in so many slots.")
+    ] = 1,
+    replace: Annotated[
+        list[str] | None,
+        typer.Option(help="Solana: a signed transaction in base64 that the new blocks have first."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Final blocks too, as far as that can be undone.")
+    ] = False,
     data_dir: DataDir = HOME,
     as_json: AsJson = False,
 ) -> None:
-    """Replace the youngest blocks; without --keep their transactions are lost."""
-    asked = {
-        ("slots" if chain == "solana" else "blocks"): blocks,
-        "mode": "reinclude" if keep else "drop",
+    """Replace the youngest blocks; without --keep, --share or --tx their transactions are lost."""
+    if keep + (share is not None) + bool(tx) > 1:
+        raise FaultRefused("--keep, --share and --tx: one of them")
+    is_solana, again = chain == "solana", keep or share is not None or bool(tx)
+    if not is_solana and (share is not None or tx or replace or spread != 1):
+        raise FaultRefused("--share, --tx, --spread and --replace are there on solana only")
+    if spread != 1 and not again:
+        raise FaultRefused("--spread goes with --keep, --share or --tx")
+    asked: dict[str, Any] = {
+        ("slots" if is_solana else "blocks"): blocks,
+        "mode": "reinclude" if again else "drop",
     }
+    if force:
+        asked["force"] = True
+    if share is not None:
+        asked |= {"percent": share, "seed": seed}
+    if tx:
+        asked["signatures"] = tx
+    if spread != 1:
+        asked["spread"] = spread
+    if replace:
+        asked["replace"] = replace
     done = control(data_dir, chain, "sandbox_reorg", asked)
-    again = done["reincludedTransactions" if chain == "solana" else "minedTransactions"]
+    back = done["reincludedTransactions" if is_solana else "minedTransactions"]
     left = done["droppedTransactions"]
-    _say(
-        {"chain": chain, "blocks": blocks, "transactions": left, "included_again": again},
-        f"{blocks} blocks of {chain} are replaced: {left} transactions left them, {again} are back",
-        as_json,
+    answer = {"chain": chain, "blocks": blocks, "transactions": left, "included_again": back}
+    if is_solana:
+        answer["replacements"] = done["replacements"]
+    text = (
+        f"{blocks} blocks of {chain} are replaced: {left} transactions left them, {back} are back"
     )
+    _say(answer, text, as_json)
 
 
 @app.command()
@@ -145,6 +181,19 @@ def delay(
 
 
 @app.command()
+def double(
+    chain: Chain,
+    copies: Annotated[
+        int, typer.Option(min=0, max=100, help="So many times more; 0 = once, as it should be.")
+    ] = 1,
+    data_dir: DataDir = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Deliver every sent transaction again and again: it must count once."""
+    _set_sending(data_dir, chain, {"copies": copies}, as_json)
+
+
+@app.command()
 def stick(
     chain: Chain,
     sender: Annotated[
@@ -177,6 +226,37 @@ def pause(chain: Chain, data_dir: DataDir = HOME, as_json: AsJson = False) -> No
 
 
 @app.command()
+def step(
+    chain: Chain,
+    blocks: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 1,
+    data_dir: DataDir = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Make blocks at once, also while the chain is paused."""
+    if chain == "solana":
+        height = control(data_dir, chain, "sandbox_advanceSlots", {"slots": blocks})["slot"]
+    else:
+        height = int(
+            control(data_dir, chain, "sandbox_mine", {"blocks": blocks})["blockNumber"], 16
+        )
+    _say({"chain": chain, "height": height}, f"{chain} is at {height}", as_json)
+
+
+@app.command("keep-undo")
+def keep_undo(
+    chain: Chain,
+    blocks: Annotated[int, typer.Argument(min=0, help="So many below the final one; 0 = none.")],
+    data_dir: DataDir = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Let `reorg --force` replace final blocks, as many as are made from now on."""
+    if chain == "evm":
+        raise FaultRefused("evm keeps the states of its youngest blocks anyway: use reorg --force")
+    control(data_dir, chain, "sandbox_keepUndo", {"slots": blocks})
+    _show_one(data_dir, chain, as_json)
+
+
+@app.command()
 def resume(chain: Chain, data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     """Make blocks again."""
     control(data_dir, chain, "sandbox_resume")
@@ -196,21 +276,34 @@ def expire(chain: Chain, data_dir: DataDir = HOME, as_json: AsJson = False) -> N
 @app.command()
 def rpc(
     chain: Chain,
-    kind: Annotated[str, typer.Argument(help="lag, error, hang or off.")],
+    kind: Annotated[str, typer.Argument(help="lag, error, hang, stale or off.")],
     value: Annotated[
-        str | None, typer.Argument(help="lag: 500ms, 5s; error: an HTTP status, default 503.")
+        str | None,
+        typer.Argument(
+            help="lag: 500ms, 5s; error: an HTTP status, default 503; stale (Solana): slots."
+        ),
     ] = None,
+    calls: Annotated[
+        int | None, typer.Option(min=1, help="So many requests meet it, then it is over.")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="Only requests that name this method.")] = None,
     data_dir: DataDir = HOME,
     as_json: AsJson = False,
 ) -> None:
-    """Let the chain's RPC answer late, with an error, or not at all."""
+    """Let the chain's RPC answer late, with an error, not at all, or as it was some slots ago."""
     asked: dict[str, Any] = {"kind": kind}
+    if kind == "stale" and chain == "evm":
+        raise FaultRefused("a node that is behind can be played on solana only")
+    if kind == "stale" and (calls or method):
+        raise FaultRefused("stale is for all methods until it is off: no --calls, no --method")
     if kind == "lag":
         asked["ms"] = _ms(value or "1s")
-    elif kind == "error" and value is not None:
-        asked["status"] = int(value) if value.isdecimal() else value
+    elif kind in ("error", "stale") and value is not None:
+        name = "status" if kind == "error" else "slots"
+        asked[name] = int(value) if value.isdecimal() else value
     elif value is not None:
         raise FaultRefused(f"{kind} takes no {value!r}")
+    asked |= {name: of for name, of in (("calls", calls), ("method", method)) if of is not None}
     control(data_dir, chain, "sandbox_setRpcFault", asked)
     _show_one(data_dir, chain, as_json)
 
@@ -249,16 +342,29 @@ def _show(found: dict[str, dict[str, Any]], as_json: bool) -> None:
 def _words(found: dict[str, Any]) -> list[str]:
     rpc, stick = found["rpc"], found["stick"]
     late = f"RPC lags {rpc.get('ms')} ms"
-    said = {"lag": late, "error": f"RPC answers {rpc.get('status')}", "hang": "RPC hangs"}
+    said = {
+        "lag": late,
+        "error": f"RPC answers {rpc.get('status')}",
+        "hang": "RPC hangs",
+        "stale": f"RPC is {rpc.get('slots')} slots behind",
+    }
     words = [said[rpc["kind"]]] if rpc["kind"] in said else []
+    if words and "method" in rpc:
+        words[0] += f" to {rpc['method']}"
+    if words and "calls" in rpc:
+        words[0] += f", {rpc['calls']} times more"
     if found["drop"]:
         words.append(f"the next {found['drop']} sends are lost")
+    if found["copies"]:
+        words.append(f"sends are delivered {found['copies']} times more")
     if found["delayMs"]:
         words.append(f"sends are {found['delayMs']} ms late")
     if stick is not False:
         words.append("sends are stuck" if stick is True else f"sends of {stick} are stuck")
     if found["kept"]:
         words.append(f"{len(found['kept'])} transactions are kept back")
+    if found.get("undo"):
+        words.append(f"{found['undo']} final blocks can be replaced by force")
     if found["finalityHeld"]:
         words.append("nothing becomes final")
     if found["paused"]:

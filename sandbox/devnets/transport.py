@@ -26,7 +26,7 @@ Answer = Callable[[bytes], Awaitable[tuple[bytes, bool]]]
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 _MAX_WAITING_BYTES: Final = 16 * 1024 * 1024  # to a client that does not read
-_POLICY_VIOLATION, _TOO_SLOW = 1008, 1013
+_POLICY_VIOLATION, _SERVICE_RESTART, _TOO_SLOW = 1008, 1012, 1013
 _TEXT, _JSON = b"text/plain", b"application/json; charset=utf-8"
 
 
@@ -138,9 +138,10 @@ class Transport:
         """What the RPC's fault says to a body; control methods alone never meet one."""
         if not self._front.faults.is_rpc_faulty:
             return None
-        if (methods := _methods(body)) and all(map(self._front.is_control, methods)):
+        methods = _methods(body)
+        if methods and all(map(self._front.is_control, methods)):
             return None
-        return await self._front.faults.refuses()
+        return await self._front.faults.refuses(methods)
 
 
 def _methods(body: bytes) -> list[str]:
@@ -204,6 +205,7 @@ class Connection:
         self._deferred: list[dict[str, Any]] = []
         self._wake = asyncio.Event()
         self._is_too_slow = False
+        self._ends_with: str | None = None
 
     def push(self, message: dict[str, Any]) -> None:
         self.push_bytes(orjson.dumps(message))
@@ -223,6 +225,11 @@ class Connection:
         """Send it right behind the answer that is being made."""
         self._deferred.append(message)
 
+    def end(self, why: str) -> None:
+        """Close it as a node does that starts again, once what waits has been sent."""
+        self._ends_with = why
+        self._wake.set()
+
     def flush(self) -> None:
         deferred, self._deferred = self._deferred, []
         for message in deferred:
@@ -234,6 +241,10 @@ class Connection:
                 message = self._waiting.popleft()
                 self._waiting_bytes -= len(message)
                 await send({"type": "websocket.send", "text": message.decode()})
+            if self._ends_with is not None:
+                reason = {"code": _SERVICE_RESTART, "reason": self._ends_with}
+                await send({"type": "websocket.close", **reason})
+                return
             if not self._is_too_slow:
                 self._wake.clear()
                 await self._wake.wait()

@@ -71,7 +71,7 @@ async def node() -> Node:
 async def test_an_rpc_fault_that_is_none_is_refused(node: Node, asked: dict[str, Any]) -> None:
     with pytest.raises(RpcError):
         node.faults.set_rpc(asked)
-    assert await node.faults.refuses() is None
+    assert await node.faults.refuses([]) is None
 
 
 @pytest.mark.parametrize(
@@ -152,13 +152,13 @@ async def test_clearing_ends_a_delay_for_what_is_on_its_way_too(node: Node) -> N
 
 async def test_a_hang_ends_when_another_fault_is_set(node: Node) -> None:
     node.faults.set_rpc({"kind": "hang"})
-    waiting = asyncio.create_task(node.faults.refuses())
+    waiting = asyncio.create_task(node.faults.refuses([]))
     await asyncio.sleep(0.02)
     assert not waiting.done()
     node.faults.set_rpc({"kind": "error", "status": 429})
     assert await waiting == 429
     node.faults.set_rpc({"kind": "lag", "ms": 600_000})
-    waiting = asyncio.create_task(node.faults.refuses())
+    waiting = asyncio.create_task(node.faults.refuses([]))
     await asyncio.sleep(0.02)
     assert not waiting.done()
     node.faults.clear()

@@ -132,8 +132,10 @@ async def _reorg(control: Control, params: list[Any]) -> Any:
     mode = asked.get("mode", "drop")
     if mode not in ("drop", "reinclude"):
         raise invalid_params("mode must be drop or reinclude")
+    if of := asked.keys() - {"blocks", "mode", "force"}:
+        raise invalid_params(f"{min(of)} is not there on EVM: all transactions come back, or none")
     most = node.head.number - node.final_number
-    if asked.get("belowFinal") is True:
+    if asked.get("force") is True:
         most = min(node.head.number, control.max_reorg)
     if most < 1:
         raise invalid_params("there is no block to replace: every block is final")

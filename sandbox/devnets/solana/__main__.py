@@ -23,6 +23,7 @@ from sandbox.devnets.solana.front import Front, Sending
 from sandbox.devnets.solana.node import Node
 from sandbox.devnets.solana.ports import listen_pair
 from sandbox.devnets.solana.producer import Producer
+from sandbox.devnets.solana.snapshots import SnapshotRefused, Snapshots
 from sandbox.devnets.solana.subscriptions import Hub
 from sandbox.devnets.transport import Transport
 
@@ -38,6 +39,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     add("--confirmed-depth", type=int, default=1, help="blocks until confirmed")
     add("--faults", dest="control", action="store_true", help="serve the sandbox_* methods")
     add("--max-memory-records", type=int, default=2_000)
+    add("--restore", metavar="NAME", help="begin with the chain as a snapshot has it")
     found = parser.parse_args(argv)
     if not 0 < found.confirmed_depth < found.finality:
         parser.error("--confirmed-depth must be at least 1 and below --finality")
@@ -54,8 +56,15 @@ def opened(options: argparse.Namespace) -> tuple[Bank, list[socket.socket]]:
     except PortTaken as error:
         raise Refused(EXIT_CANNOT_START, str(error)) from None
     depths = Depths(confirmed=options.confirmed_depth, finality=options.finality)
+    snapshots, records = Snapshots(options.data_dir), options.max_memory_records
+    snapshots.tidy()
     try:
-        bank = Bank.open(options.data_dir, depths, max_memory_records=options.max_memory_records)
+        if options.restore is None:
+            bank = Bank.open(options.data_dir, depths, max_memory_records=records)
+        else:
+            bank = snapshots.restore(options.restore, None, depths, records)
+    except SnapshotRefused as error:
+        raise Refused(EXIT_CANNOT_START, f"{error}: see --restore") from None
     except (JournalCorrupt, ArchiveUnusable) as error:
         raise serving.unusable_data(error, options.data_dir) from None
     return bank, list(sockets)
@@ -64,7 +73,8 @@ def opened(options: argparse.Namespace) -> tuple[Bank, list[socket.socket]]:
 async def serve(options: argparse.Namespace, bank: Bank, sockets: list[socket.socket]) -> None:
     """Run until SIGTERM or SIGINT, then seal what was processed."""
     producer = Producer(bank, options.slot_ms)
-    node = Node(bank, producer, options.control, Faults(Sending()))
+    faults, snapshots = Faults(Sending()), Snapshots(options.data_dir)
+    node = Node(bank, producer, options.control, faults, snapshots)
     hub = Hub(node)
     bank.observer = hub
     ready = {
@@ -75,7 +85,7 @@ async def serve(options: argparse.Namespace, bank: Bank, sockets: list[socket.so
     doors = Doors(options.allow_host, options.cors_origin, WALLET_SCHEMES)
     app = Transport(Front(node, hub), doors)
     await serving.serve(app, sockets, ready, [asyncio.create_task(producer.run())])
-    bank.close()
+    node.bank.close()
 
 
 def main(argv: list[str] | None = None) -> int:

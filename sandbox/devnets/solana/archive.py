@@ -234,6 +234,12 @@ class Archive:
         except (ValueError, TypeError, struct.error):
             raise ArchiveUnusable(f"{self.path}: what it lists is damaged") from None
 
+    def copy_to(self, path: Path) -> None:
+        """A whole and durable copy; not while a write is going on. Raises OSError."""
+        with self._named_errors(), contextlib.closing(sqlite3.connect(path)) as copy:
+            copy.execute("pragma synchronous = full")
+            self._db.backup(copy)
+
     def close(self) -> None:
         self._writing.close()
         self._db.close()

@@ -19,7 +19,7 @@ from solders.litesvm import LiteSVM
 
 from sandbox.core import failpoints
 from sandbox.devnets.chain_clock import ChainClock
-from sandbox.devnets.journal_file import JournalCorrupt
+from sandbox.devnets.journal_file import JournalCorrupt, write_whole
 from sandbox.devnets.solana import execution, genesis, journal
 from sandbox.devnets.solana.archive import Archive, ArchiveUnusable
 from sandbox.devnets.solana.checkpoints import Checkpoints, Standing
@@ -31,6 +31,7 @@ from sandbox.devnets.solana.state import Accounts
 MAX_HASH_AGE = 150  # blocks, agave MAX_PROCESSING_AGE
 SLOT_HASHES = 512
 SLOTS_PER_EPOCH = 432_000
+FILES = ("chain.db", "journal.bin")  # the whole chain
 
 Level = Literal["processed", "confirmed", "finalized"]
 
@@ -52,13 +53,16 @@ class Observer:
 
     def reached(self, level: Level, block: Block) -> None: ...
 
+    def replaced(self, why: str) -> None:
+        """The chain is another one now; nothing that was told of it holds."""
+
 
 class Bank:
     """Create with `Bank.open`; every method is synchronous and leaves the chain consistent."""
 
     def __init__(self, data_dir: Path, depths: Depths, max_memory_records: int) -> None:
         self.depths = depths
-        self._max_memory_records = max_memory_records
+        self.max_memory_records = max_memory_records
         self.svm = (
             LiteSVM().with_sigverify(False).with_blockhash_check(False).with_transaction_history(0)
         )
@@ -72,6 +76,8 @@ class Bank:
         self._recent: dict[bytes, int] = {}  # signature → height, while its hash can be valid
         self._recent_by_height: deque[tuple[int, list[bytes]]] = deque()
         self._final_slot = 0
+        self._settled_slot = 0  # at and below it nothing can be undone: at most what is final
+        self.keep_undo = 0  # blocks below the final one whose undo is kept, for drills
         self._held: Block | None = None
         self._confirmed_seen = self._final_seen = 0
         self.open_slot = self.open_time = 0
@@ -124,6 +130,11 @@ class Bank:
     @property
     def is_finality_held(self) -> bool:
         return self._held is not None
+
+    @property
+    def settled_slot(self) -> int:
+        """The oldest slot that accounts can still be read at."""
+        return self._settled_slot
 
     def hold_finality(self, *, hold: bool) -> None:
         """Keep the final block where it is, or let it follow from the next slot on."""
@@ -202,7 +213,7 @@ class Bank:
         self._open(block.slot + 1)
         self._publish()
         self._finalize()
-        self._checkpoints.step(self._final_slot, self._max_memory_records, self._standing)
+        self._checkpoints.step(self._settled_slot, self.max_memory_records, self._standing)
         return block
 
     def _block(self, slot: int, parent: Block, time: int, records: list[Record]) -> Block:
@@ -234,11 +245,19 @@ class Bank:
 
     def _finalize(self) -> None:
         final = self.final_block
-        for finished in self._above(self._final_slot):
-            if finished.slot <= final.slot:
-                self.accounts.finalize(finished.slot)
-                self._checkpoints.finalized(len(finished.records or ()))
-        self._final_slot = final.slot
+        settled = self._block_at(final.height - self.keep_undo)
+        if settled is not None and settled.slot > self._settled_slot:
+            for finished in self._above(self._settled_slot):
+                if finished.slot <= settled.slot:
+                    self.accounts.finalize(finished.slot)
+                    self._checkpoints.finalized(len(finished.records or ()))
+            self._settled_slot = settled.slot
+        self._final_slot = max(self._final_slot, final.slot)
+
+    def _block_at(self, height: int) -> Block | None:
+        """One of the blocks in memory."""
+        index = height - self.history.blocks[0].height
+        return self.history.blocks[index] if index >= 0 else None
 
     def _publish(self) -> None:
         final, confirmed = self.final_block, self.confirmed_block
@@ -271,13 +290,18 @@ class Bank:
         self.refresh_time()
         return self.clock.now_ms()
 
-    def reorg(self, slots: int) -> list[Record]:
+    def most_reorg(self, *, force: bool = False) -> int:
+        """How many blocks can be rolled back; by force final ones too, while their undo is kept."""
+        settled = next(b for b in reversed(self.history.blocks) if b.slot <= self._settled_slot)
+        return self.tip.height - (settled if force else self.final_block).height
+
+    def reorg(self, slots: int, *, force: bool = False) -> list[Record]:
         """Roll back the newest `slots` sealed blocks and the open slot; gives what they held.
 
-        The caller made sure that none of them is final. The chain goes on at a higher slot.
+        At most `most_reorg`. The chain goes on at a higher slot. Raises OSError.
         """
+        assert slots <= self.most_reorg(force=force)
         keep = self.history.blocks[-slots - 1].slot
-        assert keep >= self._final_slot
         next_slot = self.open_slot + 1
         self._journal.append([journal.encode_rollback(journal.RollbackFrame(keep, next_slot))])
         dropped = self._roll_back(keep, next_slot)
@@ -287,6 +311,9 @@ class Bank:
     def _roll_back(self, keep: int, next_slot: int) -> list[Record]:
         dropped = self.history.roll_back(keep)
         self.accounts.roll_back(keep)
+        self._final_slot = min(self._final_slot, keep)
+        if self._held is not None and self._held.slot > keep:
+            self._held = self.tip
         for record in dropped:
             self._recent.pop(record.signature, None)
         while self._recent_by_height and self._recent_by_height[-1][0] > self.tip.height:
@@ -305,14 +332,15 @@ class Bank:
         rollback = journal.RollbackFrame(self.tip.slot, self.open_slot)
         return Standing(
             genesis=self.genesis_hash,
-            final=self._final_slot,
-            facts=self._facts(self._final_slot),
+            settled=self._settled_slot,
+            facts=self._facts(self._settled_slot),
             tail=[journal.encode_rollback(rollback), journal.encode_clock(clock)],
         )
 
     def _facts(self, final: int) -> dict[str, int | bytes | None]:
         return {
             "final_slot": final,
+            "shown_final_slot": self._final_slot,
             "clock_offset_ms": self.clock.offset_ms,
             "clock_frozen_at_ms": self.clock.frozen_at_ms,
         }
@@ -345,8 +373,10 @@ class Bank:
             raise ArchiveUnusable(f"{self._archive.path}: a fact about the chain is missing")
         self.genesis_hash, self.faucets = genesis_hash, genesis.faucet_keys(seed)
         self.clock.offset_ms, self.clock.frozen_at_ms = offset, frozen
-        self._final_slot = saved
+        self._settled_slot = saved
         self._checkpoints.begin(saved)
+        shown = self._archive.fact("shown_final_slot")
+        self._final_slot = shown if isinstance(shown, int) else saved
         for key, account in self._archive.accounts():
             self.accounts.put(key, account)
         for block in self._archive.last_blocks(SLOT_HASHES + self.depths.finality):
@@ -364,6 +394,7 @@ class Bank:
         next_slot = self.tip.slot + 1
         since: int | None = None
         reached = 0
+        self.keep_undo = len(self.history.blocks) + self._journal.size  # all: what is rolled back
         for frame, place in self._journal.frames():
             if isinstance(frame, journal.Head):
                 since = reached = self._owned(frame)
@@ -373,6 +404,8 @@ class Bank:
             next_slot = self._replay(frame, place, next_slot)
         if since is None or reached < saved:
             raise JournalCorrupt(f"{self._journal.path}: chain.db ends at slot {saved}, above it")
+        self.keep_undo = 0
+        self._finalize()
         self._open(next_slot)
         self._confirmed_seen, self._final_seen = self.confirmed_block.slot, self._final_slot
 
@@ -384,7 +417,7 @@ class Bank:
             first is None
             or not blocks
             or first.previous != self.genesis_hash
-            or blocks[-1].slot != self._final_slot
+            or blocks[-1].slot != self._settled_slot
             or any(b.previous != a.hash for a, b in itertools.pairwise(blocks))
             or self.accounts.current(faucet) is None
         ):
@@ -438,12 +471,28 @@ class Bank:
 
     def close(self) -> None:
         """Clean stop: what was processed is sealed, so nothing is lost."""
+        self.seal_processed()
+        self.shut()
+
+    def seal_processed(self) -> None:
+        """Make what was processed part of a block. Raises OSError."""
         if self.history.open_records:
             self.seal()
-        self.shut()
 
     def shut(self) -> None:
         """Let go of the files as they are."""
         self._checkpoints.drop()
         self._journal.close()
-        self.history.close()
+        self.history.archive.close()
+
+    def copy_to(self, folder: Path) -> None:
+        """A copy of the files, durable at the return. Raises OSError."""
+        self._checkpoints.wait()
+        self._archive.copy_to(folder / self._archive.path.name)
+        write_whole(folder / self._journal.path.name, self._journal.path.read_bytes())
+
+    def reopen(self, data_dir: Path) -> None:
+        """Go on with the same files, which are in `data_dir` now. Raises OSError."""
+        self._archive = self.history.archive = Archive(data_dir / "chain.db")
+        self._journal = journal.Journal(data_dir / "journal.bin")
+        self._checkpoints.archive, self._checkpoints.journal = self._archive, self._journal

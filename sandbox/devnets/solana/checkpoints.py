@@ -31,7 +31,7 @@ class Standing:
     """The chain when a checkpoint begins: facts for the archive, and a journal's last frames."""
 
     genesis: bytes
-    final: int
+    settled: int  # the newest slot that nothing can undo
     facts: Mapping[str, int | bytes | None]
     tail: list[bytes]
 
@@ -39,7 +39,7 @@ class Standing:
 @dataclass(slots=True)
 class _Saving:
     work: Future[None]
-    final: int
+    slot: int
     blocks: list[Block]
     records: int
 
@@ -65,7 +65,7 @@ class Checkpoints:
         self._saving: _Saving | None = None
         self._cutting: _Cutting | None = None
         self.saved_slot = self._cut_slot = 0
-        self._unsaved = self._dead = 0  # records: final and not archived; archived, in the journal
+        self._unsaved = self._dead = 0  # records: not archived yet; archived, in the journal
 
     def begin(self, saved: int) -> None:
         """What the archive of an opened chain has."""
@@ -73,10 +73,10 @@ class Checkpoints:
         self._history.begin(saved + 1)
 
     def finalized(self, records: int) -> None:
-        """So many more transactions are final."""
+        """Nothing can undo so many more transactions."""
         self._unsaved += records
 
-    def step(self, final: int, worth: int, standing: Callable[[], Standing]) -> None:
+    def step(self, settled: int, worth: int, standing: Callable[[], Standing]) -> None:
         """At each slot: end what is done, begin what is due. `worth` is a checkpoint in records."""
         self._history.forget(_FORGET)
         if self._saving is not None and (
@@ -86,7 +86,7 @@ class Checkpoints:
         if self._cutting is not None and self._cutting.work.done():
             self._was_cut(self._cutting)
         if self._saving is None and (
-            self._unsaved > worth or final - self.saved_slot >= CHECKPOINT_BLOCKS
+            self._unsaved > worth or settled - self.saved_slot >= CHECKPOINT_BLOCKS
         ):
             self._save(standing())
         # Cutting the journal copies what is not final yet, so it must be worth it.
@@ -117,19 +117,19 @@ class Checkpoints:
         self._saving = self._cutting = None
 
     def _save(self, standing: Standing) -> None:
-        final, unsaved = standing.final, self._accounts.unsaved
-        blocks = [b for b in self._history.blocks if b.slot <= final and b.records is not None]
-        changed = [(key, self._accounts.at(key, final)) for key in unsaved]
+        slot, unsaved = standing.settled, self._accounts.unsaved
+        blocks = [b for b in self._history.blocks if b.slot <= slot and b.records is not None]
+        changed = [(key, self._accounts.at(key, slot)) for key in unsaved]
         unsaved.clear()
         self.journal.sync()  # it must reach what the archive says
         work = self._thread.submit(self.archive.write, standing.facts, blocks, changed)
         records = sum(len(block.records or ()) for block in blocks)
-        self._saving = _Saving(work, final, blocks, records)
+        self._saving = _Saving(work, slot, blocks, records)
 
     def _saved(self, saving: _Saving) -> None:
         saving.work.result()
         failpoints.passed("solana.archived")
-        self._saving, self.saved_slot = None, saving.final
+        self._saving, self.saved_slot = None, saving.slot
         self._unsaved -= saving.records
         self._dead += saving.records
         for block in saving.blocks:

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
-from sandbox.devnets.solana import execution
+from sandbox.devnets.solana import reorgs
 from sandbox.devnets.solana.bank import MAX_HASH_AGE
 from sandbox.devnets.solana.encode import key_text
 from sandbox.devnets.solana.errors import invalid_params
-from sandbox.devnets.solana.execution import Incoming
 from sandbox.devnets.solana.node import Method, Node
-from sandbox.devnets.solana.params import Config, Params
-from sandbox.devnets.solana.records import Record
+from sandbox.devnets.solana.params import Config, Params, whole
+from sandbox.devnets.solana.snapshots import SnapshotRefused
+from sandbox.devnets.solana.stale import most_behind
 
 _MAX_MS = 4_102_444_800_000  # the year 2100: LiteSVM's clock is signed 64-bit, people's are not
 _MAX_SLOT_MS = 3_600_000
 _MAX_ADVANCE = 10_000
+_MAX_UNDO = 100_000
 
 
 def _object(given: Params) -> Config:
     """One options object, given alone or as the first parameter."""
     given.need(0)
     return given.config(0)
-
-
-def _whole(found: Any, name: str, least: int, most: int) -> int:
-    if not isinstance(found, int) or isinstance(found, bool) or not least <= found <= most:
-        raise invalid_params(f"Invalid params: {name} must be a whole number {least}..{most}.")
-    return found
 
 
 def _clock(node: Node) -> dict[str, Any]:
@@ -45,10 +41,10 @@ def _clock(node: Node) -> dict[str, Any]:
 
 def set_clock(node: Node, given: Params) -> Any:
     asked = _object(given).value
-    offset = _whole(asked.get("offsetMs"), "offsetMs", -_MAX_MS, _MAX_MS)
+    offset = whole(asked.get("offsetMs"), "offsetMs", -_MAX_MS, _MAX_MS)
     frozen = asked.get("frozenAtMs")
     if frozen is not None:
-        frozen = _whole(frozen, "frozenAtMs", 0, _MAX_MS)
+        frozen = whole(frozen, "frozenAtMs", 0, _MAX_MS)
     node.bank.set_clock(offset, frozen)
     return _clock(node)
 
@@ -58,13 +54,13 @@ def get_clock(node: Node, _params: Params) -> Any:
 
 
 def set_slot_ms(node: Node, given: Params) -> Any:
-    slot_ms = _whole(_object(given).value.get("slotMs"), "slotMs", 0, _MAX_SLOT_MS)
+    slot_ms = whole(_object(given).value.get("slotMs"), "slotMs", 0, _MAX_SLOT_MS)
     node.producer.set_slot_ms(slot_ms)
     return {"slotMs": slot_ms}
 
 
 def advance_slots(node: Node, given: Params) -> Any:
-    slots = _whole(_object(given).value.get("slots"), "slots", 1, _MAX_ADVANCE)
+    slots = whole(_object(given).value.get("slots"), "slots", 1, _MAX_ADVANCE)
     node.producer.advance(slots)
     return {"slot": node.bank.open_slot}
 
@@ -80,37 +76,13 @@ def resume(node: Node, _params: Params) -> Any:
 
 
 def reorg(node: Node, given: Params) -> Any:
-    asked, bank = _object(given).value, node.bank
-    mode = asked.get("mode", "drop")
-    if mode not in ("drop", "reinclude"):
-        raise invalid_params("Invalid params: mode must be drop or reinclude.")
-    most = bank.tip.height - bank.final_block.height
-    slots = _whole(asked.get("slots"), "slots", 1, most)
-    dropped = bank.reorg(slots)
-    again = _again(node, dropped) if mode == "reinclude" else []
-    return {
-        "droppedSlots": slots,
-        "droppedTransactions": len(dropped),
-        "reincludedTransactions": len(again),
-        "slot": bank.open_slot,
-        "parent": bank.tip.slot,
-        "blockhash": key_text(bank.tip.hash),
-    }
+    return reorgs.carry_out(node, reorgs.read(node, _object(given)))
 
 
-def _again(node: Node, dropped: list[Record]) -> list[Record]:
-    """Run dropped transactions in order; those whose blockhash went with the fork are lost."""
-    landed = []
-    for record in dropped:
-        tx = record.transaction
-        blockhash = bytes(tx.message.recent_blockhash)
-        if node.bank.hash_block(blockhash) is None:
-            continue
-        incoming = Incoming(tx, record.raw, record.signature, blockhash)
-        done = node.bank.execute(incoming, keep_failed=True)
-        if not isinstance(done, execution.Failure):
-            landed.append(done)
-    return landed
+def keep_undo(node: Node, given: Params) -> Any:
+    """How far below the final block a reorg may be forced, as far as it is kept from now on."""
+    node.set_drills(undo=whole(_object(given).value.get("slots"), "slots", 0, _MAX_UNDO))
+    return get_faults(node, given)
 
 
 def expire_blockhashes(node: Node, _params: Params) -> Any:
@@ -128,7 +100,17 @@ def hold_finality(node: Node, given: Params) -> Any:
 
 
 def set_rpc_fault(node: Node, given: Params) -> Any:
-    return node.faults.set_rpc(_object(given).value)
+    """`{kind: stale, slots}`, or a kind that both devnets have."""
+    asked = _object(given).value
+    behind = 0
+    if asked.get("kind") == "stale":
+        most = most_behind(node.bank)
+        if most < 1:
+            raise invalid_params("Invalid params: the chain is too short to be behind.")
+        behind, asked = whole(asked.get("slots"), "slots", 1, most), {"kind": "off"}
+    node.faults.set_rpc(asked)
+    node.set_drills(behind=behind)
+    return get_faults(node, given)
 
 
 def set_sending_fault(node: Node, given: Params) -> Any:
@@ -136,8 +118,12 @@ def set_sending_fault(node: Node, given: Params) -> Any:
 
 
 def get_faults(node: Node, _params: Params) -> Any:
+    shown = node.faults.shown()
+    if node.behind:
+        shown["rpc"] = {"kind": "stale", "slots": node.behind}
     return {
-        **node.faults.shown(),
+        **shown,
+        "undo": node.undo,
         "paused": node.producer.paused,
         "finalityHeld": node.bank.is_finality_held,
     }
@@ -145,9 +131,49 @@ def get_faults(node: Node, _params: Params) -> Any:
 
 def clear_faults(node: Node, given: Params) -> Any:
     node.faults.clear()
+    node.set_drills(behind=0, undo=0)
     node.bank.hold_finality(hold=False)
     node.producer.resume()
     return get_faults(node, given)
+
+
+def _name(given: Params) -> str:
+    name = _object(given).value.get("name")
+    if not isinstance(name, str):
+        raise invalid_params("Invalid params: name must be a text.")
+    return name
+
+
+def snapshot(node: Node, given: Params) -> Any:
+    name = _name(given)
+    try:
+        return asdict(node.snapshots.take(node.bank, name))
+    except SnapshotRefused as refused:
+        raise invalid_params(f"Invalid params: {refused}") from None
+
+
+def restore(node: Node, given: Params) -> Any:
+    """Subscriptions end with their connections (code 1012): what they were told is not so."""
+    name, old = _name(given), node.bank
+    try:
+        bank = node.snapshots.restore(name, old, old.depths, old.max_memory_records)
+    except SnapshotRefused as refused:
+        raise invalid_params(f"Invalid params: {refused}") from None
+    node.replace_bank(bank, f"the chain was restored from snapshot {name}")
+    return {"name": name, "slot": bank.open_slot, "blockhash": key_text(bank.tip.hash)}
+
+
+def list_snapshots(node: Node, _params: Params) -> Any:
+    return [asdict(about) for about in node.snapshots.listed()]
+
+
+def delete_snapshot(node: Node, given: Params) -> Any:
+    name = _name(given)
+    try:
+        node.snapshots.delete(name)
+    except (SnapshotRefused, OSError) as refused:
+        raise invalid_params(f"Invalid params: {refused}") from None
+    return {"deleted": name}
 
 
 METHODS: dict[str, Method] = {
@@ -158,10 +184,15 @@ METHODS: dict[str, Method] = {
     "sandbox_pause": pause,
     "sandbox_resume": resume,
     "sandbox_reorg": reorg,
+    "sandbox_keepUndo": keep_undo,
     "sandbox_expireBlockhashes": expire_blockhashes,
     "sandbox_holdFinality": hold_finality,
     "sandbox_setRpcFault": set_rpc_fault,
     "sandbox_setSendingFault": set_sending_fault,
+    "sandbox_snapshot": snapshot,
+    "sandbox_restore": restore,
+    "sandbox_listSnapshots": list_snapshots,
+    "sandbox_deleteSnapshot": delete_snapshot,
     "sandbox_getFaults": get_faults,
     "sandbox_clearFaults": clear_faults,
 }

@@ -14,7 +14,7 @@ class History:
     """The chain as it stands: sealed blocks, plus the open slot's transactions."""
 
     def __init__(self, archive: Archive, window: int) -> None:
-        self._archive = archive
+        self.archive = archive
         self._window = window
         self.blocks: list[Block] = []  # newest last; at least `window` of them when there are
         self._by_slot: dict[int, Block] = {}
@@ -120,7 +120,7 @@ class History:
             return found
         if slot >= self.blocks[0].slot or slot < 0:
             return None
-        return self._archive.block(slot)
+        return self.archive.block(slot)
 
     def block_of_hash(self, block_hash: bytes) -> Block | None:
         """A recent block by its hash; old ones are not found (their hashes have expired)."""
@@ -129,14 +129,14 @@ class History:
     def records_of(self, block: Block) -> list[Record]:
         if block.records is not None:
             return block.records
-        return self._archive.records_of(block.slot)
+        return self.archive.records_of(block.slot)
 
     def slots(self, first: int, last: int, limit: int) -> list[int]:
         """Slots with a block in first..last, ascending, at most `limit`."""
         found: list[int] = []
         oldest = self.blocks[0].slot
         if first < oldest:
-            found = self._archive.slots(first, min(last, oldest - 1), limit)
+            found = self.archive.slots(first, min(last, oldest - 1), limit)
         for block in self.blocks:
             if len(found) >= limit or block.slot > last:
                 break
@@ -145,7 +145,7 @@ class History:
         return found
 
     def record(self, signature: bytes) -> Record | None:
-        return self._by_signature.get(signature) or self._archive.record(signature)
+        return self._by_signature.get(signature) or self.archive.record(signature)
 
     def recent_record(self, signature: bytes) -> Record | None:
         """Like `record`, without the look on disk."""
@@ -160,10 +160,7 @@ class History:
                 return out
             if record.position < below and (block := self._by_slot.get(record.slot)) is not None:
                 out.append(Listed.of(record, block.time))
-        return out + self._archive.listed(key, min(below, self._floor), limit - len(out))
-
-    def close(self) -> None:
-        self._archive.close()
+        return out + self.archive.listed(key, min(below, self._floor), limit - len(out))
 
 
 def first_position(slot: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sandbox.devnets.faults import Faults
@@ -12,6 +12,8 @@ from sandbox.devnets.solana.bank import Bank, Level
 from sandbox.devnets.solana.errors import MIN_CONTEXT_SLOT
 from sandbox.devnets.solana.params import Config, Params
 from sandbox.devnets.solana.producer import Producer
+from sandbox.devnets.solana.snapshots import Snapshots
+from sandbox.devnets.solana.stale import StaleBank, most_behind
 
 API_VERSION = "3.0.0"
 
@@ -22,6 +24,28 @@ class Node:
     producer: Producer
     control: bool
     faults: Faults
+    snapshots: Snapshots
+    behind: int = 0  # slots: the age of the view that methods read
+    undo: int = 0  # blocks below the final one that a forced reorg may take
+
+    def seen(self) -> Node:
+        """The node as methods see it: itself, or one that is behind."""
+        if not self.behind or not (behind := min(self.behind, most_behind(self.bank))):
+            return self
+        return replace(self, bank=StaleBank(self.bank, behind))
+
+    def set_drills(self, *, behind: int | None = None, undo: int | None = None) -> None:
+        """Slots; what is not given stays."""
+        self.behind = self.behind if behind is None else behind
+        self.undo = self.undo if undo is None else undo
+        self.bank.keep_undo = max(self.behind, self.undo)
+
+    def replace_bank(self, bank: Bank, why: str) -> None:
+        """Go on with another state of the chain; what was on its way to the former one is lost."""
+        bank.observer, bank.keep_undo = self.bank.observer, self.bank.keep_undo
+        self.bank = self.producer.bank = bank
+        self.faults.forget()
+        bank.observer.replaced(why)
 
     def context(self, level: Level, value: Any) -> dict[str, Any]:
         """A `{context, value}` answer at a commitment."""

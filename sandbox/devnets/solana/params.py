@@ -139,6 +139,12 @@ def u64(found: Any, name: str) -> int:
     return found
 
 
+def whole(found: Any, name: str, least: int, most: int) -> int:
+    if not isinstance(found, int) or isinstance(found, bool) or not least <= found <= most:
+        raise invalid_params(f"Invalid params: {name} must be a whole number {least}..{most}.")
+    return found
+
+
 def pubkey(found: Any) -> bytes:
     if not isinstance(found, str):
         raise invalid_params("Invalid param: expected a public key string")

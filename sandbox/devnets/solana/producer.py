@@ -11,7 +11,7 @@ class Producer:
     """`run` is the one task that seals by time; `advance` seals at once."""
 
     def __init__(self, bank: Bank, slot_ms: int) -> None:
-        self._bank = bank
+        self.bank = bank
         self.slot_ms = slot_ms
         self.paused = False
         self._changed = asyncio.Event()
@@ -34,7 +34,7 @@ class Producer:
                 due = loop.time()
                 continue
             if not self.paused:
-                self._bank.seal()
+                self.bank.seal()
         raise self.failure
 
     async def _wait(self, seconds: float | None) -> bool:
@@ -62,9 +62,9 @@ class Producer:
 
     def resume(self) -> None:
         self.paused = False
-        self._bank.refresh_time()
+        self.bank.refresh_time()
         self._changed.set()
 
     def advance(self, slots: int) -> None:
         """Make `slots` slots now, paused or not."""
-        self._bank.advance(slots)
+        self.bank.advance(slots)

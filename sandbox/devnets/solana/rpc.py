@@ -29,6 +29,9 @@ METHODS: dict[str, Method] = {
     **send.METHODS,
 }
 
+# Subscriptions and airdrops know the newest state always.
+_READ_BEHIND = METHODS.keys() - {"requestAirdrop"}
+
 Extra = dict[str, Method]
 
 
@@ -66,7 +69,8 @@ def one(node: Node, request: Any, extra: Extra | None = None) -> dict[str, Any] 
             raise RpcError(METHOD_NOT_FOUND, "Method not found")
         if node.producer.failure is not None:
             raise node.producer.failure
-        result = handler(node, Params(request.get("params")))
+        asked = node.seen() if node.behind and method in _READ_BEHIND else node
+        result = handler(asked, Params(request.get("params")))
     except RpcError as error:
         return failed(request_id, error)
     except (KeyboardInterrupt, SystemExit):

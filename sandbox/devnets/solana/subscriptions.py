@@ -40,6 +40,8 @@ class Sink(Protocol):
 
     def defer(self, message: dict[str, Any]) -> None: ...
 
+    def end(self, why: str) -> None: ...
+
 
 @dataclass(eq=False, slots=True)
 class Subscription:
@@ -100,6 +102,12 @@ class Hub(Observer):
         for subscription in [s for s in self._subscriptions.values() if s.sink is sink]:
             self.remove(subscription)
         self._counts.pop(id(sink), None)
+
+    def replaced(self, why: str) -> None:
+        """Close every connection that has subscriptions: what they were told no longer holds."""
+        for sink in {id(s.sink): s.sink for s in self._subscriptions.values()}.values():
+            self.drop_sink(sink)
+            sink.end(why)
 
     def count(self, sink: Sink) -> int:
         """How many subscriptions a connection holds."""

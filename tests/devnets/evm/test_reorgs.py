@@ -16,7 +16,7 @@ async def test_a_reorg_that_cannot_be_is_refused(chain: Chain) -> None:
         {"blocks": 3},
         {"blocks": "1"},
         {"blocks": 1, "mode": "maybe"},
-        {"blocks": 63, "belowFinal": True},
+        {"blocks": 63, "force": True},
     ]
     head = await chain.head("0xa")
     for asked in wrong:
@@ -67,7 +67,7 @@ async def test_a_reorg_changes_every_hash_even_of_empty_blocks_in_frozen_time(
     await chain.call("sandbox_mine", {"blocks": 8})
     height = await chain.height()
     before = [(await chain.head(hex(height - n)))["hash"] for n in range(6)]
-    await chain.call("sandbox_reorg", {"blocks": 5, "belowFinal": True})
+    await chain.call("sandbox_reorg", {"blocks": 5, "force": True})
     after = [(await chain.head(hex(height - n)))["hash"] for n in range(6)]
     assert all(new != old for new, old in zip(after[:5], before[:5], strict=True))
     assert after[5] == before[5]
@@ -80,7 +80,7 @@ async def test_a_reorg_below_final_needs_to_be_asked_for_by_name(chain: Chain) -
     depth = await chain.height() - number + 1
     with pytest.raises(Refused):
         await chain.call("sandbox_reorg", {"blocks": depth})
-    await chain.call("sandbox_reorg", {"blocks": depth, "belowFinal": True})
+    await chain.call("sandbox_reorg", {"blocks": depth, "force": True})
     assert await chain.call("eth_getTransactionReceipt", receipt["transactionHash"]) is None
 
 
