@@ -86,11 +86,22 @@ def native_mint() -> Account:
     return Account(lamports=1_461_600, data=bytes(data), owner=TOKEN)
 
 
+def is_found_alike(one: Account, other: Account | None) -> bool:
+    """Whether two states of an account with at least 165 bytes are found under the same keys.
+
+    So it is with every payment: only amounts change.
+    """
+    if other is None or one.owner != other.owner:
+        return False
+    mine, theirs = one.data, other.data
+    return mine[:_AMOUNT_AT] == theirs[:_AMOUNT_AT] and mine[_DELEGATE] == theirs[_DELEGATE]
+
+
 class TokenIndex:
     """Candidates by mint, owner and delegate.
 
-    Entries are only ever added when an account changes: readers check each candidate at their own
-    commitment, and drop the ones that no state in reach can match any more.
+    An account is found under what any state of it says that can still be seen: readers check each
+    candidate at their own commitment.
     """
 
     def __init__(self) -> None:
@@ -100,12 +111,8 @@ class TokenIndex:
 
     def note(self, key: bytes, account: Account | None, former: Account | None = None) -> None:
         """Remember where `key` may be found after a change from `former` to `account`."""
-        if account is None or len(data := account.data) < ACCOUNT_LEN:
+        if account is None or len(account.data) < ACCOUNT_LEN or is_found_alike(account, former):
             return
-        if former is not None and former.owner == account.owner:
-            known = former.data
-            if data[:_AMOUNT_AT] == known[:_AMOUNT_AT] and data[_DELEGATE] == known[_DELEGATE]:
-                return  # a payment: found where it was
         state = token_state(account)
         if state is None:
             return
@@ -113,6 +120,19 @@ class TokenIndex:
         self.by_owner.setdefault(state.owner, set()).add(key)
         if state.delegate is not None:
             self.by_delegate.setdefault(state.delegate, set()).add(key)
+
+    def forget(self, key: bytes, former: Account, visible: Iterable[Account | None]) -> None:
+        """Take `key` from where only `former` had it, among the states that can still be seen."""
+        state = token_state(former)
+        if state is None:
+            return
+        others = [other for other in map(token_state, visible) if other is not None]
+        if all(other.mint != state.mint for other in others):
+            self.drop(self.by_mint, state.mint, (key,))
+        if all(other.owner != state.owner for other in others):
+            self.drop(self.by_owner, state.owner, (key,))
+        if state.delegate is not None and all(o.delegate != state.delegate for o in others):
+            self.drop(self.by_delegate, state.delegate, (key,))
 
     @staticmethod
     def drop(index: dict[bytes, set[bytes]], value: bytes, stale: Iterable[bytes]) -> None:
