@@ -45,7 +45,8 @@ def read_sent(given: Params, config: Config) -> Incoming:
 def send_transaction(node: Node, given: Params) -> str:
     config = given.config(1)
     incoming = read_sent(given, config)
-    node.level(Config({k: v for k, v in config.value.items() if k == "minContextSlot"}))
+    if "minContextSlot" in config.value:
+        node.level(Config({"minContextSlot": config.value["minContextSlot"]}))
     text = signature_text(incoming.signature)
     if config.flag("skipPreflight"):
         known = node.bank.hash_block(incoming.blockhash) is not None

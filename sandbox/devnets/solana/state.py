@@ -12,7 +12,7 @@ from solders.account import Account
 from solders.litesvm import LiteSVM
 from solders.pubkey import Pubkey
 
-from sandbox.devnets.solana.tokens import TokenIndex
+from sandbox.devnets.solana.tokens import ACCOUNT_LEN, TokenIndex, is_found_alike
 
 NOTHING = Account(lamports=0, data=b"", owner=Pubkey.default())
 
@@ -50,7 +50,7 @@ class Accounts:
         if key not in keys:
             keys[key] = None
             self._layers.setdefault(key, []).append((slot, before))
-        self.tokens.note(key, after)
+        self.tokens.note(key, after, before)
 
     def keys_of(self, slot: int) -> Iterable[bytes]:
         """What `slot` changed, while it is not final."""
@@ -68,7 +68,8 @@ class Accounts:
         for key in self._touched.pop(slot, ()):
             layers = self._layers[key]
             while layers and layers[0][0] <= slot:
-                del layers[0]
+                _, former = layers.pop(0)
+                self._unlist(key, former)
             if not layers:
                 del self._layers[key]
             self.unsaved.add(key)
@@ -80,7 +81,18 @@ class Accounts:
         for key in keys:
             layers = self._layers[key]
             first = next(i for i, (touched, _) in enumerate(layers) if touched > slot)
+            undone = [self.current(key), *(before for _, before in layers[first + 1 :])]
             self.put(key, layers[first][1])
             del layers[first:]
+            for former in undone:
+                self._unlist(key, former)
             if not layers:
                 del self._layers[key]
+
+    def _unlist(self, key: bytes, former: Account | None) -> None:
+        """Take a state that cannot be seen any more out of the token index."""
+        if former is not None and len(former.data) >= ACCOUNT_LEN:
+            layers = self._layers[key]
+            following = layers[0][1] if layers else self.current(key)
+            if not is_found_alike(former, following):
+                self.tokens.forget(key, former, [*(b for _, b in layers), self.current(key)])

@@ -39,7 +39,7 @@ def test_a_crash_around_a_checkpoint_loses_nothing(
     if crash_at == "archive":
         monkeypatch.setattr(bank._archive, "_write_blocks", crash)
     if crash_at == "journal":
-        monkeypatch.setattr(bank._journal, "rewrite", crash)
+        monkeypatch.setattr(bank._journal, "give_way", crash)
     if crash_at in ("archive", "journal"):
         with pytest.raises(Crash):
             bank.checkpoint()
@@ -50,7 +50,7 @@ def test_a_crash_around_a_checkpoint_loses_nothing(
     again = Bank.open(tmp_path, DEPTHS)
     assert content(again, keys) == before
     assert (again.clock.offset_ms, again.clock.frozen_at_ms) == (5, 2_000_000_000_000)
-    for signature in [r.signature for r in again.history.records_for(bytes(keys[0]), 2**62, 9)]:
+    for signature in [r.signature for r in again.history.listed(bytes(keys[0]), 2**62, 9)]:
         assert again.is_known(signature)
     pay(again, keys[0], SOL)
     again.seal()

@@ -97,7 +97,7 @@ async def test_a_checkpoint_that_cannot_be_written_loses_nothing(chain: Chain) -
     assert "cannot be written" in await ended(chain)
     await chain.start()
     reached = await chain.call("getSlot", {"commitment": "processed"})
-    assert slot + 20 < reached < slot + 60  # to the checkpoint
+    assert slot + 20 < reached < slot + 200  # some slots were sealed while it was written
     found = await chain.value("getSignatureStatuses", sent, {"searchTransactionHistory": True})
     assert all(status and status["err"] is None for status in found)
     await chain.advance(100)
