@@ -153,6 +153,7 @@ class Model:
         gone = [sent for block in self.blocks[-slots:] for sent in block.held] + self.open
         del self.blocks[-slots:]
         self.loses_open()
+        self.final = min(self.final, self.blocks[-1].slot)  # only by force
         return gone
 
     def at(self, level: str) -> State:

@@ -45,6 +45,7 @@ class Player:
         self.dice = random.Random(seed)
         self.chain = InProcess(folder, records=self.dice.choice([5, 40, 2_000]))
         self.keys = {name: Keypair.from_seed(self.dice.randbytes(32)) for name in (ISSUER, *PEOPLE)}
+        self.undo = self.dice.choice([0, 0, 25])  # final blocks that a fork may take
         self.everything: list[Sent] = []
         self.kept: dict[str, Model] = {}
         self.did: Counter[str] = Counter()
@@ -58,6 +59,7 @@ class Player:
         for key in self.keys.values():
             await chain.call("requestAirdrop", str(key.pubkey()), 100 * SOL)
         self.mint = await tokens.make_mint(chain, self.keys[ISSUER])
+        await self._keeps_undo()
         await chain.advance(FINALITY + 1)
         state = State(dict.fromkeys(self.keys, 0))
         for name, key in self.keys.items():
@@ -75,6 +77,7 @@ class Player:
         steps = {
             self.sends: 60, self.sends_again: 6, self.advances: 14, self.forks: 6,
             self.moves_clock: 2, self.ends: 4, self.keeps: 2, self.goes_back: 2,
+            self.looks_back: 5,
         }  # fmt: skip
         [act] = self.dice.choices(list(steps), list(steps.values()))
         self.did[act.__name__] += 1
@@ -148,10 +151,15 @@ class Player:
     async def forks(self) -> None:
         blocks = self.model.blocks
         final = next(n for n, block in enumerate(blocks) if block.slot == self.model.final)
-        if (most := len(blocks) - 1 - final) < 1:
+        asked: dict[str, Any] = {}
+        most = len(blocks) - 1 - final
+        if self.undo and self.dice.random() < 0.3:
+            deepest = min(self.bank.most_reorg(force=True), len(blocks) - 1)
+            assert deepest >= most
+            most, asked["force"] = deepest, True
+        if most < 1:
             return
-        slots = self.dice.randint(1, most)
-        asked: dict[str, Any] = {"slots": slots}
+        slots = asked["slots"] = self.dice.randint(1, most)
         gone = self.model.goes_back(slots)
         mode = self.dice.choice(["drop", "all", "some", "share", "spread", "replace"])
         again = [] if mode in ("drop", "share") else gone
@@ -199,7 +207,34 @@ class Player:
             self.model.loses_open()
         await (self.chain.kill() if kill else self.chain.stop())
         await self.chain.start()
+        await self._keeps_undo()
         await self._seals()
+
+    async def _keeps_undo(self) -> None:
+        await self.chain.call("sandbox_keepUndo", {"slots": self.undo})
+
+    async def looks_back(self) -> None:
+        """A node that is some slots behind says what was so then."""
+        blocks = self.model.blocks
+        final = next(n for n, block in enumerate(blocks) if block.slot == self.model.final)
+        if (most := len(blocks) - 2 - final) < 1:
+            return
+        behind = self.dice.randint(1, most)
+        await self.chain.call("sandbox_setRpcFault", {"kind": "stale", "slots": behind})
+        assert await self._state("processed") == blocks[-behind].after
+        assert await self._state("confirmed") == blocks[-behind - 1].after
+        slot = await self.chain.call("getSlot", {"commitment": "finalized"})
+        assert slot <= self.model.final
+        if slot >= blocks[0].slot:
+            then = next(block for block in blocks if block.slot == slot)
+            assert await self._state("finalized") == then.after
+        for sent, status in zip(
+            self.everything[-20:], await self._statuses(self.everything[-20:]), strict=True
+        ):
+            at = self.model.slot_of(sent, self.bank.open_slot)
+            is_seen = at is not None and at <= blocks[-behind].slot
+            assert (status and status["slot"]) == (at if is_seen else None)
+        await self.chain.call("sandbox_setRpcFault", {"kind": "off"})
 
     async def keeps(self) -> None:
         name = f"s{len(self.kept)}"
@@ -334,7 +369,8 @@ async def play(folder: Path, seed: int, steps: int) -> Counter[str]:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_random_histories_are_what_a_plain_model_says(tmp_path: Path, seed: int) -> None:
     did = await play(tmp_path, seed, 150)
-    assert min(did[name] for name in ("forks", "ends", "advances")) > 0
+    assert min(did.values()) > 0
+    assert len(did) == 9
 
 
 @pytest.mark.soak
