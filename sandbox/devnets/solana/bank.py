@@ -395,7 +395,7 @@ class Bank:
         since: int | None = None
         reached = 0
         self.keep_undo = len(self.history.blocks) + self._journal.size  # all: what is rolled back
-        for frame, place in self._journal.frames():
+        for frame, place in self._journal.frames(above=saved):
             if isinstance(frame, journal.Head):
                 since = reached = self._owned(frame)
                 continue
