@@ -472,6 +472,7 @@ class Bank:
     def close(self) -> None:
         """Clean stop: what was processed is sealed, so nothing is lost."""
         self.seal_processed()
+        self._checkpoints.wait()
         self.shut()
 
     def seal_processed(self) -> None:

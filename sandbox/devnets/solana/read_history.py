@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox.devnets.json_rpc import RpcError
 from sandbox.devnets.solana import params
-from sandbox.devnets.solana.bank import Bank
+from sandbox.devnets.solana.bank import Bank, Level
 from sandbox.devnets.solana.encode import (
     TX_ENCODINGS,
     block_json,
@@ -78,7 +78,7 @@ def get_signatures_for_address(node: Node, given: Params) -> Any:
     if (until := config.text("until")) is not None:
         record = bank.history.record(params.signature(until))
         stop = -1 if record is None else record.position
-    final = bank.final_block.slot  # the level of everything that is not above it
+    final, confirmed = bank.final_block.slot, bank.confirmed_block.slot
     out = []
     for listed in bank.history.listed(key, below, limit):
         if listed.position <= stop:
@@ -91,10 +91,16 @@ def get_signatures_for_address(node: Node, given: Params) -> Any:
                 "err": listed.err,
                 "memo": listed.memo,
                 "blockTime": listed.time,
-                "confirmationStatus": "finalized" if slot <= final else bank.level_of(slot),
+                "confirmationStatus": _level(slot, final, confirmed),
             }
         )
     return out
+
+
+def _level(slot: int, final: int, confirmed: int) -> Level:
+    if slot <= final:
+        return "finalized"
+    return "confirmed" if slot <= confirmed else "processed"
 
 
 def _block_time(bank: Bank, slot: int) -> int | None:
