@@ -66,7 +66,8 @@ def opened(options: argparse.Namespace) -> tuple[Bank, list[socket.socket]]:
     except SnapshotRefused as error:
         raise Refused(EXIT_CANNOT_START, f"{error}: see --restore") from None
     except (JournalCorrupt, ArchiveUnusable) as error:
-        raise serving.unusable_data(error, options.data_dir) from None
+        names = [about.name for about in snapshots.listed()]
+        raise serving.unusable_data(error, options.data_dir, names) from None
     return bank, list(sockets)
 
 

@@ -73,10 +73,11 @@ class Bank:
         self.history = History(self._archive, SLOT_HASHES + depths.finality)
         self._journal = journal.Journal(data_dir / "journal.bin")
         self._checkpoints = Checkpoints(self._archive, self._journal, self.history, self.accounts)
-        self._recent: dict[bytes, int] = {}  # signature → height, while its hash can be valid
+        self._recent: dict[bytes, int] = {}  # signature → height, while its hash can be valid again
         self._recent_by_height: deque[tuple[int, list[bytes]]] = deque()
         self._final_slot = 0
         self._settled_slot = 0  # at and below it nothing can be undone: at most what is final
+        self._settled_height = 0
         self.keep_undo = 0  # blocks below the final one whose undo is kept, for drills
         self._held: Block | None = None
         self._confirmed_seen = self._final_seen = 0
@@ -234,7 +235,8 @@ class Bank:
     def _append(self, block: Block) -> None:
         self.history.append(block)
         self._recent_by_height.append((block.height, [r.signature for r in block.records or ()]))
-        while self._recent_by_height[0][0] < block.height - MAX_HASH_AGE:
+        # Counted from what no reorg can take: a lower tip makes older hashes good again.
+        while self._recent_by_height[0][0] < self._settled_height - MAX_HASH_AGE:
             for signature in self._recent_by_height.popleft()[1]:
                 self._recent.pop(signature, None)
 
@@ -251,7 +253,7 @@ class Bank:
                 if finished.slot <= settled.slot:
                     self.accounts.finalize(finished.slot)
                     self._checkpoints.finalized(len(finished.records or ()))
-            self._settled_slot = settled.slot
+            self._settled_slot, self._settled_height = settled.slot, settled.height
         self._final_slot = max(self._final_slot, final.slot)
 
     def _block_at(self, height: int) -> Block | None:
@@ -303,7 +305,8 @@ class Bank:
         assert slots <= self.most_reorg(force=force)
         keep = self.history.blocks[-slots - 1].slot
         next_slot = self.open_slot + 1
-        self._journal.append([journal.encode_rollback(journal.RollbackFrame(keep, next_slot))])
+        frame = journal.RollbackFrame(keep, next_slot, min(self._final_slot, keep))
+        self._journal.append([journal.encode_rollback(frame)])
         dropped = self._roll_back(keep, next_slot)
         self.observer.slot_opened(self.open_slot, self.tip.slot, self.final_block.slot)
         return dropped
@@ -329,7 +332,7 @@ class Bank:
 
     def _standing(self) -> Standing:
         clock = journal.ClockFrame(self.clock.offset_ms, self.clock.frozen_at_ms)
-        rollback = journal.RollbackFrame(self.tip.slot, self.open_slot)
+        rollback = journal.RollbackFrame(self.tip.slot, self.open_slot, self._final_slot)
         return Standing(
             genesis=self.genesis_hash,
             settled=self._settled_slot,
@@ -340,7 +343,6 @@ class Bank:
     def _facts(self, final: int) -> dict[str, int | bytes | None]:
         return {
             "final_slot": final,
-            "shown_final_slot": self._final_slot,
             "clock_offset_ms": self.clock.offset_ms,
             "clock_frozen_at_ms": self.clock.frozen_at_ms,
         }
@@ -373,15 +375,14 @@ class Bank:
             raise ArchiveUnusable(f"{self._archive.path}: a fact about the chain is missing")
         self.genesis_hash, self.faucets = genesis_hash, genesis.faucet_keys(seed)
         self.clock.offset_ms, self.clock.frozen_at_ms = offset, frozen
-        self._settled_slot = saved
+        self._settled_slot = self._final_slot = saved
         self._checkpoints.begin(saved)
-        shown = self._archive.fact("shown_final_slot")
-        self._final_slot = shown if isinstance(shown, int) else saved
         for key, account in self._archive.accounts():
             self.accounts.put(key, account)
         for block in self._archive.last_blocks(SLOT_HASHES + self.depths.finality):
             self.history.append(block)
         self._check_archive()
+        self._settled_height = self.tip.height
         heights = {block.slot: block.height for block in self.history.blocks}
         oldest = self.tip.height - MAX_HASH_AGE
         first = next(b.slot for b in self.history.blocks if b.height >= oldest)
@@ -447,6 +448,7 @@ class Bank:
             if frame.to_slot >= self._checkpoints.saved_slot:
                 self._roll_back(frame.to_slot, frame.next_slot)
                 self._check_join(frame.to_slot, frame.to_slot)
+                self._final_slot = frame.final
             return max(next_slot, frame.next_slot)
         if frame.slot <= self._checkpoints.saved_slot:
             return next_slot  # a crash between checkpoint and cutting the journal

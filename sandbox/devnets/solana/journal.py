@@ -17,7 +17,7 @@ from sandbox.devnets.solana.records import Block, Record, decode_account, encode
 _HEAD = struct.Struct("<B32sQQ")
 _SLOT = struct.Struct("<BQQQqII")
 _CLOCK = struct.Struct("<BqqB")
-_ROLLBACK = struct.Struct("<BQQ")
+_ROLLBACK = struct.Struct("<BQQQ")
 _SIZE = struct.Struct("<I")
 _KIND_HEAD, _KIND_SLOT, _KIND_CLOCK, _KIND_ROLLBACK = 0, 1, 2, 3
 
@@ -49,10 +49,11 @@ class ClockFrame:
 
 @dataclass(frozen=True, slots=True)
 class RollbackFrame:
-    """Every block above `to_slot` is gone; the next open slot is `next_slot`."""
+    """Every block above `to_slot` is gone; the next open slot is `next_slot`, the final `final`."""
 
     to_slot: int
     next_slot: int
+    final: int
 
 
 Frame = Head | SlotFrame | ClockFrame | RollbackFrame
@@ -84,7 +85,7 @@ def encode_clock(frame: ClockFrame) -> bytes:
 
 
 def encode_rollback(frame: RollbackFrame) -> bytes:
-    return _ROLLBACK.pack(_KIND_ROLLBACK, frame.to_slot, frame.next_slot)
+    return _ROLLBACK.pack(_KIND_ROLLBACK, frame.to_slot, frame.next_slot, frame.final)
 
 
 def decode(payload: bytes, above: int = -1) -> Frame:
@@ -97,8 +98,8 @@ def decode(payload: bytes, above: int = -1) -> Frame:
         _, offset_ms, frozen, is_frozen = _CLOCK.unpack(payload)
         return ClockFrame(offset_ms, frozen if is_frozen else None)
     if kind == _KIND_ROLLBACK:
-        _, to_slot, next_slot = _ROLLBACK.unpack(payload)
-        return RollbackFrame(to_slot, next_slot)
+        _, to_slot, next_slot, final = _ROLLBACK.unpack(payload)
+        return RollbackFrame(to_slot, next_slot, final)
     if kind != _KIND_SLOT:
         raise ValueError(f"kind {kind}")
     _, slot, parent, height, time_s, n_records, n_images = _SLOT.unpack_from(payload)

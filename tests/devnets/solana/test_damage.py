@@ -15,7 +15,8 @@ import pytest
 from sandbox.devnets.journal_file import JournalCorrupt
 from sandbox.devnets.solana.archive import ArchiveUnusable
 from sandbox.devnets.solana.bank import Bank
-from tests.devnets.solana.banks import DEPTHS, content, new_keys, play
+from tests.devnets.solana.banks import DEPTHS, content, new_keys, pay, play
+from tests.devnets.solana.chain import SOL
 
 FILES = ("chain.db", "journal.bin")
 
@@ -90,6 +91,30 @@ def test_a_journal_cut_below_what_was_written_in_one_step_is_refused(folder: Pat
     journal = folder / "journal.bin"
     journal.write_bytes(journal.read_bytes()[:-3])
     assert "it is cut short" in refusal(folder)
+
+
+def test_a_journal_cut_anywhere_in_what_was_appended_is_the_chain_of_that_slot(
+    folder: Path,
+) -> None:
+    """What a machine without power can leave: the slots up to the cut, no half of one."""
+    bank, keys = Bank.open(folder, DEPTHS), new_keys()
+    bank.checkpoint()
+    journal = folder / "journal.bin"
+    ends = [(journal.stat().st_size, content(bank, keys))]
+    for step in range(8):
+        for key in keys[: step % 3]:
+            pay(bank, key, SOL + step)
+        bank.seal()
+        ends.append((journal.stat().st_size, content(bank, keys)))
+    bank.shut()
+    whole, dice = journal.read_bytes(), random.Random(6)
+    for _ in range(40):
+        cut = dice.randint(ends[0][0], len(whole))
+        tail = dice.choice([b"", bytes(dice.randint(0, 200))])  # zeros: a file longer than its data
+        journal.write_bytes(torn := whole[:cut] + tail)
+        again = Bank.open(folder, DEPTHS)
+        assert content(again, keys) == [seen for end, seen in ends if torn[:end] == whole[:end]][-1]
+        again.shut()
 
 
 def test_a_slot_that_does_not_follow_is_refused(folder: Path) -> None:

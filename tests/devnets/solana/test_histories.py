@@ -24,53 +24,18 @@ from solders.message import Message
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
-from sandbox.devnets.faults import Faults
-from sandbox.devnets.solana import rpc
-from sandbox.devnets.solana.bank import Bank, Depths
-from sandbox.devnets.solana.front import Sending
+from sandbox.devnets.solana.bank import Bank
 from sandbox.devnets.solana.genesis import FAUCET_LAMPORTS
-from sandbox.devnets.solana.node import Node
-from sandbox.devnets.solana.producer import Producer
-from sandbox.devnets.solana.snapshots import Snapshots
 from sandbox.devnets.solana.tokens import NATIVE_MINT, native_mint
 from tests.devnets.solana import tokens
-from tests.devnets.solana.chain import SOL, Chain, Refused, move
+from tests.devnets.solana.chain import SOL, Refused, move
+from tests.devnets.solana.in_process import FINALITY, InProcess
 from tests.devnets.solana.model import ISSUER, PURSE_RENT, Block, Deed, Model, Purse, Sent, State
 
 PEOPLE = ["ann", "bob", "cid", "dan"]
 LEVELS = ("processed", "confirmed", "finalized")
 KINDS = ["move", "open", "mint", "mint", "burn", "pay", "pay", "pay", "freeze", "thaw", "pause",
          "resume", "resume", "close"]  # fmt: skip
-FINALITY = 32
-
-
-class InProcess(Chain):
-    """The chain's methods without a process, a port or a clock of slots."""
-
-    def __init__(self, folder: Path, records: int) -> None:
-        self.folder, self.records = folder, records
-        self.node = self._node(self._opened())
-
-    def _opened(self) -> Bank:
-        return Bank.open(self.folder, Depths(1, FINALITY), max_memory_records=self.records)
-
-    def _node(self, bank: Bank) -> Node:
-        faults, snapshots = Faults(Sending()), Snapshots(self.folder)
-        return Node(bank, Producer(bank, 0), True, faults, snapshots)
-
-    async def post(self, body: Any, **headers: str) -> Any:
-        return rpc.one(self.node, body)
-
-    async def call(self, method: str, *params: Any) -> Any:
-        answer = await self.post({"id": 1, "method": method, "params": list(params)})
-        if "error" in answer:
-            raise Refused(answer["error"])
-        return answer["result"]
-
-    def again(self, *, kill: bool) -> None:
-        """The next process; what is written is all that a killed one leaves."""
-        (self.node.bank.shut if kill else self.node.bank.close)()
-        self.node = self._node(self._opened())
 
 
 class Player:
@@ -78,7 +43,7 @@ class Player:
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.dice = random.Random(seed)
-        self.chain = InProcess(folder, self.dice.choice([5, 40, 2_000]))
+        self.chain = InProcess(folder, records=self.dice.choice([5, 40, 2_000]))
         self.keys = {name: Keypair.from_seed(self.dice.randbytes(32)) for name in (ISSUER, *PEOPLE)}
         self.everything: list[Sent] = []
         self.kept: dict[str, Model] = {}
@@ -232,7 +197,8 @@ class Player:
     async def ends(self) -> None:
         if kill := self.dice.random() < 0.7:
             self.model.loses_open()
-        self.chain.again(kill=kill)
+        await (self.chain.kill() if kill else self.chain.stop())
+        await self.chain.start()
         await self._seals()
 
     async def keeps(self) -> None:
