@@ -13,7 +13,8 @@ class PortTaken(Exception):
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes any free one. Raises PortTaken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
+    # Named in full, asyncio knows it for TCP and answers without waiting for more to send.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))

@@ -162,13 +162,17 @@ class Successor:
             _write(fd, self._tail, at)
             os.fsync(fd)
 
+    def discard(self) -> None:
+        """Take what was written away again."""
+        self.path.unlink(missing_ok=True)
+
     @contextlib.contextmanager
     def opened(self, flags: int = 0) -> Generator[int]:
         fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
         try:
             yield fd
         except OSError:
-            self.path.unlink(missing_ok=True)  # where there is no room, half a file takes it
+            self.discard()  # where there is no room, half a file takes it
             raise
         finally:
             os.close(fd)

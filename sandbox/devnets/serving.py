@@ -17,6 +17,12 @@ from typing import Any, Final
 
 import uvicorn
 
+from sandbox.devnets.patience import (
+    Patience,
+    PatientHttp,
+    PatientWebSocket,
+    most_connections,
+)
 from sandbox.devnets.transport import App
 
 EXIT_CANNOT_START: Final = 2
@@ -84,6 +90,34 @@ def url(scheme: str, host: str, listening: socket.socket) -> str:
     return f"{scheme}://{named}:{listening.getsockname()[1]}"
 
 
+def web(
+    app: App,
+    http: type[PatientHttp] = PatientHttp,
+    ws: type[PatientWebSocket] = PatientWebSocket,
+    *,
+    ping_s: float = 20,
+) -> uvicorn.Server:
+    """The web server of a devnet, which gives up on clients that stall (see `patience`)."""
+    return _Server(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            log_level="error",  # a warning is what some client did, not what we did
+            access_log=False,
+            http=http,
+            ws=ws,
+            ws_max_size=1024 * 1024,
+            ws_ping_interval=ping_s,
+            ws_ping_timeout=ping_s,
+            timeout_keep_alive=75,  # clients drop an idle connection first: no race with a request
+            timeout_graceful_shutdown=2,
+            server_header=False,
+            date_header=False,
+        )
+    )
+
+
 async def serve(
     app: App,
     sockets: list[socket.socket],
@@ -94,33 +128,21 @@ async def serve(
 
     `ready` is written to stdout as one line once the sockets are served.
     """
-    web = _Server(
-        uvicorn.Config(
-            app,
-            lifespan="off",
-            log_config=None,
-            log_level="error",  # a warning is what some client did, not what we did
-            access_log=False,
-            http="httptools",
-            ws_max_size=1024 * 1024,
-            timeout_graceful_shutdown=2,
-            server_header=False,
-            date_header=False,
-        )
-    )
+    PatientHttp.patience = Patience(connections=most_connections())
+    server = web(app)
 
     def stop(_why: object = None) -> None:
-        web.should_exit = True
+        server.should_exit = True
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     for task in working:
         task.add_done_callback(stop)
-    serving = asyncio.create_task(web.serve(sockets=sockets))
-    while not web.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event
+    serving = asyncio.create_task(server.serve(sockets=sockets))
+    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event
         await asyncio.sleep(0.001)
-    if web.started:
+    if server.started:
         sys.stdout.write(json.dumps({"ready": True, **ready}) + "\n")
         sys.stdout.flush()
     await serving

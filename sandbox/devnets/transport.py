@@ -25,6 +25,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Answer = Callable[[bytes], Awaitable[tuple[bytes, bool]]]
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+# A client that writes its whole body before it reads hears of a 413 only when it is let finish.
+_MAX_DRAINED_BYTES: Final = 8 * MAX_BODY_BYTES
 _MAX_WAITING_BYTES: Final = 16 * 1024 * 1024  # to a client that does not read
 _POLICY_VIOLATION, _SERVICE_RESTART, _TOO_SLOW = 1008, 1012, 1013
 _TEXT, _JSON = b"text/plain", b"application/json; charset=utf-8"
@@ -71,6 +73,8 @@ class Transport:
             headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
             if status == 503:
                 headers.append((b"retry-after", b"1"))
+            if status == 413:
+                headers.append((b"connection", b"close"))  # the rest of the body is not read
             if origin is not None and status != 403:
                 headers += [
                     (b"access-control-allow-origin", origin),
@@ -91,7 +95,7 @@ class Transport:
             await reply(200 if is_up else 503, b"ok" if is_up else b"restoring")
         elif scope["method"] != "POST":
             await reply(405, b"Use POST\n")
-        elif (body := await _body(receive)) is None:
+        elif _length(found) > _MAX_DRAINED_BYTES or (body := await _body(receive)) is None:
             await reply(413, b"Request too large\n")
         elif origin is not None and self._names_control(body):
             await reply(403, _closed_to_pages(body), _JSON)
@@ -113,6 +117,8 @@ class Transport:
         writer = asyncio.create_task(connection.write(send))
         try:
             while (event := await receive())["type"] == "websocket.receive":
+                if connection.is_too_slow:
+                    continue
                 text = event.get("text")
                 body = (event.get("bytes") or b"") if text is None else text.encode()
                 if found.get(b"origin") is not None and self._names_control(body):
@@ -120,10 +126,9 @@ class Transport:
                 elif await self._refuses(body) is not None:
                     out = _refusal(body, INTERNAL_ERROR, "Refused by a fault")
                 else:
+                    connection.hold()
                     out, _ = await self._front.faults.pass_on(body, answer)
-                if out:
-                    connection.push_bytes(out)
-                connection.flush()
+                connection.answer(out)
         finally:
             self._front.leave(connection)
             writer.cancel()
@@ -176,6 +181,11 @@ def _id(asked: Any) -> Any:
     return asked.get("id") if isinstance(asked, dict) else None
 
 
+def _length(headers: dict[bytes, bytes]) -> int:
+    """The length that a request announces; 0 when it is sent in chunks."""
+    return int(headers.get(b"content-length", b"0"))  # the parser lets nothing else through
+
+
 async def _body(receive: Receive) -> bytes | None:
     """The request's body, or None when it is too long."""
     parts, size = [], 0
@@ -185,15 +195,16 @@ async def _body(receive: Receive) -> bytes | None:
             return b""
         part = event.get("body", b"")
         size += len(part)
-        if size > MAX_BODY_BYTES:
-            return None
-        parts.append(part)
-        if not event.get("more_body"):
-            return b"".join(parts)
+        if size <= MAX_BODY_BYTES:
+            parts.append(part)
+        else:
+            parts.clear()
+        if not event.get("more_body") or size > _MAX_DRAINED_BYTES:
+            return b"".join(parts) if size <= MAX_BODY_BYTES else None
 
 
 class Connection:
-    """One WebSocket: answers and notifications leave in the order they were made.
+    """One WebSocket: notifications leave in their order, behind the answer that causes them.
 
     A client that does not read is given up: its subscriptions end, and it is told when it reads.
     """
@@ -202,41 +213,48 @@ class Connection:
         self._give_up = give_up
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
-        self._deferred: list[dict[str, Any]] = []
+        self._held: list[bytes] = []  # made while an answer is made
+        self._is_holding = False
         self._wake = asyncio.Event()
-        self._is_too_slow = False
+        self.is_too_slow = False
         self._ends_with: str | None = None
 
     def push(self, message: dict[str, Any]) -> None:
         self.push_bytes(orjson.dumps(message))
 
     def push_bytes(self, message: bytes) -> None:
-        if self._is_too_slow:
+        if self.is_too_slow:
             return
-        self._waiting.append(message)
+        (self._held if self._is_holding else self._waiting).append(message)
         self._waiting_bytes += len(message)
         if self._waiting_bytes > _MAX_WAITING_BYTES:
-            self._is_too_slow = True
+            self.is_too_slow = True
             self._waiting.clear()
+            self._held.clear()
             self._give_up(self)
         self._wake.set()
 
-    def defer(self, message: dict[str, Any]) -> None:
-        """Send it right behind the answer that is being made."""
-        self._deferred.append(message)
+    def hold(self) -> None:
+        """From here to `answer`, notifications wait for it."""
+        self._is_holding = True
+
+    def answer(self, out: bytes) -> None:
+        """Send an answer, empty when none was asked for, and what was held for it."""
+        self._is_holding = False
+        if out:
+            self.push_bytes(out)
+        if not self.is_too_slow:
+            self._waiting.extend(self._held)
+        self._held.clear()
+        self._wake.set()
 
     def end(self, why: str) -> None:
         """Close it as a node does that starts again, once what waits has been sent."""
         self._ends_with = why
         self._wake.set()
 
-    def flush(self) -> None:
-        deferred, self._deferred = self._deferred, []
-        for message in deferred:
-            self.push(message)
-
     async def write(self, send: Send) -> None:
-        while not self._is_too_slow:
+        while not self.is_too_slow:
             while self._waiting:
                 message = self._waiting.popleft()
                 self._waiting_bytes -= len(message)
@@ -245,7 +263,7 @@ class Connection:
                 reason = {"code": _SERVICE_RESTART, "reason": self._ends_with}
                 await send({"type": "websocket.close", **reason})
                 return
-            if not self._is_too_slow:
+            if not self.is_too_slow:
                 self._wake.clear()
                 await self._wake.wait()
         await send({"type": "websocket.close", "code": _TOO_SLOW, "reason": "reads too slowly"})

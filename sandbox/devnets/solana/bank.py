@@ -20,10 +20,10 @@ from solders.litesvm import LiteSVM
 from sandbox.core import failpoints
 from sandbox.devnets.chain_clock import ChainClock
 from sandbox.devnets.journal_file import JournalCorrupt, write_whole
-from sandbox.devnets.solana import execution, genesis, journal
+from sandbox.devnets.solana import durable_nonces, execution, genesis, journal
 from sandbox.devnets.solana.archive import Archive, ArchiveUnusable
 from sandbox.devnets.solana.checkpoints import Checkpoints, Standing
-from sandbox.devnets.solana.execution import Failure, Incoming
+from sandbox.devnets.solana.execution import AnyMessage, Failure, Incoming
 from sandbox.devnets.solana.history import History, first_position
 from sandbox.devnets.solana.records import Block, Record
 from sandbox.devnets.solana.state import Accounts
@@ -170,6 +170,19 @@ class Bank:
             return None
         return block
 
+    def is_current(self, incoming: Incoming) -> bool:
+        """Whether a transaction may run now: its hash is still valid, or a nonce to use up."""
+        if self.hash_block(incoming.blockhash) is not None:
+            return True
+        return self.has_nonce(incoming.tx.message)
+
+    def has_nonce(self, message: AnyMessage) -> bool:
+        """Whether the message's hash is the value of the nonce account that it advances."""
+        nonce = durable_nonces.account_of(message)
+        return nonce is not None and durable_nonces.is_usable(
+            message, self.accounts.current(bytes(nonce)), self.tip.hash
+        )
+
     def is_known(self, signature: bytes) -> bool:
         """Whether a transaction with a hash that may still be valid has landed."""
         return signature in self._recent
@@ -178,7 +191,12 @@ class Bank:
         """Run a transaction on the open slot; the caller checked its hash and signature."""
         position = first_position(self.open_slot) + len(self.history.open_records)
         done = execution.execute(
-            self.svm, self.accounts, incoming, position, keep_failed=keep_failed
+            self.svm,
+            self.accounts,
+            incoming,
+            position,
+            self.tip.hash,
+            keep_failed=keep_failed,
         )
         if isinstance(done, Failure):
             return done
@@ -396,7 +414,7 @@ class Bank:
         since: int | None = None
         reached = 0
         self.keep_undo = len(self.history.blocks) + self._journal.size  # all: what is rolled back
-        for frame, place in self._journal.frames():
+        for frame, place in self._journal.frames(above=saved):
             if isinstance(frame, journal.Head):
                 since = reached = self._owned(frame)
                 continue
@@ -474,6 +492,7 @@ class Bank:
     def close(self) -> None:
         """Clean stop: what was processed is sealed, so nothing is lost."""
         self.seal_processed()
+        self._checkpoints.wait()
         self.shut()
 
     def seal_processed(self) -> None:

@@ -114,6 +114,8 @@ class Checkpoints:
     def drop(self) -> None:
         """Let what is going on end, and do nothing with it."""
         wait([each.work for each in (self._saving, self._cutting) if each is not None])
+        if self._cutting is not None:
+            self._cutting.successor.discard()
         self._saving = self._cutting = None
 
     def _save(self, standing: Standing) -> None:

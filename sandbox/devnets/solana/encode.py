@@ -18,7 +18,7 @@ from solders.transaction_metadata import TransactionMetadata
 
 from sandbox.devnets.json_rpc import INVALID_REQUEST, RpcError
 from sandbox.devnets.solana import base58
-from sandbox.devnets.solana.errors import UNSUPPORTED_VERSION, invalid_params
+from sandbox.devnets.solana.errors import UNSUPPORTED_VERSION
 from sandbox.devnets.solana.execution import AnyMessage
 from sandbox.devnets.solana.jsonparsed import parse_account, parse_instruction
 from sandbox.devnets.solana.records import Block, Record, TokenBalance
@@ -27,6 +27,7 @@ from sandbox.devnets.solana.tokens import TOKEN, TOKEN_2022, ui_amount
 RENT_EPOCH = 2**64 - 1  # every account is rent-exempt
 MAX_BASE58_BYTES = 128
 ACCOUNT_ENCODINGS = ("binary", "base58", "base64", "base64+zstd", "jsonParsed")
+BLOCK_DETAILS = ("full", "accounts", "signatures", "none")
 TX_ENCODINGS = ("json", "jsonParsed", "base58", "base64", "binary")
 
 Decimals = Callable[[bytes], int]  # of a mint, by key
@@ -92,7 +93,12 @@ def _account_data(
 
 
 def transaction_json(
-    record: Record, encoding: str, max_version: int | None, *, accounts_only: bool = False
+    record: Record,
+    encoding: str,
+    max_version: int | None,
+    *,
+    accounts_only: bool = False,
+    rewards: bool = True,
 ) -> dict[str, Any]:
     """`{transaction, meta[, version]}`; -32015 for a version the caller did not allow."""
     tx = record.transaction
@@ -126,6 +132,8 @@ def transaction_json(
         "transaction": body,
         "meta": _meta_json(record, keys, parsed=encoding == "jsonParsed", short=accounts_only),
     }
+    if rewards:
+        out["meta"]["rewards"] = []
     if max_version is not None:
         out["version"] = 0 if is_v0 else "legacy"
     return out
@@ -254,7 +262,6 @@ def _meta_json(record: Record, keys: list[str], *, parsed: bool, short: bool) ->
     out |= {
         "innerInstructions": inner_json(meta, keys, parsed=parsed),
         "logMessages": meta.logs(),
-        "rewards": [],
         "computeUnitsConsumed": meta.compute_units_consumed(),
     }
     if not parsed:
@@ -268,12 +275,15 @@ def _meta_json(record: Record, keys: list[str], *, parsed: bool, short: bool) ->
 
 
 def _token_json(balance: TokenBalance) -> dict[str, Any]:
+    amount = ui_amount(balance.amount, balance.decimals)
+    if balance.amount == 0:
+        amount["uiAmount"] = None  # so a validator reads it back from its own store
     return {
         "accountIndex": balance.index,
         "mint": key_text(balance.mint),
         "owner": key_text(balance.owner),
         "programId": str(TOKEN_2022 if balance.token_2022 else TOKEN),
-        "uiTokenAmount": ui_amount(balance.amount, balance.decimals),
+        "uiTokenAmount": amount,
     }
 
 
@@ -298,11 +308,15 @@ def block_json(
         out["signatures"] = [signature_text(record.signature) for record in records]
     elif details in ("full", "accounts"):
         out["transactions"] = [
-            transaction_json(record, encoding, max_version, accounts_only=details == "accounts")
+            transaction_json(
+                record,
+                encoding,
+                max_version,
+                accounts_only=details == "accounts",
+                rewards=rewards,
+            )
             for record in records
         ]
-    elif details != "none":
-        raise invalid_params(f"Invalid params: unknown variant `{details}`.")
     if rewards:
         out["rewards"] = []
     return out

@@ -18,6 +18,7 @@ from solders.transaction_metadata import (
 )
 
 from sandbox.devnets.json_rpc import RpcError
+from sandbox.devnets.solana import durable_nonces
 from sandbox.devnets.solana.errors import invalid_params
 from sandbox.devnets.solana.records import INDEX_BITS, Record, token_entry
 from sandbox.devnets.solana.state import Accounts
@@ -29,7 +30,6 @@ from sandbox.devnets.solana.tokens import (
 )
 
 MAX_TRANSACTION_BYTES = 1_232  # an IPv6 packet less its headers; LiteSVM does not check it
-LAMPORTS_PER_SIGNATURE = 5_000
 _TABLE_META_BYTES = 56
 
 AnyMessage = Message | MessageV0 | MessageV1
@@ -121,32 +121,27 @@ def key_list(message: AnyMessage, accounts: Accounts) -> KeyList:
     )
 
 
-def fee_of(message: AnyMessage) -> int:
-    """Lamports: the base fee per signature, plus the priority fee the message asks for."""
-    units, micro_price = _compute_budget(message)
-    priority = -(-units * micro_price // 1_000_000)
-    return LAMPORTS_PER_SIGNATURE * message.header.num_required_signatures + priority
-
-
-def _compute_budget(message: AnyMessage) -> tuple[int, int]:
-    limit, price, others = None, 0, 0
-    for instruction in message.instructions:
-        program = str(message.account_keys[instruction.program_id_index])
-        if program != "ComputeBudget111111111111111111111111111111":
-            others += 1
-        elif instruction.data[:1] == b"\x02" and len(instruction.data) >= 5:
-            limit = int.from_bytes(instruction.data[1:5], "little")
-        elif instruction.data[:1] == b"\x03" and len(instruction.data) >= 9:
-            price = int.from_bytes(instruction.data[1:9], "little")
-    return min(1_400_000, 200_000 * others if limit is None else limit), price
-
-
-def failure_of(result: FailedTransactionMetadata) -> Failure:
-    return Failure(json.loads(result.to_json())["err"], result.meta())
+def failure_of(
+    result: FailedTransactionMetadata, message: AnyMessage, accounts: Accounts
+) -> Failure:
+    err = json.loads(result.to_json())["err"]
+    if err == "InvalidProgramForExecution":
+        # LiteSVM has one name for a program that is none and for one that is not there.
+        keys = message.account_keys
+        programs = {keys[instruction.program_id_index] for instruction in message.instructions}
+        if any(accounts.current(bytes(program)) is None for program in programs):
+            err = "ProgramAccountNotFound"
+    return Failure(err, result.meta())
 
 
 def execute(
-    svm: LiteSVM, accounts: Accounts, incoming: Incoming, position: int, *, keep_failed: bool
+    svm: LiteSVM,
+    accounts: Accounts,
+    incoming: Incoming,
+    position: int,
+    newest_hash: bytes,
+    *,
+    keep_failed: bool,
 ) -> tuple[Record, list[bytes]] | Failure:
     """Run it on the open slot; gives what it did and the keys it changed.
 
@@ -167,12 +162,15 @@ def execute(
                 for key, old, new in zip(listed.keys, before, after, strict=True):
                     if old != new:
                         accounts.put(bytes(key), old)
-            return failure_of(result)
+            return failure_of(result, incoming.tx.message, accounts)
+        _use_up_nonce(incoming.tx.message, listed.keys, before, after, newest_hash)
     slot = position >> INDEX_BITS
     changed = []
     for key, old, new in zip(listed.keys, before, after, strict=True):
         if old is not new and old != new:
             changed.append(bytes(key))
+            if (nonce := durable_nonces.stamped(old, new, newest_hash)) is not None:
+                accounts.put(changed[-1], nonce)
             accounts.touched(slot, changed[-1], _present(old), _present(new))
     tokens = _TokenBalances(accounts)
     for when, held in enumerate((before, after)):
@@ -192,10 +190,31 @@ def execute(
     return record, changed
 
 
-def simulate(svm: LiteSVM, tx: VersionedTransaction) -> SimulatedTransactionInfo | Failure:
+def _use_up_nonce(
+    message: AnyMessage,
+    keys: list[Pubkey],
+    before: list[Account | None],
+    after: list[Account | None],
+    newest_hash: bytes,
+) -> None:
+    """A failed transaction takes its nonce along: else it could pay its fee a second time."""
+    key = durable_nonces.account_of(message)
+    if key is None:
+        return
+    index = keys.index(key)
+    held = after[index]
+    if held is not None and durable_nonces.is_usable(message, before[index], newest_hash):
+        after[index] = durable_nonces.advanced(held, newest_hash)
+
+
+def simulate(
+    svm: LiteSVM, accounts: Accounts, tx: VersionedTransaction
+) -> SimulatedTransactionInfo | Failure:
     """Run it and change nothing."""
     result = svm.simulate_transaction(tx)
-    return failure_of(result) if isinstance(result, FailedTransactionMetadata) else result
+    if isinstance(result, FailedTransactionMetadata):
+        return failure_of(result, tx.message, accounts)
+    return result
 
 
 def _lamports(account: Account | None) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from collections import deque
 
 from sandbox.devnets.solana.archive import Archive
@@ -153,14 +155,17 @@ class History:
 
     def listed(self, key: bytes, below: int, limit: int) -> list[Listed]:
         """Transactions of sealed blocks that name `key`, newest first, below position `below`."""
-        out: list[Listed] = []
         found = self._by_address.get(key, ())
-        for record in reversed(found) if isinstance(found, deque | tuple) else (found,):
-            if len(out) == limit:
-                return out
-            if record.position < below and (block := self._by_slot.get(record.slot)) is not None:
-                out.append(Listed.of(record, block.time))
-        return out + self.archive.listed(key, min(below, self._floor), limit - len(out))
+        records = found if isinstance(found, deque | tuple) else (found,)
+        below = min(below, first_position(self.tip.slot + 1))
+        newer = len(records) - bisect.bisect_left(records, below, key=lambda each: each.position)
+        out = [
+            Listed.of(record, self._by_slot[record.slot].time)
+            for record in itertools.islice(reversed(records), newer, newer + limit)
+        ]
+        if len(out) < limit:
+            out += self.archive.listed(key, min(below, self._floor), limit - len(out))
+        return out
 
 
 def first_position(slot: int) -> int:

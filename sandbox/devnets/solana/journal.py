@@ -88,7 +88,8 @@ def encode_rollback(frame: RollbackFrame) -> bytes:
     return _ROLLBACK.pack(_KIND_ROLLBACK, frame.to_slot, frame.next_slot, frame.final)
 
 
-def decode(payload: bytes) -> Frame:
+def decode(payload: bytes, above: int = -1) -> Frame:
+    """A frame; of slots that are not above `above` only what their header says."""
     kind = payload[0]
     if kind == _KIND_HEAD:
         _, genesis, since, size = _HEAD.unpack(payload)
@@ -102,6 +103,8 @@ def decode(payload: bytes) -> Frame:
     if kind != _KIND_SLOT:
         raise ValueError(f"kind {kind}")
     _, slot, parent, height, time_s, n_records, n_images = _SLOT.unpack_from(payload)
+    if slot <= above:
+        return SlotFrame(slot, parent, height, time_s, [], [])
     at = _SLOT.size
     records = []
     for _ in range(n_records):
@@ -119,12 +122,15 @@ def decode(payload: bytes) -> Frame:
 class Journal(JournalFile):
     """The journal of a bank."""
 
-    def frames(self) -> Iterator[tuple[Frame, Place]]:
-        """Every whole frame with its place; cuts a torn tail off. Raises JournalCorrupt."""
+    def frames(self, above: int = -1) -> Iterator[tuple[Frame, Place]]:
+        """Every whole frame with its place, as `decode` gives it; cuts a torn tail off.
+
+        Raises JournalCorrupt.
+        """
         found = self.size
         for payload, place in self.payloads():
             try:
-                frame = decode(payload)
+                frame = decode(payload, above)
             except (ValueError, IndexError, struct.error):
                 raise JournalCorrupt(
                     f"{self.path}: the frame at byte {place[0]} is of another version"

@@ -10,6 +10,7 @@ from typing import Any
 from solders.account import Account
 from solders.pubkey import Pubkey
 
+from sandbox.devnets.solana import durable_nonces
 from sandbox.devnets.solana.parsed_instructions import PARSERS
 from sandbox.devnets.solana.tokens import (
     NATIVE_MINT,
@@ -41,6 +42,19 @@ def parse_account(
         return {
             "program": PROGRAM_NAMES[owner],
             "parsed": {"type": kind, "info": info},
+            "space": len(data),
+        }
+    if (nonce := durable_nonces.data_of(account)) is not None:
+        return {
+            "program": "nonce",
+            "parsed": {
+                "type": "initialized",
+                "info": {
+                    "authority": _key(nonce[durable_nonces.AUTHORITY]),
+                    "blockhash": _key(nonce[durable_nonces.VALUE]),
+                    "feeCalculator": {"lamportsPerSignature": str(_u64(nonce, 72))},
+                },
+            },
             "space": len(data),
         }
     if owner == LOOKUP_TABLES and len(data) >= 56 and data[:4] == b"\x01\0\0\0":
@@ -186,6 +200,6 @@ def parse_instruction(program: str, accounts: list[str], data: bytes) -> dict[st
     name, parse = entry
     try:
         parsed = parse(accounts, data)
-    except (IndexError, ValueError):
+    except (LookupError, ValueError):
         return None
     return None if parsed is None else {"program": name, "parsed": parsed}

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Collection
 from typing import Any
 
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
+from sandbox.devnets.json_rpc import RpcError
 from sandbox.devnets.solana import base58
 from sandbox.devnets.solana.bank import Level
 from sandbox.devnets.solana.encode import ACCOUNT_ENCODINGS
 from sandbox.devnets.solana.errors import invalid_params
 
 U64_MAX = 2**64 - 1
+_MAX_SHOWN = 80
 _LEVELS: dict[str, Level] = {
     "processed": "processed",
     "confirmed": "confirmed",
@@ -26,6 +29,18 @@ _LEVELS: dict[str, Level] = {
     "root": "finalized",
     "max": "finalized",
 }
+
+
+def shown(found: Any) -> str:
+    """What came, for a message: no longer than a line, whatever it was."""
+    text = str(found)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+
+
+def unknown_variant(found: Any, expected: str | None = None) -> RpcError:
+    """An option's value that no validator knows, or that is not served here."""
+    end = "." if expected is None else f", expected {expected}."
+    return invalid_params(f"Invalid params: unknown variant `{shown(found)}`{end}")
 
 
 class Config:
@@ -42,7 +57,7 @@ class Config:
         if found is None:
             return default
         if found not in ACCOUNT_ENCODINGS:
-            raise invalid_params(f"Invalid params: unknown variant `{found}`.")
+            raise unknown_variant(found)
         return str(found)
 
     def data_slice(self) -> tuple[int, int] | None:
@@ -52,6 +67,19 @@ class Config:
         if not isinstance(found, dict):
             raise invalid_params("Invalid params: invalid type for dataSlice.")
         return u64(found.get("offset"), "offset"), u64(found.get("length"), "length")
+
+    def within(self, name: str) -> Config:
+        """The options inside an option."""
+        found = self.value.get(name)
+        if found is None:
+            return Config({})
+        if not isinstance(found, dict):
+            raise invalid_params(f"Invalid params: invalid type for {name}, expected an object.")
+        return Config(found)
+
+    def key(self, name: str) -> bytes | None:
+        found = self.value.get(name)
+        return None if found is None else pubkey(found)
 
     def u64(self, name: str) -> int | None:
         found = self.value.get(name)
@@ -69,6 +97,13 @@ class Config:
         found = self.value.get(name)
         if found is not None and not isinstance(found, str):
             raise invalid_params(f"Invalid params: invalid type for {name}, expected a string.")
+        return found
+
+    def one_of(self, name: str, known: Collection[str]) -> str | None:
+        """The value of an option that has a few names only."""
+        found = self.text(name)
+        if found is not None and found not in known:
+            raise unknown_variant(found)
         return found
 
     def max_version(self) -> int | None:
@@ -129,7 +164,7 @@ def level(found: Any, default: Level) -> Level:
     if found is None:
         return default
     if not isinstance(found, str) or found not in _LEVELS:
-        raise invalid_params(f"Invalid params: unknown variant `{found}`, expected a commitment.")
+        raise unknown_variant(found, "a commitment")
     return _LEVELS[found]
 
 
@@ -150,8 +185,8 @@ def pubkey(found: Any) -> bytes:
         raise invalid_params("Invalid param: expected a public key string")
     try:
         return bytes(Pubkey.from_string(found))
-    except ValueError:
-        raise invalid_params("Invalid param: Invalid") from None
+    except ValueError as error:
+        raise _unreadable(error) from None
 
 
 def signature(found: Any) -> bytes:
@@ -159,8 +194,14 @@ def signature(found: Any) -> bytes:
         raise invalid_params("Invalid param: expected a signature string")
     try:
         return bytes(Signature.from_string(found))
-    except ValueError:
-        raise invalid_params("Invalid param: Invalid") from None
+    except ValueError as error:
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: ValueError) -> RpcError:
+    """As validators say it: the names of ParsePubkeyError and ParseSignatureError."""
+    kind = "WrongSize" if "wrong size" in str(error) else "Invalid"
+    return invalid_params(f"Invalid param: {kind}")
 
 
 def blockhash(found: Any) -> bytes:
@@ -171,7 +212,7 @@ def wire_bytes(text: str, encoding: str, most: int) -> bytes:
     """Decode a transaction or message; `most` bytes bounds the text before any work is done."""
     if encoding not in ("base58", "base64", "binary"):
         raise invalid_params(
-            f"unsupported encoding: {encoding}. Supported encodings: base58, base64"
+            f"unsupported encoding: {shown(encoding)}. Supported encodings: base58, base64"
         )
     if len(text) > most * 2:
         raise invalid_params(f"{encoding} encoded transaction too large: {len(text)} bytes")

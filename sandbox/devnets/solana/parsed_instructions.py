@@ -54,6 +54,38 @@ def _system(accounts: list[str], data: bytes) -> Any:
                 destination=accounts[1],
                 lamports=_u64(data, 4),
             )
+        case 4:
+            return _typed(
+                "advanceNonce",
+                nonceAccount=accounts[0],
+                recentBlockhashesSysvar=accounts[1],
+                nonceAuthority=accounts[2],
+            )
+        case 5:
+            return _typed(
+                "withdrawFromNonce",
+                nonceAccount=accounts[0],
+                destination=accounts[1],
+                recentBlockhashesSysvar=accounts[2],
+                rentSysvar=accounts[3],
+                nonceAuthority=accounts[4],
+                lamports=_u64(data, 4),
+            )
+        case 6:
+            return _typed(
+                "initializeNonce",
+                nonceAccount=accounts[0],
+                recentBlockhashesSysvar=accounts[1],
+                rentSysvar=accounts[2],
+                nonceAuthority=_key(data, 4),
+            )
+        case 7:
+            return _typed(
+                "authorizeNonce",
+                nonceAccount=accounts[0],
+                nonceAuthority=accounts[1],
+                newAuthorized=_key(data, 4),
+            )
         case 8:
             return _typed("allocate", account=accounts[0], space=_u64(data, 4))
     return None
@@ -100,6 +132,18 @@ _AUTHORITY_TYPES = {
     12: "metadataPointer",
     16: "pause",
 }
+
+
+_EXTENSION_TYPES = {7: "immutableOwner", 27: "pausableAccount"}  # of accounts of such mints
+
+
+def _extension_type(data: bytes, at: int) -> str:
+    """By its number; raises KeyError for one that no parser here knows."""
+    return _EXTENSION_TYPES[int.from_bytes(_take(data, at, 2), "little")]
+
+
+def _unless_empty(**lists: list[str]) -> dict[str, list[str]]:
+    return {name: found for name, found in lists.items() if found}
 
 
 def _token(accounts: list[str], data: bytes) -> Any:
@@ -187,7 +231,8 @@ def _token(accounts: list[str], data: bytes) -> Any:
                 minted["freezeAuthority"] = _key(data, 35)
             return _typed("initializeMint2", **minted)
         case 21:
-            return _typed("getAccountDataSize", mint=a[0])
+            kinds = [_extension_type(data, at) for at in range(1, len(data), 2)]
+            return _typed("getAccountDataSize", mint=a[0], **_unless_empty(extensionTypes=kinds))
         case 22:
             return _typed("initializeImmutableOwner", account=a[0])
         case 35:

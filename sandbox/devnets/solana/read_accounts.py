@@ -53,9 +53,16 @@ def view(node: Node, config: Config) -> View:
     return View(node, node.level(config))
 
 
+def showing(node: Node, config: Config) -> View:
+    """A view whose accounts are shown: bad options are refused also where there is none."""
+    config.account_encoding("binary")
+    config.data_slice()
+    return view(node, config)
+
+
 def get_account_info(node: Node, given: Params) -> Any:
     key, config = given.key(0), given.config(1)
-    seen = view(node, config)
+    seen = showing(node, config)
     account = seen.get(key)
     value = None if account is None else seen.json(key, account, config, "binary")
     return node.context(seen.level, value)
@@ -64,7 +71,7 @@ def get_account_info(node: Node, given: Params) -> Any:
 def get_multiple_accounts(node: Node, given: Params) -> Any:
     keys = [params.pubkey(text) for text in given.strings(0, 100)]
     config = given.config(1)
-    seen = view(node, config)
+    seen = showing(node, config)
     found = [(key, seen.get(key)) for key in keys]
     return node.context(
         seen.level,
@@ -140,7 +147,7 @@ def _memcmp(entry: Any) -> tuple[int, bytes]:
 def get_program_accounts(node: Node, given: Params) -> Any:
     program, config = given.key(0), given.config(1)
     tests, compared = filters(config)
-    seen = view(node, config)
+    seen = showing(node, config)
     owner = Pubkey(program)
     found = []
     for key in _candidates(node, owner, compared):
@@ -152,6 +159,8 @@ def get_program_accounts(node: Node, given: Params) -> Any:
             found.append(
                 {"pubkey": key_text(key), "account": seen.json(key, account, config, "binary")}
             )
+    if config.flag("sortResults", default=True):
+        found.sort(key=lambda entry: str(entry["pubkey"]))
     return node.context(seen.level, found) if config.flag("withContext") else found
 
 
@@ -188,7 +197,7 @@ def _matching(
 
 def _owned_by(node: Node, given: Params, *, delegate: bool) -> Any:
     wanted, selector, config = given.key(0), given.config(1), given.config(2)
-    seen = view(node, config)
+    seen = showing(node, config)
     mint = selector.value.get("mint")
     program = selector.value.get("programId")
     if mint is not None:

@@ -8,12 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 from solders.message import Message, MessageV0, from_bytes_versioned
+from solders.signature import Signature
+from solders.transaction import VersionedTransaction
 
+from sandbox.devnets.json_rpc import RpcError
 from sandbox.devnets.solana import params
 from sandbox.devnets.solana.bank import MAX_HASH_AGE, SLOTS_PER_EPOCH
 from sandbox.devnets.solana.encode import key_text
-from sandbox.devnets.solana.errors import invalid_params
-from sandbox.devnets.solana.execution import MAX_TRANSACTION_BYTES, fee_of
+from sandbox.devnets.solana.errors import NO_SNAPSHOT, invalid_params
+from sandbox.devnets.solana.execution import MAX_TRANSACTION_BYTES
+from sandbox.devnets.solana.fees import fee_of
+from sandbox.devnets.solana.genesis import FAUCET_LAMPORTS, FAUCETS
 from sandbox.devnets.solana.node import API_VERSION, Method, Node
 from sandbox.devnets.solana.params import Params
 
@@ -105,12 +110,14 @@ def get_fee_for_message(node: Node, given: Params) -> Any:
     level = node.level(given.config(1))
     try:
         message = from_bytes_versioned(raw)
+        signers = message.header.num_required_signatures
+        VersionedTransaction.populate(message, [Signature.default()] * signers).sanitize()
     except Exception as error:
         raise invalid_params(f"invalid message: {error}") from None
     if not isinstance(message, Message | MessageV0):
         raise invalid_params("unsupported message version")
-    known = node.bank.hash_block(bytes(message.recent_blockhash))
-    return node.context(level, fee_of(message) if known else None)
+    known = node.bank.hash_block(bytes(message.recent_blockhash)) is not None
+    return node.context(level, fee_of(message) if known or node.bank.has_nonce(message) else None)
 
 
 def get_recent_prioritization_fees(node: Node, given: Params) -> Any:
@@ -142,6 +149,7 @@ def get_recent_performance_samples(node: Node, given: Params) -> Any:
 
 def get_minimum_balance_for_rent_exemption(node: Node, given: Params) -> int:
     size = given.u64(0)
+    given.config(1).level()
     if size > 10 * 1024 * 1024:
         raise invalid_params("Invalid params: account data too large")
     return node.bank.svm.minimum_balance_for_rent_exemption(size)
@@ -174,13 +182,20 @@ def get_cluster_nodes(node: Node, _params: Params) -> Any:
     ]
 
 
-def get_vote_accounts(_node: Node, _params: Params) -> Any:
+def get_vote_accounts(node: Node, given: Params) -> Any:
+    config = given.config(0)
+    node.level(config)
+    config.key("votePubkey")
+    config.flag("keepUnstakedDelinquents")
+    config.u64("delinquentSlotDistance")
     return {"current": [], "delinquent": []}
 
 
 def get_supply(node: Node, given: Params) -> Any:
-    level = node.level(given.config(0))
-    total = sum(_balance(node, bytes(key.pubkey()), level) for key in node.bank.faucets)
+    config = given.config(0)
+    level = node.level(config)
+    config.flag("excludeNonCirculatingAccountsList")
+    total = FAUCETS * FAUCET_LAMPORTS  # fees that were burned are not taken off
     return node.context(
         level,
         {"total": total, "circulating": total, "nonCirculating": 0, "nonCirculatingAccounts": []},
@@ -188,7 +203,12 @@ def get_supply(node: Node, given: Params) -> Any:
 
 
 def get_largest_accounts(node: Node, given: Params) -> Any:
-    level = node.level(given.config(0))
+    """Of the faucet, which holds nearly all there is: accounts are not indexed by balance."""
+    config = given.config(0)
+    level = node.level(config)
+    config.flag("sortResults")
+    if config.one_of("filter", ("circulating", "nonCirculating")) == "nonCirculating":
+        return node.context(level, [])
     found = [
         {"address": str(key.pubkey()), "lamports": _balance(node, bytes(key.pubkey()), level)}
         for key in node.bank.faucets
@@ -202,7 +222,8 @@ def _balance(node: Node, key: bytes, level: Any) -> int:
     return 0 if account is None else account.lamports
 
 
-def get_inflation_governor(_node: Node, _params: Params) -> Any:
+def get_inflation_governor(_node: Node, given: Params) -> Any:
+    given.config(0).level()
     return {
         "foundation": 0.0,
         "foundationTerm": 0.0,
@@ -217,13 +238,26 @@ def get_inflation_rate(node: Node, _params: Params) -> Any:
     return {"epoch": epoch, "foundation": 0.0, "total": 0.0, "validator": 0.0}
 
 
-def get_inflation_reward(_node: Node, given: Params) -> Any:
-    return [None for key in given.strings(0, 1_024) if params.pubkey(key)]
+def get_inflation_reward(node: Node, given: Params) -> Any:
+    keys, config = [params.pubkey(key) for key in given.strings(0, 1_024)], given.config(1)
+    node.level(config)
+    config.u64("epoch")
+    return [None for _ in keys]
 
 
-def get_leader_schedule(node: Node, _params: Params) -> Any:
+def get_leader_schedule(node: Node, given: Params) -> Any:
+    """Of the epoch of a slot; None for one that is not known yet."""
+    asked = given.get(0)
+    config = given.config(0 if isinstance(asked, dict) else 1)
+    open_slot = node.bank.slot_at(node.level(config))
+    slot = open_slot if asked is None or isinstance(asked, dict) else params.u64(asked, "slot")
+    if slot // SLOTS_PER_EPOCH > open_slot // SLOTS_PER_EPOCH + 1:
+        return None
+    wanted, leader = config.key("identity"), identity(node)
+    if wanted is not None and key_text(wanted) != leader:
+        return {}
     slots = min(SLOTS_PER_EPOCH, 1_000)  # the whole epoch has one leader; 3 MB would say no more
-    return {identity(node): list(range(slots))}
+    return {leader: list(range(slots))}
 
 
 def get_block_commitment(node: Node, given: Params) -> Any:
@@ -233,6 +267,10 @@ def get_block_commitment(node: Node, given: Params) -> Any:
 
 def get_stake_minimum_delegation(node: Node, given: Params) -> Any:
     return node.context(node.level(given.config(0)), 1)
+
+
+def get_highest_snapshot_slot(_node: Node, _params: Params) -> Any:
+    raise RpcError(NO_SNAPSHOT, "No snapshot")
 
 
 def get_max_retransmit_slot(node: Node, _params: Params) -> int:
@@ -267,6 +305,7 @@ METHODS: dict[str, Method] = {
     "getLeaderSchedule": get_leader_schedule,
     "getBlockCommitment": get_block_commitment,
     "getStakeMinimumDelegation": get_stake_minimum_delegation,
+    "getHighestSnapshotSlot": get_highest_snapshot_slot,
     "getMaxRetransmitSlot": get_max_retransmit_slot,
     "getMaxShredInsertSlot": get_max_retransmit_slot,
 }

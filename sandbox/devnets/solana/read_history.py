@@ -6,10 +6,12 @@ from typing import Any
 
 from sandbox.devnets.json_rpc import RpcError
 from sandbox.devnets.solana import params
-from sandbox.devnets.solana.bank import Bank
+from sandbox.devnets.solana.bank import Bank, Level
 from sandbox.devnets.solana.encode import (
+    BLOCK_DETAILS,
     TX_ENCODINGS,
     block_json,
+    key_text,
     signature_text,
     transaction_json,
 )
@@ -78,7 +80,7 @@ def get_signatures_for_address(node: Node, given: Params) -> Any:
     if (until := config.text("until")) is not None:
         record = bank.history.record(params.signature(until))
         stop = -1 if record is None else record.position
-    final = bank.final_block.slot  # the level of everything that is not above it
+    final, confirmed = bank.final_block.slot, bank.confirmed_block.slot
     out = []
     for listed in bank.history.listed(key, below, limit):
         if listed.position <= stop:
@@ -91,10 +93,16 @@ def get_signatures_for_address(node: Node, given: Params) -> Any:
                 "err": listed.err,
                 "memo": listed.memo,
                 "blockTime": listed.time,
-                "confirmationStatus": "finalized" if slot <= final else bank.level_of(slot),
+                "confirmationStatus": _level(slot, final, confirmed),
             }
         )
     return out
+
+
+def _level(slot: int, final: int, confirmed: int) -> Level:
+    if slot <= final:
+        return "finalized"
+    return "confirmed" if slot <= confirmed else "processed"
 
 
 def _block_time(bank: Bank, slot: int) -> int | None:
@@ -105,10 +113,7 @@ def _block_time(bank: Bank, slot: int) -> int | None:
 
 
 def _encoding(config: Config) -> str:
-    found = config.text("encoding") or "json"
-    if found not in TX_ENCODINGS:
-        raise invalid_params(f"Invalid params: unknown variant `{found}`.")
-    return found
+    return config.one_of("encoding", TX_ENCODINGS) or "json"
 
 
 def _options(given: Params, index: int) -> Config:
@@ -119,7 +124,7 @@ def _options(given: Params, index: int) -> Config:
 
 def get_transaction(node: Node, given: Params) -> Any:
     wanted, config = params.signature(given.need(0)), _options(given, 1)
-    level, encoding = node.level(config), _encoding(config)
+    level, encoding, version = node.level(config), _encoding(config), config.max_version()
     if level == "processed":
         raise invalid_params("Method does not support commitment below `confirmed`")
     record = node.bank.history.record(wanted)
@@ -128,7 +133,7 @@ def get_transaction(node: Node, given: Params) -> Any:
     return {
         "slot": record.slot,
         "blockTime": _block_time(node.bank, record.slot),
-        **transaction_json(record, encoding, config.max_version()),
+        **transaction_json(record, encoding, version),
     }
 
 
@@ -149,15 +154,12 @@ def _sealed(node: Node, slot: int, config: Config) -> Block:
 
 def get_block(node: Node, given: Params) -> Any:
     slot, config = given.u64(0), _options(given, 1)
+    details = config.one_of("transactionDetails", BLOCK_DETAILS) or "full"
+    encoding, version = _encoding(config), config.max_version()
+    rewards = config.flag("rewards", default=True)
     block = _sealed(node, slot, config)
-    return block_json(
-        block,
-        node.bank.history.records_of(block),
-        config.text("transactionDetails") or "full",
-        _encoding(config),
-        config.max_version(),
-        rewards=config.flag("rewards", default=True),
-    )
+    records = node.bank.history.records_of(block)
+    return block_json(block, records, details, encoding, version, rewards=rewards)
 
 
 def get_blocks(node: Node, given: Params) -> Any:
@@ -192,14 +194,26 @@ def get_block_time(node: Node, given: Params) -> Any:
 
 
 def get_block_production(node: Node, given: Params) -> Any:
-    level = node.level(given.config(0))
+    config = given.config(0)
+    level = node.level(config)
     newest = node.bank.slot_at(level)
-    height = node.bank.sealed_at(level).height
+    asked = config.within("range")
+    first, last = asked.u64("firstSlot") or 0, asked.u64("lastSlot")
+    last = newest if last is None else last
+    if last > newest:
+        raise invalid_params(f"lastSlot, {last}, is too large; max {newest}")
+    if first > last:
+        raise invalid_params(f"firstSlot, {first}, cannot be greater than lastSlot, {last}")
+    if (last - first) > _MAX_BLOCK_RANGE:
+        raise invalid_params(f"Slot range too large; max {_MAX_BLOCK_RANGE}")
+    wanted, leader = config.key("identity"), identity(node)
+    made = len(node.bank.history.slots(first, last, _MAX_BLOCK_RANGE + 1))
+    is_asked = wanted is None or key_text(wanted) == leader
     return node.context(
         level,
         {
-            "byIdentity": {identity(node): [newest + 1, height + 1]},
-            "range": {"firstSlot": 0, "lastSlot": newest},
+            "byIdentity": {leader: [last - first + 1, made]} if is_asked else {},
+            "range": {"firstSlot": first, "lastSlot": last},
         },
     )
 

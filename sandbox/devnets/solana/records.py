@@ -17,14 +17,14 @@ INDEX_BITS = 20
 _HEAD = struct.Struct("<QBHHIIHH")
 _POSITION = struct.Struct("<Q")  # what a body begins with
 SIGNATURE_AT = _HEAD.size + 1  # in a body: behind the head and the count of signatures
-_VERSIONED, _HEADER_BYTES = 0x80, 3
+_VERSIONED, _HEADER_BYTES, _BLOCKHASH_BYTES = 0x80, 3, 32
 _TOKEN_HEAD = struct.Struct("<BBBB")
 _TOKEN = struct.Struct("<BBBB32s32sQ")
 _IMAGE = struct.Struct("<32sQ32sBI")
 _LISTED = struct.Struct("<64sq")
 _MEMO_PROGRAMS = (
-    Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr"),
-    Pubkey.from_string("Memo1UhkJRfHyvLMcVucJwxXeuD728EqVDDwQDxFMNo"),
+    bytes(Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")),
+    bytes(Pubkey.from_string("Memo1UhkJRfHyvLMcVucJwxXeuD728EqVDDwQDxFMNo")),
 )
 
 
@@ -178,27 +178,45 @@ class Record(bytes):
     @property
     def memo(self) -> str | None:
         """`[bytes] text` of each memo, joined by `; `, as validators index it."""
-        if all(self.find(bytes(program)) < 0 for program in _MEMO_PROGRAMS):
+        first, count = self._static_keys
+        end = first + 32 * count
+        found = [self.find(program, first, end) for program in _MEMO_PROGRAMS]
+        programs = [(at - first) // 32 for at in found if at >= 0]
+        if not programs:
             return None
-        message, memos = self.transaction.message, []
-        static = message.account_keys
-        for instruction in message.instructions:
-            if static[instruction.program_id_index] in _MEMO_PROGRAMS:
-                data = instruction.data
+        memos = []
+        instructions, at = self._length(end + _BLOCKHASH_BYTES)
+        for _ in range(instructions):
+            program = self[at]
+            accounts, at = self._length(at + 1)
+            size, at = self._length(at + accounts)
+            if program in programs:
                 try:
-                    memos.append(f"[{len(data)}] {data.decode()}")
+                    memos.append(f"[{size}] {self[at : at + size].decode()}")
                 except UnicodeDecodeError:
-                    memos.append(f"[{len(data)}] (unparseable)")
+                    memos.append(f"[{size}] (unparseable)")
+            at += size
         return "; ".join(memos) or None
 
     def all_keys(self) -> list[bytes]:
         """Every account of the transaction: static, then loaded writable, then loaded read-only."""
-        # Read where the wire format has them: to decode the transaction takes ten times as long.
+        return _keys(self, *self._static_keys) + self._loaded()
+
+    @property
+    def _static_keys(self) -> tuple[int, int]:
+        """Where they begin, and how many there are.
+
+        Read where the wire format has them: to decode the transaction takes several times as long.
+        """
         at = SIGNATURE_AT + 64 * self[_HEAD.size]
         if self[at] & _VERSIONED:
             at += 1
-        count = self[at + _HEADER_BYTES]  # 1,232 bytes have no room for 128 keys
-        return _keys(self, at + _HEADER_BYTES + 1, count) + self._loaded()
+        return at + _HEADER_BYTES + 1, self[at + _HEADER_BYTES]  # no room for 128 of them
+
+    def _length(self, at: int) -> tuple[int, int]:
+        """A length as the wire format has it, of one byte or two, and what follows it."""
+        low = self[at]
+        return (low, at + 1) if low < 0x80 else (low & 0x7F | self[at + 1] << 7, at + 2)
 
 
 def _keys(body: bytes, at: int, count: int) -> list[bytes]:

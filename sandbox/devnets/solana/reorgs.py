@@ -146,7 +146,7 @@ def _replaced(bank: Bank, incoming: Incoming) -> dict[str, Any]:
 def _lands(bank: Bank, record: Record) -> bool:
     tx = record.transaction
     blockhash = bytes(tx.message.recent_blockhash)
-    if bank.hash_block(blockhash) is None or bank.is_known(record.signature):
-        return False
     incoming = Incoming(tx, record.raw, record.signature, blockhash)
+    if not bank.is_current(incoming) or bank.is_known(record.signature):
+        return False
     return not isinstance(bank.execute(incoming, keep_failed=True), Failure)

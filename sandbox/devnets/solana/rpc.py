@@ -20,7 +20,7 @@ from sandbox.devnets.json_rpc import (
 from sandbox.devnets.solana import control, read_accounts, read_chain, read_history, send
 from sandbox.devnets.solana.archive import ArchiveUnusable
 from sandbox.devnets.solana.node import Method, Node
-from sandbox.devnets.solana.params import Params
+from sandbox.devnets.solana.params import Params, shown
 
 METHODS: dict[str, Method] = {
     **read_chain.METHODS,
@@ -66,7 +66,7 @@ def one(node: Node, request: Any, extra: Extra | None = None) -> dict[str, Any] 
         if handler is None and node.control:
             handler = control.METHODS.get(method)
         if handler is None:
-            raise RpcError(METHOD_NOT_FOUND, "Method not found")
+            raise RpcError(METHOD_NOT_FOUND, f"Method not found: {shown(method)}")
         if node.producer.failure is not None:
             raise node.producer.failure
         asked = node.seen() if node.behind and method in _READ_BEHIND else node

@@ -14,7 +14,7 @@ from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import TransactionMetadata
 
 from sandbox.core import failpoints
-from sandbox.devnets.json_rpc import INTERNAL_ERROR, RpcError
+from sandbox.devnets.json_rpc import INVALID_REQUEST, RpcError
 from sandbox.devnets.solana import execution, params
 from sandbox.devnets.solana.bank import MAX_HASH_AGE
 from sandbox.devnets.solana.encode import (
@@ -34,7 +34,7 @@ from sandbox.devnets.solana.execution import MAX_TRANSACTION_BYTES, Failure, Inc
 from sandbox.devnets.solana.node import Method, Node
 from sandbox.devnets.solana.params import Config, Params
 from sandbox.devnets.solana.read_accounts import accounts_json
-from sandbox.devnets.solana.records import Record
+from sandbox.devnets.solana.records import Block, Record
 
 
 def read_sent(given: Params, config: Config) -> Incoming:
@@ -45,11 +45,11 @@ def read_sent(given: Params, config: Config) -> Incoming:
 def send_transaction(node: Node, given: Params) -> str:
     config = given.config(1)
     incoming = read_sent(given, config)
-    if "minContextSlot" in config.value:
-        node.level(Config({"minContextSlot": config.value["minContextSlot"]}))
+    skip_preflight = config.flag("skipPreflight")
+    _check_context(node, config, skip_preflight=skip_preflight)
     text = signature_text(incoming.signature)
-    if config.flag("skipPreflight"):
-        known = node.bank.hash_block(incoming.blockhash) is not None
+    if skip_preflight:
+        known = node.bank.is_current(incoming)
         if known and node.bank.is_known(incoming.signature):
             return text
         if not known or not execution.is_signed(incoming):
@@ -71,8 +71,18 @@ def send_transaction(node: Node, given: Params) -> str:
     return text
 
 
+def _check_context(node: Node, config: Config, *, skip_preflight: bool) -> None:
+    """The options that ask about the bank of the preflight, which here is always the newest."""
+    config.u64("maxRetries")  # nothing is retried: what is sent is executed
+    level = params.level(config.value.get("preflightCommitment"), "finalized")
+    least = config.value.get("minContextSlot")
+    if least is not None:
+        asked = "processed" if skip_preflight else level
+        node.level(Config({"commitment": asked, "minContextSlot": least}))
+
+
 def _early_failure(node: Node, incoming: Incoming) -> Failure | None:
-    if node.bank.hash_block(incoming.blockhash) is None:
+    if not node.bank.is_current(incoming):
         return Failure("BlockhashNotFound", None)
     if node.bank.is_known(incoming.signature):
         return Failure("AlreadyProcessed", None)
@@ -115,6 +125,8 @@ def simulate_transaction(node: Node, given: Params) -> Any:
         raise invalid_params("sigVerify may not be used with replaceRecentBlockhash")
     wanted = _wanted_accounts(config)
     keys = _keys(node, incoming.tx)
+    if wanted is not None and len(wanted[0]) > len(keys):
+        raise invalid_params(f"Too many accounts provided; max {len(keys)}")
     with_inner = config.flag("innerInstructions")
     if sig_verify and not execution.is_signed(incoming):
         raise RpcError(SIGNATURE_FAILURE, "Transaction signature verification failure")
@@ -128,8 +140,10 @@ def simulate_transaction(node: Node, given: Params) -> Any:
         }
     elif (early := _early_failure(node, incoming)) is not None:
         value = simulation_json(early.err, None, keys, with_inner=with_inner)
+        if wanted is not None:
+            value["accounts"] = [None] * len(wanted[0])
         return node.context(level, value)
-    result = execution.simulate(node.bank.svm, tx)
+    result = execution.simulate(node.bank.svm, node.bank.accounts, tx)
     changed: dict[bytes, Account] = {}
     if isinstance(result, Failure):
         value = simulation_json(result.err, result.meta, keys, with_inner=with_inner)
@@ -139,8 +153,6 @@ def simulate_transaction(node: Node, given: Params) -> Any:
     value["replacementBlockhash"] = replacement
     if wanted is not None:
         addresses, encoding = wanted
-        if len(addresses) > len(keys):
-            raise invalid_params(f"Too many accounts provided; max {len(keys)}")
         if isinstance(result, Failure):
             value["accounts"] = [None] * len(addresses)
         else:
@@ -186,18 +198,29 @@ def _with_blockhash(tx: VersionedTransaction, blockhash: Hash) -> VersionedTrans
 
 def request_airdrop(node: Node, given: Params) -> str:
     receiver, lamports = Pubkey(given.key(0)), given.u64(1)
-    given.config(2).level()
-    incoming = _distinct_airdrop(node, receiver, lamports)
+    config = given.config(2)
+    config.level()
+    incoming = _distinct_airdrop(node, receiver, lamports, _hash_asked(node, config))
     done = node.bank.execute(incoming, keep_failed=False)
     if not isinstance(done, Record):
         raise preflight_error(done, _keys(node, incoming.tx))
     return signature_text(done.signature)
 
 
-def _distinct_airdrop(node: Node, receiver: Pubkey, lamports: int) -> Incoming:
+def _hash_asked(node: Node, config: Config) -> Block | None:
+    found = config.text("recentBlockhash")
+    if found is None:
+        return None
+    block = node.bank.hash_block(params.blockhash(found))
+    if block is None:
+        raise invalid_params("Invalid param: recentBlockhash is unknown or has expired")
+    return block
+
+
+def _distinct_airdrop(node: Node, receiver: Pubkey, lamports: int, only: Block | None) -> Incoming:
     """Equal airdrops get another live blockhash or faucet: the message is one plain transfer."""
-    blocks = node.bank.history.blocks[: -MAX_HASH_AGE // 2 : -1]
-    for block in blocks:
+    newest = node.bank.history.blocks[: -MAX_HASH_AGE // 2 : -1]
+    for block in newest if only is None else [only]:
         for faucet in node.bank.faucets:
             move = transfer(
                 TransferParams(from_pubkey=faucet.pubkey(), to_pubkey=receiver, lamports=lamports)
@@ -207,7 +230,7 @@ def _distinct_airdrop(node: Node, receiver: Pubkey, lamports: int) -> Incoming:
             signature = bytes(tx.signatures[0])
             if not node.bank.is_known(signature):
                 return Incoming(tx, bytes(tx), signature, block.hash)
-    raise RpcError(INTERNAL_ERROR, "Too many equal airdrops at once: wait for the next slot")
+    raise RpcError(INVALID_REQUEST, "Too many equal airdrops at once: wait for the next slot")
 
 
 METHODS: dict[str, Method] = {

@@ -95,7 +95,7 @@ class StaleBank(Bank):
         return self._real.is_known(signature) and self.history.record(signature) is not None
 
     def execute(self, incoming: Incoming, *, keep_failed: bool) -> Record | Failure:
-        if self._real.hash_block(incoming.blockhash) is None:
+        if not self._real.is_current(incoming):
             return Failure("BlockhashNotFound", None)
         if self._real.is_known(incoming.signature):
             return Failure("AlreadyProcessed", None)

@@ -16,6 +16,7 @@ from sandbox.devnets.json_rpc import RpcError
 from sandbox.devnets.solana import params
 from sandbox.devnets.solana.bank import Level, Observer
 from sandbox.devnets.solana.encode import (
+    BLOCK_DETAILS,
     TX_ENCODINGS,
     account_json,
     block_json,
@@ -30,15 +31,16 @@ from sandbox.devnets.solana.records import Block, Record
 from sandbox.devnets.solana.state import NOTHING
 
 MAX_SUBSCRIPTIONS = 10_000  # per connection
+MAX_ALL_SUBSCRIPTIONS = 200_000
 ALL = b""  # the key of subscriptions that want everything
 
 
 class Sink(Protocol):
     """Where notifications go: a connection."""
 
-    def push(self, message: dict[str, Any]) -> None: ...
-
-    def defer(self, message: dict[str, Any]) -> None: ...
+    def push(self, message: dict[str, Any]) -> None:
+        """Behind the answer that is being made, if one is."""
+        ...
 
     def end(self, why: str) -> None: ...
 
@@ -74,7 +76,7 @@ class Hub(Observer):
         self._ids = itertools.count(1)
         self._subscriptions: dict[int, Subscription] = {}
         self._by_key: dict[tuple[str, bytes], dict[int, Subscription]] = {}
-        self._counts: dict[int, int] = {}  # by id() of the connection
+        self._by_sink: dict[int, dict[int, Subscription]] = {}  # by id() of the connection
         self._kinds: Counter[str] = Counter()
 
     def add(
@@ -84,7 +86,7 @@ class Hub(Observer):
         made = Subscription(next(self._ids), kind, sink, key, config.level(), config, **more)
         self._subscriptions[made.id] = made
         self._by_key.setdefault((kind, key), {})[made.id] = made
-        self._counts[id(sink)] = self.count(sink) + 1
+        self._by_sink.setdefault(id(sink), {})[made.id] = made
         self._kinds[kind] += 1
         return made
 
@@ -92,16 +94,16 @@ class Hub(Observer):
         if self._subscriptions.pop(subscription.id, None) is None:
             return
         place = (subscription.kind, subscription.key)
-        self._counts[id(subscription.sink)] -= 1
+        del self._by_sink[id(subscription.sink)][subscription.id]
         self._kinds[subscription.kind] -= 1
         del self._by_key[place][subscription.id]
         if not self._by_key[place]:
             del self._by_key[place]
 
     def drop_sink(self, sink: Sink) -> None:
-        for subscription in [s for s in self._subscriptions.values() if s.sink is sink]:
+        for subscription in list(self._by_sink.get(id(sink), {}).values()):
             self.remove(subscription)
-        self._counts.pop(id(sink), None)
+        self._by_sink.pop(id(sink), None)
 
     def replaced(self, why: str) -> None:
         """Close every connection that has subscriptions: what they were told no longer holds."""
@@ -111,7 +113,11 @@ class Hub(Observer):
 
     def count(self, sink: Sink) -> int:
         """How many subscriptions a connection holds."""
-        return self._counts.get(id(sink), 0)
+        return len(self._by_sink.get(id(sink), ()))
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._subscriptions) >= MAX_ALL_SUBSCRIPTIONS
 
     def find(self, subscription_id: int, sink: Sink, kind: str) -> Subscription | None:
         found = self._subscriptions.get(subscription_id)
@@ -147,6 +153,8 @@ class Hub(Observer):
             for subscription in self._of("root", ALL):
                 subscription.sink.push(subscription.message(block.slot))
             self._update(block.slot, {"type": "root"})
+        else:
+            self._update(block.slot, {"type": "optimisticConfirmation"})
 
     def slot_opened(self, slot: int, parent: int, root: int) -> None:
         for subscription in self._of("slot", ALL):
@@ -216,6 +224,8 @@ class Hub(Observer):
             return full | {"data": "error: data too large for bs58 encoding"}
 
     def _blocks(self, level: Level, block: Block) -> None:
+        if not self._kinds["block"]:
+            return
         subscribed = [
             s for s in self._subscriptions.values() if s.kind == "block" and s.level == level
         ]
@@ -275,9 +285,9 @@ def methods_for(hub: Hub, node: Node, sink: Sink) -> dict[str, Method]:
         if record is not None:
             slot = node.bank.slot_at(made.level)
             if config.flag("enableReceivedNotification"):
-                sink.defer(made.message(_with_context(slot, "receivedSignature")))
+                sink.push(made.message(_with_context(slot, "receivedSignature")))
             if record.slot <= slot:
-                sink.defer(hub.signature_message(made, slot, record))
+                sink.push(hub.signature_message(made, slot, record))
                 hub.remove(made)
         return made.id
 
@@ -288,9 +298,10 @@ def methods_for(hub: Hub, node: Node, sink: Sink) -> dict[str, Method]:
             key = params.pubkey(wanted.get("mentionsAccountOrProgram"))
         elif wanted != "all":
             raise invalid_params("Invalid params: unknown block filter.")
-        encoding = config.text("encoding") or "base64"
-        if encoding not in TX_ENCODINGS:
-            raise invalid_params(f"Invalid params: unknown variant `{encoding}`.")
+        encoding = config.one_of("encoding", TX_ENCODINGS) or "base64"
+        config.one_of("transactionDetails", BLOCK_DETAILS)
+        config.max_version()
+        config.flag("showRewards")
         if config.level() == "processed":
             raise invalid_params("Method does not support commitment below `confirmed`")
         return hub.add("block", sink, key, config, encoding=encoding).id
@@ -329,6 +340,10 @@ def _limited(hub: Hub, sink: Sink, make: Method) -> Method:
     def run(node: Node, given: Params) -> Any:
         if hub.count(sink) >= MAX_SUBSCRIPTIONS:
             raise invalid_params(f"Too many subscriptions; max {MAX_SUBSCRIPTIONS}")
+        if hub.is_full:
+            raise invalid_params(
+                f"Too many subscriptions on this node; max {MAX_ALL_SUBSCRIPTIONS}"
+            )
         return make(node, given)
 
     return run

@@ -8,7 +8,7 @@ from solders.keypair import Keypair
 
 from sandbox.devnets.solana.archive import ArchiveUnusable
 from sandbox.devnets.solana.bank import Bank
-from tests.devnets.solana.banks import DEPTHS, content, pay
+from tests.devnets.solana.banks import DEPTHS, content, new_keys, pay
 from tests.devnets.solana.chain import SOL
 
 
@@ -83,3 +83,24 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "chain.db").write_bytes(b"something else entirely" * 100)
     with pytest.raises(ArchiveUnusable):
         Bank.open(tmp_path, DEPTHS)
+
+
+def test_a_list_is_whole_while_transactions_move_to_the_archive(tmp_path: Path) -> None:
+    """Between memory and archive no transaction is missing or there twice, at any slot."""
+    bank, receiver = Bank.open(tmp_path, DEPTHS, max_memory_records=3), new_keys()[0]
+    key, paid = bytes(receiver), list[bytes]()
+    for step in range(80):
+        paid += [pay(bank, receiver, SOL + 7 * step + n).signature for n in range(step % 4)]
+        bank.seal()
+        listed = bank.history.listed(key, 2**62, 999)
+        assert [each.signature for each in listed] == paid[::-1]
+        if listed:
+            below = listed[len(listed) // 2].position
+            rest = bank.history.listed(key, below, 5)
+            assert rest == [each for each in listed if each.position < below][:5]
+    bank.checkpoint()
+    assert bank.history.live_records < 12
+    whole = bank.history.listed(key, 2**62, 999)
+    assert [each.signature for each in whole] == paid[::-1]
+    bank.close()
+    assert Bank.open(tmp_path, DEPTHS).history.listed(key, 2**62, 999) == whole

@@ -114,7 +114,7 @@ async def test_a_token_payment_has_complete_metas(chain: Chain) -> None:
     assert before[str(shop)] == {
         "amount": "0",
         "decimals": 2,
-        "uiAmount": 0.0,
+        "uiAmount": None,
         "uiAmountString": "0",
     }
     assert after[str(shop)] == {

@@ -35,9 +35,9 @@ def _text(text: str) -> bytes:
     return struct.pack("<I", len(raw)) + raw
 
 
-async def make_mint(chain: Chain, payer: Keypair) -> Pubkey:
+async def make_mint(chain: Chain, payer: Keypair, mint: Keypair | None = None) -> Pubkey:
     """A mint whose every authority is `payer`."""
-    mint, boss = Keypair(), bytes(payer.pubkey())
+    mint, boss = mint or Keypair(), bytes(payer.pubkey())
     key = mint.pubkey()
     name, symbol, uri = "Test Tenge", "TKZT", "https://example.test/t.json"
     metadata = 4 + 64 + sum(4 + len(text) for text in (name, symbol, uri)) + 4
