@@ -40,6 +40,7 @@ class Connection(asyncio.Protocol):
         self._whole = 0
         self._waiting: asyncio.Future[bytes] | None = None
         self._transport: asyncio.Transport
+        self._lost = asyncio.Event()
 
     @classmethod
     async def to(cls, url: str) -> "Connection":
@@ -53,6 +54,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._lost.set()
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(error or ConnectionResetError("the server hung up"))
 
@@ -85,8 +87,9 @@ class Connection(asyncio.Protocol):
         """The `result` of a single call."""
         return json.loads((await self.ask(request)).split(b"\r\n\r\n", 1)[1])["result"]
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self._transport.close()
+        await self._lost.wait()
 
 
 async def pour(url: str, connections: int, requests: Iterable[bytes]) -> list[float]:
@@ -96,9 +99,11 @@ async def pour(url: str, connections: int, requests: Iterable[bytes]) -> list[fl
     """
     left, took = iter(requests), list[float]()
     opened = [await Connection.to(url) for _ in range(connections)]
-    await asyncio.gather(*(_drain(connection, left, took) for connection in opened))
-    for connection in opened:
-        connection.close()
+    try:
+        await asyncio.gather(*(_drain(connection, left, took) for connection in opened))
+    finally:
+        for connection in opened:
+            await connection.close()
     return took
 
 
@@ -108,7 +113,7 @@ async def ask(url: str, method: str, *params: Any) -> Any:
     try:
         return await connection.result(call(url, method, *params))
     finally:
-        connection.close()
+        await connection.close()
 
 
 async def _drain(connection: Connection, left: Iterator[bytes], took: list[float]) -> None:

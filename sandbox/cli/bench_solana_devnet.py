@@ -58,6 +58,8 @@ async def _load(add: Add, folder: Path) -> None:
         add("PSS of the Solana devnet, started", measure.pss_bytes([devnet.pid]) / 1e6, "MB")
         await _speed(add, devnet, payers)
         await _reads(add, devnet, payers)
+        name = f"PSS of the Solana devnet, right after {payers.signed:,} payments"
+        add(name, measure.pss_bytes([devnet.pid]) / 1e6, "MB")
         show.err.print("Solana devnet: subscriptions")
         await bench_solana_subscriptions.served(add, devnet, payers, SLOT_MS)
         found = await payers.received()
@@ -138,5 +140,5 @@ async def _read(url: str, requests: list[bytes], load: asyncio.Task[list[float]]
         took.append(time.perf_counter() - due)
         due += READ_EACH_S
         await asyncio.sleep(max(0, due - time.perf_counter()))
-    connection.close()
+    await connection.close()
     return took

@@ -122,7 +122,7 @@ async def _look(add: Add, past: _Past, when: str) -> None:
             add(f"{name}, first", took[0] * 1000, "ms")
             add(f"{name}, p99", measure.percentile(took, 0.99) * 1000, "ms")
         _memory(add, devnet, f"{when} and reads")
-        connection.close()
+        await connection.close()
     finally:
         await devnet.stop()
 
