@@ -417,6 +417,7 @@ class Bank:
         for frame, place in self._journal.frames(above=saved):
             if isinstance(frame, journal.Head):
                 since = reached = self._owned(frame)
+                self._checkpoints.resume(since)
                 continue
             if isinstance(frame, journal.SlotFrame):
                 reached = max(reached, frame.slot)

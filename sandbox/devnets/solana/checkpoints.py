@@ -72,6 +72,12 @@ class Checkpoints:
         self.saved_slot = self._cut_slot = saved
         self._history.begin(saved + 1)
 
+    def resume(self, cut: int) -> None:
+        """Where an opened journal was cut: what the archive got since then is dead in it."""
+        block = self.archive.block(cut)
+        if block is not None:
+            self._cut_slot, self._dead = cut, self._history.tip.tx_total - block.tx_total
+
     def finalized(self, records: int) -> None:
         """Nothing can undo so many more transactions."""
         self._unsaved += records

@@ -104,3 +104,17 @@ def test_a_list_is_whole_while_transactions_move_to_the_archive(tmp_path: Path) 
     assert [each.signature for each in whole] == paid[::-1]
     bank.close()
     assert Bank.open(tmp_path, DEPTHS).history.listed(key, 2**62, 999) == whole
+
+
+def test_what_the_archive_has_is_cut_from_the_journal_after_a_restart_too(tmp_path: Path) -> None:
+    bank, receiver = Bank.open(tmp_path, DEPTHS, max_memory_records=10), new_keys()[0]
+    for step in range(40):
+        pay(bank, receiver, SOL + step)
+        bank.seal()
+    bank.close()
+    before = (tmp_path / "journal.bin").stat().st_size
+    again = Bank.open(tmp_path, DEPTHS, max_memory_records=10)
+    again.seal()
+    again.close()
+    assert (tmp_path / "journal.bin").stat().st_size < before / 2
+    assert len(Bank.open(tmp_path, DEPTHS).history.listed(bytes(receiver), 2**62, 99)) == 40
