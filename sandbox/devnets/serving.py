@@ -105,6 +105,7 @@ def web(
             log_config=None,
             log_level="error",  # a warning is what some client did, not what we did
             access_log=False,
+            proxy_headers=False,  # nobody stands before it
             http=http,
             ws=ws,
             ws_max_size=1024 * 1024,
