@@ -23,6 +23,7 @@ from sandbox.cli import (
     bench_books,
     bench_growth,
     bench_latency,
+    bench_solana_devnet,
     bench_statements,
     bench_town,
     measure,
@@ -42,6 +43,7 @@ SLOT_MS = 100
 LIMIT_TRANSFERS = 2_000
 EVM_TRANSFERS = 10_000
 LATENCIES = 100
+DEVNETS = {"solana": bench_solana_devnet.run}
 RAW = {"solana": "raw LiteSVM transfers", "evm": "raw anvil transfers"}
 
 
@@ -60,7 +62,7 @@ class Figures:
         return found
 
 
-def run(payments: int, most: int, as_json: bool) -> int:
+def run(payments: int, most: int, history: int, as_json: bool) -> int:
     """Start a sandbox of its own, measure, stop it; another one grows to `most` payments."""
     folder = Path(tempfile.mkdtemp(prefix="kzte-bench-"))
     figures = Figures()
@@ -68,6 +70,8 @@ def run(payments: int, most: int, as_json: bool) -> int:
         show.err.print("limits: raw LiteSVM, raw anvil")
         figures.add(RAW["solana"], litesvm_transfers_per_second(LIMIT_TRANSFERS), "1/s")
         figures.add(RAW["evm"], asyncio.run(anvil_transfers_per_second(LIMIT_TRANSFERS)), "1/s")
+        for measured in DEVNETS.values():
+            measured(figures.add, history)
         show.err.print("books and log alone")
         bench_books.measure(figures.add)
         show.err.print("a long statement of the bank")
@@ -100,7 +104,7 @@ def run(payments: int, most: int, as_json: bool) -> int:
             process.wait(30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    _say(figures, as_json, payments=payments)
+    _say(figures, as_json, payments=payments, past_transactions=history)
     return 0
 
 
@@ -109,6 +113,14 @@ def reconcile(lines: int, as_json: bool) -> int:
     figures = Figures()
     bench_statements.measure(figures.add, lines)
     _say(figures, as_json, statement_lines=lines)
+    return 0
+
+
+def one_devnet(chain: str, history: int, as_json: bool) -> int:
+    """A devnet under load, and with so many past transactions, and nothing else."""
+    figures = Figures()
+    DEVNETS[chain](figures.add, history)
+    _say(figures, as_json, past_transactions=history)
     return 0
 
 

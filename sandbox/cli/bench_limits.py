@@ -46,14 +46,14 @@ def litesvm_transfers_per_second(count: int) -> float:
     send([tx.create_token_account(wallet.pubkey(), owner, coin) for owner in owners], [wallet])
     send([tx.mint_to(coin, wallet.pubkey(), wallet.pubkey(), count)], [wallet])
     blockhash = svm.latest_blockhash()
-    signed = [_payment(coin, wallet, treasury.pubkey(), blockhash) for _ in range(count)]
+    signed = [payment(coin, wallet, treasury.pubkey(), blockhash) for _ in range(count)]
     began = time.perf_counter()
     for transaction in signed:
         _must_land(svm, transaction)
     return count / (time.perf_counter() - began)
 
 
-def _payment(coin: tx.Token, wallet: Keypair, treasury: Pubkey, blockhash: Hash) -> Transaction:
+def payment(coin: tx.Token, wallet: Keypair, treasury: Pubkey, blockhash: Hash) -> Transaction:
     reference = Pubkey(secrets.token_bytes(32))
     instructions = [
         tx.memo(f"cs_{secrets.token_hex(13)}"),

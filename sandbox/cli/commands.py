@@ -406,6 +406,10 @@ def bench(
     statement_lines: Annotated[
         int, typer.Option(help="Only reconcile a statement of so many lines; 0: all.", min=0)
     ] = 0,
+    devnet: Annotated[str | None, typer.Option(help="Only the devnet of this chain.")] = None,
+    history: Annotated[
+        int, typer.Option(help="Past transactions of that devnet.", min=100_000)
+    ] = 1_000_000,
     as_json: AsJson = False,
 ) -> None:
     """Measure the sandbox against the limits of this machine, in the same run."""
@@ -413,7 +417,11 @@ def bench(
 
     if statement_lines:
         raise typer.Exit(command.reconcile(statement_lines, as_json))
-    raise typer.Exit(command.run(payments, most, as_json))
+    if devnet is not None:
+        if devnet not in command.DEVNETS:
+            raise typer.BadParameter(f"--devnet must be one of: {', '.join(command.DEVNETS)}")
+        raise typer.Exit(command.one_devnet(devnet, history, as_json))
+    raise typer.Exit(command.run(payments, most, history, as_json))
 
 
 def main() -> None:

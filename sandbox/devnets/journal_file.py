@@ -6,11 +6,12 @@ begins with is written with `rewrite`, in one step: a first frame is never torn.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Final, Self
 
@@ -36,12 +37,17 @@ class JournalFile:
         is_new = not path.exists()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._end = os.fstat(self._fd).st_size
+        self._is_synced = True
         if is_new:
             sync_folder(path.parent)
 
     @property
     def size(self) -> int:
         return self._end
+
+    @property
+    def fd(self) -> int:
+        return self._fd
 
     def payloads(self) -> Iterator[tuple[bytes, Place]]:
         """Every whole frame with its place; cuts a torn tail off.
@@ -77,29 +83,44 @@ class JournalFile:
             frame = framed(payload)
             places.append((self._end + len(out), len(frame)))
             out += frame
-        view, written = memoryview(out), 0
-        while written < len(out):
-            written += os.pwrite(self._fd, view[written:], self._end + written)
-        if sync:
-            os.fdatasync(self._fd)
+        _write(self._fd, out, self._end)
         self._end += len(out)
+        self._is_synced = False
+        if sync:
+            self.sync()
         return places
+
+    def sync(self) -> None:
+        """Make everything that was appended durable. Raises OSError."""
+        if not self._is_synced:
+            os.fdatasync(self._fd)
+            self._is_synced = True
 
     def rewrite(self, head: list[bytes], keep: list[Place], tail: list[bytes]) -> list[Place]:
         """Replace the file by `head`, the frames at `keep`, and `tail`.
 
         Gives the new places of what was kept.
         """
-        out = bytearray().join(map(framed, head))
-        places = []
-        for offset, length in keep:
-            places.append((len(out), length))
-            out += os.pread(self._fd, length, offset)
-        out += b"".join(map(framed, tail))
-        write_whole(self.path, out)
+        successor = Successor(self, head, keep, tail)
+        successor.write()
+        return self.give_way(successor)
+
+    def give_way(self, successor: Successor) -> list[Place]:
+        """Become a successor that was written: what was appended meanwhile goes behind it.
+
+        Gives the places of what it kept; frames appended meanwhile moved by its `shift`.
+        Raises OSError, after which the file is what it was.
+        """
+        with successor.opened() as fd:
+            _copy(self._fd, successor.follows, self._end, fd, successor.size)
+            os.fsync(fd)
+        os.replace(successor.path, self.path)
+        sync_folder(self.path.parent)
         os.close(self._fd)
-        self._fd, self._end = os.open(self.path, os.O_RDWR | os.O_CLOEXEC), len(out)
-        return places
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        self._end += successor.shift
+        self._is_synced = True
+        return successor.places
 
     def __enter__(self) -> Self:
         return self
@@ -109,6 +130,77 @@ class JournalFile:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+class Successor:
+    """The file that is to follow a journal: written beside it, by whichever thread, while it grows.
+
+    Raises OSError where there is no room; nothing is left of it then.
+    """
+
+    def __init__(
+        self, journal: JournalFile, head: list[bytes], keep: list[Place], tail: list[bytes]
+    ) -> None:
+        self.path, self._fd = journal.path.with_suffix(".new"), journal.fd
+        self._head, self._tail = b"".join(map(framed, head)), b"".join(map(framed, tail))
+        self._keep, self.places = keep, list[Place]()
+        self.follows, at = journal.size, len(self._head)
+        for _, length in keep:
+            self.places.append((at, length))
+            at += length
+        self.size = at + len(self._tail)
+        self.shift = self.size - self.follows  # of what the journal gets from now on
+
+    def write(self) -> None:
+        """Everything but what the journal gets from now on, durably."""
+        with self.opened(os.O_CREAT | os.O_TRUNC) as fd:
+            _write(fd, self._head, 0)
+            at = len(self._head)
+            for first, last in _ranges(self._keep):
+                _copy(self._fd, first, last, fd, at)
+                at += last - first
+            _write(fd, self._tail, at)
+            os.fsync(fd)
+
+    def discard(self) -> None:
+        """Take what was written away again."""
+        self.path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def opened(self, flags: int = 0) -> Generator[int]:
+        fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
+        try:
+            yield fd
+        except OSError:
+            self.discard()  # where there is no room, half a file takes it
+            raise
+        finally:
+            os.close(fd)
+
+
+def _ranges(places: list[Place]) -> Iterator[tuple[int, int]]:
+    """First and last byte of frames that lie one behind the other."""
+    first = last = 0
+    for offset, length in places:
+        if offset != last:
+            if last > first:
+                yield first, last
+            first = offset
+        last = offset + length
+    if last > first:
+        yield first, last
+
+
+def _copy(source: int, first: int, last: int, target: int, at: int) -> None:
+    os.lseek(target, at, os.SEEK_SET)
+    while first < last:
+        first += os.sendfile(target, source, first, last - first)
+
+
+def _write(fd: int, content: bytes | bytearray, at: int) -> None:
+    view, written = memoryview(content), 0
+    while written < len(content):
+        written += os.pwrite(fd, view[written:], at + written)
 
 
 def _frame_at(file: mmap.mmap, at: int) -> bytes | None:
@@ -141,9 +233,7 @@ def write_whole(path: Path, content: bytes | bytearray) -> None:
     fresh = path.with_suffix(".new")
     fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        view, written = memoryview(content), 0
-        while written < len(content):
-            written += os.write(fd, view[written:])
+        _write(fd, content, 0)
         os.fsync(fd)
     except OSError:
         fresh.unlink(missing_ok=True)  # where there is no room, half a file takes it

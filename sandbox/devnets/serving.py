@@ -79,10 +79,12 @@ def lock(data_dir: Path) -> None:
         ) from None
 
 
-def unusable_data(error: Exception, data_dir: Path) -> Refused:
+def unusable_data(error: Exception, data_dir: Path, snapshots: list[str] | None = None) -> Refused:
     """The data cannot be trusted, and nothing of it is thrown away."""
-    remedy = f"restore {data_dir} from a snapshot, or choose an empty --data-dir"
-    return Refused(EXIT_DATA, f"{error}: {remedy}")
+    remedy = f"restore {data_dir} from a snapshot"
+    if snapshots:
+        remedy = f"start it with --restore and one of {', '.join(snapshots)}"
+    return Refused(EXIT_DATA, f"{error}: {remedy}, or choose an empty --data-dir")
 
 
 def url(scheme: str, host: str, listening: socket.socket) -> str:
@@ -114,6 +116,7 @@ def web(
             log_config=None,
             log_level="error",  # a warning is what some client did, not what we did
             access_log=False,
+            proxy_headers=False,  # nobody stands before it
             http=http,
             ws=ws,
             ws_max_size=1024 * 1024,

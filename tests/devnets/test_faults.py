@@ -66,7 +66,8 @@ async def node() -> Node:
 @pytest.mark.parametrize(
     "asked",
     [{}, {"kind": "limp"}, {"kind": "lag"}, {"kind": "lag", "ms": True}, {"kind": "lag", "ms": 0},
-     {"kind": "error", "status": 200}, {"kind": "error", "status": "503"}],
+     {"kind": "error", "status": 200}, {"kind": "error", "status": "503"},
+     {"kind": "hang", "calls": 0}, {"kind": "hang", "method": 5}],
 )  # fmt: skip
 async def test_an_rpc_fault_that_is_none_is_refused(node: Node, asked: dict[str, Any]) -> None:
     with pytest.raises(RpcError):
@@ -75,7 +76,8 @@ async def test_an_rpc_fault_that_is_none_is_refused(node: Node, asked: dict[str,
 
 
 @pytest.mark.parametrize(
-    "asked", [{"drop": -1}, {"drop": 1.0}, {"delayMs": "5"}, {"stick": 1}, {"stick": "7"}]
+    "asked",
+    [{"drop": -1}, {"drop": 1.0}, {"delayMs": "5"}, {"stick": 1}, {"stick": "7"}, {"copies": 101}],
 )
 async def test_a_sending_fault_that_is_none_is_refused_and_changes_nothing(
     node: Node, asked: dict[str, Any]
@@ -164,3 +166,53 @@ async def test_a_hang_ends_when_another_fault_is_set(node: Node) -> None:
     node.faults.clear()
     async with asyncio.timeout(5):
         assert await waiting is None
+
+
+async def test_each_send_is_delivered_so_many_times_more_behind_its_answer(node: Node) -> None:
+    node.faults.set_sending({"copies": 2})
+    assert await node.send("a:1") == "from the node"
+    assert await node.ask(READ, send(2, "b:1"), send(3, "nonsense")) == [
+        (9, "from the node"), (2, "from the node"), (3, "from the node"),
+    ]  # fmt: skip
+    node.faults.set_sending({"copies": 1, "stick": True})
+    await node.send("c:1")
+    node.faults.set_sending({"stick": False})
+    async with asyncio.timeout(5):
+        while len(node.sent) < 9:
+            await asyncio.sleep(0)
+    node.faults.clear()
+    assert sorted(node.sent) == ["a:1"] * 3 + ["b:1"] * 3 + ["c:1"] * 2 + ["nonsense"]
+    assert node.sent[0] == "a:1"
+    await node.send("d:1")
+    await asyncio.sleep(0)
+    assert node.sent.count("d:1") == 1
+
+
+async def test_a_fault_for_so_many_calls_of_a_method_is_over_after_them(node: Node) -> None:
+    node.faults.set_rpc({"kind": "error", "status": 429, "calls": 2, "method": "read"})
+    assert await node.faults.refuses(["send"]) is None
+    assert node.faults.shown()["rpc"]["calls"] == 2
+    assert await node.faults.refuses(["send", "read"]) == 429
+    assert await node.faults.refuses(["read"]) == 429
+    assert await node.faults.refuses(["read"]) is None
+    assert node.faults.shown()["rpc"] == {"kind": "off"}
+
+
+async def test_calls_that_hang_stay_so_while_later_ones_are_answered(node: Node) -> None:
+    node.faults.set_rpc({"kind": "hang", "calls": 1})
+    waiting = asyncio.create_task(node.faults.refuses(["read"]))
+    await asyncio.sleep(0.02)
+    assert await node.faults.refuses(["read"]) is None
+    assert not waiting.done()
+    node.faults.clear()
+    assert await waiting is None
+
+
+async def test_what_is_kept_back_can_be_forgotten(node: Node) -> None:
+    node.faults.set_sending({"stick": True})
+    await node.send("a:1")
+    node.faults.forget()
+    node.faults.clear()
+    assert node.faults.shown()["kept"] == []
+    await asyncio.sleep(0.02)
+    assert node.sent == []

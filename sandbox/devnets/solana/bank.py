@@ -23,6 +23,7 @@ from sandbox.devnets.chain_clock import ChainClock
 from sandbox.devnets.journal_file import JournalCorrupt, write_whole
 from sandbox.devnets.solana import durable_nonces, execution, genesis, journal
 from sandbox.devnets.solana.archive import Archive, ArchiveUnusable
+from sandbox.devnets.solana.checkpoints import Checkpoints, Standing
 from sandbox.devnets.solana.execution import AnyMessage, Failure, Incoming
 from sandbox.devnets.solana.history import History, first_position
 from sandbox.devnets.solana.records import Block, Record
@@ -31,7 +32,6 @@ from sandbox.devnets.solana.state import Accounts
 MAX_HASH_AGE = 150  # blocks, agave MAX_PROCESSING_AGE
 SLOT_HASHES = 512
 SLOTS_PER_EPOCH = 432_000
-CHECKPOINT_BLOCKS = 1_000
 FILES = ("chain.db", "journal.bin")  # the whole chain
 
 Level = Literal["processed", "confirmed", "finalized"]
@@ -74,14 +74,15 @@ class Bank:
         self._archive = Archive(data_dir / "chain.db")
         self.history = History(self._archive, SLOT_HASHES + depths.finality)
         self._journal = journal.Journal(data_dir / "journal.bin")
-        self._recent: dict[bytes, int] = {}  # signature → height, while its hash can be valid
+        self._checkpoints = Checkpoints(self._archive, self._journal, self.history, self.accounts)
+        self._recent: dict[bytes, int] = {}  # signature → height, while its hash can be valid again
         self._recent_by_height: deque[tuple[int, list[bytes]]] = deque()
         self._final_slot = 0
         self._settled_slot = 0  # at and below it nothing can be undone: at most what is final
+        self._settled_height = 0
         self.keep_undo = 0  # blocks below the final one whose undo is kept, for drills
         self._held: Block | None = None
         self._confirmed_seen = self._final_seen = 0
-        self._saved_slot = self._final_unsaved = 0  # records that are final and not archived
         self.open_slot = self.open_time = 0
         self.dropped_silently = 0
         self.genesis_hash, self.faucets = b"", list[Keypair]()
@@ -233,8 +234,7 @@ class Bank:
         self._open(block.slot + 1)
         self._publish()
         self._finalize()
-        if self._is_checkpoint_due():
-            self.checkpoint()
+        self._checkpoints.step(self._settled_slot, self.max_memory_records, self._standing)
         return block
 
     def _block(self, slot: int, parent: Block, time: int, records: list[Record]) -> Block:
@@ -255,7 +255,8 @@ class Bank:
     def _append(self, block: Block) -> None:
         self.history.append(block)
         self._recent_by_height.append((block.height, [r.signature for r in block.records or ()]))
-        while self._recent_by_height[0][0] < block.height - MAX_HASH_AGE:
+        # Counted from what no reorg can take: a lower tip makes older hashes good again.
+        while self._recent_by_height[0][0] < self._settled_height - MAX_HASH_AGE:
             for signature in self._recent_by_height.popleft()[1]:
                 self._recent.pop(signature, None)
 
@@ -271,8 +272,8 @@ class Bank:
             for finished in self._above(self._settled_slot):
                 if finished.slot <= settled.slot:
                     self.accounts.finalize(finished.slot)
-                    self._final_unsaved += len(finished.records or ())
-            self._settled_slot = settled.slot
+                    self._checkpoints.finalized(len(finished.records or ()))
+            self._settled_slot, self._settled_height = settled.slot, settled.height
         self._final_slot = max(self._final_slot, final.slot)
 
     def _block_at(self, height: int) -> Block | None:
@@ -324,7 +325,8 @@ class Bank:
         assert slots <= self.most_reorg(force=force)
         keep = self.history.blocks[-slots - 1].slot
         next_slot = self.open_slot + 1
-        self._journal.append([journal.encode_rollback(journal.RollbackFrame(keep, next_slot))])
+        frame = journal.RollbackFrame(keep, next_slot, min(self._final_slot, keep))
+        self._journal.append([journal.encode_rollback(frame)])
         dropped = self._roll_back(keep, next_slot)
         self.observer.slot_opened(self.open_slot, self.tip.slot, self.final_block.slot)
         return dropped
@@ -344,37 +346,23 @@ class Bank:
 
     # --- disk --------------------------------------------------------------------------------
 
-    def _is_checkpoint_due(self) -> bool:
-        # Cutting the journal copies what is not final yet, so it must be worth it.
-        worth = max(self.max_memory_records, self.history.live_records // 2)
-        due = self._settled_slot - self._saved_slot >= CHECKPOINT_BLOCKS
-        return due or self._final_unsaved > worth
-
     def checkpoint(self) -> None:
         """Move everything final to the archive and cut the journal."""
-        final = self._settled_slot
-        done = [b for b in self.history.blocks if b.slot <= final and b.records is not None]
-        changed = [(key, self.accounts.at(key, final)) for key in self.accounts.unsaved]
-        self._archive.write(self._facts(final), done, changed)
-        self.accounts.unsaved.clear()
-        failpoints.passed("solana.archived")
-        self._saved_slot, self._final_unsaved = final, 0
-        live = [b for b in self.history.blocks if b.slot > final]
-        places = self._journal.cut(
-            self.genesis_hash,
-            since=final,
-            keep=[b.frame for b in live if b.frame is not None],
-            last=journal.RollbackFrame(self.tip.slot, self.open_slot),
+        self._checkpoints.run(self._standing())
+
+    def _standing(self) -> Standing:
+        clock = journal.ClockFrame(self.clock.offset_ms, self.clock.frozen_at_ms)
+        rollback = journal.RollbackFrame(self.tip.slot, self.open_slot, self._final_slot)
+        return Standing(
+            genesis=self.genesis_hash,
+            settled=self._settled_slot,
+            facts=self._facts(self._settled_slot),
+            tail=[journal.encode_rollback(rollback), journal.encode_clock(clock)],
         )
-        for block, place in zip(live, places, strict=True):
-            block.frame = place
-        for block in done:
-            self.history.evict(block)
 
     def _facts(self, final: int) -> dict[str, int | bytes | None]:
         return {
             "final_slot": final,
-            "shown_final_slot": self._final_slot,
             "clock_offset_ms": self.clock.offset_ms,
             "clock_frozen_at_ms": self.clock.frozen_at_ms,
         }
@@ -384,10 +372,9 @@ class Bank:
         facts = self._facts(0) | {
             "genesis_hash": made.hash,
             "faucet_seed": made.faucet_seed,
-            "journal_has_head": 1,
         }
         # First: a journal that is not there, or is another chain's, is refused ever after.
-        self._journal.cut(made.hash, since=0, keep=[], last=None)
+        self._journal.begin(made.hash)
         self._archive.write(facts, [made.block], made.accounts)
 
     def _load(self) -> None:
@@ -408,15 +395,15 @@ class Bank:
             raise ArchiveUnusable(f"{self._archive.path}: a fact about the chain is missing")
         self.genesis_hash, self.faucets = genesis_hash, genesis.faucet_keys(seed)
         self.clock.offset_ms, self.clock.frozen_at_ms = offset, frozen
-        self._settled_slot = self._saved_slot = saved
-        shown = self._archive.fact("shown_final_slot")
-        self._final_slot = shown if isinstance(shown, int) else saved
+        self._settled_slot = self._final_slot = saved
+        self._checkpoints.begin(saved)
         # A program that is loaded under a later clock than the chain's is not deployed yet.
         self.svm.set_clock(Clock(saved, 0, 0, 1, 0))
         self.accounts.put_all(self._archive.accounts())
         for block in self._archive.last_blocks(SLOT_HASHES + self.depths.finality):
             self.history.append(block)
         self._check_archive()
+        self._settled_height = self.tip.height
         heights = {block.slot: block.height for block in self.history.blocks}
         oldest = self.tip.height - MAX_HASH_AGE
         first = next(b.slot for b in self.history.blocks if b.height >= oldest)
@@ -430,23 +417,20 @@ class Bank:
         since: int | None = None
         reached = 0
         self.keep_undo = len(self.history.blocks) + self._journal.size  # all: what is rolled back
-        for frame, place in self._journal.frames():
+        for frame, place in self._journal.frames(above=saved):
             if isinstance(frame, journal.Head):
                 since = reached = self._owned(frame)
+                self._checkpoints.resume(since)
                 continue
             if isinstance(frame, journal.SlotFrame):
                 reached = max(reached, frame.slot)
             next_slot = self._replay(frame, place, next_slot)
-        has_head = self._archive.fact("journal_has_head") is not None
-        if has_head and (since is None or reached < saved):
+        if since is None or reached < saved:
             raise JournalCorrupt(f"{self._journal.path}: chain.db ends at slot {saved}, above it")
         self.keep_undo = 0
         self._finalize()
         self._open(next_slot)
         self._confirmed_seen, self._final_seen = self.confirmed_block.slot, self._final_slot
-        if not has_head:  # of a version before heads: it gets one
-            self.checkpoint()
-            self._archive.write({"journal_has_head": 1}, [], [])
 
     def _check_archive(self) -> None:
         """What its checksums do not cover: facts and blocks. Raises ArchiveUnusable."""
@@ -466,10 +450,10 @@ class Bank:
         """The checkpoint that the journal follows, if both are of one chain and of one time."""
         if head.genesis != self.genesis_hash:
             raise JournalCorrupt(f"{self._journal.path}: it is another chain's")
-        if head.since > self._saved_slot:
+        if head.since > self._checkpoints.saved_slot:
             raise JournalCorrupt(
                 f"{self._journal.path}: it begins at slot {head.since}, and chain.db ends at"
-                f" {self._saved_slot}"
+                f" {self._checkpoints.saved_slot}"
             )
         return head.since
 
@@ -483,11 +467,12 @@ class Bank:
             self.clock.offset_ms, self.clock.frozen_at_ms = frame.offset_ms, frame.frozen_at_ms
             return next_slot
         if isinstance(frame, journal.RollbackFrame):
-            if frame.to_slot >= self._saved_slot:
+            if frame.to_slot >= self._checkpoints.saved_slot:
                 self._roll_back(frame.to_slot, frame.next_slot)
                 self._check_join(frame.to_slot, frame.to_slot)
+                self._final_slot = frame.final
             return max(next_slot, frame.next_slot)
-        if frame.slot <= self._saved_slot:
+        if frame.slot <= self._checkpoints.saved_slot:
             return next_slot  # a crash between checkpoint and cutting the journal
         self._check_join(frame.parent, frame.slot)
         for key, account in frame.images:
@@ -511,6 +496,7 @@ class Bank:
     def close(self) -> None:
         """Clean stop: what was processed is sealed, so nothing is lost."""
         self.seal_processed()
+        self._checkpoints.wait()
         self.shut()
 
     def seal_processed(self) -> None:
@@ -520,11 +506,13 @@ class Bank:
 
     def shut(self) -> None:
         """Let go of the files as they are."""
+        self._checkpoints.drop()
         self._journal.close()
         self.history.archive.close()
 
     def copy_to(self, folder: Path) -> None:
         """A copy of the files, durable at the return. Raises OSError."""
+        self._checkpoints.wait()
         self._archive.copy_to(folder / self._archive.path.name)
         write_whole(folder / self._journal.path.name, self._journal.path.read_bytes())
 
@@ -532,3 +520,4 @@ class Bank:
         """Go on with the same files, which are in `data_dir` now. Raises OSError."""
         self._archive = self.history.archive = Archive(data_dir / "chain.db")
         self._journal = journal.Journal(data_dir / "journal.bin")
+        self._checkpoints.archive, self._checkpoints.journal = self._archive, self._journal

@@ -1,4 +1,4 @@
-"""Methods no validator has: time, slot production and reorgs. Only there with `--faults`."""
+"""Methods no validator has: time, slots, faults and snapshots. Only there with `--faults`."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from solders.account import Account
 from solders.instruction import CompiledInstruction
 from solders.message import MessageV0
 from solders.pubkey import Pubkey
+from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import TransactionMetadata
 
@@ -38,7 +39,7 @@ def key_text(key: bytes) -> str:
 
 
 def signature_text(signature: bytes) -> str:
-    return base58.encode(signature)
+    return str(Signature(signature))
 
 
 def account_json(

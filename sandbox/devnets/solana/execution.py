@@ -20,9 +20,14 @@ from solders.transaction_metadata import (
 from sandbox.devnets.json_rpc import RpcError
 from sandbox.devnets.solana import durable_nonces
 from sandbox.devnets.solana.errors import invalid_params
-from sandbox.devnets.solana.records import INDEX_BITS, Record, TokenBalance
+from sandbox.devnets.solana.records import INDEX_BITS, Record, token_entry
 from sandbox.devnets.solana.state import Accounts
-from sandbox.devnets.solana.tokens import TOKEN_2022, token_state
+from sandbox.devnets.solana.tokens import (
+    ACCOUNT_LEN,
+    TOKEN_2022,
+    TOKEN_PROGRAMS,
+    is_token_account,
+)
 
 MAX_TRANSACTION_BYTES = 1_232  # an IPv6 packet less its headers; LiteSVM does not check it
 _TABLE_META_BYTES = 56
@@ -167,22 +172,25 @@ def execute(
     slot = position >> INDEX_BITS
     changed = []
     for key, old, new in zip(listed.keys, before, after, strict=True):
-        if old != new:
+        if old is not new and old != new:
             changed.append(bytes(key))
             if (nonce := durable_nonces.stamped(old, new, newest_hash)) is not None:
                 accounts.put(changed[-1], nonce)
             accounts.touched(slot, changed[-1], _present(old), _present(new))
-    record = Record(
-        position=position,
-        signature=incoming.signature,
-        raw=incoming.raw,
+    tokens = _TokenBalances(accounts)
+    for when, held in enumerate((before, after)):
+        tokens.add(when, held)
+    record = Record.make(
+        position,
+        incoming.raw,
         ok=ok,
         meta=bytes(result),
-        loaded_writable=tuple(bytes(key) for key in listed.loaded_writable),
-        loaded_readonly=tuple(bytes(key) for key in listed.loaded_readonly),
-        pre=tuple(_lamports(account) for account in before),
-        post=tuple(_lamports(account) for account in after),
-        tokens=tuple(_token_balances(accounts, 0, before) + _token_balances(accounts, 1, after)),
+        loaded=(
+            [bytes(key) for key in listed.loaded_writable],
+            [bytes(key) for key in listed.loaded_readonly],
+        ),
+        balances=([_lamports(a) for a in before], [_lamports(a) for a in after]),
+        tokens=tokens.entries,
     )
     return record, changed
 
@@ -224,27 +232,38 @@ def _present(account: Account | None) -> Account | None:
     return None if account is None or account.lamports == 0 else account
 
 
-def _token_balances(
-    accounts: Accounts, when: int, held: list[Account | None]
-) -> list[TokenBalance]:
-    balances = []
-    for index, account in enumerate(held):
-        if account is None or account.executable:
-            continue
-        state = token_state(account)
-        if state is None:
-            continue
-        mint = accounts.current(state.mint)
-        decimals = mint.data[44] if mint is not None and len(mint.data) > 44 else 0
-        balances.append(
-            TokenBalance(
-                when,
-                index,
-                account.owner == TOKEN_2022,
-                decimals,
-                state.mint,
-                state.owner,
-                state.amount,
-            )
-        )
-    return balances
+class _TokenBalances:
+    """What the token accounts of one transaction hold."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+        self._decimals: dict[bytes, int] = {}
+        self.entries: list[bytes] = []
+
+    def add(self, when: int, held: list[Account | None]) -> None:
+        """Those among the accounts of a transaction, before (0) or after (1) it."""
+        for index, account in enumerate(held):
+            if account is None or account.executable:
+                continue
+            data = account.data
+            if len(data) < ACCOUNT_LEN:
+                continue
+            owner = account.owner
+            if owner in TOKEN_PROGRAMS and is_token_account(data):
+                self.entries.append(
+                    token_entry(
+                        when,
+                        index,
+                        token_2022=owner == TOKEN_2022,
+                        decimals=self._decimals_of(data[:32]),
+                        data=data,
+                    )
+                )
+
+    def _decimals_of(self, mint: bytes) -> int:
+        found = self._decimals.get(mint)
+        if found is None:
+            account = self._accounts.current(mint)
+            data = b"" if account is None else account.data
+            found = self._decimals[mint] = data[44] if len(data) > 44 else 0
+        return found

@@ -315,7 +315,7 @@ DOOR = Part(
         _line(
             "Methods sandbox_*",
             "simulated",
-            "test_reorgs.py::test_without_control_there_is_no_reorg",
+            "test_reorgs.py::test_without_the_flag_there_are_no_faults_clocks_or_snapshots",
             "time, forks and faults on command, there with --faults; no validator has them",
         ),
     ),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import bisect
+import itertools
+from collections import deque
 
 from sandbox.devnets.solana.archive import Archive
-from sandbox.devnets.solana.records import INDEX_BITS, Block, Record
+from sandbox.devnets.solana.records import INDEX_BITS, Block, Listed, Record
 
 _TRIM_STEP = 256
 
@@ -20,7 +22,10 @@ class History:
         self._by_slot: dict[int, Block] = {}
         self._by_hash: dict[bytes, Block] = {}
         self._by_signature: dict[bytes, Record] = {}
-        self._by_address: dict[bytes, list[Record]] = {}
+        # One record where there is one: most addresses here are references, named once.
+        self._by_address: dict[bytes, Record | deque[Record]] = {}
+        self._leaving: deque[Record] = deque()  # archived, and still found in memory
+        self._floor = 0  # every record from this position on is in memory
         self.open_records: list[Record] = []
         self.live_records = 0  # sealed and not archived
 
@@ -47,24 +52,45 @@ class History:
             del self._by_hash[block.hash]
         del self.blocks[:surplus]
 
+    def begin(self, slot: int) -> None:
+        """What the archive has ends below `slot`."""
+        self._floor = first_position(slot)
+
     def add(self, record: Record) -> None:
         """Index a transaction of the open slot."""
         self._by_signature[record.signature] = record
+        by_address = self._by_address
         for key in dict.fromkeys(record.all_keys()):
-            self._by_address.setdefault(key, []).append(record)
+            found = by_address.get(key)
+            if found is None:
+                by_address[key] = record
+            elif isinstance(found, deque):
+                found.append(record)
+            else:
+                by_address[key] = deque((found, record))
+        self.forget(2)  # as many leave as come, and nobody waits for thousands
 
     def evict(self, block: Block) -> None:
-        """Forget a block's records, which the archive now holds; called in chain order."""
-        for record in block.records or ():
-            del self._by_signature[record.signature]
-            for key in dict.fromkeys(record.all_keys()):
-                listed = self._by_address[key]
-                assert listed[0] is record
-                del listed[0]
-                if not listed:
-                    del self._by_address[key]
+        """A block's records are in the archive and leave memory; called in chain order."""
+        self._leaving.extend(block.records or ())
         self.live_records -= len(block.records or ())
         block.records = None
+
+    def forget(self, most: int) -> None:
+        """Let at most so many of the evicted records go."""
+        for _ in range(min(most, len(self._leaving))):
+            record = self._leaving.popleft()
+            self._floor = record.position + 1
+            del self._by_signature[record.signature]
+            for key in dict.fromkeys(record.all_keys()):
+                found = self._by_address[key]
+                if isinstance(found, deque):
+                    left = found.popleft()
+                    if not found:
+                        del self._by_address[key]
+                else:
+                    left = self._by_address.pop(key)  # type: ignore[assignment]
+                assert left is record
 
     def roll_back(self, slot: int) -> list[Record]:
         """Drop the open slot and every block above `slot`; gives what was in them, in order."""
@@ -81,11 +107,14 @@ class History:
         for record in reversed(dropped):
             del self._by_signature[record.signature]
             for key in dict.fromkeys(record.all_keys()):
-                listed = self._by_address[key]
-                assert listed[-1] is record
-                listed.pop()
-                if not listed:
-                    del self._by_address[key]
+                found = self._by_address[key]
+                if isinstance(found, deque):
+                    last = found.pop()
+                    if not found:
+                        del self._by_address[key]
+                else:
+                    last = self._by_address.pop(key)  # type: ignore[assignment]
+                assert last is record
         return dropped
 
     def block(self, slot: int) -> Block | None:
@@ -124,17 +153,19 @@ class History:
         """Like `record`, without the look on disk."""
         return self._by_signature.get(signature)
 
-    def records_for(self, key: bytes, below: int, limit: int) -> Iterator[Record]:
-        """Transactions naming `key`, newest first, below position `below`, at most `limit`."""
-        given = 0
-        for record in reversed(self._by_address.get(key, ())):
-            if given >= limit:
-                return
-            if record.position < below:
-                given += 1
-                yield record
-        if given < limit:
-            yield from self.archive.records_for(key, below, limit - given)
+    def listed(self, key: bytes, below: int, limit: int) -> list[Listed]:
+        """Transactions of sealed blocks that name `key`, newest first, below position `below`."""
+        found = self._by_address.get(key, ())
+        records = found if isinstance(found, deque | tuple) else (found,)
+        below = min(below, first_position(self.tip.slot + 1))
+        newer = len(records) - bisect.bisect_left(records, below, key=lambda each: each.position)
+        out = [
+            Listed.of(record, self._by_slot[record.slot].time)
+            for record in itertools.islice(reversed(records), newer, newer + limit)
+        ]
+        if len(out) < limit:
+            out += self.archive.listed(key, min(below, self._floor), limit - len(out))
+        return out
 
 
 def first_position(slot: int) -> int:

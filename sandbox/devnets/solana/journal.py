@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from solders.account import Account
 
-from sandbox.devnets.journal_file import JournalCorrupt, JournalFile, Place, framed
+from sandbox.devnets.journal_file import JournalCorrupt, JournalFile, Place, Successor, framed
 from sandbox.devnets.solana.records import Block, Record, decode_account, encode_account
 
 _HEAD = struct.Struct("<B32sQQ")
 _SLOT = struct.Struct("<BQQQqII")
 _CLOCK = struct.Struct("<BqqB")
-_ROLLBACK = struct.Struct("<BQQ")
+_ROLLBACK = struct.Struct("<BQQQ")
 _SIZE = struct.Struct("<I")
 _KIND_HEAD, _KIND_SLOT, _KIND_CLOCK, _KIND_ROLLBACK = 0, 1, 2, 3
 
@@ -49,10 +49,11 @@ class ClockFrame:
 
 @dataclass(frozen=True, slots=True)
 class RollbackFrame:
-    """Every block above `to_slot` is gone; the next open slot is `next_slot`."""
+    """Every block above `to_slot` is gone; the next open slot is `next_slot`, the final `final`."""
 
     to_slot: int
     next_slot: int
+    final: int
 
 
 Frame = Head | SlotFrame | ClockFrame | RollbackFrame
@@ -74,8 +75,7 @@ def encode_slot(block: Block, images: Iterable[tuple[bytes, Account | None]]) ->
         )
     ]
     for record in records:
-        blob = record.encode()
-        parts += (_SIZE.pack(len(blob)), blob)
+        parts += (_SIZE.pack(len(record)), record)
     return b"".join(parts + packed_images)
 
 
@@ -85,10 +85,11 @@ def encode_clock(frame: ClockFrame) -> bytes:
 
 
 def encode_rollback(frame: RollbackFrame) -> bytes:
-    return _ROLLBACK.pack(_KIND_ROLLBACK, frame.to_slot, frame.next_slot)
+    return _ROLLBACK.pack(_KIND_ROLLBACK, frame.to_slot, frame.next_slot, frame.final)
 
 
-def decode(payload: bytes) -> Frame:
+def decode(payload: bytes, above: int = -1) -> Frame:
+    """A frame; of slots that are not above `above` only what their header says."""
     kind = payload[0]
     if kind == _KIND_HEAD:
         _, genesis, since, size = _HEAD.unpack(payload)
@@ -97,17 +98,19 @@ def decode(payload: bytes) -> Frame:
         _, offset_ms, frozen, is_frozen = _CLOCK.unpack(payload)
         return ClockFrame(offset_ms, frozen if is_frozen else None)
     if kind == _KIND_ROLLBACK:
-        _, to_slot, next_slot = _ROLLBACK.unpack(payload)
-        return RollbackFrame(to_slot, next_slot)
+        _, to_slot, next_slot, final = _ROLLBACK.unpack(payload)
+        return RollbackFrame(to_slot, next_slot, final)
     if kind != _KIND_SLOT:
         raise ValueError(f"kind {kind}")
     _, slot, parent, height, time_s, n_records, n_images = _SLOT.unpack_from(payload)
+    if slot <= above:
+        return SlotFrame(slot, parent, height, time_s, [], [])
     at = _SLOT.size
     records = []
     for _ in range(n_records):
         (size,) = _SIZE.unpack_from(payload, at)
         at += _SIZE.size
-        records.append(Record.decode(payload[at : at + size]))
+        records.append(Record(payload[at : at + size]))
         at += size
     images = []
     for _ in range(n_images):
@@ -119,12 +122,15 @@ def decode(payload: bytes) -> Frame:
 class Journal(JournalFile):
     """The journal of a bank."""
 
-    def frames(self) -> Iterator[tuple[Frame, Place]]:
-        """Every whole frame with its place; cuts a torn tail off. Raises JournalCorrupt."""
+    def frames(self, above: int = -1) -> Iterator[tuple[Frame, Place]]:
+        """Every whole frame with its place, as `decode` gives it; cuts a torn tail off.
+
+        Raises JournalCorrupt.
+        """
         found = self.size
         for payload, place in self.payloads():
             try:
-                frame = decode(payload)
+                frame = decode(payload, above)
             except (ValueError, IndexError, struct.error):
                 raise JournalCorrupt(
                     f"{self.path}: the frame at byte {place[0]} is of another version"
@@ -139,14 +145,17 @@ class Journal(JournalFile):
         """Whether nothing has happened yet: no head, or a head alone. Raises JournalCorrupt."""
         return all(isinstance(frame, Head) for frame, _ in self.frames())
 
-    def cut(
-        self, genesis: bytes, since: int, keep: list[Place], last: RollbackFrame | None
-    ) -> list[Place]:
-        """Replace the file by a head, the frames at `keep`, and `last`; gives the kept places.
-
-        After a kill it is the former file or this one. Raises OSError.
-        """
-        tail = [] if last is None else [encode_rollback(last)]
+    def successor(
+        self, genesis: bytes, since: int, keep: list[Place], tail: Iterable[bytes] = ()
+    ) -> Successor:
+        """A journal that follows the checkpoint of slot `since`: a head, `keep`, and `tail`."""
+        tail = list(tail)
         lengths = [length for _, length in keep] + [len(framed(each)) for each in tail]
         size = len(framed(bytes(_HEAD.size))) + sum(lengths)
-        return self.rewrite([_HEAD.pack(_KIND_HEAD, genesis, since, size)], keep, tail)
+        return Successor(self, [_HEAD.pack(_KIND_HEAD, genesis, since, size)], keep, tail)
+
+    def begin(self, genesis: bytes) -> None:
+        """Become the journal of a new chain. Raises OSError."""
+        successor = self.successor(genesis, 0, [])
+        successor.write()
+        self.give_way(successor)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox.devnets.json_rpc import RpcError
 from sandbox.devnets.solana import params
-from sandbox.devnets.solana.bank import Bank
+from sandbox.devnets.solana.bank import Bank, Level
 from sandbox.devnets.solana.encode import (
     BLOCK_DETAILS,
     TX_ENCODINGS,
@@ -20,15 +20,11 @@ from sandbox.devnets.solana.history import first_position
 from sandbox.devnets.solana.node import Method, Node
 from sandbox.devnets.solana.params import Config, Params
 from sandbox.devnets.solana.read_chain import identity
-from sandbox.devnets.solana.records import Block, Record
+from sandbox.devnets.solana.records import INDEX_BITS, Block, Record
 
 _MAX_STATUSES = 256
 _MAX_SIGNATURES = 1_000
 _MAX_BLOCK_RANGE = 500_000
-_MEMO_PROGRAMS = {
-    "MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr",
-    "Memo1UhkJRfHyvLMcVucJwxXeuD728EqVDDwQDxFMNo",
-}
 
 
 def status_json(bank: Bank, record: Record) -> dict[str, Any]:
@@ -84,18 +80,29 @@ def get_signatures_for_address(node: Node, given: Params) -> Any:
     if (until := config.text("until")) is not None:
         record = bank.history.record(params.signature(until))
         stop = -1 if record is None else record.position
-    return [
-        {
-            "signature": signature_text(record.signature),
-            "slot": record.slot,
-            "err": record.err,
-            "memo": memo_text(record),
-            "blockTime": _block_time(bank, record.slot),
-            "confirmationStatus": bank.level_of(record.slot),
-        }
-        for record in bank.history.records_for(key, below, limit)
-        if record.position > stop
-    ]
+    final, confirmed = bank.final_block.slot, bank.confirmed_block.slot
+    out = []
+    for listed in bank.history.listed(key, below, limit):
+        if listed.position <= stop:
+            break
+        slot = listed.position >> INDEX_BITS
+        out.append(
+            {
+                "signature": signature_text(listed.signature),
+                "slot": slot,
+                "err": listed.err,
+                "memo": listed.memo,
+                "blockTime": listed.time,
+                "confirmationStatus": _level(slot, final, confirmed),
+            }
+        )
+    return out
+
+
+def _level(slot: int, final: int, confirmed: int) -> Level:
+    if slot <= final:
+        return "finalized"
+    return "confirmed" if slot <= confirmed else "processed"
 
 
 def _block_time(bank: Bank, slot: int) -> int | None:
@@ -103,21 +110,6 @@ def _block_time(bank: Bank, slot: int) -> int | None:
         return bank.open_time
     block = bank.history.block(slot)
     return None if block is None else block.time
-
-
-def memo_text(record: Record) -> str | None:
-    """`[bytes] text` of each memo, joined by `; `, as validators index it."""
-    memos = []
-    message = record.transaction.message
-    static = message.account_keys
-    for instruction in message.instructions:
-        if str(static[instruction.program_id_index]) in _MEMO_PROGRAMS:
-            data = bytes(instruction.data)
-            try:
-                memos.append(f"[{len(data)}] {data.decode()}")
-            except UnicodeDecodeError:
-                memos.append(f"[{len(data)}] (unparseable)")
-    return "; ".join(memos) or None
 
 
 def _encoding(config: Config) -> str:

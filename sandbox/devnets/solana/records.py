@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+import orjson
 from solders.account import Account
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
@@ -14,8 +15,17 @@ from solders.transaction_metadata import FailedTransactionMetadata, TransactionM
 
 INDEX_BITS = 20
 _HEAD = struct.Struct("<QBHHIIHH")
+_POSITION = struct.Struct("<Q")  # what a body begins with
+SIGNATURE_AT = _HEAD.size + 1  # in a body: behind the head and the count of signatures
+_VERSIONED, _HEADER_BYTES, _BLOCKHASH_BYTES = 0x80, 3, 32
+_TOKEN_HEAD = struct.Struct("<BBBB")
 _TOKEN = struct.Struct("<BBBB32s32sQ")
 _IMAGE = struct.Struct("<32sQ32sBI")
+_LISTED = struct.Struct("<64sq")
+_MEMO_PROGRAMS = (
+    bytes(Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")),
+    bytes(Pubkey.from_string("Memo1UhkJRfHyvLMcVucJwxXeuD728EqVDDwQDxFMNo")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,33 +41,88 @@ class TokenBalance:
     amount: int
 
 
-@dataclass(slots=True)
-class Record:
-    """One executed transaction; JSON is made from it only when asked."""
+class Record(bytes):
+    """One executed transaction: its bytes in journal and archive, read when they are asked for.
 
-    position: int  # slot << INDEX_BITS | index in the block
-    signature: bytes
-    raw: bytes
-    ok: bool
-    meta: bytes  # LiteSVM's result, in its own binary form
-    loaded_writable: tuple[bytes, ...]
-    loaded_readonly: tuple[bytes, ...]
-    pre: tuple[int, ...]
-    post: tuple[int, ...]
-    tokens: tuple[TokenBalance, ...]
-    _err: Any = field(default=None, repr=False)
+    Tens of thousands wait for their finality, so nothing else is in memory for each.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def make(
+        cls,
+        position: int,
+        raw: bytes,
+        *,
+        ok: bool,
+        meta: bytes,
+        loaded: tuple[list[bytes], list[bytes]],
+        balances: tuple[list[int], list[int]],
+        tokens: list[bytes],
+    ) -> Record:
+        """`loaded` are writable and read-only keys, `balances` lamports before and after,
+        `tokens` what `token_entry` gave.
+        """
+        first_signature(raw)
+        writable, readonly = loaded
+        before, after = balances
+        head = _HEAD.pack(
+            position,
+            ok,
+            len(writable),
+            len(readonly),
+            len(raw),
+            len(meta),
+            len(before),
+            len(tokens),
+        )
+        lamports = struct.pack(f"<{2 * len(before)}Q", *before, *after)
+        return cls(b"".join((head, raw, meta, *writable, *readonly, lamports, *tokens)))
+
+    @property
+    def position(self) -> int:
+        """slot << INDEX_BITS | index in the block"""
+        return int.from_bytes(self[: _POSITION.size], "little")
+
+    @property
+    def signature(self) -> bytes:
+        return self[SIGNATURE_AT : SIGNATURE_AT + 64]
 
     @property
     def slot(self) -> int:
         return self.position >> INDEX_BITS
 
     @property
-    def index(self) -> int:
+    def number(self) -> int:
+        """Its index in the block."""
         return self.position & ((1 << INDEX_BITS) - 1)
+
+    @property
+    def _sizes(self) -> tuple[int, int, int, int, int, int]:
+        """Of loaded writable and read-only keys, wire bytes, meta, keys and token balances."""
+        _, _, *sizes = _HEAD.unpack_from(self)
+        return sizes  # type: ignore[return-value]
+
+    @property
+    def ok(self) -> bool:
+        return self[_POSITION.size] == 1
+
+    @property
+    def raw(self) -> bytes:
+        """The wire bytes."""
+        return self[_HEAD.size : _HEAD.size + self._sizes[2]]
 
     @property
     def transaction(self) -> VersionedTransaction:
         return VersionedTransaction.from_bytes(self.raw)
+
+    @property
+    def meta(self) -> bytes:
+        """LiteSVM's result, in its own binary form."""
+        _, _, raw, meta, _, _ = self._sizes
+        at = _HEAD.size + raw
+        return self[at : at + meta]
 
     @property
     def metadata(self) -> TransactionMetadata:
@@ -70,71 +135,131 @@ class Record:
         """None, or the serialised TransactionError as the RPC shows it."""
         if self.ok:
             return None
-        if self._err is None:
-            failed = FailedTransactionMetadata.from_bytes(self.meta)
-            self._err = json.loads(failed.to_json())["err"]
-        return self._err
+        return json.loads(FailedTransactionMetadata.from_bytes(self.meta).to_json())["err"]
+
+    @property
+    def loaded_writable(self) -> list[bytes]:
+        return self._loaded()[: self._sizes[0]]
+
+    @property
+    def loaded_readonly(self) -> list[bytes]:
+        return self._loaded()[self._sizes[0] :]
+
+    def _loaded(self) -> list[bytes]:
+        writable, readonly, raw, meta, _, _ = self._sizes
+        if not writable + readonly:
+            return []
+        return _keys(self, _HEAD.size + raw + meta, writable + readonly)
+
+    @property
+    def _balances_at(self) -> int:
+        writable, readonly, raw, meta, _, _ = self._sizes
+        return _HEAD.size + raw + meta + 32 * (writable + readonly)
+
+    @property
+    def pre(self) -> tuple[int, ...]:
+        """Lamports before, by account index."""
+        return struct.unpack_from(f"<{self._sizes[4]}Q", self, self._balances_at)
+
+    @property
+    def post(self) -> tuple[int, ...]:
+        """Lamports after, by account index."""
+        keys = self._sizes[4]
+        return struct.unpack_from(f"<{keys}Q", self, self._balances_at + 8 * keys)
+
+    @property
+    def tokens(self) -> list[TokenBalance]:
+        at = self._balances_at + 16 * self._sizes[4]
+        return [
+            TokenBalance(when, index, bool(is_2022), decimals, mint, owner, amount)
+            for when, index, is_2022, decimals, mint, owner, amount in _TOKEN.iter_unpack(self[at:])
+        ]
+
+    @property
+    def memo(self) -> str | None:
+        """`[bytes] text` of each memo, joined by `; `, as validators index it."""
+        first, count = self._static_keys
+        end = first + 32 * count
+        found = [self.find(program, first, end) for program in _MEMO_PROGRAMS]
+        programs = [(at - first) // 32 for at in found if at >= 0]
+        if not programs:
+            return None
+        memos = []
+        instructions, at = self._length(end + _BLOCKHASH_BYTES)
+        for _ in range(instructions):
+            program = self[at]
+            accounts, at = self._length(at + 1)
+            size, at = self._length(at + accounts)
+            if program in programs:
+                try:
+                    memos.append(f"[{size}] {self[at : at + size].decode()}")
+                except UnicodeDecodeError:
+                    memos.append(f"[{size}] (unparseable)")
+            at += size
+        return "; ".join(memos) or None
 
     def all_keys(self) -> list[bytes]:
         """Every account of the transaction: static, then loaded writable, then loaded read-only."""
-        static = [bytes(key) for key in self.transaction.message.account_keys]
-        return [*static, *self.loaded_writable, *self.loaded_readonly]
+        return _keys(self, *self._static_keys) + self._loaded()
 
-    def encode(self) -> bytes:
-        head = _HEAD.pack(
-            self.position,
-            self.ok,
-            len(self.loaded_writable),
-            len(self.loaded_readonly),
-            len(self.raw),
-            len(self.meta),
-            len(self.pre),
-            len(self.tokens),
-        )
-        balances = struct.pack(f"<{2 * len(self.pre)}Q", *self.pre, *self.post)
-        tokens = b"".join(
-            _TOKEN.pack(t.when, t.index, t.token_2022, t.decimals, t.mint, t.owner, t.amount)
-            for t in self.tokens
-        )
-        loaded = b"".join((*self.loaded_writable, *self.loaded_readonly))
-        return b"".join((head, self.raw, self.meta, loaded, balances, tokens))
+    @property
+    def _static_keys(self) -> tuple[int, int]:
+        """Where they begin, and how many there are.
 
-    @classmethod
-    def decode(cls, blob: bytes) -> Record:
-        position, ok, n_writable, n_readonly, n_raw, n_meta, n_keys, n_tokens = _HEAD.unpack_from(
-            blob
-        )
-        at = _HEAD.size
-        raw, at = blob[at : at + n_raw], at + n_raw
-        meta, at = blob[at : at + n_meta], at + n_meta
-        n_loaded = n_writable + n_readonly
-        loaded = tuple(blob[at + 32 * i : at + 32 * (i + 1)] for i in range(n_loaded))
-        at += 32 * n_loaded
-        balances = struct.unpack_from(f"<{2 * n_keys}Q", blob, at)
-        at += 16 * n_keys
-        tokens = []
-        for _ in range(n_tokens):
-            when, index, is_2022, decimals, mint, owner, amount = _TOKEN.unpack_from(blob, at)
-            at += _TOKEN.size
-            tokens.append(TokenBalance(when, index, bool(is_2022), decimals, mint, owner, amount))
-        return cls(
-            position=position,
-            signature=first_signature(raw),
-            raw=raw,
-            ok=bool(ok),
-            meta=meta,
-            loaded_writable=loaded[:n_writable],
-            loaded_readonly=loaded[n_writable:],
-            pre=balances[:n_keys],
-            post=balances[n_keys:],
-            tokens=tuple(tokens),
-        )
+        Read where the wire format has them: to decode the transaction takes several times as long.
+        """
+        at = SIGNATURE_AT + 64 * self[_HEAD.size]
+        if self[at] & _VERSIONED:
+            at += 1
+        return at + _HEADER_BYTES + 1, self[at + _HEADER_BYTES]  # no room for 128 of them
+
+    def _length(self, at: int) -> tuple[int, int]:
+        """A length as the wire format has it, of one byte or two, and what follows it."""
+        low = self[at]
+        return (low, at + 1) if low < 0x80 else (low & 0x7F | self[at + 1] << 7, at + 2)
+
+
+def _keys(body: bytes, at: int, count: int) -> list[bytes]:
+    return [body[start : start + 32] for start in range(at, at + 32 * count, 32)]
+
+
+def token_entry(when: int, index: int, *, token_2022: bool, decimals: int, data: bytes) -> bytes:
+    """A `TokenBalance` in binary; `data` begins as a token account does: mint, owner, amount."""
+    return _TOKEN_HEAD.pack(when, index, token_2022, decimals) + data[:72]
 
 
 def first_signature(raw: bytes) -> bytes:
     """The transaction's id. The signature count is a short-u16, one byte below 128 signatures."""
     assert 0 < raw[0] < 128
     return raw[1:65]
+
+
+class Listed(NamedTuple):
+    """What a list of an address's transactions says of each."""
+
+    position: int
+    signature: bytes
+    time: int  # of its block, Unix seconds
+    err: Any
+    memo: str | None
+
+    @classmethod
+    def of(cls, record: Record, time: int) -> Listed:
+        return cls(record.position, record.signature, time, record.err, record.memo)
+
+    def encode(self) -> bytes:
+        """Without the position."""
+        said = (
+            b"" if self.err is None and self.memo is None else orjson.dumps([self.err, self.memo])
+        )
+        return _LISTED.pack(self.signature, self.time) + said
+
+    @classmethod
+    def decode(cls, position: int, entry: bytes) -> Listed:
+        signature, time = _LISTED.unpack_from(entry)
+        said = entry[_LISTED.size :]
+        err, memo = orjson.loads(said) if said else (None, None)
+        return cls(position, signature, time, err, memo)
 
 
 @dataclass(slots=True)

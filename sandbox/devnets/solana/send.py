@@ -76,8 +76,9 @@ def _check_context(node: Node, config: Config, *, skip_preflight: bool) -> None:
     config.u64("maxRetries")  # nothing is retried: what is sent is executed
     level = params.level(config.value.get("preflightCommitment"), "finalized")
     least = config.value.get("minContextSlot")
-    asked = "processed" if skip_preflight else level
-    node.level(Config({"commitment": asked, "minContextSlot": least}))
+    if least is not None:
+        asked = "processed" if skip_preflight else level
+        node.level(Config({"commitment": asked, "minContextSlot": least}))
 
 
 def _early_failure(node: Node, incoming: Incoming) -> Failure | None:

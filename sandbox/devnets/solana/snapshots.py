@@ -85,7 +85,7 @@ class Snapshots:
             write_whole(making / _ABOUT, json.dumps(asdict(about)).encode())
             os.rename(making, target)
             sync_folder(self._folder)
-        except OSError as error:
+        except (OSError, ArchiveUnusable) as error:
             shutil.rmtree(making, ignore_errors=True)
             raise SnapshotRefused(f"the snapshot cannot be written: {error}") from None
         return about

@@ -7,14 +7,14 @@ runs on the newest state.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from solders.account import Account
 
 from sandbox.devnets.solana.bank import Bank
 from sandbox.devnets.solana.execution import Failure, Incoming
 from sandbox.devnets.solana.history import History, first_position
-from sandbox.devnets.solana.records import Block, Record
+from sandbox.devnets.solana.records import Block, Listed, Record
 from sandbox.devnets.solana.state import Accounts
 
 
@@ -68,8 +68,8 @@ class _History(History):
     def _seen(self, record: Record | None) -> Record | None:
         return record if record is not None and record.slot <= self._slot else None
 
-    def records_for(self, key: bytes, below: int, limit: int) -> Iterator[Record]:
-        return self._real.records_for(key, min(below, first_position(self._slot + 1)), limit)
+    def listed(self, key: bytes, below: int, limit: int) -> list[Listed]:
+        return self._real.listed(key, min(below, first_position(self._slot + 1)), limit)
 
 
 class StaleBank(Bank):

@@ -12,7 +12,7 @@ from solders.account import Account
 from solders.litesvm import LiteSVM
 from solders.pubkey import Pubkey
 
-from sandbox.devnets.solana.tokens import TokenIndex
+from sandbox.devnets.solana.tokens import ACCOUNT_LEN, TokenIndex, is_found_alike
 
 NOTHING = Account(lamports=0, data=b"", owner=Pubkey.default())
 
@@ -69,7 +69,7 @@ class Accounts:
         if key not in keys:
             keys[key] = None
             self._layers.setdefault(key, []).append((slot, before))
-        self.tokens.note(key, after)
+        self.tokens.note(key, after, before)
 
     def keys_of(self, slot: int) -> Iterable[bytes]:
         """What `slot` changed, while it is not final."""
@@ -87,7 +87,8 @@ class Accounts:
         for key in self._touched.pop(slot, ()):
             layers = self._layers[key]
             while layers and layers[0][0] <= slot:
-                del layers[0]
+                _, former = layers.pop(0)
+                self._unlist(key, former)
             if not layers:
                 del self._layers[key]
             self.unsaved.add(key)
@@ -96,12 +97,27 @@ class Accounts:
         """Give every key the state it had after `slot`."""
         above = [touched for touched in self._touched if touched > slot]
         keys = {key for touched in above for key in self._touched.pop(touched)}
-        images = []
+        programs = []
         for key in keys:
             layers = self._layers[key]
             first = next(i for i, (touched, _) in enumerate(layers) if touched > slot)
-            images.append((key, layers[first][1]))
+            undone = [self.current(key), *(before for _, before in layers[first + 1 :])]
+            before = layers[first][1]
+            if before is not None and before.executable:
+                programs.append((key, before))
+            else:
+                self.put(key, before)
             del layers[first:]
+            for former in undone:
+                self._unlist(key, former)
             if not layers:
                 del self._layers[key]
-        self.put_all(images)
+        self.put_all(programs)
+
+    def _unlist(self, key: bytes, former: Account | None) -> None:
+        """Take a state that cannot be seen any more out of the token index."""
+        if former is not None and len(former.data) >= ACCOUNT_LEN:
+            layers = self._layers[key]
+            following = layers[0][1] if layers else self.current(key)
+            if not is_found_alike(former, following):
+                self.tokens.forget(key, former, [*(b for _, b in layers), self.current(key)])

@@ -19,6 +19,7 @@ PROGRAM_NAMES = {TOKEN: "spl-token", TOKEN_2022: "spl-token-2022"}
 
 MINT_LEN, ACCOUNT_LEN, MULTISIG_LEN = 82, 165, 355
 _KIND_MINT, _KIND_ACCOUNT = 1, 2
+_AMOUNT_AT, _DELEGATE = 64, slice(72, 109)  # the delegate, and behind it whether there is state
 
 
 def is_mint(data: bytes) -> bool:
@@ -85,11 +86,22 @@ def native_mint() -> Account:
     return Account(lamports=1_461_600, data=bytes(data), owner=TOKEN)
 
 
+def is_found_alike(one: Account, other: Account | None) -> bool:
+    """Whether two states of an account with at least 165 bytes are found under the same keys.
+
+    So it is with every payment: only amounts change.
+    """
+    if other is None or one.owner != other.owner:
+        return False
+    mine, theirs = one.data, other.data
+    return mine[:_AMOUNT_AT] == theirs[:_AMOUNT_AT] and mine[_DELEGATE] == theirs[_DELEGATE]
+
+
 class TokenIndex:
     """Candidates by mint, owner and delegate.
 
-    Entries are only ever added when an account changes: readers check each candidate at their own
-    commitment, and drop the ones that no state in reach can match any more.
+    An account is found under what any state of it says that can still be seen: readers check each
+    candidate at their own commitment.
     """
 
     def __init__(self) -> None:
@@ -97,8 +109,10 @@ class TokenIndex:
         self.by_owner: dict[bytes, set[bytes]] = {}
         self.by_delegate: dict[bytes, set[bytes]] = {}
 
-    def note(self, key: bytes, account: Account | None) -> None:
-        """Remember where `key` may be found after a change to `account`."""
+    def note(self, key: bytes, account: Account | None, former: Account | None = None) -> None:
+        """Remember where `key` may be found after a change from `former` to `account`."""
+        if account is None or len(account.data) < ACCOUNT_LEN or is_found_alike(account, former):
+            return
         state = token_state(account)
         if state is None:
             return
@@ -106,6 +120,19 @@ class TokenIndex:
         self.by_owner.setdefault(state.owner, set()).add(key)
         if state.delegate is not None:
             self.by_delegate.setdefault(state.delegate, set()).add(key)
+
+    def forget(self, key: bytes, former: Account, visible: Iterable[Account | None]) -> None:
+        """Take `key` from where only `former` had it, among the states that can still be seen."""
+        state = token_state(former)
+        if state is None:
+            return
+        others = [other for other in map(token_state, visible) if other is not None]
+        if all(other.mint != state.mint for other in others):
+            self.drop(self.by_mint, state.mint, (key,))
+        if all(other.owner != state.owner for other in others):
+            self.drop(self.by_owner, state.owner, (key,))
+        if state.delegate is not None and all(o.delegate != state.delegate for o in others):
+            self.drop(self.by_delegate, state.delegate, (key,))
 
     @staticmethod
     def drop(index: dict[bytes, set[bytes]], value: bytes, stale: Iterable[bytes]) -> None:

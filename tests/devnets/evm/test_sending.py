@@ -155,8 +155,8 @@ async def test_a_transaction_at_exactly_the_next_base_fee_is_mined_and_replayed(
 ) -> None:
     chain = stopped_chain
     await chain.start()
-    await chain.call("sandbox_mine", {"blocks": 3})
     await chain.call("sandbox_pause")
+    await chain.call("sandbox_mine", {"blocks": 3})  # behind any block that was being made
     base = int((await chain.head("pending"))["baseFeePerGas"], 16)
     assert base < int((await chain.head())["baseFeePerGas"], 16)
     sent = await chain.send(transfer(0, tip=0, most=base))
@@ -173,3 +173,13 @@ async def test_an_idle_chain_has_a_heartbeat(stopped_chain: Chain) -> None:
     await asyncio.sleep(0.8)
     made = await stopped_chain.height() - first
     assert 1 <= made <= (time.monotonic() - at) / 0.2 + 3
+
+
+async def test_a_doubled_transaction_is_mined_once(chain: Chain) -> None:
+    await chain.call("sandbox_setSendingFault", {"copies": 5})
+    sent = await chain.call("eth_sendRawTransaction", transfer(0, value=7))
+    await chain.call("sandbox_clearFaults")
+    await chain.receipt(sent)
+    await chain.call("sandbox_mine", {"blocks": 2})
+    assert int(await chain.call("eth_getBalance", OTHER, "latest"), 16) == 7
+    assert await chain.call("eth_getTransactionCount", FAUCET.address, "pending") == "0x1"

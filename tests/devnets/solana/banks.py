@@ -57,7 +57,7 @@ def content(bank: Bank, keys: list[Pubkey]) -> Any:
     return (
         [[bank.accounts.at(bytes(key), slot) for slot in levels] for key in keys],
         [(b.slot, b.parent, b.height, b.time, b.hash, b.tx_total) for b in blocks if b],
-        [[r.encode() for r in bank.history.records_of(b)] for b in blocks if b],
-        [[r.signature for r in bank.history.records_for(bytes(k), 2**62, 999)] for k in keys],
+        [[bytes(r) for r in bank.history.records_of(b)] for b in blocks if b],
+        [[r.signature for r in bank.history.listed(bytes(k), 2**62, 999)] for k in keys],
         bank.open_slot,
     )

@@ -26,8 +26,8 @@ class InsideChain(Chain):
         self._ids = itertools.count(1)
         data_dir.mkdir(parents=True, exist_ok=True)
         self.bank = Bank.open(data_dir, depths or Depths())
-        producer, snapshots = Producer(self.bank, 400), Snapshots(data_dir)
-        self.node = Node(self.bank, producer, True, Faults(Sending()), snapshots)
+        faults, snapshots = Faults(Sending()), Snapshots(data_dir)
+        self.node = Node(self.bank, Producer(self.bank, 400), True, faults, snapshots)
         self.hub = Hub(self.node)
         self.bank.observer = self.hub
         self.front = Front(self.node, self.hub)

@@ -87,3 +87,22 @@ async def test_the_clock_is_kept_over_a_kill_and_a_checkpoint(chain: Chain) -> N
     await chain.start()
     clock = await chain.call("sandbox_getClock")
     assert (clock["offsetMs"], clock["frozenAtMs"]) == (77, at)
+
+
+@pytest.mark.parametrize("kill", [False, True])
+async def test_time_falls_neither_for_blocks_nor_for_programs_over_a_restart(
+    chain: Chain, kill: bool
+) -> None:
+    """What was moved ahead and back again stands still until the clock has caught up."""
+    await chain.call("sandbox_setClock", {"offsetMs": DAY_MS})
+    late = await block_time(chain)
+    await chain.call("sandbox_setClock", {"offsetMs": -DAY_MS})
+    await (chain.kill() if kill else chain.stop())
+    await chain.start()
+    assert (await sysvar(chain))[1] == late
+    assert await block_time(chain) == late
+    await chain.call("sandbox_reorg", {"slots": 1})
+    assert (await sysvar(chain))[1] == late
+    answer = await chain.call("sandbox_setClock", {"offsetMs": 2 * DAY_MS})
+    assert abs((await sysvar(chain))[1] - answer["unixTime"]) <= 2
+    assert await block_time(chain) >= answer["unixTime"]

@@ -1,19 +1,27 @@
-"""Faults on demand: other forks, doubled transactions, a node that is behind, calls that fail."""
+"""Faults of the chain itself: other forks, final blocks by force, a node that is behind."""
 
-import asyncio
 import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from httpx2 import HTTPStatusError
 from solders.keypair import Keypair
 
 from tests.devnets.solana import tokens
 from tests.devnets.solana.chain import SOL, Chain, Refused, move
+from tests.devnets.solana.in_process import InProcess
 
 CONFIRMED = {"commitment": "confirmed"}
 PROCESSED = {"commitment": "processed"}
 FINALIZED = {"commitment": "finalized"}
+
+
+@pytest.fixture
+async def chain(tmp_path: Path) -> AsyncIterator[Chain]:
+    made = InProcess(tmp_path)
+    yield made
+    await made.stop()
 
 
 def text(raw: bytes) -> str:
@@ -169,27 +177,6 @@ async def test_finality_does_not_fall_over_a_restart_while_undo_is_kept(
     assert await chain.call("getSlot", FINALIZED) == final
 
 
-@pytest.mark.parametrize("preflight", [False, True])
-async def test_a_doubled_transaction_counts_once(chain: Chain, preflight: bool) -> None:
-    payer, receiver = await chain.wallet(), Keypair().pubkey()
-    await chain.advance(1)
-    await chain.call("sandbox_setSendingFault", {"copies": 5})
-    raw = await chain.sign(move(payer, receiver, SOL), signers=[payer])
-    await chain.send(raw, skipPreflight=not preflight)
-    await chain.call("sandbox_setSendingFault", {"stick": True})
-    other = await chain.sign(move(payer, receiver, SOL + 1), signers=[payer])
-    for _ in range(2):
-        await chain.send(other, skipPreflight=not preflight)
-    await chain.call("sandbox_setSendingFault", {"stick": False})
-    while (await chain.call("sandbox_getFaults"))["kept"]:
-        await asyncio.sleep(0.01)
-    await chain.advance(1)
-    assert await chain.balance(receiver, "confirmed") == 2 * SOL + 1
-    rows = await chain.call("getSignaturesForAddress", str(receiver), CONFIRMED)
-    assert len(rows) == 2
-    assert await chain.balance(payer.pubkey(), "confirmed") == 8 * SOL - 1 - 2 * 5_000
-
-
 async def view(chain: Chain, keys: list[str], signatures: list[str]) -> dict[str, Any]:
     """What a client that asks everything sees of the chain."""
     tips, token = {}, str(tokens.TOKEN_2022)
@@ -310,20 +297,6 @@ async def test_finality_seen_from_behind_never_falls(chain: Chain) -> None:
     assert final == await chain.call("getSlot", PROCESSED) - 33
 
 
-async def test_so_many_calls_fail_and_the_next_one_is_answered(chain: Chain) -> None:
-    fault = {"kind": "error", "status": 429, "calls": 3, "method": "getBlockHeight"}
-    assert (await chain.call("sandbox_setRpcFault", fault))["rpc"] == fault
-    assert await chain.call("getSlot") == 0  # another method
-    body = {"jsonrpc": "2.0", "id": 1, "method": "getBlockHeight"}
-    for _ in range(3):
-        answer = await chain.http.post(chain.rpc, json=body)
-        with pytest.raises(HTTPStatusError):
-            answer.raise_for_status()
-        assert answer.status_code == 429
-    assert (await chain.http.post(chain.rpc, json=body)).json()["result"] == 0
-    assert (await chain.call("sandbox_getFaults"))["rpc"] == {"kind": "off"}
-
-
 async def test_slots_are_stepped_one_by_one_while_time_stands_still_for_blocks(
     chain: Chain,
 ) -> None:
@@ -331,3 +304,28 @@ async def test_slots_are_stepped_one_by_one_while_time_stands_still_for_blocks(
     assert [await chain.advance(1) for _ in range(3)] == [2, 3, 4]
     assert (await chain.call("sandbox_getFaults"))["paused"] is True
     assert await chain.call("getSlot", PROCESSED) == 4
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_an_expired_transaction_whose_hash_a_reorg_makes_good_again_counts_once(
+    chain: Chain, restart: bool
+) -> None:
+    """The tip is lower after a reorg, so that a blockhash is young again; what landed is known."""
+    payer, receiver = await chain.wallet(), Keypair().pubkey()
+    await chain.advance(5)
+    raw = await chain.sign(move(payer, receiver, SOL), signers=[payer])
+    await chain.send(raw)
+    await chain.advance(160)
+    if restart:
+        await chain.kill()
+        await chain.start()
+    with pytest.raises(Refused) as refused:
+        await chain.send(raw)
+    assert refused.value.data["err"] == "BlockhashNotFound"
+    await chain.call("sandbox_reorg", {"slots": 30, "mode": "drop"})
+    with pytest.raises(Refused) as refused:
+        await chain.send(raw)
+    assert refused.value.data["err"] == "AlreadyProcessed"
+    await chain.send(raw, skipPreflight=True)
+    await chain.advance(1)
+    assert await chain.balance(receiver, "confirmed") == SOL

@@ -8,6 +8,7 @@ import pytest
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
+from sandbox.devnets.solana import control
 from tests.devnets.solana import tokens
 from tests.devnets.solana.chain import SOL, Chain, Refused, move
 
@@ -23,12 +24,12 @@ async def test_a_final_block_cannot_be_rolled_back(chain: Chain) -> None:
     await chain.call("sandbox_reorg", {"slots": 31, "mode": "drop"})
 
 
-async def test_without_control_there_is_no_reorg(chain: Chain) -> None:
+async def test_without_the_flag_there_are_no_faults_clocks_or_snapshots(chain: Chain) -> None:
     await chain.stop()
     chain._settings["control"] = False
     chain.paused = False
     await chain.start()
-    for method in ("sandbox_reorg", "sandbox_setClock", "sandbox_getClock", "sandbox_pause"):
+    for method in control.METHODS:
         with pytest.raises(Refused) as refused:
             await chain.call(method, {})
         assert refused.value.code == -32601

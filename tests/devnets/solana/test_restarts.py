@@ -3,7 +3,6 @@
 import asyncio
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 from solders.keypair import Keypair
@@ -125,75 +124,6 @@ async def test_a_cut_last_slot_is_dropped_and_the_chain_goes_on(chain: Chain) ->
     await chain.pay(payer, receiver, SOL)
     await chain.advance(1)
     assert await chain.balance(receiver, "confirmed") == SOL
-
-
-@pytest.mark.parametrize("max_memory_records", [2_000, 10])
-async def test_kill_9_loses_no_confirmed_transaction(
-    tmp_path: Path, max_memory_records: int
-) -> None:
-    """Three rounds of payments at full speed; each ends with a kill in the middle."""
-    chain = Chain(
-        tmp_path / "chain", slot_ms=5, paused=False, max_memory_records=max_memory_records
-    )
-    try:
-        await chain.start()
-        payer, receiver = await chain.wallet(1_000 * SOL), Keypair().pubkey()
-        await confirmed(chain, await chain.pay(payer, receiver, SOL // 100))
-        seen: dict[str, int] = {}
-        amount = SOL // 100
-        for _ in range(3):
-            sent = []
-            for _ in range(150):
-                amount += 1
-                sent.append(await chain.pay(payer, receiver, amount))
-                if len(sent) % 25 == 0:
-                    found = await chain.value("getSignatureStatuses", sent)
-                    for signature, status in zip(sent, found, strict=True):
-                        if status and status["confirmationStatus"] != "processed":
-                            seen[signature] = status["slot"]
-            await chain.kill()
-            await chain.start()
-            names = list(seen)
-            for start in range(0, len(names), 256):
-                part = names[start : start + 256]
-                found = await chain.value(
-                    "getSignatureStatuses", part, {"searchTransactionHistory": True}
-                )
-                assert [status["slot"] for status in found] == [seen[s] for s in part]
-        assert len(seen) > 150
-        rows: list[Any] = []
-        before: dict[str, str] = {}
-        while True:
-            page = await chain.call("getSignaturesForAddress", str(receiver), CONFIRMED | before)
-            rows += page
-            if len(page) < 1_000:
-                break
-            before = {"before": page[-1]["signature"]}
-        assert set(seen) <= {row["signature"] for row in rows}
-        total = 0
-        for row in rows:
-            found = await chain.call("getTransaction", row["signature"], CONFIRMED)
-            at = found["transaction"]["message"]["accountKeys"].index(str(receiver))
-            total += found["meta"]["postBalances"][at] - found["meta"]["preBalances"][at]
-        assert await chain.balance(receiver, "confirmed") == total
-        slots = await chain.call("getBlocks", 0, None, CONFIRMED)
-        details = CONFIRMED | {"transactionDetails": "none"}
-        parent = await chain.call("getBlock", slots[0], details)
-        for slot in slots[1:]:
-            block = await chain.call("getBlock", slot, details)
-            assert block["previousBlockhash"] == parent["blockhash"]
-            parent = block
-    finally:
-        await chain.close()
-
-
-async def confirmed(chain: Chain, signature: str) -> None:
-    for _ in range(500):
-        status = await chain.status(signature)
-        if status and status["confirmationStatus"] != "processed":
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"{signature} was not confirmed")
 
 
 async def test_payments_go_on_across_a_restart(chain: Chain) -> None:
