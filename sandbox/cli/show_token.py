@@ -37,8 +37,7 @@ def token(found: Mapping[str, Any]) -> None:
 
 
 def _facts(found: Mapping[str, Any]) -> Table:
-    table = _table("", "")
-    table.columns[1].overflow = "fold"
+    table = _table("", "", wraps=1)
     for name, value in (
         ("address", found["address"]),
         ("program", found["program"]),
@@ -52,11 +51,11 @@ def _facts(found: Mapping[str, Any]) -> Table:
 
 
 def _holders(found: Mapping[str, Any]) -> Table:
-    table = _table("role", "address", "key")
+    table = _table("role", "address", "key", wraps=2)
     for one in found["authorities"]:
         address = one["address"] or "nobody, for good"
         # Whose it is matters most when it is not ours.
-        key = Text(one["key"]) if one.get("key") else Text("not ours", "yellow")
+        key = Text(_key(one["key"])) if one.get("key") else Text("not ours", "yellow")
         table.add_row(Text(one["role"], "bold"), address, key if one["address"] else "")
     return table
 
@@ -85,10 +84,17 @@ def _figures(found: Mapping[str, Any]) -> Table:
     return table
 
 
-def _table(*heads: str) -> Table:
+def _key(name: str) -> str:
+    """The name of a key for people; one that a rotation made is named after its order too."""
+    first, _, order = name.partition(".")
+    return f"{first}, rotated" if order else first
+
+
+def _table(*heads: str, wraps: int | None = None) -> Table:
+    """A narrow terminal folds the column `wraps` and shortens nothing: half an address is none."""
     table = Table(box=None, padding=(0, 0, 0, 2), show_header=any(heads))
-    for head in heads:
-        table.add_column(Text(head, "dim"), no_wrap=True)
+    for index, head in enumerate(heads):
+        table.add_column(Text(head, "dim"), no_wrap=index != wraps, overflow="fold")
     return table
 
 

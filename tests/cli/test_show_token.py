@@ -58,6 +58,15 @@ def test_who_may_do_what_is_named_and_a_strangers_key_is_no_name() -> None:
     assert lines[-1] == "✓ chain and books agree at final block 7"
 
 
+def test_a_narrow_terminal_shortens_no_address_and_no_role() -> None:
+    address = "HMLzFvo2cVbMxZQVbjDg2h4uavJicqFzHASGPWGzfBhH"
+    holder = {"role": "metadata_authority", "address": address, "key": "issuer.ord_01m7zrgdxv6c"}
+    lines = said(authorities=[holder], extensions=["metadata_pointer", "permanent_delegate"] * 3)
+    assert f"metadata_authority {address} issuer, rotated" in " ".join(lines)
+    assert any(line.startswith("extensions metadata_pointer") for line in lines)
+    assert "…" not in "".join(lines)
+
+
 @pytest.mark.parametrize(("units", "words"), [(5000, " of 50 KZTE"), (0, "")])
 def test_what_is_under_way_is_said(units: int, words: str) -> None:
     asked = {"action": "mint", "count": 2, "units": units}
