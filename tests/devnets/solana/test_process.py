@@ -10,7 +10,9 @@ import pytest
 from solders.keypair import Keypair
 from websockets.asyncio.client import connect
 
+from sandbox.devnets.serving import EXIT_CANNOT_START
 from sandbox.devnets.solana import process
+from sandbox.devnets.solana.__main__ import main
 from tests.devnets.solana.chain import SOL, Chain
 
 
@@ -56,6 +58,30 @@ async def test_the_ready_line_names_both_ports_and_the_genesis(tmp_path: Path) -
         child.terminate()
         assert await child.wait() == 0
         assert await child.stdout.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--host", "192.0.2.1", "192.0.2.1 is no address of this machine"),
+        ("--host", "256.0.0.1", "256.0.0.1 is no address of this machine"),
+        ("--port", "65535", "there is no port 65536, they end at 65535: choose another --port"),
+    ],
+)
+def test_a_start_that_cannot_be_says_which_option_is_to_change(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    value: str,
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    argv = ["--data-dir", "chain", "--port", "0", option, value]
+    assert main(argv) == EXIT_CANNOT_START
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert said in err
 
 
 async def test_slots_come_at_their_rate_also_when_empty(tmp_path: Path) -> None:
