@@ -38,7 +38,7 @@ def token(found: Mapping[str, Any]) -> None:
 
 def _facts(found: Mapping[str, Any]) -> Table:
     table = _table("", "")
-    table.columns[1].overflow = "fold"
+    table.columns[1].overflow, table.columns[1].no_wrap = "fold", False
     for name, value in (
         ("address", found["address"]),
         ("program", found["program"]),
@@ -53,12 +53,19 @@ def _facts(found: Mapping[str, Any]) -> Table:
 
 def _holders(found: Mapping[str, Any]) -> Table:
     table = _table("role", "address", "key")
+    table.columns[2].no_wrap = False  # the others are worth nothing in part
     for one in found["authorities"]:
         address = one["address"] or "nobody, for good"
         # Whose it is matters most when it is not ours.
-        key = Text(one["key"]) if one.get("key") else Text("not ours", "yellow")
+        key = Text(_short(one["key"])) if one.get("key") else Text("not ours", "yellow")
         table.add_row(Text(one["role"], "bold"), address, key if one["address"] else "")
     return table
+
+
+def _short(name: str) -> str:
+    """A key that came later has its order in its name, which `--json` shows in full."""
+    role, _, order = name.partition(".")
+    return f"{role} (rotated)" if order else role
 
 
 def _figures(found: Mapping[str, Any]) -> Table:

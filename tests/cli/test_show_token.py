@@ -63,3 +63,15 @@ def test_what_is_under_way_is_said(units: int, words: str) -> None:
     asked = {"action": "mint", "count": 2, "units": units}
     assert f"under way: 2 × mint{words}" in said(under_way=[asked], paused=True)
     assert said(paused=True)[1].endswith("paused")
+
+
+def test_a_new_keys_long_name_takes_no_room_from_its_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(out, "_width", 80)
+    held = {"role": "metadata_authority", "address": "A" * 44}
+    key = "compliance.ord_01m7zqs0x9508xqnq6njx3trnd"
+    lines = said(authorities=[held | {"key": key}], extensions=["e" * 40, "f" * 40])
+    assert f"metadata_authority {'A' * 44} compliance" in lines
+    assert "(rotated)" in lines
+    assert "f" * 40 in lines

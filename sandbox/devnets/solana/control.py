@@ -103,7 +103,9 @@ def set_rpc_fault(node: Node, given: Params) -> Any:
     """`{kind: stale, slots}`, or a kind that both devnets have."""
     asked = _object(given).value
     behind = 0
-    if asked.get("kind") == "stale":
+    if asked.get("kind") not in ("off", "lag", "error", "hang", "stale"):
+        raise invalid_params("Invalid params: kind must be off, lag, error, hang or stale.")
+    if asked["kind"] == "stale":
         most = most_behind(node.bank)
         if most < 1:
             raise invalid_params("Invalid params: the chain is too short to be behind.")
