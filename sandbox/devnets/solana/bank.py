@@ -81,7 +81,6 @@ class Bank:
         self._confirmed_seen = self._final_seen = 0
         self._saved_slot = self._final_unsaved = 0  # records that are final and not archived
         self.open_slot = self.open_time = 0
-        self.dropped_silently = 0
         self.genesis_hash, self.faucets = b"", list[Keypair]()
 
     @classmethod
