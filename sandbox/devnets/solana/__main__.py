@@ -93,13 +93,19 @@ def opened(options: argparse.Namespace) -> tuple[Bank, list[socket.socket]]:
     except SnapshotRefused as error:
         raise Refused(EXIT_CANNOT_START, f"{error}: {_others(snapshots, options)}") from None
     except (JournalCorrupt, ArchiveUnusable) as error:
-        raise serving.unusable_data(error, options.data_dir) from None
+        if not (names := _names(snapshots)):
+            raise serving.unusable_data(error, options.data_dir) from None
+        remedy = f"start with --restore and a snapshot of it ({names})"
+        raise Refused(EXIT_DATA, f"{error}: {remedy}, or choose an empty --data-dir") from None
     return bank, list(sockets)
 
 
+def _names(snapshots: Snapshots) -> str:
+    return ", ".join(about.name for about in snapshots.listed())
+
+
 def _others(snapshots: Snapshots, options: argparse.Namespace) -> str:
-    names = ", ".join(about.name for about in snapshots.listed())
-    if not names:
+    if not (names := _names(snapshots)):
         return f"{options.data_dir} has none; start without --restore"
     return f"{options.data_dir} has {names}; name another with --restore, or start without"
 

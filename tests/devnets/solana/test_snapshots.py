@@ -223,7 +223,7 @@ async def test_a_damaged_chain_can_be_started_from_a_snapshot(chain: Chain) -> N
     await chain.stop()
     (chain.data_dir / "journal.bin").write_bytes(b"garbage")
     code, _, said = await run(process.command(chain.data_dir))
-    assert (code, b"snapshot" in said) == (3, True)
+    assert (code, b"start with --restore and a snapshot of it (good), or" in said) == (3, True)
     code, _, said = await run([*process.command(chain.data_dir), "--restore", "bad"])
     has = f"there is no snapshot bad: {chain.data_dir} has good; name another with --restore"
     assert (code, said.decode()) == (2, f"{has}, or start without\n")
