@@ -95,7 +95,8 @@ async def test_control_methods_are_unknown_where_they_are_off(chain: InsideChain
     chain.node.control = False
     try:
         code, message = await refusal(chain, "sandbox_pause")
-        assert (code, message) == (-32601, "Method not found: sandbox_pause")
+        hint = "(start the devnet with --faults)"
+        assert (code, message) == (-32601, f"Method not found: sandbox_pause {hint}")
     finally:
         chain.node.control = True
 
