@@ -53,7 +53,7 @@ def control(data_dir: Path, chain: ChainName, method: str, *params: Any) -> dict
         return result
     if error["code"] == _NOT_FOUND and "Method not found" in error["message"]:
         raise FaultRefused(f"{url} takes no faults: only the chains of `sandbox up` do")
-    raise FaultRefused(f"{chain}: {error['message']}")
+    raise FaultRefused(f"{chain}: {error['message'].removeprefix('Invalid params: ')}")
 
 
 @app.command("list")
@@ -364,7 +364,7 @@ def _words(found: dict[str, Any]) -> list[str]:
     if found["kept"]:
         words.append(f"{len(found['kept'])} transactions are kept back")
     if found.get("undo"):
-        words.append(f"{found['undo']} final blocks can be replaced by force")
+        words.append(f"up to {found['undo']} final blocks can be replaced by force")
     if found["finalityHeld"]:
         words.append("nothing becomes final")
     if found["paused"]:

@@ -15,5 +15,5 @@ DataDir = Annotated[
         readable=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON, the last one.")]
 HOME = Path(".sandbox")

@@ -85,9 +85,9 @@ def _figures(found: Mapping[str, Any]) -> Table:
 
 
 def _key(name: str) -> str:
-    """The name of a key for people; one that a rotation made is named after its order too."""
+    """A key that came later has its order in its name, which `--json` shows in full."""
     first, _, order = name.partition(".")
-    return f"{first}, rotated" if order else first
+    return f"{first} (rotated)" if order else first
 
 
 def _table(*heads: str, wraps: int | None = None) -> Table:

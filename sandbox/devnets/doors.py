@@ -7,7 +7,7 @@ import socket
 
 
 class PortTaken(Exception):
-    """The port is in use; the text says which, and what to do."""
+    """There is no listening there; the text says why, and what to do."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -19,12 +19,21 @@ def listen(host: str, port: int) -> socket.socket:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))
         made.listen(1024)
-    except (OSError, OverflowError) as error:
+    except OverflowError:
         made.close()
-        if isinstance(error, OverflowError) or error.errno in (errno.EADDRINUSE, errno.EACCES):
+        raise PortTaken(
+            f"there is no port {port}, they end at 65535: choose another --port"
+        ) from None
+    except OSError as error:
+        made.close()
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
             raise PortTaken(
                 f"port {port} on {host} is in use or not allowed: stop what listens there,"
                 " or choose another with --port (0 takes any that is free)"
+            ) from None
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise PortTaken(
+                f"{host} is no address of this machine ({error.strerror}): choose another --host"
             ) from None
         raise
     return made

@@ -53,8 +53,20 @@ def flags(chain: str, about: str | None, port: int, port_help: str) -> argparse.
     add("--port", type=int, default=port, help=f"{port_help} (%(default)s)")
     kept = Path(f".sandbox-{chain}")
     add("--data-dir", type=Path, default=kept, help="where the chain is kept (%(default)s)")
-    add("--allow-host", action="append", default=[], help="a further Host name")
-    add("--cors-origin", action="append", default=[], help="a further Origin")
+    add(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a further name that clients may reach it by; may be repeated",
+    )
+    add(
+        "--cors-origin",
+        metavar="ORIGIN",
+        action="append",
+        default=[],
+        help="a further site whose pages may use it, as https://example.org; may be repeated",
+    )
     add("--json", action="store_true", help="say where it listens as one line of JSON")
     return parser
 

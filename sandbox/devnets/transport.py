@@ -87,7 +87,7 @@ class Transport:
             await send({"type": "http.response.body", "body": body})
 
         if not self._doors.admit(scope["headers"]):
-            await reply(403, b"Host or Origin not allowed\n")
+            await reply(403, b"Host or Origin not allowed: see --allow-host and --cors-origin\n")
         elif scope["method"] == "OPTIONS":
             await reply(204, b"")
         elif scope["method"] == "GET" and scope["path"] == "/health":

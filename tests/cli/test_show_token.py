@@ -62,7 +62,7 @@ def test_a_narrow_terminal_shortens_no_address_and_no_role() -> None:
     address = "HMLzFvo2cVbMxZQVbjDg2h4uavJicqFzHASGPWGzfBhH"
     holder = {"role": "metadata_authority", "address": address, "key": "issuer.ord_01m7zrgdxv6c"}
     lines = said(authorities=[holder], extensions=["metadata_pointer", "permanent_delegate"] * 3)
-    assert f"metadata_authority {address} issuer, rotated" in " ".join(lines)
+    assert f"metadata_authority {address} issuer (rotated)" in " ".join(lines)
     assert any(line.startswith("extensions metadata_pointer") for line in lines)
     assert "…" not in "".join(lines)
 

@@ -43,6 +43,7 @@ from sandbox.chains.solana.rpc import (
 )
 from sandbox.chains.solana.sponsoring import Sponsor
 from sandbox.chains.solana.state import (
+    account_data,
     is_account_frozen,
     is_mint_paused,
     parse_mint,
@@ -158,7 +159,7 @@ class SolanaChain:
         return await self._figure(
             "getTokenAccountsByOwner",
             [address, {"mint": self._mint}, view],
-            lambda value: sum(token_amount(_data(held["account"])) for held in value),
+            lambda value: sum(token_amount(account_data(held["account"])) for held in value),
         )
 
     async def is_frozen(self, address: str) -> bool:
@@ -174,7 +175,7 @@ class SolanaChain:
         """The mint at final; no units and no roles while it is too young for that view."""
         view = {**_FINAL, "encoding": "base64"}
         answer = await self._rpc.call("getAccountInfo", self._mint, view)
-        found = parse_mint(_data(answer["value"]) if answer["value"] else bytes(166))
+        found = parse_mint(account_data(answer["value"]) if answer["value"] else bytes(166))
         return TokenTruth(
             address=self._mint,
             program=str(TOKEN_2022),
@@ -324,7 +325,7 @@ class SolanaChain:
     async def _account(self, key: Pubkey) -> bytes | None:
         options = {**_CONFIRMED, "encoding": "base64"}
         answer = await self._rpc.call("getAccountInfo", str(key), options)
-        return None if answer["value"] is None else _data(answer["value"])
+        return None if answer["value"] is None else account_data(answer["value"])
 
     async def _recent_blockhash(self) -> tuple[Hash, int]:
         """A final blockhash, so that no reorg can take it away; shared by what is due at once."""
@@ -340,7 +341,3 @@ class SolanaChain:
                 hash_ = Hash.from_string(answer["blockhash"])
                 kept = self._blockhash = (asked, hash_, answer["lastValidBlockHeight"])
             return kept[1], kept[2]
-
-
-def _data(account: Mapping[str, Any]) -> bytes:
-    return base64.b64decode(account["data"][0])

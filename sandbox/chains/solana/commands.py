@@ -1,7 +1,5 @@
 """What carries a command out on Solana: its instructions, and the keys that the mint names."""
 
-import base64
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +12,13 @@ from sandbox.chains.port import ChainUnavailable, Command
 from sandbox.chains.solana import tx
 from sandbox.chains.solana.keys import AUTHORITIES, SolanaKeys
 from sandbox.chains.solana.rpc import Rpc
-from sandbox.chains.solana.state import Mint, is_account_frozen, parse_mint, token_amount
+from sandbox.chains.solana.state import (
+    Mint,
+    account_data,
+    is_account_frozen,
+    parse_mint,
+    token_amount,
+)
 
 GAS_LAMPORTS = tx.LAMPORTS_PER_SOL
 # More accounts than these would not fit into one transaction of 1,232 bytes.
@@ -195,7 +199,7 @@ class Commands:
         answer = await self._rpc.call("getAccountInfo", str(self._token.mint), options)
         if answer["value"] is None:
             raise ChainUnavailable(self._chain)
-        return parse_mint(_data(answer["value"]))
+        return parse_mint(account_data(answer["value"]))
 
     async def _held(self, owner: Pubkey) -> list[Held]:
         view = {**_CONFIRMED, "encoding": "base64"}
@@ -204,9 +208,5 @@ class Commands:
         return [
             Held(Pubkey.from_string(one["pubkey"]), token_amount(data), is_account_frozen(data))
             for one in answer["value"]
-            for data in [_data(one["account"])]
+            for data in [account_data(one["account"])]
         ]
-
-
-def _data(account: Mapping[str, Any]) -> bytes:
-    return base64.b64decode(account["data"][0])

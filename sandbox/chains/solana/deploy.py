@@ -28,7 +28,7 @@ from sandbox.chains.solana.keys import (
     load_or_create_sponsor,
 )
 from sandbox.chains.solana.rpc import Rpc
-from sandbox.chains.solana.state import parse_mint
+from sandbox.chains.solana.state import account_data, parse_mint
 from sandbox.core import clock
 from sandbox.core.db import Database
 from sandbox.core.errors import SandboxError
@@ -126,7 +126,7 @@ async def _check_authorities(
     found = (await rpc.call("getAccountInfo", deployed.config["mint"], options))["value"]
     if found is None:
         raise WrongKeys(deployed.chain, path)
-    held = parse_mint(base64.b64decode(found["data"][0])).authorities
+    held = parse_mint(account_data(found)).authorities
     for role, address in held.items():
         if address and keys.of(address) is None:
             raise WrongKeys(deployed.chain, path, role)

@@ -4,7 +4,6 @@ The rules of a Solana Pay transaction request hold for it: memo before, transfer
 after its four accounts, and every signature but the customer's is there (SOLANA.md, section 7).
 """
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,12 @@ from solders.transaction import Transaction
 from sandbox.chains.errors import PayerCannotPay, SponsorEmpty
 from sandbox.chains.solana import tx
 from sandbox.chains.solana.rpc import Rpc
-from sandbox.chains.solana.state import is_account_frozen, is_mint_paused, token_amount
+from sandbox.chains.solana.state import (
+    account_data,
+    is_account_frozen,
+    is_mint_paused,
+    token_amount,
+)
 
 # Two signatures, and what keeps an account of its size alive.
 FEE_LAMPORTS, RENT_LAMPORTS = 2 * 5_000, 890_880
@@ -87,17 +91,13 @@ def _obstacle(
     """Why the payment would fail on chain, at our cost; empty when it would not."""
     if mint is None or ours is None:
         return "the token is not there"
-    if is_mint_paused(_data(mint)):
+    if is_mint_paused(account_data(mint)):
         return "the token is paused"
-    if is_account_frozen(_data(ours)):
+    if is_account_frozen(account_data(ours)):
         return "the treasury is frozen"
     if held is None:
         return "it has no account of this token"
-    if is_account_frozen(_data(held)):
+    if is_account_frozen(account_data(held)):
         return "it is frozen"
-    units = token_amount(_data(held))
+    units = token_amount(account_data(held))
     return "" if units >= amount_units else f"it has {units} units of {amount_units}"
-
-
-def _data(account: Mapping[str, Any]) -> bytes:
-    return base64.b64decode(account["data"][0])

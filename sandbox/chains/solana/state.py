@@ -1,7 +1,9 @@
 """Reads Token-2022 account data (SOLANA.md, section 2)."""
 
+import base64
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from solders.pubkey import Pubkey
 
@@ -29,6 +31,11 @@ class Mint:
     symbol: str
     uri: str
     extensions: tuple[str, ...]
+
+
+def account_data(account: Mapping[str, Any]) -> bytes:
+    """The bytes of an account that the node gave in base64."""
+    return base64.b64decode(account["data"][0])
 
 
 def parse_mint(data: bytes) -> Mint:

@@ -23,7 +23,7 @@ from sandbox.chains.port import ChainUnavailable
 from sandbox.chains.solana import tx
 from sandbox.chains.solana.errors import reason
 from sandbox.chains.solana.rpc import Rpc, RpcRefused
-from sandbox.chains.solana.state import token_amount
+from sandbox.chains.solana.state import account_data, token_amount
 
 WAIT_S = 60
 _POLL_S = 0.05
@@ -233,5 +233,5 @@ async def balance(rpc_url: str, address: str, mint: str) -> int:
 async def _units(rpc: Rpc, owner: str, mint: str) -> int:
     options = {**_CONFIRMED, "encoding": "base64"}
     answer = await rpc.call("getTokenAccountsByOwner", owner, {"mint": mint}, options)
-    datas = [base64.b64decode(held["account"]["data"][0]) for held in answer["value"]]
+    datas = [account_data(held["account"]) for held in answer["value"]]
     return sum(token_amount(data) for data in datas)

@@ -55,20 +55,26 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         default=1,
         help="blocks until a block is confirmed (%(default)s)",
     )
-    add("--faults", dest="control", action="store_true", help="serve the sandbox_* methods")
+    add(
+        "--faults",
+        dest="control",
+        action="store_true",
+        help="serve the sandbox_* methods: faults, time and snapshots on command",
+    )
     add(
         "--max-memory-records",
+        metavar="N",
         type=int,
         default=2_000,
-        help="final ones kept before they go to disk",
+        help="final transactions kept in memory before they go to disk (%(default)s)",
     )
     add("--fidelity", action="store_true", help="say what is real in it and what is not, and end")
-    add("--restore", metavar="NAME", help="begin with the chain as a snapshot has it")
+    add("--restore", metavar="NAME", help="begin with the chain as this snapshot has it")
     found = parser.parse_args(argv)
     if not 0 < found.confirmed_depth < found.finality:
         parser.error("--confirmed-depth must be at least 1 and below --finality")
     if found.slot_ms < 0 or found.max_memory_records < 1:
-        parser.error("--slot-ms and --max-memory-records cannot be negative")
+        parser.error("--slot-ms is at least 0, --max-memory-records at least 1")
     return found
 
 
@@ -88,11 +94,21 @@ def opened(options: argparse.Namespace) -> tuple[Bank, list[socket.socket]]:
         else:
             bank = snapshots.restore(options.restore, None, depths, records)
     except SnapshotRefused as error:
-        raise Refused(EXIT_CANNOT_START, f"{error}: see --restore") from None
+        raise Refused(EXIT_CANNOT_START, f"{error}: {_others(snapshots, options)}") from None
     except (JournalCorrupt, ArchiveUnusable) as error:
-        names = [about.name for about in snapshots.listed()]
-        raise serving.unusable_data(error, options.data_dir, names) from None
+        raise serving.unusable_data(error, options.data_dir, _names(snapshots)) from None
     return bank, list(sockets)
+
+
+def _others(snapshots: Snapshots, options: argparse.Namespace) -> str:
+    if not (names := _names(snapshots)):
+        return f"{options.data_dir} has none; start without --restore"
+    has = f"{options.data_dir} has {', '.join(names)}"
+    return f"{has}; name another with --restore, or start without"
+
+
+def _names(snapshots: Snapshots) -> list[str]:
+    return [about.name for about in snapshots.listed()]
 
 
 async def serve(options: argparse.Namespace, bank: Bank, sockets: list[socket.socket]) -> None:
@@ -111,7 +127,7 @@ async def serve(options: argparse.Namespace, bank: Bank, sockets: list[socket.so
     app = Transport(Front(node, hub), doors)
     title = (
         f"A Solana devnet on this machine: slots of {options.slot_ms} ms,"
-        f" final after {options.finality}"
+        f" final after {options.finality} blocks{', faults on command' * options.control}"
     )
     ready = serving.greeting(options, title, facts, f"SOL to try it with:\n{_airdrop(facts)}")
     await serving.serve(app, sockets, ready, [asyncio.create_task(producer.run())])

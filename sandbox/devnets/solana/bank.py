@@ -84,7 +84,6 @@ class Bank:
         self._held: Block | None = None
         self._confirmed_seen = self._final_seen = 0
         self.open_slot = self.open_time = 0
-        self.dropped_silently = 0
         self.genesis_hash, self.faucets = b"", list[Keypair]()
 
     @classmethod

@@ -10,7 +10,7 @@ from sandbox.devnets.solana.bank import MAX_HASH_AGE
 from sandbox.devnets.solana.encode import key_text
 from sandbox.devnets.solana.errors import invalid_params
 from sandbox.devnets.solana.node import Method, Node
-from sandbox.devnets.solana.params import Config, Params, whole
+from sandbox.devnets.solana.params import Config, Params, shown, whole
 from sandbox.devnets.solana.snapshots import SnapshotRefused
 from sandbox.devnets.solana.stale import most_behind
 
@@ -20,10 +20,18 @@ _MAX_ADVANCE = 10_000
 _MAX_UNDO = 100_000
 
 
-def _object(given: Params) -> Config:
-    """One options object, given alone or as the first parameter."""
+def _object(given: Params, *names: str) -> Config:
+    """One options object. A name that it does not know is refused: a drill that is not set would
+    look like one that was passed.
+    """
     given.need(0)
-    return given.config(0)
+    found = given.config(0)
+    if unknown := found.value.keys() - set(names):
+        known = ", ".join(names)
+        raise invalid_params(
+            f"Invalid params: unknown option {shown(min(unknown))}; known: {known}."
+        )
+    return found
 
 
 def _clock(node: Node) -> dict[str, Any]:
@@ -40,7 +48,7 @@ def _clock(node: Node) -> dict[str, Any]:
 
 
 def set_clock(node: Node, given: Params) -> Any:
-    asked = _object(given).value
+    asked = _object(given, "offsetMs", "frozenAtMs").value
     offset = whole(asked.get("offsetMs"), "offsetMs", -_MAX_MS, _MAX_MS)
     frozen = asked.get("frozenAtMs")
     if frozen is not None:
@@ -54,13 +62,13 @@ def get_clock(node: Node, _params: Params) -> Any:
 
 
 def set_slot_ms(node: Node, given: Params) -> Any:
-    slot_ms = whole(_object(given).value.get("slotMs"), "slotMs", 0, _MAX_SLOT_MS)
+    slot_ms = whole(_object(given, "slotMs").value.get("slotMs"), "slotMs", 0, _MAX_SLOT_MS)
     node.producer.set_slot_ms(slot_ms)
     return {"slotMs": slot_ms}
 
 
 def advance_slots(node: Node, given: Params) -> Any:
-    slots = whole(_object(given).value.get("slots"), "slots", 1, _MAX_ADVANCE)
+    slots = whole(_object(given, "slots").value.get("slots"), "slots", 1, _MAX_ADVANCE)
     node.producer.advance(slots)
     return {"slot": node.bank.open_slot}
 
@@ -76,12 +84,12 @@ def resume(node: Node, _params: Params) -> Any:
 
 
 def reorg(node: Node, given: Params) -> Any:
-    return reorgs.carry_out(node, reorgs.read(node, _object(given)))
+    return reorgs.carry_out(node, reorgs.read(node, _object(given, *reorgs.OPTIONS)))
 
 
 def keep_undo(node: Node, given: Params) -> Any:
     """How far below the final block a reorg may be forced, as far as it is kept from now on."""
-    node.set_drills(undo=whole(_object(given).value.get("slots"), "slots", 0, _MAX_UNDO))
+    node.set_drills(undo=whole(_object(given, "slots").value.get("slots"), "slots", 0, _MAX_UNDO))
     return get_faults(node, given)
 
 
@@ -92,7 +100,7 @@ def expire_blockhashes(node: Node, _params: Params) -> Any:
 
 
 def hold_finality(node: Node, given: Params) -> Any:
-    hold = _object(given).value.get("hold")
+    hold = _object(given, "hold").value.get("hold")
     if not isinstance(hold, bool):
         raise invalid_params("Invalid params: hold must be true or false.")
     node.bank.hold_finality(hold=hold)
@@ -101,9 +109,11 @@ def hold_finality(node: Node, given: Params) -> Any:
 
 def set_rpc_fault(node: Node, given: Params) -> Any:
     """`{kind: stale, slots}`, or a kind that both devnets have."""
-    asked = _object(given).value
+    asked = _object(given, "kind", "ms", "status", "slots", "calls", "method").value
     behind = 0
-    if asked.get("kind") == "stale":
+    if asked.get("kind") not in ("off", "lag", "error", "hang", "stale"):
+        raise invalid_params("Invalid params: kind must be off, lag, error, hang or stale.")
+    if asked["kind"] == "stale":
         most = most_behind(node.bank)
         if most < 1:
             raise invalid_params("Invalid params: the chain is too short to be behind.")
@@ -114,7 +124,7 @@ def set_rpc_fault(node: Node, given: Params) -> Any:
 
 
 def set_sending_fault(node: Node, given: Params) -> Any:
-    return node.faults.set_sending(_object(given).value)
+    return node.faults.set_sending(_object(given, "drop", "copies", "delayMs", "stick").value)
 
 
 def get_faults(node: Node, _params: Params) -> Any:
@@ -138,7 +148,7 @@ def clear_faults(node: Node, given: Params) -> Any:
 
 
 def _name(given: Params) -> str:
-    name = _object(given).value.get("name")
+    name = _object(given, "name").value.get("name")
     if not isinstance(name, str):
         raise invalid_params("Invalid params: name must be a text.")
     return name

@@ -37,7 +37,7 @@ CHAIN = Part(
         _line(
             "Signatures, sanitizing and the size of a packet",
             "real",
-            "test_sending.py::test_a_transaction_above_1232_bytes_is_refused",
+            "test_sending.py::test_a_version_1_transaction_is_refused",
             "transactions of version 1 are refused",
         ),
         _line(
@@ -178,7 +178,7 @@ METHODS = Part(
             "real",
             "test_method_table.py::test_program_accounts_by_filter_and_in_order",
         ),
-        _constant("getRecentPerformanceSamples", "one sample, since genesis"),
+        _constant("getRecentPerformanceSamples", "one sample: all since genesis, as if in 60 s"),
         _constant("getRecentPrioritizationFees", "zero for every slot"),
         _line(
             "getSignaturesForAddress",
@@ -193,16 +193,15 @@ METHODS = Part(
         _constant("getStakeMinimumDelegation", "1 lamport"),
         _constant("getSupply", "what the faucets were made with"),
         _line(
-            "getTokenAccountBalance, getTokenLargestAccounts",
+            "getTokenAccountBalance, getTokenLargestAccounts, getTokenSupply",
             "real",
-            "test_tokens.py::test_what_is_no_token_account_is_refused",
+            "test_tokens.py::test_supply_is_the_sum_of_all_accounts",
         ),
         _line(
             "getTokenAccountsByDelegate, getTokenAccountsByOwner",
             "real",
             "test_tokens.py::test_token_accounts_are_found_by_owner_mint_and_delegate",
         ),
-        _line("getTokenSupply", "real", "test_tokens.py::test_supply_is_the_sum_of_all_accounts"),
         _line(
             "getTransaction",
             "real",
@@ -237,6 +236,13 @@ METHODS = Part(
             "absent",
             "test_method_table.py::test_an_unknown_method_is_refused_by_its_name",
             "-32601, as in agave since 2.0",
+        ),
+        _line(
+            "Encoding jsonParsed",
+            "real",
+            "test_fidelity_claims.py::test_what_a_loader_does_is_shown_undecoded",
+            "what loaders, stake and vote programs do is shown undecoded, and so are extensions of"
+            " Token-2022 that are seldom used",
         ),
     ),
 )
@@ -294,11 +300,28 @@ DOOR = Part(
     "The door",
     (
         _line(
-            "Limits",
+            "Size of a batch",
             "simulated",
             "test_bad_sockets.py::test_a_batch_of_ten_thousand_is_refused_whole",
-            "a batch of 1,000, a body of 4 MiB, 10,000 subscriptions on a connection; no limit of"
-            " requests per second unless a fault is asked for",
+            "1,000 requests",
+        ),
+        _line(
+            "Size of a request",
+            "simulated",
+            "test_bad_sockets.py::test_a_body_over_the_limit_is_told_so",
+            "4 MiB",
+        ),
+        _line(
+            "Subscriptions of a connection",
+            "simulated",
+            "test_notifications.py::test_a_connection_may_hold_ten_thousand_and_no_more",
+            "10,000",
+        ),
+        _line(
+            "Requests per second",
+            "absent",
+            "test_doors.py::test_many_clients_at_once_are_all_answered",
+            "no limit, and no 429, unless a fault is asked for",
         ),
         _line(
             "Clients that stall",

@@ -19,6 +19,10 @@ from sandbox.devnets.solana.node import Node
 from sandbox.devnets.solana.params import Config, whole
 from sandbox.devnets.solana.records import Record
 
+OPTIONS: Final = (
+    *("slots", "mode", "force", "replace"),
+    *("signatures", "percent", "seed", "spread"),
+)
 _MAX_SPREAD: Final = 1_000
 _MAX_REPLACEMENTS: Final = 1_000
 _MAX_SEED: Final = 2**63 - 1

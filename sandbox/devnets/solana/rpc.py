@@ -66,7 +66,8 @@ def one(node: Node, request: Any, extra: Extra | None = None) -> dict[str, Any] 
         if handler is None and node.control:
             handler = control.METHODS.get(method)
         if handler is None:
-            raise RpcError(METHOD_NOT_FOUND, f"Method not found: {shown(method)}")
+            hint = " (start the devnet with --faults)" if method in control.METHODS else ""
+            raise RpcError(METHOD_NOT_FOUND, f"Method not found: {shown(method)}{hint}")
         if node.producer.failure is not None:
             raise node.producer.failure
         asked = node.seen() if node.behind and method in _READ_BEHIND else node

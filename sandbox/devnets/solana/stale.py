@@ -86,7 +86,6 @@ class StaleBank(Bank):
         self.history = _History(real.history, behind)
         self.accounts = _Accounts(real.accounts, newest.slot)
         self.open_slot, self.open_time = newest.slot, newest.time
-        self.dropped_silently = 0
         self._held = real.final_block if real.is_finality_held else None
         # Nothing older can be read, so finality stands still until the lag has caught up with it.
         self._final_slot = min(real.settled_slot, self.tip.slot)

@@ -22,15 +22,36 @@ from tests.devnets.solana.chain import Chain
 class InsideChain(Chain):
     """A chain that makes a slot only when it is told to; everything of `Chain` but its process."""
 
-    def __init__(self, data_dir: Path, depths: Depths | None = None) -> None:
+    def __init__(
+        self, data_dir: Path, depths: Depths | None = None, *, records: int = 2_000
+    ) -> None:
         self._ids = itertools.count(1)
+        self.data_dir, self._depths, self._records = data_dir, depths or Depths(), records
         data_dir.mkdir(parents=True, exist_ok=True)
-        self.bank = Bank.open(data_dir, depths or Depths())
-        faults, snapshots = Faults(Sending()), Snapshots(data_dir)
-        self.node = Node(self.bank, Producer(self.bank, 400), True, faults, snapshots)
-        self.hub = Hub(self.node)
-        self.bank.observer = self.hub
+        self._open()
+
+    def _open(self) -> None:
+        bank = Bank.open(self.data_dir, self._depths, max_memory_records=self._records)
+        faults, snapshots = Faults(Sending()), Snapshots(self.data_dir)
+        self.node = Node(bank, Producer(bank, 400), True, faults, snapshots)
+        self.hub = bank.observer = Hub(self.node)
         self.front = Front(self.node, self.hub)
+
+    @property
+    def bank(self) -> Bank:
+        """The one that answers now: a restored snapshot is another."""
+        return self.node.bank
+
+    async def start(self) -> None:
+        self._open()
+
+    async def stop(self) -> int:
+        self.bank.close()
+        return 0
+
+    async def kill(self) -> None:
+        """What is written is all that a killed process leaves."""
+        self.bank.shut()
 
     async def close(self) -> None:
         self.bank.close()

@@ -10,7 +10,7 @@ from solders.keypair import Keypair
 
 from tests.devnets.solana import tokens
 from tests.devnets.solana.chain import SOL, Chain, Refused, move
-from tests.devnets.solana.in_process import InProcess
+from tests.devnets.solana.inside import InsideChain
 
 CONFIRMED = {"commitment": "confirmed"}
 PROCESSED = {"commitment": "processed"}
@@ -18,8 +18,8 @@ FINALIZED = {"commitment": "finalized"}
 
 
 @pytest.fixture
-async def chain(tmp_path: Path) -> AsyncIterator[Chain]:
-    made = InProcess(tmp_path)
+async def chain(tmp_path: Path) -> AsyncIterator[InsideChain]:
+    made = InsideChain(tmp_path)
     yield made
     await made.stop()
 
@@ -29,6 +29,7 @@ def text(raw: bytes) -> str:
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"slots": 1, "forced": True}, "unknown option forced; known: slots, mode, force, replace"),
     ({"slots": 1, "percent": 50}, "percent goes with mode reinclude"),
     ({"slots": 1, "spread": 2}, "spread goes with mode reinclude"),
     ({"slots": 1, "mode": "reinclude", "percent": 101}, "percent must be"),
@@ -273,6 +274,34 @@ async def test_what_is_sent_to_a_node_that_is_behind_lands_once(chain: Chain) ->
     assert await chain.balance(receiver) == SOL
     await chain.advance(1)
     assert await chain.balance(receiver, "confirmed") == SOL
+
+
+@pytest.mark.parametrize(
+    ("method", "asked"),
+    [
+        ("sandbox_setClock", {"offset": 5}),
+        ("sandbox_setSlotMs", {"slotMs": 50, "unit": "ms"}),
+        ("sandbox_advanceSlots", {"slots": 1, "paused": True}),
+        ("sandbox_keepUndo", {"slots": 1, "blocks": 1}),
+        ("sandbox_holdFinality", {"hold": True, "until": 5}),
+        ("sandbox_setRpcFault", {"kind": "lag", "ms": 300, "times": 1}),
+        ("sandbox_setSendingFault", {"dropped": 1}),
+        ("sandbox_snapshot", {"name": "one", "force": True}),
+    ],
+)
+async def test_a_misspelt_option_is_refused_and_sets_nothing(
+    chain: InsideChain, method: str, asked: dict[str, Any]
+) -> None:
+    before = await chain.call("sandbox_getFaults"), chain.bank.clock.offset_ms, chain.bank.tip
+    with pytest.raises(Refused, match="unknown option") as refused:
+        await chain.call(method, asked)
+    assert refused.value.code == -32602
+    assert (
+        await chain.call("sandbox_getFaults"),
+        chain.bank.clock.offset_ms,
+        chain.bank.tip,
+    ) == before
+    assert await chain.call("sandbox_listSnapshots") == []
 
 
 async def test_a_view_that_cannot_be_had_is_refused(chain: Chain) -> None:

@@ -9,7 +9,7 @@ from solders.keypair import Keypair
 
 from tests.devnets.solana.chain import SOL
 from tests.devnets.solana.inside import InsideChain
-from tests.devnets.solana.test_programs import deploy, say
+from tests.devnets.solana.test_programs import LOADER, deploy, say
 
 
 @pytest.fixture
@@ -42,3 +42,16 @@ async def test_a_program_can_be_called_in_the_slot_of_its_deployment(chain: Insi
 )
 async def test_rent_is_that_of_a_cluster(chain: InsideChain, size: int, lamports: int) -> None:
     assert await chain.call("getMinimumBalanceForRentExemption", size) == lamports
+
+
+async def test_what_a_loader_does_is_shown_undecoded(chain: InsideChain) -> None:
+    owner = await chain.wallet(100 * SOL)
+    program = await deploy(chain, owner)
+    await chain.advance(1)
+    parsed = {"commitment": "confirmed", "encoding": "jsonParsed"}
+    (last,) = await chain.call("getSignaturesForAddress", str(program), {"commitment": "confirmed"})
+    found = await chain.call("getTransaction", last["signature"], parsed)
+    opened, done = found["transaction"]["message"]["instructions"]
+    assert opened["parsed"]["type"] == "createAccount"
+    assert done["programId"] == str(LOADER)
+    assert set(done) == {"programId", "accounts", "data", "stackHeight"}

@@ -24,14 +24,15 @@ from solders.message import Message
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
-from sandbox.devnets.solana.bank import Bank
+from sandbox.devnets.solana.bank import Bank, Depths
 from sandbox.devnets.solana.genesis import FAUCET_LAMPORTS
 from sandbox.devnets.solana.tokens import NATIVE_MINT, native_mint
 from tests.devnets.solana import tokens
 from tests.devnets.solana.chain import SOL, Refused, move
-from tests.devnets.solana.in_process import FINALITY, InProcess
+from tests.devnets.solana.inside import InsideChain
 from tests.devnets.solana.model import ISSUER, PURSE_RENT, Block, Deed, Model, Purse, Sent, State
 
+FINALITY = 32
 PEOPLE = ["ann", "bob", "cid", "dan"]
 LEVELS = ("processed", "confirmed", "finalized")
 KINDS = ["move", "open", "mint", "mint", "burn", "pay", "pay", "pay", "freeze", "thaw", "pause",
@@ -43,7 +44,9 @@ class Player:
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.dice = random.Random(seed)
-        self.chain = InProcess(folder, records=self.dice.choice([5, 40, 2_000]))
+        self.chain = InsideChain(
+            folder, Depths(1, FINALITY), records=self.dice.choice([5, 40, 2_000])
+        )
         self.keys = {name: Keypair.from_seed(self.dice.randbytes(32)) for name in (ISSUER, *PEOPLE)}
         self.undo = self.dice.choice([0, 0, 25])  # final blocks that a fork may take
         self.everything: list[Sent] = []

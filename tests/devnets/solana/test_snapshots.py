@@ -226,7 +226,8 @@ async def test_a_damaged_chain_can_be_started_from_a_snapshot(chain: Chain) -> N
     code, _, said = await run(process.command(chain.data_dir))
     assert (code, b"start it with --restore and one of good, or choose" in said) == (3, True)
     code, _, said = await run([*process.command(chain.data_dir), "--restore", "bad"])
-    assert (code, said) == (2, b"there is no snapshot bad: see --restore\n")
+    has = f"there is no snapshot bad: {chain.data_dir} has good; name another with --restore"
+    assert (code, said.decode()) == (2, f"{has}, or start without\n")
     argv = [*process.command(chain.data_dir), "--restore", "good"]
     running = await process.start(argv, stderr=asyncio.subprocess.DEVNULL)
     await running.stop()

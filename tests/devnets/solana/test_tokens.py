@@ -112,6 +112,7 @@ async def test_supply_is_the_sum_of_all_accounts(shop: Shop) -> None:
         (str(tokens.ata(buyer, shop.mint)), "3000"),
         (str(tokens.ata(shop.seller, shop.mint)), "1250"),
     ]
+    assert (await shop.units(buyer), await shop.units(shop.seller)) == (3_000, 1_250)
     # Nothing of this is final.
     with pytest.raises(Refused):
         await shop.chain.value("getTokenSupply", str(shop.mint))
