@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,11 +20,12 @@ from solders.litesvm import LiteSVM
 from sandbox.core import failpoints
 from sandbox.devnets.chain_clock import ChainClock
 from sandbox.devnets.journal_file import JournalCorrupt, write_whole
-from sandbox.devnets.solana import durable_nonces, execution, genesis, journal
+from sandbox.devnets.solana import durable_nonces, execution, genesis, journal, opening
 from sandbox.devnets.solana.archive import Archive, ArchiveUnusable
 from sandbox.devnets.solana.checkpoints import Checkpoints, Standing
 from sandbox.devnets.solana.execution import AnyMessage, Failure, Incoming
 from sandbox.devnets.solana.history import History, first_position
+from sandbox.devnets.solana.recent import RecentSignatures
 from sandbox.devnets.solana.records import Block, Record
 from sandbox.devnets.solana.state import Accounts
 
@@ -75,8 +75,7 @@ class Bank:
         self.history = History(self._archive, SLOT_HASHES + depths.finality)
         self._journal = journal.Journal(data_dir / "journal.bin")
         self._checkpoints = Checkpoints(self._archive, self._journal, self.history, self.accounts)
-        self._recent: dict[bytes, int] = {}  # signature → height, while its hash can be valid again
-        self._recent_by_height: deque[tuple[int, list[bytes]]] = deque()
+        self._recent = RecentSignatures()
         self._final_slot = 0
         self._settled_slot = 0  # at and below it nothing can be undone: at most what is final
         self._settled_height = 0
@@ -202,7 +201,7 @@ class Bank:
         if isinstance(done, Failure):
             return done
         record, changed = done
-        self._recent[record.signature] = self.open_height
+        self._recent.landed(record.signature)
         self.history.open_records.append(record)
         self.history.add(record)
         self.observer.executed(record, changed)
@@ -253,11 +252,9 @@ class Bank:
 
     def _append(self, block: Block) -> None:
         self.history.append(block)
-        self._recent_by_height.append((block.height, [r.signature for r in block.records or ()]))
+        self._recent.sealed(block.height, [record.signature for record in block.records or ()])
         # Counted from what no reorg can take: a lower tip makes older hashes good again.
-        while self._recent_by_height[0][0] < self._settled_height - MAX_HASH_AGE:
-            for signature in self._recent_by_height.popleft()[1]:
-                self._recent.pop(signature, None)
+        self._recent.forget_below(self._settled_height - MAX_HASH_AGE)
 
     def _above(self, slot: int) -> list[Block]:
         """The sealed blocks above a slot, oldest first; many only after finality was held."""
@@ -336,10 +333,7 @@ class Bank:
         self._final_slot = min(self._final_slot, keep)
         if self._held is not None and self._held.slot > keep:
             self._held = self.tip
-        for record in dropped:
-            self._recent.pop(record.signature, None)
-        while self._recent_by_height and self._recent_by_height[-1][0] > self.tip.height:
-            self._recent_by_height.pop()
+        self._recent.roll_back(self.tip.height, [record.signature for record in dropped])
         self._open(next_slot)
         return dropped
 
@@ -377,23 +371,12 @@ class Bank:
         self._archive.write(facts, [made.block], made.accounts)
 
     def _load(self) -> None:
-        self._archive.check_facts()
-        genesis_hash, seed = self._archive.fact("genesis_hash"), self._archive.fact("faucet_seed")
-        saved = self._archive.fact("final_slot")
-        offset, frozen = (
-            self._archive.fact("clock_offset_ms"),
-            self._archive.fact("clock_frozen_at_ms"),
-        )
-        if (
-            not isinstance(genesis_hash, bytes)
-            or not isinstance(seed, bytes)
-            or not isinstance(saved, int)
-            or not isinstance(offset, int)
-            or not isinstance(frozen, int | None)
-        ):
-            raise ArchiveUnusable(f"{self._archive.path}: a fact about the chain is missing")
-        self.genesis_hash, self.faucets = genesis_hash, genesis.faucet_keys(seed)
-        self.clock.offset_ms, self.clock.frozen_at_ms = offset, frozen
+        facts = opening.facts_of(self._archive)
+        saved = facts.final_slot
+        self.genesis_hash = facts.genesis_hash
+        self.faucets = genesis.faucet_keys(facts.faucet_seed)
+        self.clock.offset_ms = facts.clock_offset_ms
+        self.clock.frozen_at_ms = facts.clock_frozen_at_ms
         self._settled_slot = self._final_slot = saved
         self._checkpoints.begin(saved)
         # A program that is loaded under a later clock than the chain's is not deployed yet.
@@ -401,24 +384,23 @@ class Bank:
         self.accounts.put_all(self._archive.accounts())
         for block in self._archive.last_blocks(SLOT_HASHES + self.depths.finality):
             self.history.append(block)
-        self._check_archive()
+        opening.check_blocks(self._archive, facts, self.history.blocks)
+        if self.accounts.current(bytes(self.faucets[0].pubkey())) is None:
+            raise ArchiveUnusable(f"{self._archive.path}: its accounts are not this chain's")
         self._settled_height = self.tip.height
         heights = {block.slot: block.height for block in self.history.blocks}
         oldest = self.tip.height - MAX_HASH_AGE
         first = next(b.slot for b in self.history.blocks if b.height >= oldest)
         for slot, signature in self._archive.signatures_since(first):
-            height = heights[slot]
-            self._recent[signature] = height
-            if not self._recent_by_height or self._recent_by_height[-1][0] != height:
-                self._recent_by_height.append((height, []))
-            self._recent_by_height[-1][1].append(signature)
+            self._recent.sealed(heights[slot], [signature])
         next_slot = self.tip.slot + 1
         since: int | None = None
         reached = 0
         self.keep_undo = len(self.history.blocks) + self._journal.size  # all: what is rolled back
         for frame, place in self._journal.frames(above=saved):
             if isinstance(frame, journal.Head):
-                since = reached = self._owned(frame)
+                opening.check_head(self._journal.path, frame, facts)
+                since = reached = frame.since
                 self._checkpoints.resume(since)
                 continue
             if isinstance(frame, journal.SlotFrame):
@@ -430,31 +412,6 @@ class Bank:
         self._finalize()
         self._open(next_slot)
         self._confirmed_seen, self._final_seen = self.confirmed_block.slot, self._final_slot
-
-    def _check_archive(self) -> None:
-        """What its checksums do not cover: facts and blocks. Raises ArchiveUnusable."""
-        blocks, faucet = self.history.blocks, bytes(self.faucets[0].pubkey())
-        first = self._archive.block(0)
-        if (
-            first is None
-            or not blocks
-            or first.previous != self.genesis_hash
-            or blocks[-1].slot != self._settled_slot
-            or any(b.previous != a.hash for a, b in itertools.pairwise(blocks))
-            or self.accounts.current(faucet) is None
-        ):
-            raise ArchiveUnusable(f"{self._archive.path}: its parts do not fit together")
-
-    def _owned(self, head: journal.Head) -> int:
-        """The checkpoint that the journal follows, if both are of one chain and of one time."""
-        if head.genesis != self.genesis_hash:
-            raise JournalCorrupt(f"{self._journal.path}: it is another chain's")
-        if head.since > self._checkpoints.saved_slot:
-            raise JournalCorrupt(
-                f"{self._journal.path}: it begins at slot {head.since}, and chain.db ends at"
-                f" {self._checkpoints.saved_slot}"
-            )
-        return head.since
 
     def _replay(
         self,
@@ -479,7 +436,6 @@ class Bank:
         self.accounts.put_all(frame.images)
         for record in frame.records:
             self.history.add(record)
-            self._recent[record.signature] = frame.height
         block = self._block(frame.slot, self.tip, frame.time, frame.records)
         block.frame = place
         self._append(block)

@@ -19,7 +19,7 @@ def held(bank: Bank) -> Counter[str]:
     history, accounts = bank.history, bank.accounts
     parts = (
         history.blocks, history._by_slot, history._by_hash, history._by_signature,
-        history._by_address, bank._recent, bank._recent_by_height, accounts._layers,
+        history._by_address, bank._recent, bank._recent._by_height, accounts._layers,
         accounts._touched, accounts.unsaved,
     )  # fmt: skip
     return alive + Counter({f"part {n}": len(part) for n, part in enumerate(parts)})
