@@ -14,7 +14,8 @@ from contracts.evm_addresses import created_address
 from sandbox.chains.evm import calls, tx
 from sandbox.chains.evm.accounts import Account, LocalAccount
 from sandbox.chains.evm.deploy import DEPLOY_GAS, creation_code
-from sandbox.chains.evm.rpc import Call, Node
+from sandbox.chains.evm.rpc import Node
+from sandbox.chains.json_rpc import Call
 from sandbox.chains.port import ChainUnavailable
 from sandbox.devnets.evm.anvil import find_program
 from sandbox.devnets.ports import LOOPBACK, any_free

@@ -12,7 +12,7 @@ import pytest
 from sandbox.chains import service
 from sandbox.chains.evm import tx
 from sandbox.chains.evm.chain import EvmChain
-from sandbox.chains.evm.rpc import NodeRefused
+from sandbox.chains.json_rpc import NodeRefused
 from sandbox.chains.port import UNSWEPT, Command, Signed
 from sandbox.core.db import Database
 from tests.chains.conftest import Follower

@@ -3,7 +3,8 @@
 import pytest
 
 from sandbox.chains.evm.chain import EvmChain
-from sandbox.chains.evm.rpc import Call, Node, NodeRefused
+from sandbox.chains.evm.rpc import Node
+from sandbox.chains.json_rpc import Call, NodeRefused
 from sandbox.chains.port import ChainUnavailable, Command, Signed
 from sandbox.chains.service import Deployment
 from tests.chains.bad_nodes import Serve, http, serve

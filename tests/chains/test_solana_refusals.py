@@ -15,12 +15,13 @@ from solders.pubkey import Pubkey
 from contracts import token
 from contracts.solana_mint import TOKEN_2022, MintAuthorities, create_mint, final_size
 from sandbox.chains.errors import PaymentRefused
+from sandbox.chains.json_rpc import NodeRefused
 from sandbox.chains.port import Command
 from sandbox.chains.solana import tx
 from sandbox.chains.solana.chain import SolanaChain
 from sandbox.chains.solana.deploy import deploy
 from sandbox.chains.solana.keys import SolanaKeys
-from sandbox.chains.solana.rpc import Rpc, RpcRefused
+from sandbox.chains.solana.rpc import Rpc
 from sandbox.chains.solana.wallet import SolanaWallet
 from sandbox.core.db import Database
 from tests.chains.suite.worlds import SolanaWorld, carry_out
@@ -274,7 +275,7 @@ async def test_a_payer_whom_the_chain_does_not_know(ground: Ground, solana_rpc: 
     hash_ = Hash.from_string(answer["blockhash"])
     signed = tx.sign([tx.memo("hello")], [Keypair()], hash_, answer["lastValidBlockHeight"])
     raw = base64.b64encode(signed.raw).decode()
-    with pytest.raises(RpcRefused) as refused:
+    with pytest.raises(NodeRefused) as refused:
         await ground.rpc.call("sendTransaction", raw, {"encoding": "base64"})
     assert (refused.value.code, refused.value.data["logs"]) == (-32002, [])
     await nobody.aclose()

@@ -2,8 +2,9 @@
 
 import pytest
 
+from sandbox.chains.json_rpc import NodeRefused
 from sandbox.chains.port import ChainUnavailable
-from sandbox.chains.solana.rpc import Rpc, RpcRefused
+from sandbox.chains.solana.rpc import Rpc
 from tests.chains.bad_nodes import Serve, http, serve
 
 __all__ = ["serve"]
@@ -49,7 +50,7 @@ async def test_silence_ends_with_the_timeout(serve: Serve) -> None:
 async def test_what_the_node_understood_and_refused_is_our_mistake(serve: Serve) -> None:
     body = b'{"jsonrpc":"2.0","id":0,"error":{"code":-32602,"message":"bad"}}'
     rpc = Rpc(await serve(http(body)))
-    with pytest.raises(RpcRefused) as refused:
+    with pytest.raises(NodeRefused) as refused:
         await rpc.call("getSlot")
     assert refused.value.code == -32602
     await rpc.aclose()

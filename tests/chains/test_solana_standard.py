@@ -16,11 +16,12 @@ from sqlalchemy import text
 
 from contracts import token
 from sandbox.chains import service, solana
+from sandbox.chains.json_rpc import METHOD_NOT_FOUND, NodeRefused
 from sandbox.chains.port import Command, Outcome
 from sandbox.chains.solana.chain import SolanaChain
 from sandbox.chains.solana.deploy import deploy
 from sandbox.chains.solana.keys import AUTHORITIES, load_sponsor
-from sandbox.chains.solana.rpc import METHOD_NOT_FOUND, Rpc, RpcRefused
+from sandbox.chains.solana.rpc import Rpc
 from sandbox.chains.solana.wallet import SolanaWallet
 from sandbox.core.db import Database
 from tests.chains import solana_node
@@ -137,7 +138,7 @@ async def recorded() -> AsyncIterator[Recorded]:
 async def test_a_node_without_control_methods_says_so(plain_rpc: str) -> None:
     rpc = Rpc(plain_rpc)
     for method in (CLOCK, "sandbox_pause", "sandbox_advanceSlots"):
-        with pytest.raises(RpcRefused) as refused:
+        with pytest.raises(NodeRefused) as refused:
             await rpc.call(method, {})
         assert refused.value.code == METHOD_NOT_FOUND
     await rpc.aclose()

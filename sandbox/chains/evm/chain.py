@@ -15,8 +15,9 @@ from sandbox.chains.evm.accounts import LocalAccount
 from sandbox.chains.evm.blocks import TRANSFER, Watched, block_id, parse_block, undecided
 from sandbox.chains.evm.errors import reason, revert_text
 from sandbox.chains.evm.keys import EvmKeys
-from sandbox.chains.evm.rpc import EXECUTION_REVERTED, METHOD_NOT_FOUND, Call, Node, NodeRefused
+from sandbox.chains.evm.rpc import EXECUTION_REVERTED, Node
 from sandbox.chains.evm.truth import read_token
+from sandbox.chains.json_rpc import METHOD_NOT_FOUND, Call, NodeRefused
 from sandbox.chains.port import (
     TREASURY,
     UNSWEPT,

@@ -16,7 +16,8 @@ from sandbox.chains.errors import WrongChain
 from sandbox.chains.evm import calls, tx
 from sandbox.chains.evm.accounts import LocalAccount
 from sandbox.chains.evm.keys import EvmKeys, load_or_create
-from sandbox.chains.evm.rpc import METHOD_NOT_FOUND, Node, NodeRefused
+from sandbox.chains.evm.rpc import Node
+from sandbox.chains.json_rpc import METHOD_NOT_FOUND, NodeRefused
 from sandbox.chains.models import ChainDeployment
 from sandbox.chains.port import ChainUnavailable
 from sandbox.chains.service import Deployment

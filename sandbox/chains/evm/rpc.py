@@ -1,112 +1,18 @@
-"""An EVM node over JSON-RPC: single calls and batches, over the house's kept-alive client.
+"""An EVM node: which of its refusals pass, and how much it takes at once.
 
-Answers stay raw: web3's formatting of a log costs five times its transport (EVM.md, section 10),
-and its import a sixth of a process's start.
+web3's formatting of a log costs five times its transport (EVM.md, section 10), and its import a
+sixth of a process's start.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from sandbox.chains.json_rpc import TIMEOUT_S, JsonRpc
 
-import httpx2
-import orjson
-
-from sandbox.chains.port import ChainUnavailable
-
-TIMEOUT_S = 10.0
-# Below what servers grant an idle connection (uvicorn: 5 s), so that ours is never the stale one.
-KEEPALIVE_S = 4.0
-MAX_BATCH = 256
-METHOD_NOT_FOUND, EXECUTION_REVERTED = -32601, 3
-# Resource unavailable, limit exceeded, internal error (EIP-1474): ask again.
-_PASSING = frozenset({-32002, -32005, -32603})
-
-Call = tuple[str, list[Any]]
+EXECUTION_REVERTED = 3
 
 
-class NodeRefused(Exception):
-    """The node understood and said no."""
-
-    def __init__(self, method: str, code: int, message: str, data: Any = None) -> None:
-        self.method, self.code, self.message, self.data = method, code, message, data
-        super().__init__(f"{method}: {code} {message}")
-
-
-class Node:
-    """A node at `url`. Every failure to get an answer is `ChainUnavailable`."""
+class Node(JsonRpc):
+    # Resource unavailable, limit exceeded, internal error (EIP-1474).
+    passing = frozenset({-32002, -32005, -32603})
+    max_batch = 256
 
     def __init__(self, url: str, part: str = "evm", *, timeout_s: float = TIMEOUT_S) -> None:
-        self.url, self._part = url, part
-        self._client = httpx2.AsyncClient(
-            timeout=timeout_s,
-            trust_env=False,  # a proxy for the outside has no business with a node of ours
-            verify=url.startswith("https:"),
-            headers={"Content-Type": "application/json"},
-            limits=httpx2.Limits(max_connections=16, keepalive_expiry=KEEPALIVE_S),
-        )
-
-    async def call(self, method: str, *params: Any) -> Any:
-        """One call. Raises `NodeRefused` for an error that asking again does not mend."""
-        answer = await self._post(_request(0, method, params))
-        return self._result(method, answer)
-
-    async def batch(self, calls: Sequence[Call], *, size: int = MAX_BATCH) -> list[Any]:
-        """Many calls in requests of `size`; the results in the order of `calls`."""
-        results: list[Any] = []
-        for answers, part in await self._answers(calls, size):
-            for (method, _), answer in zip(part, answers, strict=True):
-                results.append(self._result(method, answer))
-        return results
-
-    async def attempt(self, calls: Sequence[Call]) -> list[NodeRefused | None]:
-        """Many calls, of each only whether the node refused it."""
-        refused: list[NodeRefused | None] = []
-        for answers, part in await self._answers(calls, MAX_BATCH):
-            for (method, _), answer in zip(part, answers, strict=True):
-                try:
-                    self._result(method, answer)
-                    refused.append(None)
-                except NodeRefused as error:
-                    refused.append(error)
-        return refused
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
-
-    async def _post(self, body: Any) -> Any:
-        try:
-            response = await self._client.post(self.url, content=orjson.dumps(body))
-            if response.status_code != 200:
-                raise ChainUnavailable(self._part)
-            return orjson.loads(response.content)
-        except (httpx2.HTTPError, OSError, orjson.JSONDecodeError) as error:
-            raise ChainUnavailable(self._part) from error
-
-    async def _answers(
-        self, calls: Sequence[Call], size: int
-    ) -> list[tuple[list[Any], Sequence[Call]]]:
-        found = []
-        for first in range(0, len(calls), size):
-            part = calls[first : first + size]
-            body = [_request(n, method, params) for n, (method, params) in enumerate(part)]
-            answers = await self._post(body)
-            if not isinstance(answers, list) or len(answers) != len(part):
-                raise ChainUnavailable(self._part)
-            by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
-            found.append(([by_id.get(n) for n in range(len(part))], part))
-        return found
-
-    def _result(self, method: str, answer: Any) -> Any:
-        if not isinstance(answer, dict):
-            raise ChainUnavailable(self._part)
-        if (error := answer.get("error")) is not None:
-            code, message = error.get("code", 0), str(error.get("message", ""))
-            if code in _PASSING:
-                raise ChainUnavailable(self._part)
-            raise NodeRefused(method, code, message, error.get("data"))
-        if "result" not in answer:
-            raise ChainUnavailable(self._part)
-        return answer["result"]
-
-
-def _request(id_: int, method: str, params: Sequence[Any]) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": id_, "method": method, "params": list(params)}
+        super().__init__(url, part, timeout_s=timeout_s)

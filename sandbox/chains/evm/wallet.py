@@ -15,7 +15,8 @@ from sandbox.chains.errors import BadPaymentUrl, PaymentRefused
 from sandbox.chains.evm import tx
 from sandbox.chains.evm.accounts import LocalAccount
 from sandbox.chains.evm.errors import reason, revert_text
-from sandbox.chains.evm.rpc import Node, NodeRefused
+from sandbox.chains.evm.rpc import Node
+from sandbox.chains.json_rpc import NodeRefused
 from sandbox.chains.port import ChainUnavailable
 
 WAIT_S = 60

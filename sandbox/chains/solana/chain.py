@@ -13,6 +13,7 @@ from solders.pubkey import Pubkey
 
 from contracts.solana_mint import SYSTEM, TOKEN_2022
 from sandbox.chains.errors import NoKeys, NothingToSweep, NotSponsored, WrongChain
+from sandbox.chains.json_rpc import INVALID_PARAMS, METHOD_NOT_FOUND, Call, NodeRefused
 from sandbox.chains.port import (
     AtHeight,
     Block,
@@ -33,14 +34,7 @@ from sandbox.chains.solana import tx
 from sandbox.chains.solana.blocks import Watched, block_id, parse_block
 from sandbox.chains.solana.commands import Commands
 from sandbox.chains.solana.keys import AUTHORITIES, SolanaKeys
-from sandbox.chains.solana.rpc import (
-    INVALID_PARAMS,
-    MAX_BATCH,
-    METHOD_NOT_FOUND,
-    Call,
-    Rpc,
-    RpcRefused,
-)
+from sandbox.chains.solana.rpc import Rpc
 from sandbox.chains.solana.sponsoring import Sponsor
 from sandbox.chains.solana.state import (
     account_data,
@@ -281,7 +275,7 @@ class SolanaChain:
         to = {"offsetMs": offset_ms, "frozenAtMs": frozen_at_ms}
         try:
             await self._rpc.call("sandbox_setClock", to)
-        except RpcRefused as refused:
+        except NodeRefused as refused:
             if refused.code == METHOD_NOT_FOUND:
                 return False
             raise
@@ -306,7 +300,7 @@ class SolanaChain:
             "maxSupportedTransactionVersion": 0,
         }
         # Full blocks of a busy chain are megabytes.
-        size = MAX_BATCH if details == "none" else FULL_BLOCKS_PER_REQUEST
+        size = None if details == "none" else FULL_BLOCKS_PER_REQUEST
         calls: list[Call] = [("getBlock", [slot, options]) for slot in slots]
         bodies = await self._rpc.batch(calls, size=size)
         return slots, bodies
@@ -316,7 +310,7 @@ class SolanaChain:
         slot = await self._rpc.call("getSlot", _FINAL)
         try:
             answer = await self._rpc.call(method, *params)
-        except RpcRefused as refused:
+        except NodeRefused as refused:
             if refused.code == INVALID_PARAMS:
                 return AtHeight(0, slot)
             raise

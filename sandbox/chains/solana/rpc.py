@@ -1,92 +1,12 @@
-"""JSON-RPC over one kept-alive HTTP client: single calls and batches.
+"""A Solana node: which of its refusals pass, and how much it takes at once."""
 
-solana-py parses every answer into models, which the watcher has no use for; this does not.
-"""
-
-from collections.abc import Sequence
-from typing import Any
-
-import httpx2
-import orjson
-
-from sandbox.chains.port import ChainUnavailable
-
-TIMEOUT_S = 10.0
-# Below what servers grant an idle connection (uvicorn: 5 s), so that ours is never the stale one.
-KEEPALIVE_S = 4.0
-MAX_BATCH = 64
-METHOD_NOT_FOUND, INVALID_PARAMS = -32601, -32602
-# Node unhealthy or behind, block not (yet) there, context slot ahead, internal error: ask again.
-_PASSING = frozenset({-32004, -32005, -32007, -32009, -32014, -32016, -32603})
-
-Call = tuple[str, list[Any]]
+from sandbox.chains.json_rpc import TIMEOUT_S, JsonRpc
 
 
-class RpcRefused(Exception):
-    """The node understood and said no: a mistake of the caller."""
-
-    def __init__(self, method: str, code: int, message: str, data: Any = None) -> None:
-        self.method, self.code, self.data = method, code, data
-        super().__init__(f"{method}: {code} {message}")
-
-
-class Rpc:
-    """A node at `url`. Every failure to get an answer is `ChainUnavailable`."""
+class Rpc(JsonRpc):
+    # Node unhealthy or behind, block not (yet) there, context slot ahead, internal error.
+    passing = frozenset({-32004, -32005, -32007, -32009, -32014, -32016, -32603})
+    max_batch = 64
 
     def __init__(self, url: str, part: str = "solana", *, timeout_s: float = TIMEOUT_S) -> None:
-        self.url, self._part = url, part
-        self._client = httpx2.AsyncClient(
-            timeout=timeout_s,
-            trust_env=False,  # a proxy for the outside has no business with a node of ours
-            verify=url.startswith("https:"),
-            headers={"Content-Type": "application/json"},
-            limits=httpx2.Limits(max_connections=16, keepalive_expiry=KEEPALIVE_S),
-        )
-
-    async def call(self, method: str, *params: Any) -> Any:
-        """One call. Raises `RpcRefused` for an error that asking again does not mend."""
-        answer = await self._post(_request(0, method, params))
-        return self._result(method, answer)
-
-    async def batch(self, calls: Sequence[Call], *, size: int = MAX_BATCH) -> list[Any]:
-        """Many calls in requests of `size`; the results in the order of `calls`."""
-        results: list[Any] = []
-        for first in range(0, len(calls), size):
-            part = calls[first : first + size]
-            body = [_request(n, method, params) for n, (method, params) in enumerate(part)]
-            answers = await self._post(body)
-            if not isinstance(answers, list) or len(answers) != len(part):
-                raise ChainUnavailable(self._part)
-            results += [
-                self._result(method, answer)
-                for (method, _), answer in zip(part, answers, strict=True)
-            ]
-        return results
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
-
-    async def _post(self, body: Any) -> Any:
-        try:
-            response = await self._client.post(self.url, content=orjson.dumps(body))
-            if response.status_code != 200:
-                raise ChainUnavailable(self._part)
-            return orjson.loads(response.content)
-        except (httpx2.HTTPError, OSError, orjson.JSONDecodeError) as error:
-            raise ChainUnavailable(self._part) from error
-
-    def _result(self, method: str, answer: Any) -> Any:
-        if not isinstance(answer, dict):
-            raise ChainUnavailable(self._part)
-        if (error := answer.get("error")) is not None:
-            code, message = error.get("code", 0), str(error.get("message", ""))
-            if code in _PASSING:
-                raise ChainUnavailable(self._part)
-            raise RpcRefused(method, code, message, error.get("data"))
-        if "result" not in answer:
-            raise ChainUnavailable(self._part)
-        return answer["result"]
-
-
-def _request(id_: int, method: str, params: Sequence[Any]) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": id_, "method": method, "params": list(params)}
+        super().__init__(url, part, timeout_s=timeout_s)

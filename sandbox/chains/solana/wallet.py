@@ -19,10 +19,11 @@ from solders.pubkey import Pubkey
 from solders.transaction import SanitizeError, Transaction
 
 from sandbox.chains.errors import BadPaymentUrl, PaymentRefused
+from sandbox.chains.json_rpc import NodeRefused
 from sandbox.chains.port import ChainUnavailable
 from sandbox.chains.solana import tx
 from sandbox.chains.solana.errors import reason
-from sandbox.chains.solana.rpc import Rpc, RpcRefused
+from sandbox.chains.solana.rpc import Rpc
 from sandbox.chains.solana.state import account_data, token_amount
 
 WAIT_S = 60
@@ -121,7 +122,7 @@ class SolanaWallet:
             supply = (await self._rpc.call("getTokenSupply", str(request.mint), _CONFIRMED))[
                 "value"
             ]
-        except RpcRefused as refused:
+        except NodeRefused as refused:
             raise BadPaymentUrl(f"no such token: {request.mint}") from refused
         token = tx.Token(request.mint, supply["decimals"])
         if amount_units is None:
@@ -156,7 +157,7 @@ class SolanaWallet:
         options = {"encoding": "base64", "preflightCommitment": "confirmed"}
         try:
             await self._rpc.call("sendTransaction", raw, options)
-        except RpcRefused as refused:
+        except NodeRefused as refused:
             failed = refused.data.get("err") if isinstance(refused.data, dict) else None
             words = str(refused) if failed is None else _why(failed, instructions)
             raise PaymentRefused(words) from refused
@@ -168,7 +169,7 @@ class SolanaWallet:
         """Units of `mint` held, at confirmed."""
         try:
             return await _units(self._rpc, self.address, mint)
-        except RpcRefused as refused:
+        except NodeRefused as refused:
             raise BadPaymentUrl(f"no such token: {mint}") from refused
 
     async def lamports(self) -> int:
