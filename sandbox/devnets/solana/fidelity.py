@@ -98,6 +98,15 @@ CHAIN = Part(
             "all of it, since genesis",
         ),
         _line(
+            "Encoding jsonParsed",
+            "real",
+            "test_fidelity_claims.py::test_extensions_that_no_parser_knows_are_named_so",
+            "knows system, memo, associated accounts, both token programs with the extensions"
+            " metadata, permanent delegate, pausable and immutable owner, nonces and lookup tables;"
+            " of other extensions it says unparseableExtension, of other programs it shows"
+            " instructions and data undecoded",
+        ),
+        _line(
             "What is confirmed is on disk",
             "real",
             "test_checkpoints.py::test_a_block_shown_as_confirmed_is_already_on_disk",

@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from solders.instruction import Instruction
+from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
+from solders.system_program import CreateAccountParams, create_account
 
 from tests.devnets.solana.chain import SOL
 from tests.devnets.solana.inside import InsideChain
 from tests.devnets.solana.test_programs import deploy, say
+from tests.devnets.solana.tokens import TOKEN_2022
 
 
 @pytest.fixture
@@ -42,3 +44,22 @@ async def test_a_program_can_be_called_in_the_slot_of_its_deployment(chain: Insi
 )
 async def test_rent_is_that_of_a_cluster(chain: InsideChain, size: int, lamports: int) -> None:
     assert await chain.call("getMinimumBalanceForRentExemption", size) == lamports
+
+
+async def test_extensions_that_no_parser_knows_are_named_so(chain: InsideChain) -> None:
+    owner, mint = await chain.wallet(SOL), Keypair()
+    me, made = owner.pubkey(), mint.pubkey()
+    writes = [AccountMeta(made, False, True)]
+    await chain.do(
+        create_account(
+            CreateAccountParams(
+                from_pubkey=me, to_pubkey=made, lamports=SOL // 100, space=202, owner=TOKEN_2022
+            )
+        ),
+        Instruction(TOKEN_2022, b"\x19\x01" + bytes(me), writes),  # who may close the mint
+        Instruction(TOKEN_2022, b"\x14\x02" + bytes(me) + b"\0", writes),
+        signers=[owner, mint],
+    )
+    options = {"encoding": "jsonParsed", "commitment": "processed"}
+    shown = await chain.value("getAccountInfo", str(made), options)
+    assert shown["data"]["parsed"]["info"]["extensions"] == [{"extension": "unparseableExtension"}]
