@@ -23,6 +23,7 @@ from sandbox.chains.solana.errors import reason
 from sandbox.chains.solana.keys import (
     FILE,
     SPONSOR_FILE,
+    UNREADABLE,
     SolanaKeys,
     load,
     load_or_create,
@@ -119,7 +120,7 @@ def _kept(keys_dir: Path, spec: TokenSpec, deployed: ChainDeployment) -> SolanaK
     """The keys that made the token; new ones in their place would sign in vain."""
     try:
         keys = load(keys_dir, spec)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         raise WrongKeys(deployed.chain, keys_dir / FILE) from error
     held = {
         "mint": str(keys.mint.pubkey()),
@@ -134,7 +135,7 @@ def _kept(keys_dir: Path, spec: TokenSpec, deployed: ChainDeployment) -> SolanaK
 def _sponsor(chain: str, keys_dir: Path) -> Keypair:
     try:
         return load_or_create_sponsor(keys_dir)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         raise SponsorKeyDamaged(chain, keys_dir / SPONSOR_FILE) from error
 
 
