@@ -7,7 +7,7 @@ import socket
 
 
 class PortTaken(Exception):
-    """The port is in use; the text says which, and what to do."""
+    """The port is in use, or the host not ours; the text says which, and what to do."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -26,5 +26,8 @@ def listen(host: str, port: int) -> socket.socket:
                 f"port {port} on {host} is in use or not allowed: stop what listens there,"
                 " or choose another with --port (0 takes any that is free)"
             ) from None
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            why = f"{host} is no address of this machine: choose another with --host"
+            raise PortTaken(why) from None
         raise
     return made
