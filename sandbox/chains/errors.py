@@ -51,6 +51,16 @@ class KeyNotHeld(NoKeys):
         )
 
 
+class KeyFileDamaged(KeyNotHeld):
+    """The key file can be neither read nor added to."""
+
+    code = "key_file_damaged"
+
+    def __init__(self, chain: str, role: str) -> None:
+        why = f"{chain}: the key file cannot be read or written, so {role} cannot sign"
+        SandboxError.__init__(self, why, chain=chain, role=role)
+
+
 class RoleGivenUp(SandboxError):
     """Nobody can do this any more: the role was given up for good."""
 

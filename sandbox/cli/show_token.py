@@ -25,9 +25,12 @@ def token(found: Mapping[str, Any]) -> None:
     if found["agrees"]:
         out.print(f"[green]✓[/] chain and books agree at final block {found['height']}")
     elif found["ledger"] is None:
+        why = " is the worker up?"
+        if found["halted"]:
+            why = f" the chain is halted: {found['halted']}"
         out.print(
-            f"[red]✗[/] the books have not read as far as final block {found['height']}:"
-            " is the worker up?"
+            f"[red]✗[/] the books have not read as far as final block {found['height']}:{why}",
+            highlight=False,
         )
     else:
         out.print(

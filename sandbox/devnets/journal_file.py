@@ -7,6 +7,7 @@ begins with is written with `rewrite`, in one step: a first frame is never torn.
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import struct
@@ -76,10 +77,13 @@ class JournalFile:
     def append(self, payloads: Iterable[bytes], *, sync: bool = True) -> list[Place]:
         """Write frames in one piece; gives their places.
 
-        Raises OSError, after which nothing may be answered.
+        Raises OSError, after which nothing may be answered; also for a frame so large that it
+        would be taken for a torn one when it is read.
         """
         places, out = [], bytearray()
         for payload in payloads:
+            if len(payload) >= _MAX_FRAME:
+                raise OSError(errno.EFBIG, f"{len(payload)} bytes are too large for one frame")
             frame = framed(payload)
             places.append((self._end + len(out), len(frame)))
             out += frame

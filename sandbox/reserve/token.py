@@ -18,12 +18,14 @@ async def token_object(
 ) -> dict[str, Any]:
     """Both at the same final height, so that they agree also while payments go on.
 
-    `ledger` is null and `agrees` false when the books did not read as far within `wait_s`. Raises
-    `ChainUnavailable`.
+    `ledger` is null and `agrees` false when the books did not read as far within `wait_s`;
+    `halted` says why they do not go on. Raises `ChainUnavailable`.
     """
     truth, held = await port.token_truth(), await port.holdings()
     on_chain = {"supply_units": truth.supply_units, "treasury_units": held.by_place[TREASURY]}
-    booked = await _booked(database, port, truth.height, held.height, wait_s)
+    async with database.transaction() as db:
+        halted = (await chains.halts(db)).get(port.name)
+    booked = await _booked(database, port, truth.height, held.height, 0 if halted else wait_s)
     differs = {name: units - booked[name] for name, units in on_chain.items()} if booked else None
     async with database.transaction() as db:
         under_way = await chains.under_way(db, port.name)
@@ -50,6 +52,7 @@ async def token_object(
         "under_way": [
             {"action": one.action, "count": one.count, "units": one.units} for one in under_way
         ],
+        "halted": halted,
         "agrees": differs is not None and not any(differs.values()),
     }
 

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from contracts import token
 from contracts.solana_mint import TOKEN_2022
 from sandbox.chains import service
-from sandbox.chains.errors import KeyNotHeld, RoleGivenUp
+from sandbox.chains.errors import KeyFileDamaged, KeyNotHeld, RoleGivenUp
 from sandbox.chains.port import Command, Signed
 from sandbox.chains.solana import tx
 from sandbox.chains.solana.chain import SolanaChain
@@ -209,6 +209,38 @@ async def test_a_key_file_of_before_the_rotation_is_refused_by_name(
     (tmp_path / FILE).write_bytes(after)
     await old.prepare(Command("freeze", "case_1", holder))
     await old.aclose()
+    await closed(world, chain)
+
+
+@pytest.mark.parametrize("left", [b"{", b"[]", b'{"mint": [1]}'])
+async def test_a_damaged_key_file_stops_no_key_that_was_read_before(
+    database: Database, solana_rpc: str, tmp_path: Path, left: bytes
+) -> None:
+    world, chain = await made(database, solana_rpc, tmp_path)
+    whole = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(left)
+    with pytest.raises(KeyFileDamaged, match="pause_authority cannot sign"):
+        await chain.prepare(Command("rotate", "rot_1", role="pause_authority"))
+    assert (tmp_path / FILE).read_bytes() == left
+    await final(world, Command("mint", "iss_1", await world.holder(), 5))
+    (tmp_path / FILE).write_bytes(whole)
+    await final(world, Command("rotate", "rot_2", role="pause_authority"))
+    await closed(world, chain)
+
+
+async def test_an_older_key_file_put_back_while_we_run_loses_no_key(
+    database: Database, solana_rpc: str, tmp_path: Path
+) -> None:
+    world, chain = await made(database, solana_rpc, tmp_path)
+    before = (tmp_path / FILE).read_bytes()
+    await final(world, Command("rotate", "rot_1", role="pause_authority"))
+    (tmp_path / FILE).write_bytes(before)
+    await final(world, Command("rotate", "rot_2", role="freeze_authority"))
+    await final(world, Command("freeze", "case_1", await world.holder()))
+    await final(world, Command("rotate", "rot_3", role="pause_authority"))
+    held = load(tmp_path, SPEC).names()
+    assert set((await holders(chain)).values()) <= set(held)
+    await deploy(database, solana_rpc, tmp_path, SPEC)
     await closed(world, chain)
 
 

@@ -16,8 +16,8 @@ from sandbox.chains.errors import NoKeys, NotDeployed, WrongChain
 from sandbox.chains.port import ChainUnavailable, Command, Signed
 from sandbox.chains.solana import tx
 from sandbox.chains.solana.chain import SolanaChain
-from sandbox.chains.solana.deploy import WrongKeys, deploy
-from sandbox.chains.solana.keys import FILE, load, load_or_create
+from sandbox.chains.solana.deploy import SponsorKeyDamaged, WrongKeys, deploy
+from sandbox.chains.solana.keys import FILE, SPONSOR_FILE, load, load_or_create
 from sandbox.core.db import Database
 from tests.chains import solana_node
 from tests.chains.conftest import Follower
@@ -152,3 +152,17 @@ async def test_the_watcher_starts_before_the_mint(
     assert follower.listener.events == []
     await follower.leader.release()
     await chain.aclose()
+
+
+@pytest.mark.parametrize("left", ["{", "[]", '{"sponsor": [1, 2]}'])
+async def test_a_damaged_key_of_the_sponsor_is_refused_by_name_and_a_lost_one_made_anew(
+    database: Database, solana_rpc: str, tmp_path: Path, left: str
+) -> None:
+    path = tmp_path / "keys" / SPONSOR_FILE
+    path.parent.mkdir(mode=0o700)
+    path.write_text(left)
+    with pytest.raises(SponsorKeyDamaged, match="delete it"):
+        await deploy(database, solana_rpc, tmp_path / "keys", token.load())
+    path.unlink()
+    await deploy(database, solana_rpc, tmp_path / "keys", token.load())
+    assert path.exists()

@@ -27,6 +27,7 @@ TOKEN: dict[str, Any] = {
     "ledger": {"supply_units": 123456789, "treasury_units": 100, "outstanding_tiyn": 123456789},
     "difference": {"supply_units": 0, "treasury_units": 0},
     "under_way": [],
+    "halted": None,
     "agrees": True,
 }
 

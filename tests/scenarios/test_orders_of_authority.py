@@ -7,10 +7,13 @@ from unittest.mock import patch
 
 import asyncpg
 import pytest
+from sqlalchemy import delete
 
 from sandbox import wiring
 from sandbox.chains.errors import NotSeizable
+from sandbox.chains.models import ChainHalt
 from sandbox.chains.port import UnknownRecipient
+from sandbox.core import clock
 from sandbox.core.checks import Check
 from sandbox.ledger import accounts
 from sandbox.reserve import orders, token
@@ -272,6 +275,20 @@ async def test_books_that_have_not_read_as_far_are_no_agreement(world: World) ->
     await world.ground.mine(30)
     shown = await token.token_object(world.database, world.chain, wait_s=0)
     assert (shown["ledger"], shown["difference"], shown["agrees"]) == (None, None, False)
+    assert shown["halted"] is None
+    await world.follow()
+    assert (await told_token(world))["agrees"]
+
+
+async def test_a_halted_chain_says_why_the_books_do_not_go_on(world: World) -> None:
+    await world.ground.mine(30)
+    async with world.database.transaction() as db:
+        why, at = "a block was final and is gone", await clock.now(db)
+        db.add(ChainHalt(chain=world.name, height=1, reason=why, since=at))
+    shown = await told_token(world)
+    assert (shown["halted"], shown["agrees"]) == (why, False)
+    async with world.database.transaction() as db:
+        await db.execute(delete(ChainHalt))
     await world.follow()
     assert (await told_token(world))["agrees"]
 

@@ -100,6 +100,11 @@ async def test_who_cannot_pay_gets_nothing_signed(world: World, newcomer: Newcom
         status, code, message = await refusal(world, session, payer)
         assert (status, code) == (409, "payer_cannot_pay"), payer
         assert why in message
+    place = str(tx.token_account(nobody.pubkey(), Pubkey.from_string(_mint(world))))
+    await world.ground.send_coin(await world.ground.payer(), place, 890_880)
+    await world.ground.mine(2)
+    status, code, message = await refusal(world, session, str(nobody.pubkey()))
+    assert (code, "it has 0 units" in message) == ("payer_cannot_pay", True)
     for payer in ("", "nobody", _mint(world), "1" * 32, "0x" + "ab" * 20):
         assert (await refusal(world, session, payer))[:2] == (422, "invalid_address")
     for wrong in (None, 5, [], "x" * 200):

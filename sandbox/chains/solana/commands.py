@@ -7,10 +7,10 @@ from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from sandbox.chains.errors import KeyNotHeld, NotRotatable, RoleGivenUp
+from sandbox.chains.errors import KeyFileDamaged, KeyNotHeld, NotRotatable, RoleGivenUp
 from sandbox.chains.port import ChainUnavailable, Command
 from sandbox.chains.solana import tx
-from sandbox.chains.solana.keys import AUTHORITIES, SolanaKeys
+from sandbox.chains.solana.keys import AUTHORITIES, UNREADABLE, SolanaKeys
 from sandbox.chains.solana.rpc import Rpc
 from sandbox.chains.solana.state import (
     Mint,
@@ -146,7 +146,10 @@ class Commands:
             raise NotRotatable(self._chain, role, AUTHORITIES)
         mint = await self._mint()
         key = self._signer(mint, role)
-        new = self._keys.next(role, command.reference).pubkey()
+        try:
+            new = self._keys.next(role, command.reference).pubkey()
+        except UNREADABLE as error:
+            raise KeyFileDamaged(self._chain, role) from error
         acts = [tx.set_authority(self._token, _KINDS[role], key.pubkey(), new)]
         signers = [key]
         if role == "metadata_authority":
@@ -189,7 +192,10 @@ class Commands:
         address = mint.authorities[role]
         if not address:
             raise RoleGivenUp(self._chain, role)
-        key = self._keys.of(address)
+        try:
+            key = self._keys.of(address)
+        except UNREADABLE as error:
+            raise KeyFileDamaged(self._chain, role) from error
         if key is None:
             raise KeyNotHeld(self._chain, role, address)
         return key

@@ -22,6 +22,8 @@ from sandbox.chains.solana import tx
 from sandbox.chains.solana.errors import reason
 from sandbox.chains.solana.keys import (
     FILE,
+    SPONSOR_FILE,
+    UNREADABLE,
     SolanaKeys,
     load,
     load_or_create,
@@ -58,6 +60,18 @@ class WrongKeys(SandboxError):
         )
 
 
+class SponsorKeyDamaged(SandboxError):
+    """The sponsor's key file cannot be read."""
+
+    status, code = 409, "sponsor_key_damaged"
+
+    def __init__(self, chain: str, path: Path) -> None:
+        super().__init__(
+            f"{chain}: {path} holds no key: put it back, or delete it and a new sponsor is made",
+            chain=chain,
+        )
+
+
 class DeploymentFailed(Exception):
     """The node refused a transaction of the deployment; the text says which, and why."""
 
@@ -68,8 +82,8 @@ async def deploy(
     """The token on the node at `rpc_url`, made there if it is not yet; may be called at each start.
 
     Makes the keys in `keys_dir` on the first call. Raises `WrongChain` when this world was
-    deployed on another chain, `WrongKeys` when by other keys, `ChainUnavailable`,
-    `DeploymentFailed`.
+    deployed on another chain, `WrongKeys` when by other keys, `SponsorKeyDamaged`,
+    `ChainUnavailable`, `DeploymentFailed`.
     """
     rpc = Rpc(rpc_url, chain)
     try:
@@ -79,7 +93,7 @@ async def deploy(
         if row is not None and row.genesis != genesis:
             raise WrongChain(chain, row.genesis, genesis)
         keys = load_or_create(keys_dir, spec) if row is None else _kept(keys_dir, spec, row)
-        sponsor = load_or_create_sponsor(keys_dir)
+        sponsor = _sponsor(chain, keys_dir)
         if row is not None:
             await _check_authorities(rpc, row, keys, keys_dir / FILE)
         await asyncio.gather(
@@ -106,7 +120,7 @@ def _kept(keys_dir: Path, spec: TokenSpec, deployed: ChainDeployment) -> SolanaK
     """The keys that made the token; new ones in their place would sign in vain."""
     try:
         keys = load(keys_dir, spec)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         raise WrongKeys(deployed.chain, keys_dir / FILE) from error
     held = {
         "mint": str(keys.mint.pubkey()),
@@ -116,6 +130,13 @@ def _kept(keys_dir: Path, spec: TokenSpec, deployed: ChainDeployment) -> SolanaK
     if any(deployed.config[name] != address for name, address in held.items()):
         raise WrongKeys(deployed.chain, keys_dir / FILE)
     return keys
+
+
+def _sponsor(chain: str, keys_dir: Path) -> Keypair:
+    try:
+        return load_or_create_sponsor(keys_dir)
+    except UNREADABLE as error:
+        raise SponsorKeyDamaged(chain, keys_dir / SPONSOR_FILE) from error
 
 
 async def _check_authorities(

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
+from types import MappingProxyType
 
 from solders.keypair import Keypair
 
@@ -18,6 +19,8 @@ from contracts.solana_mint import MintAuthorities
 from contracts.token import Roles, TokenSpec
 
 FILE, SPONSOR_FILE = "solana.json", "solana-sponsor.json"
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+"""What reading a missing or damaged key file may raise."""
 _MINT = "mint"
 AUTHORITIES = (
     "mint_authority",
@@ -34,6 +37,8 @@ class SolanaKeys:
 
     def __init__(self, path: Path, spec: TokenSpec, found: Mapping[str, Keypair]) -> None:
         self._path, self._names = path, _names(spec)
+        self._by_name: dict[str, Keypair] = {}
+        self._by_address: dict[str, Keypair] = {}
         self._take(found)
         self.mint = found[_MINT]
         self.treasury, self.fee_payer = self.first("treasury"), self.first("fee_payer")
@@ -56,7 +61,10 @@ class SolanaKeys:
         )
 
     def of(self, address: str) -> Keypair | None:
-        """The key of this address if it is ours; another process may have added it meanwhile."""
+        """The key of this address if it is ours; another process may have added it meanwhile.
+
+        Raises `UNREADABLE`.
+        """
         if address not in self._by_address:
             self._take(_read(self._path))
         return self._by_address.get(address)
@@ -64,11 +72,11 @@ class SolanaKeys:
     def next(self, role: str, reference: str) -> Keypair:
         """The key that `role` gets by the rotation `reference`: always the same one.
 
-        It is on disk, synced, when this returns.
+        It is on disk, synced, when this returns. Raises `UNREADABLE`.
         """
         name = f"{self._names[role]}.{reference}"
         if name not in self._by_name:
-            self._take(_add(self._path, [name]))
+            self._take(_add(self._path, [name], self._by_name))
         return self._by_name[name]
 
     def names(self) -> dict[str, str]:
@@ -76,8 +84,9 @@ class SolanaKeys:
         return {str(pair.pubkey()): name for name, pair in self._by_name.items()}
 
     def _take(self, found: Mapping[str, Keypair]) -> None:
-        self._by_name = dict(found)
-        self._by_address = {str(pair.pubkey()): pair for pair in found.values()}
+        """What was read before stays: an older file may have been put in its place meanwhile."""
+        self._by_name |= found
+        self._by_address |= {str(pair.pubkey()): pair for pair in found.values()}
 
 
 def load(keys_dir: Path, spec: TokenSpec) -> SolanaKeys:
@@ -116,11 +125,13 @@ def _read(path: Path) -> dict[str, Keypair]:
     return {name: Keypair.from_bytes(bytes(raw)) for name, raw in stored.items()}
 
 
-def _add(path: Path, names: list[str]) -> dict[str, Keypair]:
-    """The file's keys, with one under each of these names; no key that was there is ever lost."""
+def _add(
+    path: Path, names: list[str], held: Mapping[str, Keypair] = MappingProxyType({})
+) -> dict[str, Keypair]:
+    """The file's keys and those held, with one under each of these names; none is ever lost."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(path):
-        found = _read(path) if path.exists() else {}
+        found = {**held, **(_read(path) if path.exists() else {})}
         if missing := [name for name in names if name not in found]:
             found |= {name: Keypair() for name in missing}
             _store(path, found)

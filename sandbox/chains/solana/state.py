@@ -69,7 +69,8 @@ def token_amount(data: bytes) -> int:
 
 
 def is_account_frozen(data: bytes) -> bool:
-    return data[_STATE] == _FROZEN
+    """False where no token account is: anybody may have sent SOL to its address before."""
+    return data[_STATE : _STATE + 1] == bytes([_FROZEN])
 
 
 def is_mint_paused(data: bytes) -> bool:

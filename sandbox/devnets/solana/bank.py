@@ -26,12 +26,13 @@ from sandbox.devnets.solana.checkpoints import Checkpoints, Standing
 from sandbox.devnets.solana.execution import AnyMessage, Failure, Incoming
 from sandbox.devnets.solana.history import History, first_position
 from sandbox.devnets.solana.recent import RecentSignatures
-from sandbox.devnets.solana.records import Block, Record
+from sandbox.devnets.solana.records import INDEX_BITS, Block, Record
 from sandbox.devnets.solana.state import Accounts
 
 MAX_HASH_AGE = 150  # blocks, agave MAX_PROCESSING_AGE
 SLOT_HASHES = 512
 SLOTS_PER_EPOCH = 432_000
+MAX_IN_SLOT = 1 << INDEX_BITS  # transactions: their positions have no room for more
 FILES = ("chain.db", "journal.bin")  # the whole chain
 
 Level = Literal["processed", "confirmed", "finalized"]
@@ -189,6 +190,8 @@ class Bank:
 
     def execute(self, incoming: Incoming, *, keep_failed: bool) -> Record | Failure:
         """Run a transaction on the open slot; the caller checked its hash and signature."""
+        if len(self.history.open_records) >= MAX_IN_SLOT:
+            return Failure("WouldExceedMaxBlockCostLimit", None)
         position = first_position(self.open_slot) + len(self.history.open_records)
         done = execution.execute(
             self.svm,

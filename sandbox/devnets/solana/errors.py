@@ -51,6 +51,7 @@ _TRANSACTION = {
     "InvalidAddressLookupTableIndex": "Transaction address table lookup uses an invalid index",
     "InvalidWritableAccount": "Transaction contains an invalid writable account",
     "MaxLoadedAccountsDataSizeExceeded": ("Transaction exceeded max loaded accounts data size cap"),
+    "WouldExceedMaxBlockCostLimit": "Transaction would exceed max Block Cost Limit",
     "UnbalancedTransaction": ("Sum of account balances before and after transaction do not match"),
 }
 _INSTRUCTION = {

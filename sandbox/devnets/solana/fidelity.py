@@ -238,11 +238,16 @@ METHODS = Part(
             "-32601, as in agave since 2.0",
         ),
         _line(
-            "Encoding jsonParsed",
+            "Instructions in jsonParsed",
             "real",
             "test_fidelity_claims.py::test_what_a_loader_does_is_shown_undecoded",
-            "what loaders, stake and vote programs do is shown undecoded, and so are extensions of"
-            " Token-2022 that are seldom used",
+            "what loaders, stake and vote programs do is shown undecoded",
+        ),
+        _line(
+            "Accounts in jsonParsed",
+            "real",
+            "test_parsed_accounts.py::test_an_extension_is_told_as_a_validator_tells_it",
+            "confidential extensions of Token-2022 are told as unparseableExtension",
         ),
     ),
 )

@@ -15,6 +15,8 @@ from solders.pubkey import Pubkey
 from sandbox.devnets.solana.tokens import ACCOUNT_LEN, TokenIndex, is_found_alike
 
 NOTHING = Account(lamports=0, data=b"", owner=Pubkey.default())
+_LOADER = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
+_CODE_KEY = slice(4, 36)  # of a program's account: where its code lies
 
 
 class Accounts:
@@ -28,6 +30,7 @@ class Accounts:
         self.unsaved: set[bytes] = set()  # changed in final slots since the last checkpoint
         # Programs that a reorg took back: the machine keeps their code, and panics when called.
         self.undeployed: set[bytes] = set()
+        self._program_of: dict[bytes, bytes] = {}  # by the account that holds the code
 
     def current(self, key: bytes) -> Account | None:
         account = self._svm.get_account(Pubkey(key))
@@ -49,18 +52,27 @@ class Accounts:
                 self.undeployed.add(key)
         elif account.executable:
             self.undeployed.discard(key)
+            self._note_program(key, account)
         self._svm.set_account(Pubkey(key), NOTHING if account is None else account)
         self.tokens.note(key, account)
 
     def put_all(self, images: Iterable[tuple[bytes, Account | None]]) -> None:
-        """`put` each; the machine loads a program with its code, which must be there before."""
-        programs = []
+        """`put` each; the machine loads a program with its code, which must be there before.
+
+        An upgrade or a closing changes the code alone, and the machine would run the former one.
+        """
+        programs, changed = {}, []
         for key, account in images:
             if account is not None and account.executable:
-                programs.append((key, account))
+                programs[key] = account
             else:
                 self.put(key, account)
-        for key, account in programs:
+                changed.append(key)
+        for program in filter(None, map(self._program_of.get, changed)):
+            account = self.current(program)
+            if account is not None and account.executable:
+                programs.setdefault(program, account)
+        for key, account in programs.items():
             self.put(key, account)
 
     def touched(self, slot: int, key: bytes, before: Account | None, after: Account | None) -> None:
@@ -69,7 +81,13 @@ class Accounts:
         if key not in keys:
             keys[key] = None
             self._layers.setdefault(key, []).append((slot, before))
+        if after is not None and after.executable:
+            self._note_program(key, after)
         self.tokens.note(key, after, before)
+
+    def _note_program(self, key: bytes, account: Account) -> None:
+        if account.owner == _LOADER:
+            self._program_of[account.data[_CODE_KEY]] = key
 
     def keys_of(self, slot: int) -> Iterable[bytes]:
         """What `slot` changed, while it is not final."""
@@ -97,22 +115,20 @@ class Accounts:
         """Give every key the state it had after `slot`."""
         above = [touched for touched in self._touched if touched > slot]
         keys = {key for touched in above for key in self._touched.pop(touched)}
-        programs = []
+        images, undone = [], []
         for key in keys:
             layers = self._layers[key]
             first = next(i for i, (touched, _) in enumerate(layers) if touched > slot)
-            undone = [self.current(key), *(before for _, before in layers[first + 1 :])]
-            before = layers[first][1]
-            if before is not None and before.executable:
-                programs.append((key, before))
-            else:
-                self.put(key, before)
+            images.append((key, layers[first][1]))
+            formers = (self.current(key), *(before for _, before in layers[first + 1 :]))
+            undone += [(key, former) for former in formers]
             del layers[first:]
-            for former in undone:
-                self._unlist(key, former)
-            if not layers:
+        self.put_all(images)
+        for key, former in undone:
+            self._unlist(key, former)
+        for key in keys:
+            if not self._layers[key]:
                 del self._layers[key]
-        self.put_all(programs)
 
     def _unlist(self, key: bytes, former: Account | None) -> None:
         """Take a state that cannot be seen any more out of the token index."""

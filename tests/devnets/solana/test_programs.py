@@ -28,6 +28,14 @@ def elf() -> bytes:
     return bytes(found.data)
 
 
+def other_elf() -> bytes:
+    """The same program, but that it begins its log with another word."""
+    code = elf()
+    found = code.replace(b"Memo", b"Nemo", 1)
+    assert found != code
+    return found
+
+
 def uses(*accounts: tuple[Pubkey, str]) -> list[AccountMeta]:
     return [AccountMeta(key, "s" in how, "w" in how) for key, how in accounts]
 
@@ -77,6 +85,15 @@ async def deploy(chain: Chain, owner: Keypair) -> Pubkey:
     return made
 
 
+async def upgrade(chain: Chain, owner: Keypair, program: Pubkey, code: bytes) -> None:
+    buffer, me = await filled_buffer(chain, owner, code), owner.pubkey()
+    accounts = uses(
+        *((data_of(program), "w"), (program, "w"), (buffer.pubkey(), "w"), (me, "w")),
+        *((RENT, ""), (CLOCK, ""), (me, "s")),
+    )
+    await chain.do(Instruction(LOADER, struct.pack("<I", 3), accounts), signers=[owner])
+
+
 async def say(chain: Chain, program: Pubkey, payer: Keypair, text: str) -> list[str]:
     """Call the program; gives its log."""
     signature = await chain.do(Instruction(program, text.encode(), []), signers=[payer])
@@ -115,20 +132,45 @@ async def test_an_upgrade_replaces_the_code_and_only_by_its_authority(chain: Cha
     program = await deploy(chain, owner)
     await chain.advance(1)
     for who in (stranger, owner):
-        buffer = await filled_buffer(chain, who, elf())
-        me = who.pubkey()
-        accounts = uses(
-            *((data_of(program), "w"), (program, "w"), (buffer.pubkey(), "w"), (me, "w")),
-            *((RENT, ""), (CLOCK, ""), (me, "s")),
-        )
-        upgrade = Instruction(LOADER, struct.pack("<I", 3), accounts)
         if who is stranger:
             with pytest.raises(Refused, match="Incorrect authority provided"):
-                await chain.do(upgrade, signers=[who])
+                await upgrade(chain, who, program, other_elf())
         else:
-            await chain.do(upgrade, signers=[who])
+            await upgrade(chain, who, program, other_elf())
     await chain.advance(1)
-    assert any("new" in line for line in await say(chain, program, owner, "new"))
+    assert any("Nemo" in line for line in await say(chain, program, owner, "new"))
+
+
+async def test_an_upgrade_outlives_a_kill_and_a_reorg_takes_it_back(chain: Chain) -> None:
+    owner = await chain.wallet(100 * SOL)
+    program = await deploy(chain, owner)
+    await chain.advance(2)
+    await upgrade(chain, owner, program, other_elf())
+    await chain.advance(2)
+    await chain.kill()
+    await chain.start()
+    assert any("Nemo" in line for line in await say(chain, program, owner, "upgraded"))
+    await chain.call("sandbox_reorg", {"slots": 3, "mode": "drop"})
+    assert any("Memo" in line for line in await say(chain, program, owner, "taken back"))
+
+
+async def test_a_closed_program_stays_closed_after_a_kill_and_a_reorg_opens_it(
+    chain: Chain,
+) -> None:
+    owner = await chain.wallet(100 * SOL)
+    program = await deploy(chain, owner)
+    await chain.advance(2)
+    me = owner.pubkey()
+    accounts = uses((data_of(program), "w"), (me, "w"), (me, "s"), (program, "w"))
+    await chain.do(Instruction(LOADER, struct.pack("<I", 5), accounts), signers=[owner])
+    await chain.advance(2)
+    for _ in range(2):
+        with pytest.raises(Refused, match="Unsupported program id"):
+            await say(chain, program, owner, "closed")
+        await chain.kill()
+        await chain.start()
+    await chain.call("sandbox_reorg", {"slots": 2, "mode": "drop"})
+    assert any("open" in line for line in await say(chain, program, owner, "open"))
 
 
 async def test_a_reorg_takes_a_deployment_back_and_it_can_come_again(chain: Chain) -> None:
