@@ -154,7 +154,14 @@ def execute(
         return Failure(_NO_PROGRAM, None)
     listed = key_list(message, accounts)
     before = [svm.get_account(key) for key in listed.keys]
-    result = svm.send_transaction(incoming.tx)
+    try:
+        result = svm.send_transaction(incoming.tx)
+    except BaseException as error:  # pyo3 panics are no Exceptions
+        # The machine gave up in the middle of its writes: nobody may see the half of them.
+        accounts.put_all((bytes(key), old) for key, old in zip(listed.keys, before, strict=True))
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        return Failure({"InstructionError": [0, "ProgramFailedToComplete"]}, None)
     ok = isinstance(result, TransactionMetadata)
     after = [
         svm.get_account(key) if writable else account

@@ -53,7 +53,10 @@ class Accounts:
         elif account.executable:
             self.undeployed.discard(key)
             self._note_program(key, account)
-        self._svm.set_account(Pubkey(key), NOTHING if account is None else account)
+        if account is not None and account.executable:
+            self._load(key, account)
+        else:
+            self._svm.set_account(Pubkey(key), NOTHING if account is None else account)
         self.tokens.note(key, account)
 
     def put_all(self, images: Iterable[tuple[bytes, Account | None]]) -> None:
@@ -83,7 +86,27 @@ class Accounts:
             self._layers.setdefault(key, []).append((slot, before))
         if after is not None and after.executable:
             self._note_program(key, after)
+        if (program := self._program_of.get(key)) is not None:
+            # The machine may have put the program away before its code, and runs the former one.
+            self._reload(program)
         self.tokens.note(key, after, before)
+
+    def _reload(self, program: bytes) -> None:
+        account = self.current(program)
+        if account is not None and account.executable:
+            self._load(program, account)
+
+    def _load(self, key: bytes, account: Account) -> None:
+        """Set a program; one whose code is closed stays, and cannot be called."""
+        try:
+            self._svm.set_account(Pubkey(key), account)
+        except Exception:  # its class, LiteSVMError, is exported nowhere
+            code = Pubkey(account.data[_CODE_KEY])
+            held = self._svm.get_account(code)
+            self._svm.set_account(code, NOTHING)
+            self._svm.set_account(Pubkey(key), account)
+            if held is not None:
+                self._svm.set_account(code, held)
 
     def _note_program(self, key: bytes, account: Account) -> None:
         if account.owner == _LOADER:

@@ -4,6 +4,7 @@ Layouts: loader v3 (`UpgradeableLoaderInstruction`). The ELF is the memo program
 """
 
 import struct
+from pathlib import Path
 
 import pytest
 from solders.instruction import AccountMeta, Instruction
@@ -12,7 +13,8 @@ from solders.litesvm import LiteSVM
 from solders.pubkey import Pubkey
 from solders.system_program import CreateAccountParams, create_account
 
-from tests.devnets.solana.chain import SOL, Chain, Refused
+from tests.devnets.solana.chain import SOL, Chain, Refused, move
+from tests.devnets.solana.inside import InsideChain
 
 LOADER = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
 MEMO = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")
@@ -171,6 +173,33 @@ async def test_a_closed_program_stays_closed_after_a_kill_and_a_reorg_opens_it(
         await chain.start()
     await chain.call("sandbox_reorg", {"slots": 2, "mode": "drop"})
     assert any("open" in line for line in await say(chain, program, owner, "open"))
+
+
+async def test_what_the_machine_cannot_write_leaves_nothing_behind(tmp_path: Path) -> None:
+    """LiteSVM panics, in some orders of its accounts, where a closed program's is funded again."""
+    chain = InsideChain(tmp_path / "inside")
+    owner = await chain.wallet(100 * SOL)
+    me = owner.pubkey()
+    for _ in range(4):
+        program = await deploy(chain, owner)
+        await chain.advance(2)
+        before = await chain.balance(me)
+        accounts = uses((data_of(program), "w"), (me, "w"), (me, "s"), (program, "w"))
+        closed = Instruction(LOADER, struct.pack("<I", 5), accounts)
+        raw = await chain.sign(closed, move(owner, data_of(program), SOL), signers=[owner])
+        signature = await chain.send(raw, skipPreflight=True)
+        await chain.advance(2)
+        if await chain.status(signature) is None:
+            assert await chain.balance(me) == before
+            assert any("still" in line for line in await say(chain, program, owner, "still"))
+        else:
+            with pytest.raises(Refused, match="Unsupported program id"):
+                await say(chain, program, owner, "closed")
+    left = await chain.balance(me)
+    await chain.close()
+    again = InsideChain(tmp_path / "inside")
+    assert await again.balance(me) == left
+    await again.close()
 
 
 async def test_a_reorg_takes_a_deployment_back_and_it_can_come_again(chain: Chain) -> None:
