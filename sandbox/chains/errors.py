@@ -82,6 +82,20 @@ class NotRotatable(SandboxError):
         )
 
 
+class RotationUnderWay(SandboxError):
+    """The role gets a new key already; everything else on its chain waits for that."""
+
+    status, code = 409, "rotation_under_way"
+
+    def __init__(self, chain: str, role: str, order: str) -> None:
+        super().__init__(
+            f"{chain}: {role} is getting a new key already; see order {order}",
+            chain=chain,
+            role=role,
+            order=order,
+        )
+
+
 class NotSeizable(SandboxError):
     """Not another holder's units, or not to another holder.
 

@@ -45,3 +45,13 @@ async def may_be_stored(db: AsyncSession, chain: str, is_rotation: bool) -> bool
     )
     free: bool = await db.scalar(text(query), {"chain": chain})
     return free
+
+
+async def under_way(db: AsyncSession, chain: str, role: str) -> str | None:
+    """The order by which a role gets a new key, while it has no outcome."""
+    query = (
+        "SELECT id FROM chain_intent WHERE chain = :chain AND state IN ('due', 'signed')"
+        " AND command ->> 'action' = 'rotate' AND command ->> 'role' = :role LIMIT 1"
+    )
+    order: str | None = await db.scalar(text(query), {"chain": chain, "role": role})
+    return order

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.chains import rotating
 from sandbox.chains import service as chains
-from sandbox.chains.errors import NotRotatable
+from sandbox.chains.errors import NotRotatable, RotationUnderWay
 from sandbox.chains.port import Chain, Command
 from sandbox.chains.seizing import seizure
 from sandbox.chains.service import IntentState
@@ -46,9 +47,14 @@ def order_object(order: IntentState) -> dict[str, Any]:
 
 
 async def rotate(db: AsyncSession, port: Chain, role: str) -> IntentState:
-    """Give `role` a new key, once what the old one signed has ended. Raises `NotRotatable`."""
+    """Give `role` a new key, once what the old one signed has ended.
+
+    Raises `NotRotatable`, `RotationUnderWay`: asked again and again it would hold up its chain.
+    """
     if role not in port.rotatable:
         raise NotRotatable(port.name, role, port.rotatable)
+    if (order := await rotating.under_way(db, port.name, role)) is not None:
+        raise RotationUnderWay(port.name, role, order)
     return await _give(db, port, "rotate", role=role)
 
 

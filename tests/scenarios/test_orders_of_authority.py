@@ -209,6 +209,11 @@ async def test_keys_change_while_units_are_made_and_nothing_is_lost(world: World
     await world.ask_issue({resident: 10_000})
     await world.send_due()
     made = [await rotate(world, role) for role in sorted(world.chain.rotatable)]
+    # Asked for again and again it would hold up everything else.
+    again = f"/v1/chains/{world.name}/roles/{made[0]['role']}/rotate"
+    refused = await world.post(again, {}, "operator")
+    assert (refused.status_code, refused.json()["code"]) == (409, "rotation_under_way")
+    assert refused.json()["order"] == made[0]["id"]
     await world.ask_issue({resident: 20_000})
     session = await world.session()
     await world.pay(session, 10_000)
