@@ -70,8 +70,7 @@ def _depth(bank: Bank, found: Any, *, force: bool) -> int:
         why = (
             "what is final is kept unless `force` is true"
             if not force
-            else "the undo of older blocks is gone: sandbox_keepUndo keeps more from then on, and"
-            " sandbox_restore goes back to a snapshot"
+            else "the undo of older blocks is gone; sandbox_keepUndo keeps more from then on"
         )
         raise invalid_params(f"Invalid params: at most {most} slots can be replaced: {why}.")
     if most < 1:

@@ -43,7 +43,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"slots": 1, "force": 1}, "force"),
     ({"slots": 1, "mode": "other"}, "mode must be"),
     ({"slots": 32}, "at most 31 slots can be replaced: what is final is kept unless `force`"),
-    ({"slots": 32, "force": True}, "undo of older blocks is gone: sandbox_keepUndo"),
+    ({"slots": 32, "force": True}, "undo of older blocks is gone; sandbox_keepUndo"),
 ]  # fmt: skip
 
 
