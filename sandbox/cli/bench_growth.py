@@ -45,6 +45,7 @@ async def grow(
         add(f"sessions created {at}", STEP / (began_paying - began), "1/s")
         add(f"payments on {payer.chain} {at}", STEP / (ended - began_paying), "1/s")
         show.err.print(f"{size:,} payments")
+    await asyncio.to_thread(running.quiesce)  # what is not final is not settled
     began = time.monotonic()
     asked = {"merchant_id": running.endpoints["keys"]["merchant_id"]}
     batch = await asyncio.to_thread(running.post, "/v1/settlements", asked)
