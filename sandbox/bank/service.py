@@ -212,7 +212,7 @@ async def statements(db: AsyncSession, iban: str, page: Page) -> list[dict[str, 
     days = await db.execute(
         # Built from clauses of our own; values are parameters.
         text(
-            "WITH lines AS (SELECT to_char(booked_on, 'YYYY-MM-DD') AS day,"  # noqa: S608
+            "WITH lines AS (SELECT to_char(booked_on, 'YYYY-MM-DD') AS day,"  # noqa: S608 - SQL of our own, no input
             " CASE side WHEN 'credit' THEN amount_tiyn ELSE -amount_tiyn END AS moved"
             " FROM bank_sim.booking WHERE iban = :iban AND NOT left_out),"
             " days AS (SELECT day, sum(moved) AS moved FROM"

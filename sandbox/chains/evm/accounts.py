@@ -14,11 +14,11 @@ _ORDER = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 def _load() -> None:
     if "eth_keyfile" in sys.modules or any(name in sys.modules for name in _UNUSED):
         return
-    for name in _UNUSED:
-        sys.modules[name] = ModuleType(name)
-    sys.modules["py_ecc.bls"].G2ProofOfPossession = None  # type: ignore[attr-defined]
-    sys.modules["py_ecc.bls12_381"].curve_order = _ORDER  # type: ignore[attr-defined]
+    signatures, curve = map(ModuleType, _UNUSED)
+    vars(signatures)["G2ProofOfPossession"], vars(curve)["curve_order"] = None, _ORDER
+    sys.modules.update(zip(_UNUSED, (signatures, curve), strict=True))
     try:
+        # Untyped, and wanted only to be loaded before eth_account asks for it.
         import eth_keyfile  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
     finally:
         # Whoever computes on the curve itself gets the real ones.
@@ -28,6 +28,7 @@ def _load() -> None:
 
 _load()
 
+# Not before.
 from eth_account import Account  # noqa: E402
 from eth_account.signers.local import LocalAccount  # noqa: E402
 

@@ -89,7 +89,7 @@ class History:
                     if not found:
                         del self._by_address[key]
                 else:
-                    left = self._by_address.pop(key)  # type: ignore[assignment]
+                    left = self._by_address.pop(key)  # type: ignore[assignment]  # one record, as it is no deque
                 assert left is record
 
     def roll_back(self, slot: int) -> list[Record]:
@@ -113,7 +113,7 @@ class History:
                     if not found:
                         del self._by_address[key]
                 else:
-                    last = self._by_address.pop(key)  # type: ignore[assignment]
+                    last = self._by_address.pop(key)  # type: ignore[assignment]  # one record, as it is no deque
                 assert last is record
         return dropped
 

@@ -102,7 +102,7 @@ class Record(bytes):
     def _sizes(self) -> tuple[int, int, int, int, int, int]:
         """Of loaded writable and read-only keys, wire bytes, meta, keys and token balances."""
         _, _, *sizes = _HEAD.unpack_from(self)
-        return sizes  # type: ignore[return-value]
+        return sizes  # type: ignore[return-value]  # six, as the format says
 
     @property
     def ok(self) -> bool:
