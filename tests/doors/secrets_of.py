@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
@@ -95,6 +96,7 @@ def secret_files(data_dir: Path) -> list[Path]:
 
 
 def command_lines(pids: Iterable[int]) -> Iterator[str]:
-    """What anyone on this machine may read of processes (proc(5))."""
+    """What anyone on this machine may read of processes that still run (proc(5))."""
     for pid in pids:
-        yield Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        with suppress(FileNotFoundError, ProcessLookupError):
+            yield Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()

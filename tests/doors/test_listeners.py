@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -191,20 +192,25 @@ def test_nothing_else_listens_and_nothing_beyond_loopback(stack: Stack, sandbox:
 
 
 def descendants(pid: int) -> Iterator[int]:
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            yield child
-            yield from descendants(child)
+    # Programs below come and go: PostgreSQL starts one for each of its chores.
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                yield child
+                yield from descendants(child)
+
+
+def open_files(pid: int) -> Iterator[str]:
+    """What the handles of a process stand for; nothing once it has ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                yield os.readlink(link)
 
 
 def listening(pids: set[int]) -> Iterator[tuple[str, int]]:
     """(address, port) of each TCP socket on which one of these processes listens (proc(5))."""
-    held = {
-        os.readlink(link)
-        for pid in pids
-        for link in Path(f"/proc/{pid}/fd").iterdir()
-        if link.is_symlink()
-    }
+    held = {file for pid in pids for file in open_files(pid)}
     for table in ("tcp", "tcp6"):
         for row in Path(f"/proc/self/net/{table}").read_text().splitlines()[1:]:
             fields = row.split()
