@@ -38,6 +38,7 @@ from sandbox.chains.watcher import Watcher
 from sandbox.chains.watching import BlockHandler, IntentHandler
 from sandbox.core.checks import Check, CheckFunction
 from sandbox.core.db import Database
+from sandbox.core.http import stored_answers
 from sandbox.core.settings import Settings
 from sandbox.eventlog import checks as log_checks
 from sandbox.eventlog import keys as log_keys
@@ -110,6 +111,7 @@ from sandbox.webhooks import routes as webhooks_routes
 from sandbox.webhooks import service as webhooks
 
 ROUTERS: Sequence[APIRouter] = (
+    stored_answers.router,
     payments_routes.router,
     settlement_routes.router,
     log_routes.router,

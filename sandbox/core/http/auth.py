@@ -18,6 +18,7 @@ class Unauthenticated(SandboxError):
     """No key, or one that is unknown or revoked; the answer does not say which."""
 
     status, code = 401, "unauthenticated"
+    fields = ("/header/authorization",)
 
     def __init__(self) -> None:
         super().__init__("send a valid key: Authorization: Bearer sk_sbx_…")
