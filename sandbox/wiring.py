@@ -60,6 +60,7 @@ from sandbox.ledger import routes as ledger_routes
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
 from sandbox.parties import checks as parties_checks
+from sandbox.parties import key_routes
 from sandbox.parties import routes as parties_routes
 from sandbox.parties import seed as parties_seed
 from sandbox.parties import service as parties
@@ -123,6 +124,7 @@ ROUTERS: Sequence[APIRouter] = (
     token_routes.router,
     bank_routes.router,
     parties_routes.router,
+    key_routes.router,
     lab_routes.router,
     lab_bank_routes.router,
     audit_routes.router,

@@ -113,3 +113,22 @@ class PartyMissing(SandboxError):
 
     def __init__(self, role: str) -> None:
         super().__init__(f"a key of the role {role} needs a merchant_id", role=role)
+
+
+class KeyEnded(SandboxError):
+    """A key that was revoked or has expired gets no new secret; make a new key."""
+
+    status, code = 409, "key_ended"
+
+    def __init__(self, key: str) -> None:
+        super().__init__("the key is revoked or has expired", key=key)
+
+
+class KeyOutlivesItsMaker(SandboxError):
+    """A key that expires puts no secret into its holder's hands that lives longer."""
+
+    status, code = 403, "key_outlives_its_maker"
+    fields = ("expires_in_s",)
+
+    def __init__(self, expires_at: str) -> None:
+        super().__init__(f"the key that asks expires at {expires_at}", expires_at=expires_at)

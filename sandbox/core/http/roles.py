@@ -76,6 +76,8 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("POST", "/v1/merchants/{merchant_id}/fee_plans/{version}/consent"): _MERCHANT_WRITES,
     ("POST", "/v1/api_keys"): _PARTIES_WRITE,
     ("GET", "/v1/api_keys"): _PARTIES,
+    ("GET", "/v1/api_keys/{key_id}"): _PARTIES,
+    ("POST", "/v1/api_keys/{key_id}/rotate"): _PARTIES_WRITE,
     ("DELETE", "/v1/api_keys/{key_id}"): _PARTIES_WRITE,
     ("GET", "/v1/idempotency_keys/{idempotency_key:path}"): _OWN,
     ("POST", "/v1/checkout/sessions"): _MERCHANT_WRITES,
