@@ -38,6 +38,7 @@ from sandbox.chains.watcher import Watcher
 from sandbox.chains.watching import BlockHandler, IntentHandler
 from sandbox.core.checks import Check, CheckFunction
 from sandbox.core.db import Database
+from sandbox.core.http import stored_answers
 from sandbox.core.settings import Settings
 from sandbox.eventlog import checks as log_checks
 from sandbox.eventlog import keys as log_keys
@@ -59,6 +60,7 @@ from sandbox.ledger import routes as ledger_routes
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
 from sandbox.parties import checks as parties_checks
+from sandbox.parties import key_routes
 from sandbox.parties import routes as parties_routes
 from sandbox.parties import seed as parties_seed
 from sandbox.parties import service as parties
@@ -110,6 +112,7 @@ from sandbox.webhooks import routes as webhooks_routes
 from sandbox.webhooks import service as webhooks
 
 ROUTERS: Sequence[APIRouter] = (
+    stored_answers.router,
     payments_routes.router,
     settlement_routes.router,
     log_routes.router,
@@ -121,6 +124,7 @@ ROUTERS: Sequence[APIRouter] = (
     token_routes.router,
     bank_routes.router,
     parties_routes.router,
+    key_routes.router,
     lab_routes.router,
     lab_bank_routes.router,
     audit_routes.router,

@@ -10,7 +10,8 @@ from fastapi import FastAPI
 
 from sandbox.core.db import Database
 from sandbox.core.http import RequestIdMiddleware, install
-from sandbox.parties import routes, service
+from sandbox.core.http.rate_limits import Buckets
+from sandbox.parties import key_routes, routes, service
 from sandbox.parties.seed import seed
 
 Post = Callable[..., "httpx2.Response"]
@@ -23,7 +24,9 @@ def app(database: Database) -> FastAPI:
     app.add_middleware(RequestIdMiddleware)
     app.state.database = database
     app.state.key_lookup = service.find_key
+    app.state.rate_limits = Buckets()
     app.include_router(routes.router)
+    app.include_router(key_routes.router)
     return app
 
 

@@ -5,7 +5,7 @@ from sandbox.core.http.doors import DoorsMiddleware
 from sandbox.core.http.idempotency import IdempotentRoute, show_once
 from sandbox.core.http.limits import LimitsMiddleware
 from sandbox.core.http.paging import Page, PageDep, listing
-from sandbox.core.http.problems import install, problem
+from sandbox.core.http.problems import install, problem, refusal
 from sandbox.core.http.request_id import RequestIdMiddleware
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "install",
     "listing",
     "problem",
+    "refusal",
     "show_once",
 ]

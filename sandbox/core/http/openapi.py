@@ -10,27 +10,48 @@ from fastapi import FastAPI
 from sandbox.core.http.idempotency import EXEMPT, MAX_KEY_LENGTH
 from sandbox.core.http.roles import RULES
 
+_TEXT = {"type": "string"}
 _PROBLEM = {
     "type": "object",
-    "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
+    "required": [
+        "type", "title", "status", "detail", "instance", "code", "param", "retryable", "messages",
+        "request_id", "request_log_url", "doc_url",
+    ],
     "properties": {
         "type": {"type": "string", "examples": ["urn:kzte-sandbox:problem:payment_not_final"]},
         "title": {"type": "string", "examples": ["Conflict"]},
         "status": {"type": "integer", "examples": [409]},
-        "detail": {"type": "string"},
+        "detail": {"type": "string", "description": "English, for developers"},
         "instance": {"type": "string", "examples": ["/v1/refunds"]},
         "code": {"type": "string", "description": "stable; decide by this member"},
+        "param": {
+            "type": ["string", "null"],
+            "description": "JSON pointer to the one field at fault, its place first",
+            "examples": ["/body/amount_tiyn"],
+        },
+        "retryable": {
+            "enum": [True, False, "unknown"],
+            "description": "true: send the same again with the same key, it may succeed;"
+            " false: change what is wrong and use a new key; unknown: a repeat does no harm",
+        },
+        "messages": {
+            "type": "object",
+            "required": ["kk", "ru", "en"],
+            "properties": {"kk": _TEXT, "ru": _TEXT, "en": _TEXT},
+            "description": "may be shown to anybody",
+        },
         "request_id": {"type": "string", "examples": ["req_4f2c9d1e8b7a605f3c2d1e0f"]},
+        "request_log_url": {
+            "type": "string", "examples": ["/v1/request_logs/req_4f2c9d1e8b7a605f3c2d1e0f"],
+        },
+        "doc_url": {"type": "string", "examples": ["/docs/errors#payment_not_final"]},
         "errors": {
             "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"param": {"type": "string"}, "message": {"type": "string"}},
-            },
+            "items": {"type": "object", "properties": {"param": _TEXT, "message": _TEXT}},
         },
     },
     "description": "Problem details (RFC 9457); more members explain single refusals.",
-}
+}  # fmt: skip
 _REFUSED = {
     "description": "Refused by name",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
