@@ -59,7 +59,8 @@ class Line:
         if self._is_closed:
             raise LineClosed(what)
         number = next(self._numbers)
-        answer = self._asked[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Values] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
         self._send({"id": number, "ask": what, "with": values})
         return await answer
 

@@ -115,7 +115,7 @@ class GateMiddleware:
             await send(message)
 
         self._gate.enter()
-        asking = asyncio.create_task(self.app(scope, receive, noting))
+        asking = asyncio.ensure_future(self.app(scope, receive, noting))
         closing = asyncio.create_task(self._gate.until_closed())
         try:
             await asyncio.wait({asking, closing}, return_when=asyncio.FIRST_COMPLETED)
