@@ -93,7 +93,9 @@ def iso(at_ms: int) -> str:
 class Control:
     """The control database over one connection. Raises asyncpg's errors and OSError."""
 
-    def __init__(self, db: "asyncpg.Connection[Any]") -> None:
+    def __init__(
+        self, db: "asyncpg.pool.PoolConnectionProxy[Any] | asyncpg.Connection[Any]"
+    ) -> None:
         self._db = db
 
     async def make_tables(self) -> None:
@@ -217,6 +219,26 @@ class Control:
         """Bytes."""
         size: int = await self._db.fetchval("SELECT pg_database_size($1::name)", database)
         return size
+
+
+class Connections:
+    """Connections to the control database that are kept for the next command."""
+
+    def __init__(self, owner_url: str) -> None:
+        self._pool: asyncpg.Pool[Any] = asyncpg.create_pool(
+            database_of(owner_url, CONTROL), min_size=0, max_size=4
+        )
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[Control]:
+        """One that works: what a restarted server has cut is replaced."""
+        await self._pool
+        async with self._pool.acquire() as db:
+            yield Control(db)
+
+    def end(self) -> None:
+        """Cut them; nobody uses them any more."""
+        self._pool.terminate()
 
 
 @asynccontextmanager

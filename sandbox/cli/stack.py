@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 
+from sandbox.cli.control_db import WORLD, Connections
 from sandbox.cli.worlds import Place, Worlds
 from sandbox.devnets import postgres
 from sandbox.devnets.children import ChildSpec, Context, http_answers
@@ -16,7 +17,6 @@ from sandbox.devnets.evm import process as evm
 from sandbox.devnets.ports import LOOPBACK
 from sandbox.devnets.solana import process as solana
 
-WORLD = "sbx_world"
 PREPARED = "prepared.json"
 # A busy machine is no reason to give up; a process that ended is noticed at once anyway.
 READY_S = 180.0
@@ -156,7 +156,8 @@ async def endpoints(context: Context, plan: Plan, worlds: Worlds) -> dict[str, A
     The world is kept as it is then, and from here on blocks take their ordinary time.
     """
     rpcs = {"solana": _solana_rpc(context, plan), "evm": _evm_rpc(context, plan)}
-    worlds.place = Place(context.data_dir, postgres.cluster(context), rpcs)
+    cluster = postgres.cluster(context)
+    worlds.place = Place(context.data_dir, cluster, Connections(cluster.owner_url()), rpcs)
     await worlds.keep_initial()
     prepared = json.loads((context.data_dir / PREPARED).read_text())
     solana_rpc, evm_rpc = _solana_rpc(context, plan), _evm_rpc(context, plan)

@@ -19,9 +19,9 @@ from sandbox.cli.control_db import (
     NEXT,
     SNAP,
     WORLD,
+    Connections,
     Control,
     Snapshot,
-    control,
     iso,
     on_chains,
     renewal,
@@ -54,7 +54,7 @@ _ANSWER_S: Final = 30.0
 _FINISH_S: Final = 60.0
 # What a step of a worker may still take: before a snapshot it ends well, a world that is left
 # needs nothing of it any more.
-_LAST_STEP_S, _LEFT_STEP_S = 5.0, 0.2
+_LAST_STEP_S, _LEFT_STEP_S = 5.0, 0.05
 _FAILURES: Final = (
     OSError,
     TimeoutError,
@@ -73,6 +73,7 @@ class Place:
 
     data_dir: Path
     cluster: Cluster
+    databases: Connections
     rpcs: Mapping[str, str]
 
 
@@ -128,7 +129,7 @@ class Worlds:
             "fork": self.fork,
         }
         if what == "list":
-            async with control(self._place.cluster.owner_url()) as db:
+            async with self._place.databases.one() as db:
                 return {"data": [one.as_json() for one in await db.snapshots()]}
         # Who asked may end: what was begun is not left half done for that.
         return await asyncio.shield(self._task(commands[what](**values)))
@@ -151,7 +152,7 @@ class Worlds:
             raise WorldCommandUnderWay(self._command)
         self._command = what
         try:
-            async with control(self._place.cluster.owner_url()) as db:
+            async with self._place.databases.one() as db:
                 yield db
         finally:
             self._command = None
@@ -256,7 +257,7 @@ class Worlds:
 
     async def keep_initial(self) -> None:
         """The snapshot that `reset` goes back to, when the world is ready for the first time."""
-        async with control(self._place.cluster.owner_url()) as db:
+        async with self._place.databases.one() as db:
             is_wanted = await db.wants_initial()
         if is_wanted:
             await self.save(INITIAL)
@@ -273,13 +274,14 @@ class Worlds:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             return await done.pop()
         finally:
+            self._place.databases.end()
             if staying is not None:
                 staying.cancel()
                 await asyncio.gather(staying, return_exceptions=True)
 
     async def seal_left(self) -> Values:
         """Have the logs of all worlds that were left written as files; then they are dropped."""
-        async with self._sealing, control(self._place.cluster.owner_url()) as db:
+        async with self._sealing, self._place.databases.one() as db:
             for database in await db.databases(LEFT):
                 epoch = int(database.removeprefix(LEFT))
                 worker = self._some("worker")
@@ -351,11 +353,14 @@ class Worlds:
         deadline = time.monotonic() + _FINISH_S
         while True:
             try:
-                renewing = self._some("worker").ask("renew", **renewal(command))
-                now, _ = await asyncio.gather(renewing, chains.restore(on_chains(command["id"])))
+                now, *_ = await asyncio.gather(
+                    self._some("worker").ask("renew", **renewal(command)),
+                    chains.restore(on_chains(command["id"])),
+                    *(host.ask("open") for host in self._of("api")),
+                )
                 failpoints.passed("restore.renewed")
                 await chains.set_clocks(now["offset_ms"], now["frozen_ms"])
-                async with control(self._place.cluster.owner_url()) as db:
+                async with self._place.databases.one() as db:
                     await db.finished()
             except _FAILURES as error:
                 if time.monotonic() > deadline:
@@ -375,12 +380,12 @@ class Worlds:
             datadir.write_endpoints(self._place.data_dir, fresh)
 
     async def _copy(self, source: str, target: str) -> Values:
-        async with control(self._place.cluster.owner_url()) as db:
+        async with self._place.databases.one() as db:
             await db.copy(source, target)
         return {}
 
     async def _drop(self, database: str) -> Values:
-        async with control(self._place.cluster.owner_url()) as db:
+        async with self._place.databases.one() as db:
             await db.drop(database)
         return {}
 
