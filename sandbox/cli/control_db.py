@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Union
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -32,6 +32,7 @@ _SCHEMA: Final = (
     " created_at timestamptz NOT NULL DEFAULT now())",
     "CREATE SEQUENCE IF NOT EXISTS snapshot_number",
 )
+Connection = Union["asyncpg.Connection[Any]", "asyncpg.pool.PoolConnectionProxy[Any]"]
 _GONE_S: Final = 5.0
 
 
@@ -93,9 +94,7 @@ def iso(at_ms: int) -> str:
 class Control:
     """The control database over one connection. Raises asyncpg's errors and OSError."""
 
-    def __init__(
-        self, db: "asyncpg.pool.PoolConnectionProxy[Any] | asyncpg.Connection[Any]"
-    ) -> None:
+    def __init__(self, db: Connection) -> None:
         self._db = db
 
     async def make_tables(self) -> None:

@@ -353,10 +353,11 @@ class Worlds:
         deadline = time.monotonic() + _FINISH_S
         while True:
             try:
-                now, *_ = await asyncio.gather(
+                opening = [host.ask("open") for host in self._of("api")]
+                now, _, _ = await asyncio.gather(
                     self._some("worker").ask("renew", **renewal(command)),
                     chains.restore(on_chains(command["id"])),
-                    *(host.ask("open") for host in self._of("api")),
+                    asyncio.gather(*opening, return_exceptions=True),
                 )
                 failpoints.passed("restore.renewed")
                 await chains.set_clocks(now["offset_ms"], now["frozen_ms"])
