@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -14,12 +14,14 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 
-from sandbox import wiring
+from sandbox import orders, wiring
 from sandbox.core import log as logging
 from sandbox.core import memory
 from sandbox.core.doors import Doors
 from sandbox.core.http import (
     DoorsMiddleware,
+    Gate,
+    GateMiddleware,
     LimitsMiddleware,
     PrincipalDep,
     RequestIdMiddleware,
@@ -29,6 +31,7 @@ from sandbox.core.http import (
 from sandbox.core.http.roles import RULES
 from sandbox.core.metrics import CONTENT_TYPE, Figures, Metrics, MetricsMiddleware
 from sandbox.core.settings import Settings
+from sandbox.eventlog.feed import Feed
 
 DESCRIPTION = """
 A tenge stablecoin payment system on your own machine: checkout, reserve, settlement and a log
@@ -57,20 +60,52 @@ def routes_of(app: FastAPI) -> list[tuple[str, str]]:
     ]
 
 
+class Held:
+    """The world that this process serves: what routes find in `app.state`."""
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        self._app, self._settings = app, settings
+        self._opened = AsyncExitStack()
+        self._is_open = False
+
+    async def open(self) -> None:
+        """Connect, unless that was done before."""
+        if self._is_open:
+            return
+        opening = wiring.open_world(self._settings, signing=False)
+        world = await self._opened.enter_async_context(opening)
+        for name, value in wiring.app_state(world).items():
+            setattr(self._app.state, name, value)
+        self._app.state.feed.start(signals=True)
+        self._is_open = True
+
+    async def close(self) -> None:
+        """End the streams, once they have told what there is to tell, and let go of the world."""
+        if self._is_open:
+            self._is_open = False
+            feed: Feed = self._app.state.feed
+            feed.close()
+            await feed.ended(orders.STREAMS_S)
+            await feed.stop()
+        await self._opened.aclose()
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application; it connects to its world when it starts, not when it is made."""
     settings = settings or Settings()
 
+    # Under a supervisor the doors open at its word.
+    gate = Gate(is_open=settings.control_fd is None)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with wiring.open_world(settings, signing=False) as world:
-            for name, value in wiring.app_state(world).items():
-                setattr(app.state, name, value)
-            app.state.feed.start(signals=True)
-            try:
+        held = Held(app, settings)
+        try:
+            async with orders.taken(settings, "api", orders.OfApi(gate, held)) as line:
+                app.state.supervisor = line
                 yield
-            finally:
-                await app.state.feed.stop()
+        finally:
+            await held.close()
 
     app = FastAPI(
         title="KZTE Sandbox",
@@ -82,6 +117,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.add_middleware(LimitsMiddleware)
+    app.add_middleware(GateMiddleware, gate=gate)
     app.add_middleware(DoorsMiddleware, doors=Doors(settings.hosts))
     app.add_middleware(RequestIdMiddleware)
     app.state.metrics = Metrics(app.version)

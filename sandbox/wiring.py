@@ -41,16 +41,16 @@ from sandbox.core.db import Database
 from sandbox.core.http import stored_answers
 from sandbox.core.settings import Settings
 from sandbox.eventlog import checks as log_checks
+from sandbox.eventlog import epoch_routes, sequencer
 from sandbox.eventlog import keys as log_keys
 from sandbox.eventlog import routes as log_routes
-from sandbox.eventlog import sequencer
 from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.feed import Feed
 from sandbox.eventlog.keys import LogKey
 from sandbox.eventlog.types import NewEvent
 from sandbox.lab import bank_routes as lab_bank_routes
 from sandbox.lab import checks as lab_checks
-from sandbox.lab import faucet, floats
+from sandbox.lab import faucet, floats, worlds_routes
 from sandbox.lab import jobs as lab_jobs
 from sandbox.lab import routes as lab_routes
 from sandbox.lab import timers as lab_timers
@@ -116,6 +116,7 @@ ROUTERS: Sequence[APIRouter] = (
     payments_routes.router,
     settlement_routes.router,
     log_routes.router,
+    epoch_routes.router,
     webhooks_routes.router,
     ledger_routes.router,
     reserve_routes.router,
@@ -127,6 +128,7 @@ ROUTERS: Sequence[APIRouter] = (
     key_routes.router,
     lab_routes.router,
     lab_bank_routes.router,
+    worlds_routes.router,
     audit_routes.router,
     web_routes.router,
     sponsoring.router,
@@ -170,7 +172,7 @@ async def open_world(settings: Settings, *, signing: bool) -> AsyncIterator[Worl
     """Connect to a prepared world; with `signing`, the chains' private keys are loaded too."""
     database = Database(settings.database_url)
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(database.dispose)
+        stack.push_async_callback(database.let_go)
         opened = await _open_chains(settings, database, stack, signing=signing)
         log_key = log_keys.load(settings.keys_dir, settings.log_origin) if signing else None
         log_vkey = log_keys.load_vkey(settings.keys_dir, settings.log_origin)

@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 if __name__ == "__main__":
     gc.disable()  # until `memory.freeze`
@@ -18,7 +19,7 @@ if __name__ == "__main__":
 import structlog
 import uvloop
 
-from sandbox import wiring
+from sandbox import orders, wiring
 from sandbox.core import log as logging
 from sandbox.core import memory
 from sandbox.core.db import LostLead, is_disconnect
@@ -125,28 +126,94 @@ async def look(
         due.set()
 
 
-async def run(settings: Settings, only: Sequence[str] = ()) -> None:
-    """Open the world and drive its loops until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with wiring.open_world(settings, signing=True) as world:
-        loops = [loop for loop in wiring.loops(world) if not only or loop.name in only]
+class Shift:
+    """A world that this process works on: opened and let go of, its loops started and ended."""
+
+    def __init__(self, settings: Settings, only: Sequence[str] = ()) -> None:
+        self.settings, self._only = settings, only
+        self._opened = contextlib.AsyncExitStack()
+        self.world: wiring.World | None = None
+        self.loops: list[wiring.Loop] = []
+        self._stop = asyncio.Event()
+        self._patience_s = LAST_STEP_S
+        self._working: asyncio.Task[None] | None = None
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def open(self) -> wiring.World:
+        """Connect, unless that was done before."""
+        if self.world is None:
+            opening = wiring.open_world(self.settings, signing=True)
+            self.world = await self._opened.enter_async_context(opening)
+            self.loops = wiring.loops(self.world)
+        return self.world
+
+    async def start(self) -> None:
+        """Let the loops run, unless they do."""
+        await self.open()
+        if self._working is None:
+            self._stop = asyncio.Event()
+            self._working = asyncio.create_task(self._drive(), name="loops")
+            self._working.add_done_callback(self._ended)
+
+    async def rest(self, patience_s: float = LAST_STEP_S) -> None:
+        """End the loops; a step that takes longer is cut off: it is done again from its rows."""
+        if self._working is not None:
+            self._patience_s = patience_s
+            self._stop.set()
+            working, self._working = self._working, None
+            await working
+
+    async def close(self) -> None:
+        """Let go of the world and of all that is remembered of it."""
+        await self.rest()
+        self.world, self.loops = None, []
+        await self._opened.aclose()
+
+    def _ended(self, working: "asyncio.Task[None]") -> None:
+        # A loop ends only by a bug of its own: then the process ends, and is started anew.
+        if not working.cancelled() and (error := working.exception()) and not self.broken.done():
+            self.broken.set_exception(error)
+
+    async def _drive(self) -> None:
+        assert self.world is not None
+        loops = [loop for loop in self.loops if not self._only or loop.name in self._only]
         pace, dues = Pace(), {loop.name: asyncio.Event() for loop in loops}
         conditions = {loop.name: loop.due for loop in loops if loop.due is not None}
-        lookout = Lookout(world.database, conditions)
+        lookout = Lookout(self.world.database, conditions)
         log.info("worker runs", pid=os.getpid(), loops=[loop.name for loop in loops])
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(drive(loop, stop, pace, dues[loop.name]), name=loop.name)
+                group.create_task(drive(loop, self._stop, pace, dues[loop.name]), name=loop.name)
                 for loop in loops
             ]
-            tasks.append(group.create_task(look(lookout, dues, stop, pace), name="lookout"))
-            await stop.wait()
+            looking = look(lookout, dues, self._stop, pace)
+            tasks.append(group.create_task(looking, name="lookout"))
+            await self._stop.wait()
             # Some wait for others, which have ended: what is cut off is done again from its rows.
-            _, late = await asyncio.wait(tasks, timeout=LAST_STEP_S)
+            _, late = await asyncio.wait(tasks, timeout=self._patience_s)
             for task in late:
                 task.cancel()
+
+
+async def run(settings: Settings, only: Sequence[str] = ()) -> None:
+    """Open the world and drive its loops until SIGTERM or SIGINT.
+
+    Under a supervisor: as often as it says so.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    shift = Shift(settings, only)
+    try:
+        async with orders.taken(settings, "worker", orders.OfWorker(shift)):
+            stopping = asyncio.create_task(stop.wait())
+            ends: set[asyncio.Future[Any]] = {stopping, shift.broken}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if shift.broken.done():
+                shift.broken.result()
+    finally:
+        await shift.close()
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sandbox.cli import devnet, faults, token
+from sandbox.cli import devnet, faults, snapshots, token
 from sandbox.cli.options import HOME, AsJson, DataDir
 from sandbox.core.errors import SandboxError
 from sandbox.devnets.errors import DevnetError
@@ -37,6 +37,9 @@ app.add_typer(faults.app, name="faults")
 app.add_typer(devnet.app, name="devnet")
 app.add_typer(attest_app, name="attest")
 app.add_typer(token.app, name="token")
+app.add_typer(snapshots.app, name="snapshot")
+app.command()(snapshots.reset)
+app.command()(snapshots.fork)
 
 Port = Annotated[int, typer.Option(help="0 = any free port.", min=0, max=65535)]
 
@@ -284,13 +287,17 @@ def log_verify(
         Path | None, typer.Option(help="An older checkpoint that the log must still contain.")
     ] = None,
     key: Annotated[str | None, typer.Option(help="A regulator's API key, for a URL.")] = None,
+    epoch: Annotated[
+        int | None,
+        typer.Option(help="Of a sandbox: the log of this epoch, also of one that was left.", min=1),
+    ] = None,
     data_dir: DataDir = HOME,
     as_json: AsJson = False,
 ) -> None:
     """Check every entry, hash and signature of the log; exit 1 if one byte is wrong."""
     from sandbox.cli import log
 
-    raise typer.Exit(log.verify(source, vkey, since, key, data_dir, as_json))
+    raise typer.Exit(log.verify(source, vkey, since, key, data_dir, as_json, epoch))
 
 
 @log_app.command("export")

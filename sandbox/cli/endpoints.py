@@ -100,6 +100,10 @@ class Running:
         """What the API answers to POST. Raises `ApiError`, `NoAnswer`, `GaveUp`."""
         return self._call("POST", path, role, json=body)
 
+    def delete(self, path: str, role: Role = "operator") -> Any:
+        """What the API answers to DELETE. Raises `ApiError`, `NoAnswer`, `GaveUp`."""
+        return self._call("DELETE", path, role)
+
     def _call(self, method: str, path: str, role: Role, **options: Any) -> Any:
         headers = {
             "Authorization": f"Bearer {self.key(role)}",

@@ -10,6 +10,8 @@ from sandbox.core.errors import SandboxError
 from sandbox.eventlog import export as exports
 from sandbox.eventlog import verify as verifier
 from sandbox.eventlog.errors import BadReceipt
+from sandbox.eventlog.keys import of_epoch
+from sandbox.eventlog.note import BadNote
 from sandbox.eventlog.proofs import verify_receipt
 from sandbox.eventlog.sources import Unreadable
 
@@ -48,6 +50,7 @@ def verify(
     key: str | None,
     data_dir: Path,
     as_json: bool,
+    epoch: int | None = None,
 ) -> int:
     """0 when every byte of the log is as it was signed, 1 otherwise."""
     if source is None:
@@ -57,10 +60,12 @@ def verify(
         key = key or running.key("regulator")
     if vkey is None:
         raise VkeyNeeded
+    if epoch is not None:
+        vkey = _key_of(vkey, epoch)
     if Path(source).is_file():
         return _verify_receipt(Path(source), vkey, as_json)
     if source.startswith(("http://", "https://")):
-        report = verifier.verify_url(source, vkey, key, since)
+        report = verifier.verify_url(source, vkey, key, since, epoch=epoch)
     else:
         report = verifier.verify_export(Path(source), vkey, since)
     if as_json:
@@ -73,6 +78,13 @@ def verify(
     if report.ok:
         _show(report)
     return 0 if report.ok else 1
+
+
+def _key_of(vkey: str, epoch: int) -> str:
+    try:
+        return of_epoch(vkey, epoch)
+    except BadNote:
+        return vkey  # the verifier says what is wrong with it
 
 
 def _show(report: verifier.Report) -> None:

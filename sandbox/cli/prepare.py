@@ -17,12 +17,13 @@ if __name__ == "__main__":
 import asyncpg
 
 from sandbox import migrations, wiring
+from sandbox.cli import recovery
+from sandbox.cli.control_db import CONTROL, WORLD, control, database_of
+from sandbox.cli.world_chains import ChainRefused, ChainSilent
 from sandbox.core import log as logging
 from sandbox.core.errors import SandboxError
 from sandbox.core.settings import Settings
 
-WORLD = "sbx_world"
-CONTROL = "sbx_control"
 APP = "sbx_app"
 
 
@@ -57,21 +58,8 @@ async def _databases(owner_url: str, app_password: str) -> None:
                 await server.execute(f"CREATE DATABASE {name}")
     finally:
         await server.close()
-    control = await asyncpg.connect(_database(owner_url, CONTROL))
-    try:
-        await control.execute(
-            "CREATE TABLE IF NOT EXISTS world (name text PRIMARY KEY, epoch int NOT NULL,"
-            " snapshot text, command text, changed_at timestamptz NOT NULL DEFAULT now())"
-        )
-        await control.execute(
-            "INSERT INTO world (name, epoch) VALUES ($1, 1) ON CONFLICT DO NOTHING", WORLD
-        )
-    finally:
-        await control.close()
-
-
-def _database(server_url: str, name: str) -> str:
-    return urlsplit(server_url)._replace(path=f"/{name}").geturl()
+    async with control(owner_url) as db:
+        await db.make_tables()
 
 
 async def _try_app(url: str) -> None:
@@ -83,6 +71,21 @@ async def _try_app(url: str) -> None:
             f"the password of {APP} in SANDBOX_DATABASE_URL is not the one that this database"
             " knows: give the one it was made with"
         ) from None
+
+
+class CannotGoOn(SandboxError):
+    """What was chosen before the last end cannot be finished yet."""
+
+    code = "world_unfinished"
+
+
+async def _recovered(settings: Settings) -> None:
+    """Finish or forget what the last end has interrupted, where the chains are our devnets."""
+    if settings.keeps_worlds:
+        try:
+            await recovery.recover(settings)
+        except (ChainSilent, ChainRefused) as error:
+            raise CannotGoOn(f"a restore cannot be finished: {error}; start again") from None
 
 
 def _write(path: Path, text: str) -> None:
@@ -101,7 +104,8 @@ def main() -> None:
         check(settings)
         app_password = unquote(urlsplit(settings.database_url).password or "")
         asyncio.run(_databases(settings.owner_url, app_password))
-        migrations.upgrade(_database(settings.owner_url, WORLD))
+        asyncio.run(_recovered(settings))
+        migrations.upgrade(database_of(settings.owner_url, WORLD))
         asyncio.run(_try_app(settings.database_url))
         prepared = asyncio.run(wiring.prepare(settings))
     except SandboxError as error:

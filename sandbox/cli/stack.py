@@ -9,13 +9,14 @@ from typing import Any
 
 import httpx2
 
+from sandbox.cli.control_db import WORLD, Connections
+from sandbox.cli.worlds import Place, Worlds
 from sandbox.devnets import postgres
 from sandbox.devnets.children import ChildSpec, Context, http_answers
 from sandbox.devnets.evm import process as evm
 from sandbox.devnets.ports import LOOPBACK
 from sandbox.devnets.solana import process as solana
 
-WORLD = "sbx_world"
 PREPARED = "prepared.json"
 # A busy machine is no reason to give up; a process that ended is noticed at once anyway.
 READY_S = 180.0
@@ -37,7 +38,7 @@ class Plan:
     evm_final_delay_ms: int = 1_000
 
 
-def stages(plan: Plan) -> list[list[ChildSpec]]:
+def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
     """PostgreSQL and both devnets; migrations, contracts, seeds; API and worker (DESIGN 6)."""
 
     def environment(context: Context) -> Mapping[str, str]:
@@ -55,6 +56,7 @@ def stages(plan: Plan) -> list[list[ChildSpec]]:
     def as_owner(context: Context) -> Mapping[str, str]:
         return {
             **environment(context),
+            "SANDBOX_KEEPS_WORLDS": "true",
             "SANDBOX_OWNER_URL": postgres.cluster(context).owner_url(),
         }
 
@@ -108,6 +110,7 @@ def stages(plan: Plan) -> list[list[ChildSpec]]:
                 _api("/healthz", plan),
                 env=environment,
                 timeout_s=READY_S,
+                on_line=worlds.serve,
             ),
             ChildSpec(
                 "worker",
@@ -115,6 +118,7 @@ def stages(plan: Plan) -> list[list[ChildSpec]]:
                 _api("/readyz", plan),
                 env=environment,
                 timeout_s=READY_S,
+                on_line=worlds.serve,
             ),
         ],
     ]
@@ -146,11 +150,15 @@ def _evm_rpc(context: Context, plan: Plan) -> str:
     return f"http://{LOOPBACK}:{_evm_port(context, plan)}"
 
 
-async def endpoints(context: Context, plan: Plan) -> dict[str, Any]:
+async def endpoints(context: Context, plan: Plan, worlds: Worlds) -> dict[str, Any]:
     """The content of endpoints.json (DESIGN 6), once everything is ready.
 
-    From here on blocks take their ordinary time.
+    The world is kept as it is then, and from here on blocks take their ordinary time.
     """
+    rpcs = {"solana": _solana_rpc(context, plan), "evm": _evm_rpc(context, plan)}
+    cluster = postgres.cluster(context)
+    worlds.place = Place(context.data_dir, cluster, Connections(cluster.owner_url()), rpcs)
+    await worlds.keep_initial()
     prepared = json.loads((context.data_dir / PREPARED).read_text())
     solana_rpc, evm_rpc = _solana_rpc(context, plan), _evm_rpc(context, plan)
     pace = {"blockMs": plan.evm_block_ms, "finalDelayMs": plan.evm_final_delay_ms}

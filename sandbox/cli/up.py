@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sandbox.cli import show
 from sandbox.cli.stack import Plan, endpoints, stages
+from sandbox.cli.worlds import Worlds
 from sandbox.core import failpoints
 from sandbox.devnets import supervisor
 from sandbox.devnets.children import Context
@@ -16,10 +17,18 @@ def run(plan: Plan, then: Callable[[Context], Awaitable[int]] | None = None) -> 
     """Start the stack and stay up until asked to stop, or until `then` is done."""
     # Who kills children on purpose wants them back each time.
     patience = supervisor.Patience(deaths=10_000) if failpoints.is_test_build() else None
+    worlds = Worlds()
     stack = supervisor.Supervisor(
-        plan.data_dir, stages(plan), report=show.progress, patience=patience
+        plan.data_dir, stages(plan, worlds), report=show.progress, patience=patience
     )
-    return asyncio.run(stack.run(lambda context: endpoints(context, plan), then))
+
+    async def work() -> int:
+        return await stack.run(
+            lambda context: endpoints(context, plan, worlds),
+            lambda context: worlds.until_broken(context, then),
+        )
+
+    return asyncio.run(work())
 
 
 def up(plan: Plan, as_json: bool) -> int:

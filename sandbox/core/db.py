@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import Depends, Request
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionInTime
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -89,14 +89,27 @@ class Database:
 
     async def dispose(self) -> None:
         """Give up every lead and close every connection of this process."""
+        await self.release_leads()
+        await self.engine.dispose()
+
+    async def let_go(self) -> None:
+        """As `dispose`, for good: whoever still holds this cannot connect to what comes after."""
+        event.listen(self.engine.sync_engine, "do_connect", _refuse_to_connect)
+        await self.dispose()
+
+    async def release_leads(self) -> None:
+        """Let others lead."""
         for leader in self._leaders:
             await leader.release()
-        await self.engine.dispose()
 
     def leader(self, name: str, owner: str) -> "Leader":
         """A candidate for the single runner of `name`; `owner` says who in its row."""
         self._leaders.append(Leader(self, name, owner))
         return self._leaders[-1]
+
+
+def _refuse_to_connect(*_: Any) -> None:
+    raise ConnectionError("this world was let go of")
 
 
 def is_disconnect(error: BaseException) -> bool:

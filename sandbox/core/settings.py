@@ -34,12 +34,19 @@ class Settings(BaseSettings):
         0, ge=0, description="age of the bank's newest statement above which nothing is minted"
     )
     webhook_allow_loopback: bool = True
+    keeps_worlds: bool = Field(False, description="a supervisor keeps snapshots of this world")
+    control_fd: int | None = Field(None, description="our end of the supervisor's control line")
     log_level: str = "info"
 
     @property
     def keys_dir(self) -> Path:
         """Private keys of the world, mode 0700."""
         return self.data_dir / "keys"
+
+    @property
+    def sealed_dir(self) -> Path:
+        """Logs of epochs that were left, as static files."""
+        return self.data_dir / "log"
 
     @property
     def hosts(self) -> list[str]:

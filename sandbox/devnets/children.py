@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from sandbox.core import line
 from sandbox.devnets.errors import DevnetError
 from sandbox.devnets.ports import Ports
 from sandbox.devnets.processes import Identity, kill_group, leashed
@@ -36,6 +38,7 @@ class ChildSpec:
     `command` may be a function: it is asked before every start, so it must give the same port each
     time (`context.ports.get`). `ready` is asked until it says True; OSError and TimeoutError mean
     not yet, another DevnetError ends the stack. A `one_shot` is ready when it has ended with 0.
+    With `on_line`, each process of the child has a control line; it is called with our end.
     """
 
     name: str
@@ -48,6 +51,7 @@ class ChildSpec:
     stop_timeout_s: float = 10.0
     death_signal: signal.Signals = signal.SIGKILL
     identity: Callable[[Context], Identity] | None = None
+    on_line: Callable[[socket.socket], Awaitable[None]] | None = None
 
 
 class ChildFailed(DevnetError):
@@ -67,6 +71,7 @@ class Child:
         self.log = context.data_dir / "logs" / f"{spec.name}.log"
         self._log_start = 0
         self._process: asyncio.subprocess.Process | None = None
+        self._lines: set[asyncio.Task[None]] = set()
 
     @property
     def name(self) -> str:
@@ -85,16 +90,30 @@ class Child:
         argv = list(command(self._context) if callable(command) else command)
         identity = self.spec.identity(self._context) if self.spec.identity else "same"
         env = self.spec.env(self._context) if callable(self.spec.env) else self.spec.env
-        with self._opened_log() as log:
+        with self._opened_log() as log, contextlib.ExitStack() as theirs:
             self._log_start = log.tell()
+            end = self._line_of_its_own()
+            passed = [] if end is None else [theirs.enter_context(end).fileno()]
+            told = {line.FD: str(passed[0])} if passed else {}
             self._process = await asyncio.create_subprocess_exec(
                 *leashed(argv, self.spec.death_signal, identity),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **env},
+                env={**os.environ, **env, **told},
                 start_new_session=True,
+                pass_fds=passed,
             )
+
+    def _line_of_its_own(self) -> socket.socket | None:
+        """The child's end of a control line whose other end is served until the child has ended."""
+        if self.spec.on_line is None:
+            return None
+        ours, theirs = socket.socketpair()
+        served = asyncio.ensure_future(self.spec.on_line(ours))
+        self._lines.add(served)
+        served.add_done_callback(self._lines.discard)
+        return theirs
 
     def _opened_log(self) -> BinaryIO:
         return open(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")

@@ -5,7 +5,7 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -180,6 +180,20 @@ def read_endpoints(data_dir: Path) -> dict[str, Any] | None:
 
 def remove_endpoints(data_dir: Path) -> None:
     (data_dir / _ENDPOINTS).unlink(missing_ok=True)
+
+
+def mark_sealing(data_dir: Path, epoch: int) -> None:
+    """Say that the log of this epoch is about to be left: its files are not whole yet."""
+    logs = data_dir / "log"
+    logs.mkdir(mode=0o700, exist_ok=True)
+    (logs / f"e{epoch}.sealing").touch(mode=0o600)
+
+
+def unmark_sealing_but(data_dir: Path, epochs: Collection[int]) -> None:
+    """Only these epochs are still to be sealed."""
+    for marker in (data_dir / "log").glob("e*.sealing"):
+        if marker.stem not in {f"e{epoch}" for epoch in epochs}:
+            marker.unlink(missing_ok=True)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -28,6 +28,7 @@ APP: Final = "sbx_app"
 # In this order: in a namespace of its own the files stay root's and may lie in private folders.
 _ROOTS_IDENTITIES: tuple[Identity, ...] = ("namespace", "nobody")
 _INITDB_TIMEOUT_S: Final = 120.0
+_BACKUP_TIMEOUT_S: Final = 600.0
 _LEAVING_TIMEOUT_S = 5.0
 
 # A laptop runs chains, API and worker beside it: small memory, no helper processes for parallelism.
@@ -154,6 +155,35 @@ def prepare(data_dir: Path, *, port: int = 0, settings: Mapping[str, str] = {}) 
     if not files.exists():
         _initdb(data_dir, identity, owner, sync=settings.get("fsync") != "off")
     return Cluster(data_dir, port or any_free(), owner, app, identity, dict(settings))
+
+
+def back_up(cluster: Cluster, data_dir: Path) -> None:
+    """Copy the whole running cluster to `<data_dir>/postgres`, ready to be started there.
+
+    Raises PostgresBroken.
+    """
+    fresh = data_dir / "postgres"
+    fresh.mkdir(mode=0o700)
+    if cluster.identity == "nobody":
+        data_dir.chmod(0o711)
+        os.chown(fresh, leash.NOBODY, leash.NOBODY)
+    command = [
+        str(binary("pg_basebackup")),
+        *("-D", str(fresh), "-d", cluster.owner_url(), "--checkpoint=fast"),
+        *("--wal-method=stream", "--no-manifest"),
+    ]
+    done = subprocess.run(
+        leashed(command, signal.SIGKILL, cluster.identity),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=_BACKUP_TIMEOUT_S,
+        start_new_session=True,
+    )
+    if done.returncode != 0:
+        raise PostgresBroken(cluster.data_dir, f"pg_basebackup failed: {last_line(done.stdout)}")
 
 
 def last_line(said: str) -> str:

@@ -68,6 +68,7 @@ def flags(chain: str, about: str | None, port: int, port_help: str) -> argparse.
         help="a further site whose pages may use it, as https://example.org; may be repeated",
     )
     add("--json", action="store_true", help="say where it listens as one line of JSON")
+    add("--restore", metavar="NAME", help="begin with the chain as this snapshot has it")
     return parser
 
 
@@ -97,6 +98,15 @@ def unusable_data(error: Exception, data_dir: Path, snapshots: list[str] | None 
     if snapshots:
         remedy = f"start it with --restore and one of {', '.join(snapshots)}"
     return Refused(EXIT_DATA, f"{error}: {remedy}, or choose an empty --data-dir")
+
+
+def refused_snapshot(error: Exception, data_dir: Path, snapshots: list[str]) -> Refused:
+    """The one that was named cannot be restored; the chain is as it was."""
+    remedy = f"{data_dir} has none; start without --restore"
+    if snapshots:
+        has = f"{data_dir} has {', '.join(snapshots)}"
+        remedy = f"{has}; name another with --restore, or start without"
+    return Refused(EXIT_CANNOT_START, f"{error}: {remedy}")
 
 
 def url(scheme: str, host: str, listening: socket.socket) -> str:

@@ -41,6 +41,8 @@ class Feed:
         self.database = database
         self.closing = False
         self.streams = 0
+        self._none = asyncio.Event()
+        self._none.set()
         self._wake = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
         self._handlers: dict[signal.Signals, Any] = {}
@@ -71,6 +73,20 @@ class Feed:
         """End every stream; new ones end at once."""
         self.closing = True
         self._wake_all()
+
+    def joined(self) -> None:
+        self.streams += 1
+        self._none.clear()
+
+    def left(self) -> None:
+        self.streams -= 1
+        if not self.streams:
+            self._none.set()
+
+    async def ended(self, timeout_s: float) -> None:
+        """After `close`: wait until no stream is left, or `timeout_s`: some clients are slow."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._none.wait(), timeout_s)
 
     def token(self) -> asyncio.Event:
         """Take it before reading the log: it is set by whatever comes afterwards."""
@@ -128,13 +144,13 @@ class EventStream(Response):
         self._feed, self._cursor, self._viewer, self._types = feed, start, viewer, types
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._feed.streams += 1
+        self._feed.joined()
         sending = asyncio.create_task(self._send(send))
         leaving = asyncio.create_task(_disconnected(receive))
         try:
             await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._feed.streams -= 1
+            self._feed.left()
             for task in (sending, leaving):
                 task.cancel()
             ended = await asyncio.gather(sending, leaving, return_exceptions=True)
@@ -173,6 +189,12 @@ class EventStream(Response):
                 yield b": the stream is alive\n\n"
             with suppress(TimeoutError):
                 await asyncio.wait_for(token.wait(), POLL_S)
+        # What the log has said by now is told before the stream ends.
+        more = True
+        while more:
+            chunk, more = await self._page()
+            if chunk:
+                yield chunk
 
     async def _page(self) -> tuple[bytes, bool]:
         """The next events as text, and whether more may follow at once."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sandbox.eventlog.note import Signer
+from sandbox.eventlog.note import Signer, Verifier
 
 FILE_NAME = "log.ed25519"
 PUBLIC_FILE_NAME = "log.vkey"
@@ -35,6 +35,12 @@ class LogKey:
     def vkey(self, epoch: int) -> str:
         """The verifier key of one epoch."""
         return self.signer(epoch).verifier.vkey
+
+
+def of_epoch(vkey: str, epoch: int) -> str:
+    """The verifier key of another epoch: the same key under that epoch's name. Raises `BadNote`."""
+    known = Verifier.parse(vkey.strip())
+    return Verifier(f"{known.name.rpartition('/e')[0]}/e{epoch}", known.public).vkey
 
 
 def load_or_create(keys_dir: Path, origin: str) -> LogKey:

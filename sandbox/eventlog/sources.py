@@ -40,10 +40,20 @@ class Folder:
 
 
 class Running:
-    """A sandbox that answers HTTP; entries need the key of a regulator."""
+    """A sandbox that answers HTTP; entries need the key of a regulator.
 
-    def __init__(self, url: str, api_key: str | None, client: httpx2.Client | None = None) -> None:
-        self._prefix = url.rstrip("/") + "/log/"
+    The log of the world that lives, or of one epoch.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str | None,
+        client: httpx2.Client | None = None,
+        *,
+        epoch: int | None = None,
+    ) -> None:
+        self._prefix = url.rstrip("/") + ("/log/" if epoch is None else f"/log/e{epoch}/")
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._client = client or httpx2.Client(timeout=TIMEOUT_S, trust_env=False)
 

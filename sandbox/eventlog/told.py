@@ -10,8 +10,8 @@ from typing import Final
 
 # Of two events of one object the later in the log counts; what waits for a position comes last.
 _AT: Final = (
-    "to_char(coalesce(l.epoch * 10::numeric ^ 12 + l.position, 10::numeric ^ 17 + q.id, 0),"
-    " 'FM0000000000000000000')"
+    "to_char(coalesce(l.epoch * 10::numeric ^ 12 + l.position, 10::numeric ^ 22 + q.id, 0),"
+    " 'FM0000000000000000000000000')"
 )
 # What is no leaf any more is for the tree's check to name, and must not stop the others.
 LEAF: Final = (

@@ -72,10 +72,18 @@ def verify_export(path: Path, vkey: str, since: Path | None = None) -> Report:
 
 
 def verify_url(
-    url: str, vkey: str, api_key: str | None = None, since: Path | None = None
+    url: str,
+    vkey: str,
+    api_key: str | None = None,
+    since: Path | None = None,
+    *,
+    epoch: int | None = None,
 ) -> Report:
-    """Verify a running sandbox; without a regulator's key its hash tiles only."""
-    source = Running(url, api_key)
+    """Verify a running sandbox; without a regulator's key its hash tiles only.
+
+    The epoch that lives, or another, then `vkey` is that one's (`keys.of_epoch`).
+    """
+    source = Running(url, api_key, epoch=epoch)
     try:
         return _verify(source, vkey, since, Report(), with_entries=api_key is not None)
     finally:

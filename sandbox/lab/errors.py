@@ -38,3 +38,12 @@ class StillBusy(SandboxError):
 
     def __init__(self, timeout_s: int, left: list[str]) -> None:
         super().__init__(f"still busy after {timeout_s} s", timeout_s=timeout_s, left=left)
+
+
+class NoSupervisor(SandboxError):
+    """Whoever started these processes keeps no snapshots: `sandbox up` does (CONTRACT 6)."""
+
+    status, code = 501, "no_supervisor"
+
+    def __init__(self) -> None:
+        super().__init__("snapshots need the supervisor of `sandbox up`")

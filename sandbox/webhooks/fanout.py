@@ -19,10 +19,10 @@ _WANTED = text(
     SELECT seen.*, w.id AS endpoint FROM seen
     LEFT JOIN webhook_endpoint w ON w.merchant = seen.merchant AND w.status = 'active'
         AND (w.from_epoch, w.from_position) <= (seen.epoch, seen.position)
-        AND EXISTS (
+        AND (seen.type = 'world.restored' OR EXISTS (
             SELECT FROM unnest(w.types) AS pattern
             WHERE seen.type LIKE replace(replace(pattern, '_', '\_'), '*', '%')
-        )
+        ))
     ORDER BY seen.epoch, seen.position, w.id
     """
 )

@@ -2,6 +2,7 @@
 
 from sandbox.core.http.auth import KeyLookup, KeyRecord, Principal, PrincipalDep
 from sandbox.core.http.doors import DoorsMiddleware
+from sandbox.core.http.gate import Gate, GateMiddleware
 from sandbox.core.http.idempotency import IdempotentRoute, show_once
 from sandbox.core.http.limits import LimitsMiddleware
 from sandbox.core.http.paging import Page, PageDep, listing
@@ -10,6 +11,8 @@ from sandbox.core.http.request_id import RequestIdMiddleware
 
 __all__ = [
     "DoorsMiddleware",
+    "Gate",
+    "GateMiddleware",
     "IdempotentRoute",
     "KeyLookup",
     "KeyRecord",

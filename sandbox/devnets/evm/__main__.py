@@ -30,10 +30,12 @@ from sandbox.devnets.evm.opening import ChainDiffers, Options, engine_of
 from sandbox.devnets.evm.producer import Pace, Producer
 from sandbox.devnets.evm.replay import JournalMismatch
 from sandbox.devnets.evm.rpc import Rpc
+from sandbox.devnets.evm.snapshots import JOURNAL, folder_of
 from sandbox.devnets.evm.subscriptions import Hub
 from sandbox.devnets.faults import Faults
 from sandbox.devnets.journal_file import JournalCorrupt
 from sandbox.devnets.serving import EXIT_CANNOT_START, EXIT_DATA, Refused
+from sandbox.devnets.snapshot_folder import SnapshotRefused
 from sandbox.devnets.transport import Transport
 
 EXIT_ANVIL: Final = 4
@@ -101,7 +103,15 @@ def prepare(found: argparse.Namespace) -> tuple[Options, socket.socket]:
     """Lock, engine, socket, in this order: what can be refused cheaply is refused first."""
     serving.lock(found.data_dir)
     data_dir = found.data_dir.resolve()
-    engine, start = choose(found, data_dir)
+    snapshots = folder_of(data_dir)
+    snapshots.tidy()
+    restored = data_dir
+    if found.restore is not None:
+        try:
+            restored = snapshots.existing(found.restore)
+        except SnapshotRefused as error:
+            raise serving.refused_snapshot(error, data_dir, _names(data_dir)) from None
+    engine, start = choose(found, restored)
     try:
         listening = listen(found.host, found.port)
     except PortTaken as error:
@@ -121,14 +131,14 @@ def prepare(found: argparse.Namespace) -> tuple[Options, socket.socket]:
 
 
 def choose(
-    found: argparse.Namespace, data_dir: Path
+    found: argparse.Namespace, folder: Path
 ) -> tuple[str, Callable[[Genesis], Awaitable[Backend]]]:
-    """The engine that made the chain; for a new one anvil where it is installed, else the fallback,
-    which is said in one line.
+    """The engine that made the chain in a folder; for a new one anvil where it is installed, else
+    the fallback, which is said in one line.
     """
     wanted, why = found.engine, "as asked"
-    if wanted == "auto" and (made := made_with(data_dir)) is not None:
-        wanted, why = made, f"which made the chain in {data_dir}"
+    if wanted == "auto" and (made := made_with(folder)) is not None:
+        wanted, why = made, f"which made the chain in {folder}"
     if wanted != TESTER:
         try:
             program = find_program(found.anvil)
@@ -137,7 +147,8 @@ def choose(
                 raise Refused(EXIT_CANNOT_START, str(error)) from None
             why = str(error)
         else:
-            return ANVIL, lambda genesis: Anvil.start(program, data_dir, genesis, found.history)
+            runs_in = found.data_dir.resolve()
+            return ANVIL, lambda genesis: Anvil.start(program, runs_in, genesis, found.history)
     if found.dev_accounts:
         raise Refused(EXIT_CANNOT_START, f"--dev-accounts needs anvil, not eth-tester ({why})")
     # Imported where it runs: it takes half a second and is seldom needed.
@@ -147,9 +158,9 @@ def choose(
     return TESTER, Tester.start
 
 
-def made_with(data_dir: Path) -> str | None:
+def made_with(folder: Path) -> str | None:
     """The engine of the chain that is there; what cannot be read is refused when it is opened."""
-    file = data_dir / "journal.bin"
+    file = folder / JOURNAL
     if not file.exists():
         return None
     with contextlib.suppress(JournalCorrupt), Journal(file) as journal:
@@ -158,15 +169,21 @@ def made_with(data_dir: Path) -> str | None:
     return None
 
 
-async def opened(options: Options) -> Node:
+def _names(data_dir: Path) -> list[str]:
+    return [about.name for about in folder_of(data_dir).listed()]
+
+
+async def opened(options: Options, restore: str | None) -> Node:
     """The chain of the data directory, ready to be asked."""
     try:
-        node = Node(options, Journal(options.data_dir / "journal.bin"))
-        await node.open()
+        node = Node(options)
+        await node.open(restore)
+    except SnapshotRefused as error:
+        raise serving.refused_snapshot(error, options.data_dir, _names(options.data_dir)) from None
     except (ChainDiffers, AnvilDiffers) as error:
         raise Refused(EXIT_CANNOT_START, str(error)) from None
     except (JournalCorrupt, JournalMismatch) as error:
-        raise serving.unusable_data(error, options.data_dir) from None
+        raise serving.unusable_data(error, options.data_dir, _names(options.data_dir)) from None
     except AnvilGone as error:
         log = options.data_dir / "anvil.log"
         raise Refused(EXIT_ANVIL, f"{error}: see {log}") from None
@@ -175,7 +192,7 @@ async def opened(options: Options) -> Node:
 
 async def serve(found: argparse.Namespace, options: Options, listening: socket.socket) -> None:
     """Run until SIGTERM or SIGINT, or until there is no chain any more (Refused)."""
-    node = await opened(options)
+    node = await opened(options, found.restore)
     producer = Producer(node, Pace(found.block_ms, found.final_delay_ms, found.heartbeat_ms))
     keeper = Keeper(node, producer, memory_mb=found.anvil_memory_mb, pool_s=found.pool_seconds)
     hub = Hub(node)

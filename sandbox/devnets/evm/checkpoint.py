@@ -86,11 +86,13 @@ class Checkpoints:
 
     def write(self, saved: Saved) -> None:
         """Raises OSError."""
-        mark = orjson.dumps(asdict(saved.mark))
-        parts = [mark, encode(saved.head), *map(encode, saved.pool), saved.dump]
         self.put_off()
-        write_whole(self._next, b"".join(map(framed, parts)))
+        write_whole(self._next, _written(saved))
         self._next_number = saved.head.number
+
+    def put(self, saved: Saved) -> None:
+        """Use it at once: there are enough blocks above it. Raises OSError."""
+        write_whole(self._used, _written(saved))
 
     def put_off(self) -> None:
         """It cannot be written now: try again after as much more."""
@@ -112,6 +114,12 @@ class Checkpoints:
             return _saved([payload for payload, _ in file.payloads()])
         self.forget()
         return None
+
+
+def _written(saved: Saved) -> bytes:
+    mark = orjson.dumps(asdict(saved.mark))
+    parts = [mark, encode(saved.head), *map(encode, saved.pool), saved.dump]
+    return b"".join(map(framed, parts))
 
 
 def _saved(parts: list[bytes]) -> Saved:

@@ -11,8 +11,10 @@ from sandbox.devnets.evm.keeper import Keeper
 from sandbox.devnets.evm.node import Node
 from sandbox.devnets.evm.producer import Producer
 from sandbox.devnets.evm.reorgs import reorg
+from sandbox.devnets.evm.snapshots import About
 from sandbox.devnets.faults import Faults
 from sandbox.devnets.json_rpc import METHOD_NOT_FOUND, RpcError
+from sandbox.devnets.snapshot_folder import SnapshotRefused
 
 _MAX_MS: Final = 4_102_444_800_000  # the year 2100
 _MAX_BLOCKS: Final = 10_000
@@ -154,6 +156,53 @@ async def _drop(control: Control, params: list[Any]) -> Any:
     return {"dropped": await control.node.drop(tx)}
 
 
+def _name(params: list[Any]) -> str:
+    asked = _object(params)
+    if unknown := asked.keys() - {"name"}:
+        raise invalid_params(f"unknown option {min(unknown)}; known: name.")
+    if not isinstance(name := asked.get("name"), str):
+        raise invalid_params("name must be a text.")
+    return name
+
+
+async def _snapshot(control: Control, params: list[Any]) -> Any:
+    name = _name(params)
+    try:
+        about = await control.node.snapshot(name, lambda: control.producer.followers)
+    except SnapshotRefused as refused:
+        raise invalid_params(str(refused)) from None
+    return about.shown()
+
+
+async def _restore(control: Control, params: list[Any]) -> Any:
+    """Subscriptions go on with the restored head; what was on its way is lost."""
+    name = _name(params)
+
+    def forget(about: About) -> None:
+        control.faults.forget()
+        control.producer.restored(about.followers)
+        control.keeper.replaced()
+
+    try:
+        about = await control.node.restore(name, forget)
+    except SnapshotRefused as refused:
+        raise invalid_params(str(refused)) from None
+    return {"name": name, "blockNumber": hex(about.number), "blockHash": about.hash}
+
+
+async def _list_snapshots(control: Control, _params: list[Any]) -> Any:
+    return [about.shown() for about in control.node.snapshots.listed()]
+
+
+async def _delete_snapshot(control: Control, params: list[Any]) -> Any:
+    name = _name(params)
+    try:
+        await control.node.snapshots.delete(name)
+    except (SnapshotRefused, OSError) as refused:
+        raise invalid_params(str(refused)) from None
+    return {"deleted": name}
+
+
 async def _health(control: Control, _params: list[Any]) -> Any:
     return await control.keeper.health()
 
@@ -195,6 +244,10 @@ METHODS: Final[dict[str, Method]] = {
     "sandbox_holdFinality": _hold_finality,
     "sandbox_reorg": _reorg,
     "sandbox_drop": _drop,
+    "sandbox_snapshot": _snapshot,
+    "sandbox_restore": _restore,
+    "sandbox_listSnapshots": _list_snapshots,
+    "sandbox_deleteSnapshot": _delete_snapshot,
     "sandbox_setRpcFault": _set_rpc_fault,
     "sandbox_setSendingFault": _set_sending_fault,
     "sandbox_getFaults": _get_faults,

@@ -17,11 +17,14 @@ class AnvilGone(Exception):
 
 
 class Unavailable(RpcError):
-    """anvil is being started and the journal replayed: the same request will do in a moment."""
+    """anvil is being started and the journal replayed, or the chain went back to a snapshot: the
+    same request will do in a moment.
+    """
 
     def __init__(self) -> None:
         super().__init__(
             RESOURCE_UNAVAILABLE,
-            "the chain is being restored after a restart of its node: send the request again",
+            "the chain is being restored after a restart of its node or from a snapshot: send the"
+            " request again",
             {"retryable": True},
         )

@@ -127,25 +127,28 @@ class NoRecordThere(Exception):
 class Journal(JournalFile):
     """The journal of a chain."""
 
+    reached = 0  # where the record ends that `read` gave last
+
     def read(self, offset: int = 0) -> Generator[Record]:
         """Every whole record from `offset` on; cuts a torn tail off. What is before is checked.
 
         Raises JournalCorrupt, and NoRecordThere when none begins at `offset`.
         """
-        reached = False
-        for payload, (at, _) in self.payloads():
+        is_there = False
+        for payload, (at, length) in self.payloads():
             if at < offset:
                 continue
-            reached = reached or at == offset
-            if not reached:
+            is_there = is_there or at == offset
+            if not is_there:
                 break
+            self.reached = at + length
             try:
                 yield decode(payload)
             except (KeyError, TypeError, ValueError, struct.error):
                 raise JournalCorrupt(
                     f"{self.path}: the frame at byte {at} is of another version"
                 ) from None
-        if not reached and offset not in (0, self.size):
+        if not is_there and offset not in (0, self.size):
             raise NoRecordThere(f"no record begins at byte {offset} of {self.path}")
 
     def begin(self, records: Iterable[Record]) -> None:

@@ -53,6 +53,11 @@ class Keeper:
         finally:
             watch.cancel()
 
+    def replaced(self) -> None:
+        """anvil is a fresh one. What is large by right must not be replaced for ever."""
+        self._most_mb = max(self._memory_mb, int(self._node.resident_mb * _GROWTH))
+        self._said_percent = 0
+
     async def health(self) -> dict[str, Any]:
         """For people and dashboards; sizes in MB and bytes."""
         node = self._node
@@ -66,6 +71,7 @@ class Keeper:
             "journalBytes": node.journal_bytes,
             "replaySeconds": round(node.replay_seconds, 3),
             "replayed": node.replayed,
+            "spare": node.snapshots.spare,
             "pool": len(node.pool),
             "subscriptions": 0 if node.observer is None else len(node.observer),
             "waiting": [
@@ -97,9 +103,7 @@ class Keeper:
                 await asyncio.sleep(0.1 * len(starts))
                 continue
             self._producer.restarted()
-            # What is large by right must not be replaced for ever.
-            self._most_mb = max(self._memory_mb, int(self._node.resident_mb * _GROWTH))
-            self._said_percent = 0
+            self.replaced()
             sys.stderr.write(
                 f"{why}: started it again, block {self._node.head.number}"
                 f" after {self._node.replay_seconds:.2f} s\n"

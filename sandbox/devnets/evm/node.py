@@ -10,7 +10,7 @@ import contextlib
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final, NoReturn, Protocol
 
 from sandbox.core import failpoints
@@ -18,7 +18,7 @@ from sandbox.devnets.chain_clock import ChainClock
 from sandbox.devnets.evm import opening
 from sandbox.devnets.evm.backend import Backend, Calls
 from sandbox.devnets.evm.blocks import block_of, done, hex_of, sends
-from sandbox.devnets.evm.checkpoint import Checkpoints, Mark, Saved
+from sandbox.devnets.evm.checkpoint import Checkpoints
 from sandbox.devnets.evm.errors import AnvilGone, Unavailable
 from sandbox.devnets.evm.journal import (
     Block,
@@ -34,8 +34,9 @@ from sandbox.devnets.evm.journal import (
 )
 from sandbox.devnets.evm.opening import Options
 from sandbox.devnets.evm.pool import Pool
-from sandbox.devnets.evm.replay import JournalMismatch
+from sandbox.devnets.evm.replay import Grown, JournalMismatch
 from sandbox.devnets.evm.settings import Settings
+from sandbox.devnets.evm.snapshots import JOURNAL, About, Restored, Snapshots
 from sandbox.devnets.json_rpc import RpcError
 
 FINAL_DEPTH: Final = 2  # anvil's `finalized` with one slot in an epoch
@@ -49,14 +50,17 @@ class Observer(Protocol):
 
     async def on_block(self, block: dict[str, Any]) -> None: ...
     async def on_pending(self, tx_hash: str) -> None: ...
+    async def on_restore(self, head: dict[str, Any]) -> None: ...
     def __len__(self) -> int: ...
 
 
 class Node:
     """`open` makes it usable; `anvil_ended` and `restart` keep it alive; `close` ends it."""
 
-    def __init__(self, options: Options, journal: Journal) -> None:
-        self._options, self._journal = options, journal
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._journal = Journal(options.data_dir / JOURNAL)
+        self.snapshots = Snapshots(options)
         self._checkpoints = Checkpoints(options.data_dir, options.history)
         self._genesis: Genesis | None = None
         self._anvil: Backend | None = None
@@ -83,13 +87,15 @@ class Node:
         assert self._genesis is not None
         return self._genesis
 
-    async def open(self) -> None:
-        """Make the chain, or grow it from its journal.
+    async def open(self, restore: str | None = None) -> None:
+        """Make the chain, or grow it from its journal, or begin with a snapshot.
 
-        Raises ChainDiffers, JournalMismatch, JournalCorrupt, AnvilGone and OSError.
+        Raises ChainDiffers, JournalMismatch, JournalCorrupt, AnvilGone and OSError, and
+        SnapshotRefused.
         """
-        found = self._journal.genesis()
-        if found is not None:
+        if restore is not None:
+            self._become(await self.snapshots.load(restore))
+        elif (found := self._journal.genesis()) is not None:
             opening.check(self._options, found)
             self._genesis = found
             await self._grow()
@@ -106,6 +112,10 @@ class Node:
         anvil, grown = await opening.grow(
             self._options, self.genesis, self._journal, self._checkpoints
         )
+        self._take(anvil, grown)
+        self.replay_seconds = time.monotonic() - started
+
+    def _take(self, anvil: Backend, grown: Grown) -> None:
         self.head, self.left_over = grown.head, len(grown.pool)
         self.pool.reset(grown.pool)
         self.clock.offset_ms = grown.clock.offset_ms
@@ -114,7 +124,6 @@ class Node:
         self._checkpoints.started(grown.replayed)
         self._failed.clear()
         self._anvil = anvil
-        self.replay_seconds = time.monotonic() - started
 
     async def _fund(self) -> None:
         """Native coin for the given addresses, once in the life of the chain."""
@@ -124,14 +133,15 @@ class Node:
 
     async def anvil_ended(self) -> None:
         """Wait until anvil must be replaced."""
-        if (anvil := self._anvil) is None:
-            return
-        ends = [asyncio.create_task(anvil.ended()), asyncio.create_task(self._failed.wait())]
-        try:
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in ends:
-                task.cancel()
+        while (anvil := self._anvil) is not None:
+            ends = [asyncio.create_task(anvil.ended()), asyncio.create_task(self._failed.wait())]
+            try:
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in ends:
+                    task.cancel()
+            if self._anvil is anvil:  # otherwise a restore has let go of it
+                return
 
     async def restart(self) -> None:
         """Replace anvil by a fresh one with the same chain and pool. Raises as `open` does."""
@@ -147,8 +157,58 @@ class Node:
 
     async def close(self) -> None:
         async with self._turn:
+            await self.snapshots.close()
             await self._discard()
             self._journal.close()
+
+    # -- snapshots
+
+    async def snapshot(self, name: str, followers: Callable[[], int]) -> About:
+        """A copy of the chain and of what waits in its pool. Raises SnapshotRefused."""
+        async with self._turn:
+            self._journal.sync()
+            about = await asyncio.to_thread(
+                self.snapshots.take, name, self._journal.size, self.head, followers()
+            )
+        self.snapshots.prepare(about)
+        return about
+
+    async def restore(self, name: str, then: Callable[[About], None]) -> About:
+        """The chain and its pool as they were; what came since is gone. `then` is told before
+        anything else can happen.
+
+        Raises SnapshotRefused, after which all is as it is.
+        """
+        async with self._turn:
+            former, restored = self._anvil, await self.snapshots.load(name)
+            try:
+                self._become(restored)
+            except OSError as error:
+                self._end(error)
+                raise Unavailable from None
+            then(restored.about)
+            if former is not None:
+                await former.stop()
+            if self.observer is not None:
+                latest = ("eth_getBlockByNumber", ("latest", False))
+                await self.observer.on_restore((await self.look([latest]))[0])
+        await self._fund()
+        self.snapshots.prepare(restored.about)
+        return restored.about
+
+    def _become(self, restored: Restored) -> None:
+        failpoints.passed("evm.restore.loaded")
+        self._journal.close()
+        self.snapshots.choose()
+        failpoints.passed("evm.restore.chosen")
+        self._journal = Journal(self._options.data_dir / JOURNAL)
+        self._genesis = restored.genesis
+        self._take(restored.anvil, restored.grown)
+        self.left_over, self.held_final = restored.ready, None
+        self.forgotten.clear()
+        self.work.clear()
+        if self.left_over:
+            self.work.set()
 
     # -- reading
 
@@ -207,7 +267,7 @@ class Node:
 
         What was taken is in the journal when its hash is answered, and comes back after a kill.
         """
-        anvil = self._ready()
+        anvil, journal = self._ready(), self._journal
         answers: list[str | RpcError] = []
         fresh: dict[int, Tx] = {}
         for at, raw in enumerate(raws):
@@ -224,6 +284,8 @@ class Node:
             raise Unavailable from None
         finally:
             unwritten = {at for at, tx in fresh.items() if self.pool.arrived(tx)}
+        if self._journal is not journal:
+            raise Unavailable  # the chain that took them is gone
         errors = {at: error for at, error in zip(fresh, refused, strict=True) if error is not None}
         taken = [fresh[at] for at in fresh if at in unwritten and at not in errors]
         if taken:
@@ -275,9 +337,12 @@ class Node:
         try:
             self._journal.write(records, sync=sync)
         except OSError as error:
-            if not self._unwritable.done():
-                self._unwritable.set_result(error)
+            self._end(error)
             raise AnvilGone(f"the journal cannot be written: {error}") from None
+
+    def _end(self, error: OSError) -> None:
+        if not self._unwritable.done():
+            self._unwritable.set_result(error)
 
     def went_back(self, gone: Reorg) -> None:
         """In a turn, after a rollback: `head` is the block that stays."""
@@ -326,9 +391,11 @@ class Node:
 
     async def mine(self, count: int = 1) -> int:
         """Make `count` blocks on the clock; gives how many transactions they hold."""
-        mined = 0
+        mined, journal = 0, self._journal
         while count > 0:
             async with self.changing() as anvil:
+                if self._journal is not journal:
+                    raise Unavailable  # it was another chain that was to grow
                 self.work.clear()
                 shown = await self.mine_in_turn(anvil, min(count, _MINED_AT_ONCE))
             count -= len(shown)
@@ -384,20 +451,13 @@ class Node:
             anvil = self._anvil
             if anvil is None or not self.up or not anvil.can_dump or self.settings.next_fee_is_set:
                 return
-            pool: list[Record] = [*self.pool.records()]
-            mark = Mark(
-                genesis=self.genesis.hash,
-                offset=self._journal.size,
-                history=self._options.history,
-                clock=Clock(self.clock.offset_ms, self.clock.frozen_at_ms),
-                settings=self.settings.calls(),
-                funded=sorted(self.settings.funded),
-                waiting=len(pool),
-            )
+            clock = Clock(self.clock.offset_ms, self.clock.frozen_at_ms)
+            here = Grown(self.head, clock, self.pool.held(), self.settings)
+            size = self._journal.size  # sends go on while anvil dumps
             try:
-                dump = bytes.fromhex((await anvil.call("anvil_dumpState"))[2:])
+                dump = await anvil.call("anvil_dumpState")
                 failpoints.passed("evm.dumped")
-                saved = Saved(mark, self.head, pool, dump)
+                saved = opening.saved(self._options, self.genesis, size, here, dump)
                 await asyncio.to_thread(self._checkpoints.write, saved)
             except AnvilGone:
                 self._gone(anvil)

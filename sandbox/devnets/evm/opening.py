@@ -13,8 +13,17 @@ from typing import Final
 from sandbox.devnets.evm.backend import Backend
 from sandbox.devnets.evm.blocks import hex_of
 from sandbox.devnets.evm.checkpoint import Checkpoints, Mark, Saved
-from sandbox.devnets.evm.journal import Block, Call, Genesis, Journal, NoRecordThere, Tx, Unsigned
-from sandbox.devnets.evm.replay import Grown, JournalMismatch, Replay
+from sandbox.devnets.evm.journal import (
+    Block,
+    Call,
+    Genesis,
+    Journal,
+    NoRecordThere,
+    Record,
+    Tx,
+    Unsigned,
+)
+from sandbox.devnets.evm.replay import Grown, JournalMismatch, Replay, Stop
 from sandbox.devnets.evm.settings import Settings
 from sandbox.devnets.json_rpc import RpcError
 
@@ -91,26 +100,47 @@ def check(options: Options, genesis: Genesis) -> None:
             )
 
 
+def saved(options: Options, genesis: Genesis, journal_bytes: int, grown: Grown, dump: str) -> Saved:
+    """A checkpoint of the chain as it is at that place of the journal; `dump` as anvil gave it."""
+    pool: list[Record] = [*grown.pool.values()]
+    mark = Mark(
+        genesis=genesis.hash,
+        offset=journal_bytes,
+        history=options.history,
+        clock=grown.clock,
+        settings=grown.settings.calls(),
+        funded=sorted(grown.settings.funded),
+        waiting=len(pool),
+    )
+    return Saved(mark, grown.head, pool, bytes.fromhex(dump[2:]))
+
+
 async def grow(
-    options: Options, genesis: Genesis, journal: Journal, checkpoints: Checkpoints
+    options: Options,
+    genesis: Genesis,
+    journal: Journal,
+    checkpoints: Checkpoints,
+    dump_at: int | None = None,
 ) -> tuple[Backend, Grown]:
     """A fresh anvil with the whole journal in it: from the checkpoint if there is one that fits,
-    else from the genesis; each the quick way and, if that differs, the careful one.
+    else from the genesis; each the quick way and, if that differs, the careful one. On the way a
+    checkpoint is written of block `dump_at`, which has as many above it as are asked for.
 
     Raises JournalMismatch, JournalCorrupt and AnvilGone.
     """
-    saved = checkpoints.load()
-    if saved is not None and _fits(saved.mark, options, genesis):
+    growing = _Growing(options, genesis, journal, checkpoints, dump_at)
+    found = checkpoints.load()
+    if found is not None and _fits(found.mark, options, genesis):
         for careful in (False, True):
             try:
-                return await _grow(options, genesis, journal, saved, careful=careful)
+                return await growing.run(found, careful=careful)
             except (JournalMismatch, NoRecordThere, RpcError) as error:
                 why = str(error)
         sys.stderr.write(f"the checkpoint is of no use ({why}): replaying everything\n")
     checkpoints.forget()
     for careful in (False, True):
         try:
-            return await _grow(options, genesis, journal, None, careful=careful)
+            return await growing.run(None, careful=careful)
         except (JournalMismatch, RpcError) as error:
             mismatch = str(error)
     raise JournalMismatch(
@@ -123,38 +153,57 @@ def _fits(mark: Mark, options: Options, genesis: Genesis) -> bool:
     return mark.genesis == genesis.hash and mark.history >= options.history
 
 
-async def _grow(
-    options: Options, genesis: Genesis, journal: Journal, saved: Saved | None, *, careful: bool
-) -> tuple[Backend, Grown]:
-    anvil = await options.start(genesis)
-    try:
-        found = await anvil.call("eth_getBlockByNumber", "0x0", False)
-        if found["hash"] != genesis.hash:
-            raise JournalMismatch(f"genesis {genesis.hash} became {found['hash']}")
-        if saved is None:
-            records = journal.read()
-            next(records)
-            grown = Grown(Block(0, genesis.timestamp, bytes.fromhex(genesis.hash[2:]), ()))
-        else:
-            records = journal.read(saved.mark.offset)
-            grown = await _loaded(anvil, genesis, saved)
-        return anvil, await Replay(anvil, grown, careful=careful).run(records)
-    except BaseException:
-        await anvil.stop()
-        raise
+@dataclass(frozen=True, slots=True)
+class _Growing:
+    options: Options
+    genesis: Genesis
+    journal: Journal
+    checkpoints: Checkpoints
+    dump_at: int | None
+
+    async def run(self, found: Saved | None, *, careful: bool) -> tuple[Backend, Grown]:
+        genesis = self.genesis
+        anvil = await self.options.start(genesis)
+        try:
+            first = await anvil.call("eth_getBlockByNumber", "0x0", False)
+            if first["hash"] != genesis.hash:
+                raise JournalMismatch(f"genesis {genesis.hash} became {first['hash']}")
+            if found is None:
+                records = self.journal.read()
+                next(records)
+                grown = Grown(Block(0, genesis.timestamp, bytes.fromhex(genesis.hash[2:]), ()))
+            else:
+                records = self.journal.read(found.mark.offset)
+                grown = await _loaded(anvil, genesis, found)
+            replay = Replay(anvil, grown, careful=careful, stop=self._stop(anvil))
+            return anvil, await replay.run(records)
+        except BaseException:
+            await anvil.stop()
+            raise
+
+    def _stop(self, anvil: Backend) -> Stop | None:
+        if self.dump_at is None or not anvil.can_dump:
+            return None
+
+        async def dump(grown: Grown) -> None:
+            state = await anvil.call("anvil_dumpState")
+            here = saved(self.options, self.genesis, self.journal.reached, grown, state)
+            self.checkpoints.put(here)
+
+        return Stop(self.dump_at, dump)
 
 
-async def _loaded(anvil: Backend, genesis: Genesis, saved: Saved) -> Grown:
-    await anvil.call("anvil_loadState", hex_of(saved.dump))
-    found = await anvil.call("eth_getBlockByNumber", "latest", False)
-    if found["hash"] != hex_of(saved.head.hash):
-        raise JournalMismatch(f"the dump ends with {found['hash']}")
+async def _loaded(anvil: Backend, genesis: Genesis, found: Saved) -> Grown:
+    await anvil.call("anvil_loadState", hex_of(found.dump))
+    last = await anvil.call("eth_getBlockByNumber", "latest", False)
+    if last["hash"] != hex_of(found.head.hash):
+        raise JournalMismatch(f"the dump ends with {last['hash']}")
     await anvil.call("anvil_setCoinbase", genesis.fees_to)
-    for call in saved.mark.settings:
+    for call in found.mark.settings:
         await anvil.call(call.method, *call.params)
-    grown = Grown(saved.head, saved.mark.clock)
-    grown.settings = Settings(saved.mark.settings, set(saved.mark.funded))
-    for record in saved.pool:
+    grown = Grown(found.head, found.mark.clock)
+    grown.settings = Settings(found.mark.settings, set(found.mark.funded))
+    for record in found.pool:
         if isinstance(record, Tx):
             grown.pool[record.hash] = record
         elif isinstance(record, Unsigned):

@@ -65,9 +65,9 @@ class Pool:
         self._since.pop(tx_hash, None)
         return self._taken.pop(tx_hash, None)
 
-    def records(self) -> list[Tx | Unsigned]:
-        """What waits and is in the journal."""
-        return list(self._taken.values())
+    def held(self) -> dict[bytes, Tx | Unsigned]:
+        """What waits and is in the journal, in order of arrival."""
+        return dict(self._taken)
 
     def older_than(self, seconds: float) -> dict[bytes, float]:
         """Hashes that have waited longer, with the seconds that they have."""

@@ -83,6 +83,18 @@ class Producer:
         self._followers = FINAL_DEPTH
         self._stuck_since = None
 
+    @property
+    def followers(self) -> int:
+        """Blocks that are still to come so that what is mined becomes final."""
+        return self._followers
+
+    def restored(self, followers: int) -> None:
+        """The chain is another one; a pause stays."""
+        self._followers = followers
+        self._stuck_since, self._was_cured = None, False
+        self._last = time.monotonic()
+        self._wake.set()
+
     async def run(self) -> None:
         """Until cancelled. A block that fails because anvil is gone is made after its return."""
         while True:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -40,13 +40,23 @@ class Grown:
     replayed: int = 0  # blocks and transactions
 
 
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """At each block of this number `then` is told what the records have come to so far."""
+
+    number: int
+    then: Callable[[Grown], Awaitable[None]]
+
+
 class Replay:
     """One pass over the records that follow `grown`; `careful` sends transactions one at a time,
     so their order is beyond doubt.
     """
 
-    def __init__(self, anvil: Backend, grown: Grown, *, careful: bool) -> None:
-        self._anvil, self._careful = anvil, careful
+    def __init__(
+        self, anvil: Backend, grown: Grown, *, careful: bool, stop: Stop | None = None
+    ) -> None:
+        self._anvil, self._careful, self._stop = anvil, careful, stop
         self._grown = grown
         self._chain = [grown.head]
         self._unchecked = 0
@@ -95,6 +105,10 @@ class Replay:
         self._note(block)
         if self._careful or self._unchecked > _CHECKED_EACH:
             await self._check()
+        if self._stop is not None and self._stop.number == block.number:
+            await self._check()
+            self._grown.head = block
+            await self._stop.then(self._grown)
 
     async def _send(self, sent: list[Tx | Unsigned]) -> None:
         batch: list[tuple[str, tuple[Any, ...]]] = []

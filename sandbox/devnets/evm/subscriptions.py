@@ -71,6 +71,12 @@ class Hub:
             with contextlib.suppress(asyncio.QueueFull):
                 self._blocks.put_nowait(block)
 
+    async def on_restore(self, head: dict[str, Any]) -> None:
+        """Subscriptions go on: as after a reorg, they see it by the head."""
+        while not self._blocks.empty():
+            self._blocks.get_nowait()
+        await self.on_block({**head, "transactions": []})
+
     async def on_pending(self, tx_hash: str) -> None:
         self._tell("newPendingTransactions", tx_hash)
 

@@ -17,6 +17,7 @@ from sandbox.devnets.faults import Faults
 from sandbox.devnets.fidelity import as_text
 from sandbox.devnets.journal_file import JournalCorrupt
 from sandbox.devnets.serving import EXIT_CANNOT_START, EXIT_DATA, Refused
+from sandbox.devnets.snapshot_folder import SnapshotRefused
 from sandbox.devnets.solana.archive import ArchiveUnusable
 from sandbox.devnets.solana.bank import Bank, Depths
 from sandbox.devnets.solana.encode import key_text
@@ -25,7 +26,7 @@ from sandbox.devnets.solana.front import Front, Sending
 from sandbox.devnets.solana.node import Node
 from sandbox.devnets.solana.ports import listen_pair
 from sandbox.devnets.solana.producer import Producer
-from sandbox.devnets.solana.snapshots import SnapshotRefused, Snapshots
+from sandbox.devnets.solana.snapshots import Snapshots
 from sandbox.devnets.solana.subscriptions import Hub
 from sandbox.devnets.transport import Transport
 
@@ -69,7 +70,6 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         help="final transactions kept in memory before they go to disk (%(default)s)",
     )
     add("--fidelity", action="store_true", help="say what is real in it and what is not, and end")
-    add("--restore", metavar="NAME", help="begin with the chain as this snapshot has it")
     found = parser.parse_args(argv)
     if not 0 < found.confirmed_depth < found.finality:
         parser.error("--confirmed-depth must be at least 1 and below --finality")
@@ -94,17 +94,10 @@ def opened(options: argparse.Namespace) -> tuple[Bank, list[socket.socket]]:
         else:
             bank = snapshots.restore(options.restore, None, depths, records)
     except SnapshotRefused as error:
-        raise Refused(EXIT_CANNOT_START, f"{error}: {_others(snapshots, options)}") from None
+        raise serving.refused_snapshot(error, options.data_dir, _names(snapshots)) from None
     except (JournalCorrupt, ArchiveUnusable) as error:
         raise serving.unusable_data(error, options.data_dir, _names(snapshots)) from None
     return bank, list(sockets)
-
-
-def _others(snapshots: Snapshots, options: argparse.Namespace) -> str:
-    if not (names := _names(snapshots)):
-        return f"{options.data_dir} has none; start without --restore"
-    has = f"{options.data_dir} has {', '.join(names)}"
-    return f"{has}; name another with --restore, or start without"
 
 
 def _names(snapshots: Snapshots) -> list[str]:

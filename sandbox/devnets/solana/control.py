@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from sandbox.devnets.snapshot_folder import SnapshotRefused
 from sandbox.devnets.solana import reorgs
 from sandbox.devnets.solana.bank import MAX_HASH_AGE
 from sandbox.devnets.solana.encode import key_text
 from sandbox.devnets.solana.errors import invalid_params
 from sandbox.devnets.solana.node import Method, Node
 from sandbox.devnets.solana.params import Config, Params, shown, whole
-from sandbox.devnets.solana.snapshots import SnapshotRefused
 from sandbox.devnets.solana.stale import most_behind
 
 _MAX_MS = 4_102_444_800_000  # the year 2100: LiteSVM's clock is signed 64-bit, people's are not

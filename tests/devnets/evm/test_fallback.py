@@ -60,6 +60,21 @@ async def test_what_it_cannot_do_is_refused_by_name(fallback: Chain) -> None:
         await fallback.call("evm_increaseTime", 10)
 
 
+async def test_it_goes_back_to_a_snapshot(fallback: Chain) -> None:
+    await fallback.quiet()
+    await fallback.call("sandbox_pause")
+    await fallback.send(transfer(0))
+    await fallback.call("sandbox_snapshot", {"name": "one"})
+    before = await fallback.head()
+    await fallback.call("sandbox_mine", {"blocks": 2})
+    assert await fallback.call("eth_getBalance", OTHER, "latest") == "0x1"
+    await fallback.call("sandbox_restore", {"name": "one"})
+    assert await fallback.head() == before
+    assert await fallback.call("eth_getBalance", OTHER, "latest") == "0x0"
+    await fallback.call("sandbox_mine", {"blocks": 1})  # it waits in the pool again
+    assert await fallback.call("eth_getBalance", OTHER, "latest") == "0x1"
+
+
 async def test_dev_accounts_and_a_chain_of_the_other_engine_are_refused(
     fallback: Chain, tmp_path: Path
 ) -> None:

@@ -12,10 +12,12 @@ import pytest
 from solders.keypair import Keypair
 from websockets.asyncio.client import connect
 
+from sandbox.devnets import snapshot_folder
 from sandbox.devnets.journal_file import write_whole
-from sandbox.devnets.solana import process, snapshots
+from sandbox.devnets.snapshot_folder import SnapshotRefused
+from sandbox.devnets.solana import process
 from sandbox.devnets.solana.bank import Bank
-from sandbox.devnets.solana.snapshots import SnapshotRefused, Snapshots
+from sandbox.devnets.solana.snapshots import Snapshots
 from tests.devnets.solana.banks import DEPTHS, content, new_keys, pay, play
 from tests.devnets.solana.chain import SOL, Chain, Refused, move
 from tests.devnets.solana.test_restarts import run
@@ -90,10 +92,10 @@ def test_a_snapshot_that_cannot_be_written_changes_nothing(
     def full(path: Path, _content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(snapshots, "write_whole", full)
+    monkeypatch.setattr(snapshot_folder, "write_whole", full)
     with pytest.raises(SnapshotRefused, match=r"cannot be written: .*No space left"):
         kept.take(bank, "one")
-    monkeypatch.setattr(snapshots, "write_whole", write_whole)
+    monkeypatch.setattr(snapshot_folder, "write_whole", write_whole)
     assert kept.listed() == []
     kept.take(bank, "one")
 
@@ -155,8 +157,8 @@ def test_a_kill_in_the_middle_of_a_restore_leaves_one_chain_or_the_other(
         return run
 
     with monkeypatch.context() as patch:
-        patch.setattr(snapshots, "_copy", dies_at(snapshots._copy))
-        patch.setattr(snapshots, "sync_folder", dies_at(snapshots.sync_folder))
+        patch.setattr(snapshot_folder, "copy", dies_at(snapshot_folder.copy))
+        patch.setattr(snapshot_folder, "sync_folder", dies_at(snapshot_folder.sync_folder))
         patch.setattr(os, "rename", dies_at(os.rename))
         patch.setattr(os, "replace", dies_at(os.replace))
         patch.setattr(shutil, "rmtree", dies_at(shutil.rmtree))

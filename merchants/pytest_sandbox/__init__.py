@@ -1,0 +1,168 @@
+"""A pytest plugin: a sandbox per test run, a world per test. Named by whoever wants it
+(`-p merchants.pytest_sandbox`, or in `pytest_plugins`), never loaded by itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from merchants.pytest_sandbox.errors import NoRestore, NotSeen, SandboxTrouble
+from merchants.pytest_sandbox.process import Asked, SandboxProcess
+from merchants.pytest_sandbox.receiver import Delivery, Webhooks
+from merchants.pytest_sandbox.sandbox import (
+    BASE,
+    Clock,
+    PaymentRefused,
+    Sandbox,
+    Wallet,
+    Wallets,
+)
+
+__all__ = [
+    "Clock",
+    "Delivery",
+    "NotSeen",
+    "PaymentRefused",
+    "Sandbox",
+    "SandboxTrouble",
+    "Wallet",
+    "Wallets",
+    "Webhooks",
+    "clock",
+    "sandbox",
+    "sandbox_base",
+    "sandbox_session",
+    "wallets",
+]
+
+_DATA_DIR: Final = "PYTEST_SANDBOX_DATA_DIR"
+_MARK: Final = (
+    'sandbox(world="fresh"): in which world the test runs: "fresh" (the default, as it was when'
+    ' the run began), "shared" (as the tests before left it), or the name of a snapshot'
+)
+_TOLD_EVENTS: Final = 30
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("sandbox")
+    add = group.addoption
+    add(
+        "--sandbox-data-dir",
+        metavar="DIR",
+        help="use the sandbox that runs on this data directory, or start one there and keep its"
+        f" data (also ${_DATA_DIR}); its world is as before when the run ends",
+    )
+    add("--sandbox-command", metavar="COMMAND", help="the `sandbox` program, if not found")
+    add("--sandbox-keep", action="store_true", help="keep the data directory of the run")
+    parser.addini("sandbox_args", "further options of `sandbox up`", "args", [])
+    parser.addini("sandbox_start_seconds", "how long a start may take", default="120")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", _MARK)
+
+
+@pytest.fixture(scope="session")
+def sandbox_session(pytestconfig: pytest.Config) -> Iterator[Sandbox]:
+    """The sandbox of the whole run, for what is set up once; tests ask for `sandbox`."""
+    process = _started(pytestconfig)
+    try:
+        made = Sandbox(process)
+        try:
+            yield made
+        finally:
+            made.close()
+    finally:
+        process.stop()
+
+
+@pytest.fixture(scope="session")
+def sandbox_base(sandbox_session: Sandbox) -> None:
+    """Override it to prepare the world that every test begins with."""
+
+
+@pytest.fixture(scope="session")
+def _sandbox_worlds(sandbox_session: Sandbox, sandbox_base: object) -> Iterator[_Worlds]:
+    worlds = _Worlds(sandbox_session)
+    yield worlds
+    worlds.end()
+
+
+@pytest.fixture
+def sandbox(request: pytest.FixtureRequest, _sandbox_worlds: _Worlds) -> Iterator[Sandbox]:
+    """The sandbox, in the world that the test's mark asks for."""
+    mark = request.node.get_closest_marker("sandbox")
+    world = mark.kwargs.get("world", "fresh") if mark is not None else "fresh"
+    try:
+        facts = _sandbox_worlds.enter(world)
+        request.node.user_properties += facts.items()
+        yield _sandbox_worlds.sandbox
+        _sandbox_worlds.sandbox.process.check()
+    except SandboxTrouble as trouble:
+        pytest.fail(str(trouble), pytrace=False)
+
+
+@pytest.fixture
+def clock(sandbox: Sandbox) -> Clock:
+    """Sandbox time of this test's world."""
+    return sandbox.clock
+
+
+@pytest.fixture
+def wallets(sandbox: Sandbox) -> Wallets:
+    """Payers by name."""
+    return sandbox.wallets
+
+
+class _Worlds:
+    """The base world, and going back to it."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self._is_untouched = True  # it is the base world, and no test has had it
+        self._without_restore: NoRestore | None = None
+        try:
+            sandbox.forget(BASE)  # of a run that was killed
+            sandbox.snapshot(BASE)
+        except NoRestore as trouble:
+            self._without_restore = trouble
+
+    def enter(self, world: str) -> dict[str, object]:
+        """Go to the world; gives what is worth a line in a report."""
+        self.sandbox.process.check()
+        facts: dict[str, object] = {"sandbox_world": world}
+        if world != "shared" and not (world == "fresh" and self._is_untouched):
+            if self._without_restore is not None:
+                raise self._without_restore
+            name = BASE if world == "fresh" else world
+            facts["sandbox_restore_ms"] = self.sandbox.restore(name)["took_ms"]
+        self._is_untouched = False
+        return facts | {"sandbox_epoch": self.sandbox.begin()}
+
+    def end(self) -> None:
+        """The world of a sandbox that was there before is as it was."""
+        if not self.sandbox.process.is_ours:
+            if self._without_restore is None:
+                self.sandbox.restore(BASE)
+                self.sandbox.forget(BASE)
+            self.sandbox.unregister()
+
+
+def _started(config: pytest.Config) -> SandboxProcess:
+    given = config.getoption("--sandbox-data-dir") or os.environ.get(_DATA_DIR)
+    asked = Asked(
+        data_dir=Path(given) if given else None,
+        command=config.getoption("--sandbox-command"),
+        args=tuple(config.getini("sandbox_args")),
+        keep=config.getoption("--sandbox-keep"),
+        start_seconds=float(config.getini("sandbox_start_seconds")),
+    )
+    try:
+        return SandboxProcess.of(asked)
+    except SandboxTrouble as trouble:
+        pytest.fail(str(trouble), pytrace=False)
