@@ -165,7 +165,6 @@ class _Listening:
         for arrival in self.follower.events():
             if any(fnmatchcase(arrival.event["type"], one) for one in self._asked.events):
                 self._handle(arrival)
-                self._settle(arrival.place, at_once=self._forwarder is not None)
             else:
                 self._settle(arrival.place, at_once=False)
 
@@ -180,8 +179,12 @@ class _Listening:
     def _handle(self, arrival: Arrival) -> None:
         if self._forwarder is None:
             self._print(arrival, None)
+            self._settle(arrival.place, at_once=False)
             return
         for attempt in self._forwarder.deliver(arrival.event):
+            if attempt.again_s is None:
+                # At once: what is lost between the answer and here comes a second time.
+                self._settle(arrival.place, at_once=True)
             self._print(arrival, attempt)
 
     def _settle(self, place: Place | None, *, at_once: bool) -> None:
@@ -197,20 +200,16 @@ class _Listening:
 
     def _tell(self, note: Note) -> None:
         if note.kind == "listening":
-            self._begun()
+            # Nothing that happened before concerns a new listener; what comes is its own.
+            self._settle(self.follower.place, at_once=True)
         if self._asked.as_json:
             print(json.dumps({"object": note.kind, **note.values}, ensure_ascii=False), flush=True)
         if not self._asked.as_json or note.kind in _LOUD:
             colour = "bold red" if note.kind in _LOUD else "dim"
             show.err.print(f"[{colour}]{escape(note.text)}[/]")
-
-    def _begun(self) -> None:
-        """Nothing happened before a new listener began: what comes from here on is its own."""
-        self._settle(self.follower.place, at_once=True)
-        if self._forwarder is not None and not self._asked.as_json:
-            assert self._listener is not None
-            to = f"forwarding to {self._asked.forward_to} as {self._listener.name}"
-            show.err.print(f"[dim]{escape(to)}; the secret: --print-secret; Ctrl-C ends it[/]")
+        if note.kind == "listening" and self._forwarder is not None and not self._asked.as_json:
+            to = f"forwarding to {self._asked.forward_to}"
+            show.err.print(f"[dim]{escape(to)}; --print-secret tells the secret; Ctrl-C ends it[/]")
 
     def _print(self, arrival: Arrival, attempt: Attempt | None) -> None:
         if self._asked.as_json:
@@ -252,8 +251,10 @@ def _answer(attempt: Attempt) -> str:
 
 
 def _listener(asked: Asked) -> Listener:
-    viewer = asked.key or asked.role
-    return Listener(asked.data_dir, asked.name or default_name(asked.forward_to or "", viewer))
+    if asked.name is not None:
+        return Listener(asked.data_dir, asked.name)
+    assert asked.forward_to is not None
+    return Listener(asked.data_dir, default_name(asked.forward_to, asked.key or asked.role))
 
 
 def _since(asked: Asked, since: str) -> Start:
