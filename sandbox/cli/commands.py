@@ -146,7 +146,9 @@ def demo(
         Path | None,
         typer.Option("--data-dir", readable=False, help="Keep the demo's state there."),
     ] = None,
-    slot_ms: Annotated[int, typer.Option(min=5, max=10_000)] = 50,
+    slot_ms: Annotated[
+        int, typer.Option(min=5, max=10_000, help="Length of a slot, and of an EVM block.")
+    ] = 50,
 ) -> None:
     """Play the whole money path once, from deposit to payout and proof, on free ports."""
     from sandbox.cli import demo as command

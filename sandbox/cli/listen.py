@@ -2,14 +2,12 @@
 
 import json
 import re
-import signal
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from types import FrameType
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -19,6 +17,7 @@ from sandbox.cli import show
 from sandbox.cli.endpoints import JsonObject, NotRunning, Role, Running
 from sandbox.cli.following import Arrival, Follower, Note, Start
 from sandbox.cli.forwarding import Attempt, Forwarder
+from sandbox.cli.interrupts import until_stopped
 from sandbox.cli.listeners import Listener, Place, default_name
 from sandbox.core.errors import SandboxError
 from sandbox.devnets import datadir
@@ -118,14 +117,11 @@ def print_secret(asked: Asked) -> int:
 
 def run(asked: Asked) -> int:
     """Listen until Ctrl-C or a termination signal; 1 when events are lost for good."""
-    signal.signal(signal.SIGTERM, _stop)
-    with ExitStack() as stack:
+    with ExitStack() as stack, until_stopped():
         listening = _Listening(asked, stack)
         try:
             listening.go()
         except KeyboardInterrupt:
-            # A second Ctrl-C, and the one that a terminal sends to `timeout` as well, add nothing.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
             listening.end()
         return 1 if listening.follower.lost else 0
 
@@ -275,7 +271,3 @@ def _since(asked: Asked, since: str) -> Start:
     running.close()
     position = event["position"]
     return Place(event["epoch"], int(event["sequence"] if position is None else position) - 1)
-
-
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -1,12 +1,10 @@
 """`sandbox logs tail` and `sandbox logs show`: requests to the API, as it logged them."""
 
 import json
-import signal
 import time
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 from rich.markup import escape
@@ -21,6 +19,7 @@ from sandbox.cli.endpoints import (
     Role,
     Running,
 )
+from sandbox.cli.interrupts import until_stopped
 
 LIST: Final = "/v1/request_logs"
 PAGE: Final = 100
@@ -37,9 +36,8 @@ def tail(
     as_json: bool,
 ) -> int:
     """The newest `limit` requests, then each as it is answered, until Ctrl-C."""
-    signal.signal(signal.SIGTERM, _stop)
     reader = _Reader(data_dir, asked, role, key)
-    try:
+    with closing(reader), suppress(KeyboardInterrupt), until_stopped():
         # One is read also when none is shown: what comes behind it is new.
         first = reader.newest(max(limit, 1))
         for one in first[-limit:] if limit else ():
@@ -48,10 +46,6 @@ def tail(
             for one in reader.newer():
                 _print(one, as_json)
             time.sleep(POLL_S)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        reader.close()
     return 0
 
 
@@ -124,7 +118,3 @@ def _print(one: JsonObject, as_json: bool) -> None:
         f"[dim]{one['created_at'][11:19]}[/] [{colour}]{status}[/] {one['method']:<6}"
         f" {escape(one['path'] + query)} [dim]{one['duration_ms']} ms {one['id']}[/]{marks}"
     )
-
-
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -90,6 +90,7 @@ class FakeSandbox:
     cursors: list[str] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
     breaks: int = 0
+    polled: bool = False
     html: bool = False
 
     def happen(self, *events: JsonObject) -> None:
@@ -115,6 +116,9 @@ class FakeSandbox:
 
 
 class SandboxHandler(Quiet):
+    # A connection that is kept would outlive the server.
+    protocol_version = "HTTP/1.0"
+
     def do_GET(self) -> None:
         fake: FakeSandbox = self.server.owner
         parts = urlsplit(self.path)
@@ -164,6 +168,7 @@ class SandboxHandler(Quiet):
         """Newest first, as CONTRACT 8 has it."""
         found = [one for one in fake.requests if one["method"] == query.get("method", "GET")]
         if "ending_before" in query:
+            fake.polled = True
             found = [one for one in found if one["id"] > query["ending_before"]]
             found = found[: int(query["limit"])]
         self._json(200, {"object": "list", "data": found[-int(query["limit"]) :][::-1]})
@@ -220,7 +225,8 @@ def fake_sandbox(data_dir: Path, port: int = 0) -> Iterator[FakeSandbox]:
     fake = FakeSandbox()
     datadir.open_data_dir(data_dir)
     with served(SandboxHandler, fake, port) as server, datadir.held(data_dir):
-        datadir.write_endpoints(data_dir, {"api": server.url, "keys": {"merchant": KEY}})
+        ends = {"api": server.url, "solana_rpc": server.url, "evm_rpc": server.url}
+        datadir.write_endpoints(data_dir, {**ends, "keys": {"merchant": KEY, "operator": KEY}})
         yield fake
         fake.cut()
         datadir.remove_endpoints(data_dir)
