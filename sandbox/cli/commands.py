@@ -4,42 +4,52 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sandbox.cli import devnet, faults, snapshots, token
-from sandbox.cli.options import HOME, AsJson, DataDir
+from sandbox.cli import completion, develop, devnet, faults, snapshots, token, verifying
+from sandbox.cli.options import (
+    DEVELOP,
+    HOME,
+    MEASURE,
+    RUN,
+    VERIFY,
+    WORLD,
+    AsJson,
+    DataDir,
+    examples,
+)
 from sandbox.core.errors import SandboxError
 from sandbox.devnets.errors import DevnetError
 
 app = typer.Typer(
     name="sandbox",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="A whole stablecoin payment system of a pilot city on this machine. A simulation.",
+    epilog=examples(
+        "sandbox up  # first; everything else in another shell",
+        'eval "$(sandbox env)"  # API and KEY as shell variables',
+        "sandbox listen --forward-to localhost:3000/hooks",
+        "sandbox pay  # the newest open checkout session",
+        "sandbox --install-completion  # TAB knows commands, ids and names",
+    )
+    + "\n\nExit status: 0 done, 1 refused or failed, 2 wrong usage.",
 )
 clock_app = typer.Typer(no_args_is_help=True, help="Move or stop the sandbox clock.")
-log_app = typer.Typer(
-    no_args_is_help=True, help="Verify or export the settlement log, whole or one event."
-)
-attest_app = typer.Typer(
-    no_args_is_help=True, help="Make or verify attestations of supply and reserve."
-)
-settlement_app = typer.Typer(
-    no_args_is_help=True, help="Fetch a settlement's report, or verify one offline."
-)
-app.add_typer(clock_app, name="clock")
-app.add_typer(settlement_app, name="settlement")
-app.add_typer(log_app, name="log")
-app.add_typer(faults.app, name="faults")
-app.add_typer(devnet.app, name="devnet")
-app.add_typer(attest_app, name="attest")
-app.add_typer(token.app, name="token")
-app.add_typer(snapshots.app, name="snapshot")
-app.command()(snapshots.reset)
-app.command()(snapshots.fork)
+app.add_typer(clock_app, name="clock", rich_help_panel=WORLD)
+app.add_typer(verifying.settlement_app, name="settlement", rich_help_panel=VERIFY)
+app.add_typer(verifying.log_app, name="log", rich_help_panel=VERIFY)
+app.add_typer(faults.app, name="faults", rich_help_panel=WORLD)
+app.add_typer(devnet.app, name="devnet", rich_help_panel=WORLD)
+app.add_typer(verifying.attest_app, name="attest", rich_help_panel=VERIFY)
+app.add_typer(token.app, name="token", rich_help_panel=WORLD)
+app.add_typer(snapshots.app, name="snapshot", rich_help_panel=WORLD)
+app.command(rich_help_panel=WORLD, epilog=snapshots.RESET_EXAMPLES)(snapshots.reset)
+app.command(rich_help_panel=WORLD, epilog=snapshots.FORK_EXAMPLES)(snapshots.fork)
+app.add_typer(develop.events_app, name="events", rich_help_panel=DEVELOP)
+app.add_typer(develop.logs_app, name="logs", rich_help_panel=DEVELOP)
 
 Port = Annotated[int, typer.Option(help="0 = any free port.", min=0, max=65535)]
 
@@ -65,7 +75,14 @@ def _root(
     pass
 
 
-@app.command()
+@app.command(
+    rich_help_panel=RUN,
+    epilog=examples(
+        "sandbox up",
+        "sandbox up --port 0 --solana-port 0 --evm-port 0  # any free ports",
+        "sandbox up --data-dir b --slot-ms 50  # a second, quicker one",
+    ),
+)
 def up(
     data_dir: DataDir = HOME,
     port: Port = 8000,
@@ -93,12 +110,18 @@ def up(
     raise typer.Exit(command.up(plan, as_json))
 
 
-@app.command()
-def down(data_dir: DataDir = HOME) -> None:
+@app.command(
+    rich_help_panel=RUN,
+    epilog=examples(
+        "sandbox down",
+        "sandbox down --data-dir b --json",
+    ),
+)
+def down(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     """Stop the sandbox of a data directory and nothing else."""
     from sandbox.cli import up as command
 
-    raise typer.Exit(command.down(data_dir))
+    raise typer.Exit(command.down(data_dir, as_json))
 
 
 class Script(StrEnum):
@@ -108,7 +131,14 @@ class Script(StrEnum):
     reserve = "reserve"
 
 
-@app.command()
+@app.command(
+    rich_help_panel=RUN,
+    epilog=examples(
+        "sandbox demo",
+        "sandbox demo reserve",
+        "sandbox demo --data-dir demo  # and look at its state later",
+    ),
+)
 def demo(
     script: Annotated[
         Script,
@@ -119,7 +149,9 @@ def demo(
         Path | None,
         typer.Option("--data-dir", readable=False, help="Keep the demo's state there."),
     ] = None,
-    slot_ms: Annotated[int, typer.Option(min=5, max=10_000)] = 50,
+    slot_ms: Annotated[
+        int, typer.Option(min=5, max=10_000, help="Length of a slot, and of an EVM block.")
+    ] = 50,
 ) -> None:
     """Play the whole money path once, from deposit to payout and proof, on free ports."""
     from sandbox.cli import demo as command
@@ -129,18 +161,33 @@ def demo(
     raise typer.Exit(command.run(data_dir, slot_ms, as_json, play))
 
 
-@app.command()
+app.command("listen", rich_help_panel=DEVELOP, epilog=develop.LISTEN_EXAMPLES)(develop.listen)
+app.command("open", rich_help_panel=DEVELOP, epilog=develop.OPEN_EXAMPLES)(develop.open_)
+
+
+@app.command(
+    rich_help_panel=DEVELOP,
+    epilog=examples(
+        "sandbox pay  # the newest open session, on Solana",
+        "sandbox pay cs_01kahz3mfyf2r8q3v1s6w0d9xt --chain evm",
+        "sandbox pay --amount-tiyn 50000 --wallet aigul  # a part, by somebody",
+    ),
+)
 def pay(
     session: Annotated[
         str | None,
         typer.Argument(
             help="A checkout session, cs_…; default: the newest open one. Also a redemption, red_…,"
-            " or a move between chains, mov_…: they name their chain themselves."
+            " or a move between chains, mov_…: they name their chain themselves.",
+            autocompletion=completion.sessions,
         ),
     ] = None,
     data_dir: DataDir = HOME,
     chain: Annotated[str, typer.Option(help="Which option of the session to use.")] = "solana",
-    wallet: Annotated[str, typer.Option(help="The name of a test wallet.")] = "resident",
+    wallet: Annotated[
+        str,
+        typer.Option(help="The name of a test wallet.", autocompletion=completion.wallets),
+    ] = "resident",
     amount_tiyn: Annotated[
         int | None, typer.Option(help="Pay another amount than asked, in tiyn.", min=1)
     ] = None,
@@ -164,16 +211,33 @@ def pay(
         show.paid(paid)
 
 
-@app.command()
-def env(data_dir: DataDir = HOME) -> None:
+@app.command(
+    rich_help_panel=DEVELOP,
+    epilog=examples(
+        'eval "$(sandbox env)"',
+        'curl -s "$API/v1/events" -H "Authorization: Bearer $KEY"',
+        "sandbox env --json | jq -r .KEY",
+    ),
+)
+def env(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     """Addresses and keys as shell variables: eval "$(sandbox env)"."""
     from sandbox.cli import show
     from sandbox.cli.endpoints import Running
 
-    show.environment(Running.of(data_dir).endpoints)
+    values = show.environment(Running.of(data_dir).endpoints)
+    if as_json:
+        _say(values)
+    else:
+        show.assignments(values)
 
 
-@app.command()
+@app.command(
+    rich_help_panel=DEVELOP,
+    epilog=examples(
+        "sandbox pay && sandbox quiesce && sandbox audit",
+        "sandbox quiesce --timeout-s 10 --json",
+    ),
+)
 def quiesce(
     data_dir: DataDir = HOME,
     timeout_s: Annotated[int, typer.Option(help="How long to wait.", min=0, max=60)] = 60,
@@ -192,7 +256,13 @@ def quiesce(
         )
 
 
-@app.command()
+@app.command(
+    rich_help_panel=RUN,
+    epilog=examples(
+        "sandbox doctor",
+        "sandbox doctor --data-dir b --port 8001 --json",
+    ),
+)
 def doctor(
     data_dir: DataDir = HOME,
     port: Port = 8000,
@@ -209,7 +279,13 @@ def doctor(
     raise typer.Exit(command.run(data_dir, ports, as_json))
 
 
-@app.command()
+@app.command(
+    rich_help_panel=VERIFY,
+    epilog=examples(
+        "sandbox audit",
+        "sandbox audit --json | jq .ok",
+    ),
+)
 def audit(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     """Recompute every invariant from raw rows and chains; exit 1 on any breach."""
     from sandbox.cli.endpoints import Running
@@ -224,7 +300,13 @@ def audit(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     raise typer.Exit(0 if report["ok"] else 1)
 
 
-@clock_app.command("advance")
+@clock_app.command(
+    "advance",
+    epilog=examples(
+        "sandbox clock advance 15m",
+        "sandbox clock advance 1d12h --json",
+    ),
+)
 def clock_advance(
     by: Annotated[str, typer.Argument(help="How far: 90s, 15m, 2h, 1d.")],
     data_dir: DataDir = HOME,
@@ -237,7 +319,13 @@ def clock_advance(
     _say_clock(Running.of(data_dir).advance(seconds(by)), as_json)
 
 
-@clock_app.command("freeze")
+@clock_app.command(
+    "freeze",
+    epilog=examples(
+        "sandbox clock freeze",
+        "sandbox clock freeze --json",
+    ),
+)
 def clock_freeze(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     """Stop sandbox time."""
     from sandbox.cli.endpoints import Running
@@ -246,7 +334,13 @@ def clock_freeze(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     _say_clock(moved | {"frozen": True}, as_json)
 
 
-@clock_app.command("release")
+@clock_app.command(
+    "release",
+    epilog=examples(
+        "sandbox clock release",
+        "sandbox clock release --json",
+    ),
+)
 def clock_release(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     """Let a stopped clock go on from where it stood."""
     from sandbox.cli.endpoints import Running
@@ -254,7 +348,13 @@ def clock_release(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     _say_clock(Running.of(data_dir).post("/v1/sandbox/clock", {"freeze": False}), as_json)
 
 
-@clock_app.command("show")
+@clock_app.command(
+    "show",
+    epilog=examples(
+        "sandbox clock show",
+        "sandbox clock show --json | jq -r .now",
+    ),
+)
 def clock_show(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     """The sandbox time now."""
     from sandbox.cli.endpoints import Running
@@ -271,140 +371,14 @@ def _say_clock(answer: dict[str, Any], as_json: bool) -> None:
         show.clock(answer["now"], answer.get("frozen", False), answer.get("fired", ()))
 
 
-@log_app.command("verify")
-def log_verify(
-    source: Annotated[
-        str | None,
-        typer.Argument(
-            help="An exported folder, a receipt's file, or a sandbox's URL; default: the running"
-            " sandbox."
-        ),
-    ] = None,
-    vkey: Annotated[
-        str | None, typer.Option(help="The log's public key, as its owner told it to you.")
-    ] = None,
-    since: Annotated[
-        Path | None, typer.Option(help="An older checkpoint that the log must still contain.")
-    ] = None,
-    key: Annotated[str | None, typer.Option(help="A regulator's API key, for a URL.")] = None,
-    epoch: Annotated[
-        int | None,
-        typer.Option(help="Of a sandbox: the log of this epoch, also of one that was left.", min=1),
-    ] = None,
-    data_dir: DataDir = HOME,
-    as_json: AsJson = False,
-) -> None:
-    """Check every entry, hash and signature of the log; exit 1 if one byte is wrong."""
-    from sandbox.cli import log
-
-    raise typer.Exit(log.verify(source, vkey, since, key, data_dir, as_json, epoch))
-
-
-@log_app.command("export")
-def log_export(
-    folder: Annotated[
-        Path, typer.Argument(help="Where to; an older export is brought up to date.")
-    ],
-    data_dir: DataDir = HOME,
-    as_json: AsJson = False,
-) -> None:
-    """Write the whole log as static files that can be verified offline."""
-    from sandbox.cli import log
-
-    raise typer.Exit(log.export(folder, data_dir, as_json))
-
-
-@log_app.command("receipt")
-def log_receipt(
-    event: Annotated[str, typer.Argument(help="An event, evt_…")],
-    file: Annotated[Path, typer.Argument(help="Where to.")],
-    data_dir: DataDir = HOME,
-    as_json: AsJson = False,
-) -> None:
-    """Write the proof that one event stands in the log, for anyone to verify offline."""
-    from sandbox.cli import log
-
-    raise typer.Exit(log.receipt(event, file, data_dir, as_json))
-
-
-@attest_app.command("make")
-def attest_make(
-    file: Annotated[Path | None, typer.Argument(help="Where to write it.")] = None,
-    data_dir: DataDir = HOME,
-    as_json: AsJson = False,
-) -> None:
-    """Have supply and reserve attested now."""
-    from sandbox.cli import attest
-
-    raise typer.Exit(attest.make(file, data_dir, as_json))
-
-
-@attest_app.command("verify")
-def attest_verify(
-    file: Annotated[Path, typer.Argument(help="An attestation, as the API shows it.")],
-    log: Annotated[Path, typer.Option(help="An export of the log, made afterwards.")],
-    vkey: Annotated[
-        str | None, typer.Option(help="The log's public key, as its owner told it to you.")
-    ] = None,
-    statement: Annotated[
-        Path | None, typer.Option(help="The bank's statement of that day, as the API shows it.")
-    ] = None,
-    data_dir: DataDir = HOME,
-    as_json: AsJson = False,
-) -> None:
-    """Recompute an attestation offline from a log; exit 1 if anything differs."""
-    from sandbox.cli import attest
-
-    raise typer.Exit(attest.verify(file, log, vkey, statement, data_dir, as_json))
-
-
-@attest_app.command("branch")
-def attest_branch(
-    file: Annotated[Path, typer.Argument(help="A holder's branch, as the API shows it.")],
-    vkey: Annotated[
-        str | None, typer.Option(help="The log's public key, as its owner told it to you.")
-    ] = None,
-    data_dir: DataDir = HOME,
-    as_json: AsJson = False,
-) -> None:
-    """Check offline that a holder's claims are counted in an attestation."""
-    from sandbox.cli import attest
-
-    raise typer.Exit(attest.branch(file, vkey, data_dir, as_json))
-
-
-@settlement_app.command("report")
-def settlement_report(
-    settlement: Annotated[str, typer.Argument(help="A settlement, stl_…")],
-    file: Annotated[Path, typer.Argument(help="Where to.")],
-    key: Annotated[
-        str | None, typer.Option(help="The merchant's API key; default: the seeded one's.")
-    ] = None,
-    data_dir: DataDir = HOME,
-    as_json: AsJson = False,
-) -> None:
-    """Write a settlement's report with all of its proofs, for anyone to verify offline."""
-    from sandbox.cli import settlement as command
-
-    raise typer.Exit(command.report(settlement, file, key, data_dir, as_json))
-
-
-@settlement_app.command("verify")
-def settlement_verify(
-    file: Annotated[Path, typer.Argument(help="A report in JSON, with proofs.")],
-    vkey: Annotated[
-        str | None, typer.Option(help="The log's public key, as its owner told it to you.")
-    ] = None,
-    data_dir: DataDir = HOME,
-    as_json: AsJson = False,
-) -> None:
-    """Compute a report again from its proofs; exit 1 and name the first line that is wrong."""
-    from sandbox.cli import settlement as command
-
-    raise typer.Exit(command.verify(file, vkey, data_dir, as_json))
-
-
-@app.command()
+@app.command(
+    rich_help_panel=MEASURE,
+    epilog=examples(
+        "sandbox bench",
+        "sandbox bench --payments 200 --most 1000",
+        "sandbox bench --devnet solana --json",
+    ),
+)
 def bench(
     payments: Annotated[int, typer.Option(help="Payments per measurement.", min=10)] = 1000,
     most: Annotated[
@@ -433,13 +407,18 @@ def bench(
 
 def main() -> None:
     """Run a command; what is refused by name becomes one line and an exit code."""
-    from sandbox.cli import show
-
     try:
         app()
     except DevnetError as error:
-        show.failure(error.message, error.remedy)
-        sys.exit(1)
+        _refused(error.code, error.message, error.remedy)
     except SandboxError as error:
-        show.failure(error.detail)
-        sys.exit(1)
+        _refused(error.code, error.detail)
+
+
+def _refused(code: str, message: str, remedy: str = "") -> NoReturn:
+    from sandbox.cli import show
+
+    show.failure(message, remedy)
+    if "--json" in sys.argv:
+        _say({"object": "error", "code": code, "detail": message, "remedy": remedy or None})
+    sys.exit(1)

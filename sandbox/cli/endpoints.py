@@ -13,6 +13,7 @@ from sandbox.devnets import datadir
 
 JsonObject = dict[str, Any]
 Role = Literal["operator", "issuer", "regulator", "merchant"]
+Query = str | int | list[str]
 Found = TypeVar("Found")
 
 
@@ -83,6 +84,15 @@ class Running:
             raise NotRunning(data_dir) from None
         return cls(endpoints)
 
+    @classmethod
+    def for_caller(cls, data_dir: Path, key: str | None) -> Self:
+        """The sandbox of this directory, with `key` as the merchant's. Raises `NotRunning`."""
+        running = cls.of(data_dir)
+        if key is None:
+            return running
+        running.close()
+        return running.as_merchant(key)
+
     def as_merchant(self, key: str) -> Self:
         """The same sandbox, where `merchant` is whoever has this key."""
         return type(self)({**self.endpoints, "keys": {**self.endpoints["keys"], "merchant": key}})
@@ -92,7 +102,7 @@ class Running:
         found: str = self.endpoints["keys"][role]
         return found
 
-    def get(self, path: str, role: Role = "operator", **query: str | int) -> Any:
+    def get(self, path: str, role: Role = "operator", **query: Query) -> Any:
         """What the API answers to GET. Raises `ApiError`, `NoAnswer`, `GaveUp`."""
         return self._call("GET", path, role, params=query)
 

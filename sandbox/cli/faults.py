@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from sandbox.cli.options import HOME, AsJson, DataDir
+from sandbox.cli.options import HOME, AsJson, DataDir, examples
 from sandbox.core.errors import SandboxError
 
 ChainName = Literal["solana", "evm"]
@@ -56,14 +56,25 @@ def control(data_dir: Path, chain: ChainName, method: str, *params: Any) -> dict
     raise FaultRefused(f"{chain}: {error['message'].removeprefix('Invalid params: ')}")
 
 
-@app.command("list")
+@app.command(
+    "list",
+    epilog=examples(
+        "sandbox faults list",
+        "sandbox faults list --chain evm --json",
+    ),
+)
 def list_(data_dir: DataDir = HOME, chain: BothChains = None, as_json: AsJson = False) -> None:
     """Show the faults that are set, and the transactions that are kept back."""
     chains = CHAINS if chain is None else (chain,)
     _show({name: control(data_dir, name, "sandbox_getFaults") for name in chains}, as_json)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "sandbox faults clear",
+        "sandbox faults clear --chain solana --json",
+    ),
+)
 def clear(data_dir: DataDir = HOME, chain: BothChains = None, as_json: AsJson = False) -> None:
     """End every fault; transactions that were kept back reach their chain now."""
     import functools
@@ -84,7 +95,13 @@ def clear(data_dir: DataDir = HOME, chain: BothChains = None, as_json: AsJson = 
     _show(left, as_json)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "sandbox faults reorg --chain solana --blocks 3  # their transactions are lost",
+        "sandbox faults reorg --chain evm --blocks 2 --keep",
+        "sandbox faults reorg --chain solana --blocks 5 --share 50 --seed 7",
+    ),
+)
 def reorg(
     chain: Chain,
     blocks: Annotated[int, typer.Option(min=1, help="How many of the youngest blocks.")] = 1,
@@ -145,7 +162,12 @@ def reorg(
     _say(answer, text, as_json)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "sandbox faults drop --chain solana  # broadcast, and never seen again",
+        "sandbox faults drop --chain evm --count 3 --json",
+    ),
+)
 def drop(
     chain: Chain,
     count: Annotated[
@@ -169,7 +191,12 @@ def drop(
     _say({"chain": chain, "dropped": tx}, f"{tx} is forgotten", as_json)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "sandbox faults delay 5s --chain evm",
+        "sandbox faults delay off --chain evm",
+    ),
+)
 def delay(
     chain: Chain,
     by: Annotated[str, typer.Argument(help="500ms, 5s, 2m, or off.")],
@@ -180,7 +207,12 @@ def delay(
     _set_sending(data_dir, chain, {"delayMs": 0 if by == "off" else _ms(by)}, as_json)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "sandbox faults double --chain solana",
+        "sandbox faults double --chain solana --copies 0 --json",
+    ),
+)
 def double(
     chain: Chain,
     copies: Annotated[
@@ -193,7 +225,12 @@ def double(
     _set_sending(data_dir, chain, {"copies": copies}, as_json)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "sandbox faults stick --chain evm",
+        "sandbox faults clear --chain evm  # they reach their chain now",
+    ),
+)
 def stick(
     chain: Chain,
     sender: Annotated[
@@ -206,7 +243,13 @@ def stick(
     _set_sending(data_dir, chain, {"stick": sender or True}, as_json)
 
 
-@app.command("hold-finality")
+@app.command(
+    "hold-finality",
+    epilog=examples(
+        "sandbox faults hold-finality --chain solana",
+        "sandbox faults hold-finality --chain solana --release --json",
+    ),
+)
 def hold_finality(
     chain: Chain,
     release: Annotated[bool, typer.Option("--release", help="Let it follow again.")] = False,
@@ -218,14 +261,24 @@ def hold_finality(
     _show_one(data_dir, chain, as_json)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "sandbox faults pause --chain evm",
+        "sandbox faults resume --chain evm",
+    ),
+)
 def pause(chain: Chain, data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     """Make no blocks."""
     control(data_dir, chain, "sandbox_pause")
     _show_one(data_dir, chain, as_json)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "sandbox faults step --chain evm --blocks 10",
+        "sandbox faults step --chain solana --json",
+    ),
+)
 def step(
     chain: Chain,
     blocks: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 1,
@@ -242,7 +295,13 @@ def step(
     _say({"chain": chain, "height": height}, f"{chain} is at {height}", as_json)
 
 
-@app.command("keep-undo")
+@app.command(
+    "keep-undo",
+    epilog=examples(
+        "sandbox faults keep-undo 32 --chain solana",
+        "sandbox faults reorg --chain solana --blocks 40 --force",
+    ),
+)
 def keep_undo(
     chain: Chain,
     blocks: Annotated[int, typer.Argument(min=0, help="So many below the final one; 0 = none.")],
@@ -256,14 +315,24 @@ def keep_undo(
     _show_one(data_dir, chain, as_json)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "sandbox faults resume --chain evm",
+        "sandbox faults resume --chain evm --json",
+    ),
+)
 def resume(chain: Chain, data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     """Make blocks again."""
     control(data_dir, chain, "sandbox_resume")
     _show_one(data_dir, chain, as_json)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "sandbox faults expire --chain solana",
+        "sandbox faults expire --chain solana --json",
+    ),
+)
 def expire(chain: Chain, data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     """Let every blockhash that a wallet may have signed with run out, by 151 blocks at once."""
     if chain == "evm":
@@ -273,7 +342,13 @@ def expire(chain: Chain, data_dir: DataDir = HOME, as_json: AsJson = False) -> N
     _say({"chain": chain, "block_height": height}, said, as_json)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "sandbox faults rpc lag 2s --chain solana",
+        "sandbox faults rpc error 503 --chain evm --calls 5",
+        "sandbox faults rpc off --chain solana --json",
+    ),
+)
 def rpc(
     chain: Chain,
     kind: Annotated[str, typer.Argument(help="lag, error, hang, stale or off.")],

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from sandbox.core.zone import ALMATY
 from sandbox.devnets.supervisor import Progress
@@ -49,9 +50,8 @@ def progress(event: Progress) -> None:
 
 def failure(message: str, remedy: str = "") -> None:
     """One clear line with the remedy, on standard error."""
-    err.print(
-        f"[red]sandbox:[/] {message}" + (f" [bold]→[/] {remedy}" if remedy else ""), markup=True
-    )
+    then = f" [bold]→[/] {escape(remedy)}" if remedy else ""
+    err.print(f"[red]sandbox:[/] {escape(message)}{then}")
 
 
 def addresses(endpoints: Mapping[str, Any], data_dir: Path) -> None:
@@ -86,10 +86,10 @@ def addresses(endpoints: Mapping[str, Any], data_dir: Path) -> None:
     out.print("  [dim]docs/first-payment.md goes through a merchant's day[/]\n")
 
 
-def environment(endpoints: Mapping[str, Any]) -> None:
-    """Assignments for a shell; `KEY` is the merchant's."""
+def environment(endpoints: Mapping[str, Any]) -> dict[str, str]:
+    """What a shell of a developer needs; `KEY` is the merchant's."""
     keys = endpoints["keys"]
-    values = {
+    return {
         "API": endpoints["api"],
         "KEY": keys["merchant"],
         "ISSUER_KEY": keys["issuer"],
@@ -103,6 +103,10 @@ def environment(endpoints: Mapping[str, Any]) -> None:
         "KZTE_TOKEN": endpoints["kzte"]["evm_token"],
         "LOG_VKEY": endpoints["log_vkey"],
     }
+
+
+def assignments(values: Mapping[str, str]) -> None:
+    """The same as a shell takes it."""
     for name, value in values.items():
         out.print(f"export {name}={shlex.quote(value)}", markup=False)
 

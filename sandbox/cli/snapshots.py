@@ -8,24 +8,23 @@ from typing import Annotated, Any
 
 import typer
 
-from sandbox.cli.options import HOME, AsJson, DataDir
+from sandbox.cli.options import HOME, AsJson, DataDir, examples
 
 JsonObject = dict[str, Any]
 
 app = typer.Typer(
     no_args_is_help=True,
-    rich_markup_mode=None,
-    help="""Keep the whole world under a name, and go back to it.
-
-    A snapshot holds the database, both chains, the clock and the log. Going back takes a moment;
-    requests meanwhile are answered 503 world_is_changing.
-
-    \b
-    sandbox snapshot save before-refunds     keep the world as it is now
-    sandbox snapshot list                    what there is
-    sandbox snapshot restore before-refunds  go back
-    sandbox snapshot delete before-refunds   forget it
-    """,
+    help="Keep the whole world under a name (database, both chains, clock, log), and go back to it.",
+    epilog=examples(
+        "sandbox snapshot save before-refunds",
+        "sandbox snapshot list",
+        "sandbox snapshot restore before-refunds",
+    ),
+)
+RESET_EXAMPLES = examples("sandbox reset", "sandbox reset --json")
+FORK_EXAMPLES = examples(
+    "sandbox fork before-refunds ../second",
+    "sandbox up --data-dir ../second --port 0 --solana-port 0 --evm-port 0",
 )
 Name = Annotated[str, typer.Argument(help="1 to 64 letters, digits, - and _.")]
 
@@ -42,9 +41,9 @@ def _done(data_dir: Path, as_json: bool, ask: Callable[[Any], JsonObject], say: 
         show.out.print(f"[green]●[/] {say.format(**answer)}")
 
 
-@app.command()
+@app.command(epilog=examples("sandbox snapshot save before-refunds"))
 def save(name: Name, data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
-    """Keep the world as it is now. Example: sandbox snapshot save before-refunds"""
+    """Keep the world as it is now."""
     _done(
         data_dir,
         as_json,
@@ -53,7 +52,7 @@ def save(name: Name, data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     )
 
 
-@app.command("list")
+@app.command("list", epilog=examples("sandbox snapshot list --json"))
 def list_(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     """Show every snapshot, oldest first."""
     from sandbox.cli import show
@@ -70,9 +69,9 @@ def list_(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
         show.out.print(f"[bold]{one['name']}[/] at {show.moment(one['now'])}: {told}")
 
 
-@app.command()
+@app.command(epilog=examples("sandbox snapshot restore before-refunds --json"))
 def restore(name: Name, data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
-    """Go back to a snapshot. Example: sandbox snapshot restore before-refunds"""
+    """Go back to a snapshot."""
     _done(
         data_dir,
         as_json,
@@ -81,9 +80,9 @@ def restore(name: Name, data_dir: DataDir = HOME, as_json: AsJson = False) -> No
     )
 
 
-@app.command()
+@app.command(epilog=examples("sandbox snapshot delete before-refunds"))
 def delete(name: Name, data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
-    """Forget a snapshot. Example: sandbox snapshot delete before-refunds"""
+    """Forget a snapshot."""
     _done(
         data_dir,
         as_json,
@@ -93,7 +92,7 @@ def delete(name: Name, data_dir: DataDir = HOME, as_json: AsJson = False) -> Non
 
 
 def reset(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
-    """Go back to the world as it was when it was first ready. Example: sandbox reset"""
+    """Go back to the world as it was when it was first ready."""
     _done(
         data_dir,
         as_json,
@@ -110,11 +109,7 @@ def fork(
     data_dir: DataDir = HOME,
     as_json: AsJson = False,
 ) -> None:
-    """Make a sandbox of its own out of a snapshot.
-
-    Example: sandbox fork before-refunds ../second, then
-    sandbox up --data-dir ../second --port 0 --solana-port 0 --evm-port 0
-    """
+    """Make a sandbox of its own out of a snapshot."""
     _done(
         data_dir,
         as_json,

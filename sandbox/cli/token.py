@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sandbox.cli.options import HOME, AsJson, DataDir
+from sandbox.cli.options import HOME, AsJson, DataDir, examples
 from sandbox.core.errors import SandboxError
 
 JsonObject = dict[str, Any]
@@ -34,7 +34,13 @@ class KeyNotChanged(SandboxError):
         )
 
 
-@app.command("show")
+@app.command(
+    "show",
+    epilog=examples(
+        "sandbox token show",
+        "sandbox token show --chain evm --json",
+    ),
+)
 def show_(data_dir: DataDir = HOME, chain: ChainName = None, as_json: AsJson = False) -> None:
     """Show the token on each chain beside the books; exit 1 when they differ."""
     from sandbox.cli.endpoints import Running
@@ -55,7 +61,12 @@ def show_(data_dir: DataDir = HOME, chain: ChainName = None, as_json: AsJson = F
     raise typer.Exit(0 if all(token["agrees"] for token in found) else 1)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "sandbox token rotate pause_authority",
+        "sandbox token rotate freeze_authority --chain solana --json",
+    ),
+)
 def rotate(
     role: Annotated[str, typer.Argument(help="A role that `sandbox token show` names.")],
     data_dir: DataDir = HOME,

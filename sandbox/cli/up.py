@@ -49,9 +49,12 @@ def up(plan: Plan, as_json: bool) -> int:
     return run(plan, stay)
 
 
-def down(data_dir: Path) -> int:
+def down(data_dir: Path, as_json: bool) -> int:
     """Stop the sandbox of this directory."""
     stopped = supervisor.down(data_dir)
+    if as_json:
+        print(json.dumps({"data_dir": str(data_dir), "stopped": stopped}), flush=True)
+        return 0
     show.err.print(
         f"[green]●[/] the sandbox on {data_dir} is stopped"
         if stopped

@@ -47,7 +47,11 @@ class _Server(uvicorn.Server):
 
 def flags(chain: str, about: str | None, port: int, port_help: str) -> argparse.ArgumentParser:
     """A parser that knows what every devnet is asked."""
-    parser = argparse.ArgumentParser(prog=f"sandbox devnet {chain}", description=about)
+    parser = argparse.ArgumentParser(
+        prog=f"sandbox devnet {chain}",
+        description=about,
+        epilog=f"Example: sandbox devnet {chain} --port 0 --data-dir /tmp/{chain} --json",
+    )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     add("--port", type=int, default=port, help=f"{port_help} (%(default)s)")

@@ -173,7 +173,7 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _chunks(self) -> AsyncIterator[bytes]:
-        yield f"retry: {RECONNECT_MS}\n\n".encode()
+        yield f"retry: {RECONNECT_MS}\n".encode() + _standing(self._cursor)
         loop = asyncio.get_running_loop()
         quiet_since = loop.time()
         while not self._feed.closing:
@@ -198,23 +198,29 @@ class EventStream(Response):
 
     async def _page(self) -> tuple[bytes, bool]:
         """The next events as text, and whether more may follow at once."""
+        chunks = []
         try:
             async with self._feed.database.transaction() as db:
                 epoch = await service.current_epoch(db)
                 if epoch != self._cursor.epoch:
                     self._cursor = first(epoch, self._viewer)
+                    chunks.append(_standing(self._cursor))
                 rows = await service.after(
                     db, epoch, self._cursor.number, PAGE, self._viewer, self._types
                 )
         except Unavailable:
             return b"", False
-        chunks = []
         for row in rows:
             number = row.position if self._viewer is None else row.sequence
             self._cursor = Cursor(row.epoch, number)
             data = orjson.dumps(service.api_event(row, viewer=self._viewer))
             chunks.append(b"id: %b\ndata: %b\n\n" % (str(self._cursor).encode(), data))
         return b"".join(chunks), len(rows) == PAGE
+
+
+def _standing(cursor: Cursor) -> bytes:
+    """An id without data: no event, but a client knows where it stands before one comes."""
+    return b"id: %b\n\n" % str(cursor).encode() if cursor.number >= 0 else b"\n"
 
 
 async def _disconnected(receive: Receive) -> None:

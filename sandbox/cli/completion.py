@@ -1,0 +1,100 @@
+"""What the shell offers behind TAB: ids, names and types of the sandbox that runs here.
+
+It runs at each TAB, so it loads nothing of the system and waits for nobody: without an answer it
+offers nothing.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+
+from sandbox.cli.event_types import TYPES
+from sandbox.cli.options import HOME
+
+PATIENCE_S = 0.5
+PAGES: Final = {
+    "docs": "every route, to try out",
+    "openapi": "the same for programs",
+    "checkout": "the payment page of the newest open session",
+    "ready": "what is missing, if anything",
+    "log": "the newest signed checkpoint",
+    "solana": "the chain's RPC, for wallets",
+    "evm": "the chain's RPC, for wallets",
+}
+"""What `sandbox open` knows."""
+
+
+def sessions(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """The newest checkout sessions, each with its state and amount."""
+    for one in _listed(context, "operator", "/v1/checkout/sessions?limit=20"):
+        if one["id"].startswith(incomplete):
+            yield one["id"], f"{one['status']}, {one['amount_tiyn']} tiyn"
+
+
+def scenarios(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """What `sandbox trigger` can make happen."""
+    for one in _listed(context, "operator", "/v1/sandbox/triggers"):
+        if one["scenario"].startswith(incomplete):
+            yield one["scenario"], str(one.get("title", ""))
+
+
+def event_ids(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """A merchant's youngest events would need its newest sequence: the first hundred."""
+    for one in _listed(context, "merchant", "/v1/events?limit=100"):
+        if one["id"].startswith(incomplete):
+            yield one["id"], one["type"]
+
+
+def request_ids(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """The newest requests."""
+    for one in _listed(context, "merchant", "/v1/request_logs?limit=20"):
+        if one["id"].startswith(incomplete):
+            yield one["id"], f"{one['status']} {one['method']} {one['path']}"
+
+
+def wallets(context: typer.Context, incomplete: str) -> list[str]:
+    """The test wallets that there are; any other name makes a new one."""
+    files = (_data_dir(context) / "wallets").glob("*")
+    names = {"resident"} | {file.stem for file in files}
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+def event_types(incomplete: str) -> list[str]:
+    """Types and groups of types, also behind a comma."""
+    before, comma, last = incomplete.rpartition(",")
+    groups = {f"{one.split('.')[0]}.*" for one in TYPES}
+    found = (one for one in sorted({*TYPES, *groups, "*"}) if one.startswith(last))
+    return [f"{before}{comma}{one}" for one in found]
+
+
+def pages(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """Pages, and sessions where an id is begun."""
+    yield from (one for one in PAGES.items() if one[0].startswith(incomplete))
+    if incomplete.startswith("cs_"):
+        yield from sessions(context, incomplete)
+
+
+def _data_dir(context: typer.Context) -> Path:
+    asked = context.params.get("data_dir")
+    return Path(asked or os.environ.get("SANDBOX_DATA_DIR") or HOME)
+
+
+def _listed(context: typer.Context, role: str, path: str) -> list[dict[str, Any]]:
+    """The data of a list of the API; empty when anything at all is in the way."""
+    try:
+        endpoints = json.loads((_data_dir(context) / "endpoints.json").read_text())
+        connection = HTTPConnection(endpoints["api"].removeprefix("http://"), timeout=PATIENCE_S)
+        headers = {"Authorization": f"Bearer {endpoints['keys'][role]}"}
+        try:
+            connection.request("GET", path, headers=headers)
+            found = json.loads(connection.getresponse().read())["data"]
+        finally:
+            connection.close()
+    except (OSError, ValueError, LookupError, TypeError, HTTPException):
+        return []
+    return found if isinstance(found, list) else []
