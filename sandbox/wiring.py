@@ -36,6 +36,7 @@ from sandbox.chains.solana import keys as solana_keys
 from sandbox.chains.solana.chain import SolanaChain
 from sandbox.chains.watcher import Watcher
 from sandbox.chains.watching import BlockHandler, IntentHandler
+from sandbox.core import chance, seeding
 from sandbox.core.checks import Check, CheckFunction
 from sandbox.core.db import Database
 from sandbox.core.settings import Settings
@@ -164,6 +165,7 @@ class World:
 @asynccontextmanager
 async def open_world(settings: Settings, *, signing: bool) -> AsyncIterator[World]:
     """Connect to a prepared world; with `signing`, the chains' private keys are loaded too."""
+    chance.sow(settings.seed)
     database = Database(settings.database_url)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.dispose)
@@ -206,19 +208,23 @@ async def prepare(settings: Settings) -> dict[str, Any]:
 
     Answers the part of endpoints.json that belongs to the world.
     """
+    chance.sow(settings.seed)
     database = Database(settings.database_url, pool_size=2)
     try:
+        async with database.transaction() as db:
+            await seeding.keep(db, settings.seed)
         keys_dir, spec = settings.keys_dir, token.load()
         (solana, _), (evm, _) = await asyncio.gather(
             solana_deploy.deploy(database, settings.solana_rpc, keys_dir, spec),
             evm_deploy.deploy(database, settings.evm_rpc, keys_dir, spec),
         )
         log_key = log_keys.load_or_create(settings.keys_dir, settings.log_origin)
-        async with database.transaction() as db:
-            epoch = await sequencer.open_epoch(db, log_key)
-            await simulator.ensure_accounts(db)
-            await minting.set_statement_max_age(db, settings.statement_max_age_s)
-            keys = await parties_seed.seed(db, settings.keys_dir / "api_keys.json")
+        with chance.within("prepare"):
+            async with database.transaction() as db:
+                epoch = await sequencer.open_epoch(db, log_key)
+                await simulator.ensure_accounts(db)
+                await minting.set_statement_max_age(db, settings.statement_max_age_s)
+                keys = await parties_seed.seed(db, settings.keys_dir / "api_keys.json")
     finally:
         await database.dispose()
     return {
@@ -399,7 +405,7 @@ def audit_checks(world: World) -> list[CheckFunction]:
 
     def alone(check: Callable[..., Awaitable[list[Check]]], *arguments: Any) -> CheckFunction:
         async def run() -> list[Check]:
-            async with database.transaction() as db:
+            async with database.transaction(draws=False) as db:
                 # Whole tables are compared: going through one for each row of another never pays,
                 # whatever is (not yet) known of how many rows there are.
                 await db.execute(text("SET LOCAL enable_nestloop = off"))

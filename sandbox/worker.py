@@ -19,8 +19,8 @@ import structlog
 import uvloop
 
 from sandbox import wiring
+from sandbox.core import chance, memory
 from sandbox.core import log as logging
-from sandbox.core import memory
 from sandbox.core.db import LostLead, is_disconnect
 from sandbox.core.errors import Unavailable
 from sandbox.core.lookout import Lookout
@@ -71,6 +71,11 @@ async def drive(loop: wiring.Loop, stop: asyncio.Event, pace: Pace, due: asyncio
     A loop that can tell when it is due rests until `due` is set, or looks by itself. Nothing a
     step does may end the loop: what failed is said and tried again from its rows.
     """
+    with chance.within(f"loop {loop.name}"):
+        await _drive(loop, stop, pace, due)
+
+
+async def _drive(loop: wiring.Loop, stop: asyncio.Event, pace: Pace, due: asyncio.Event) -> None:
     pause = FIRST_PAUSE_S
     while not stop.is_set():
         asked, until_due = due.is_set(), False

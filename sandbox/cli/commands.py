@@ -78,6 +78,16 @@ def up(
     evm_final_delay_ms: Annotated[
         int, typer.Option(min=5, max=60_000, help="Until an EVM block is final.")
     ] = 1_000,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=2**63 - 1,
+            help="Make a world that can be made again: the same ids, keys, addresses and times."
+            " Its clock stands until `sandbox clock advance`. Whoever knows the seed knows every"
+            " key and secret in it.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start everything and stay up; Ctrl-C stops it. The next start goes on where it was."""
@@ -85,7 +95,15 @@ def up(
     from sandbox.cli.stack import Plan
 
     plan = Plan(
-        data_dir, port, solana_port, evm_port, slot_ms, finality, evm_block_ms, evm_final_delay_ms
+        data_dir,
+        port,
+        solana_port,
+        evm_port,
+        slot_ms,
+        finality,
+        evm_block_ms,
+        evm_final_delay_ms,
+        seed,
     )
     raise typer.Exit(command.up(plan, as_json))
 

@@ -55,3 +55,22 @@ class IdempotencyKey(SQLModel, table=True):
     body: bytes = Field(sa_type=LargeBinary)
     request_id: str
     created_at: datetime = Field(sa_column=timestamp())
+
+
+class SeedRow(SQLModel, table=True):
+    """One row in a seeded world: the number that everything in it is drawn from (ADR 0030)."""
+
+    __tablename__ = "seed"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: int = Field(default=1, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    value: int = Field(sa_type=BigInteger)
+
+
+class SeedStream(SQLModel, table=True):
+    """How much one stream has drawn from the seed."""
+
+    __tablename__ = "seed_stream"
+
+    name: str = Field(primary_key=True)
+    drawn: int = Field(sa_type=BigInteger)

@@ -1,14 +1,13 @@
 """Merchants and API keys: making, finding, revoking."""
 
 import base64
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.core import clock
+from sandbox.core import chance, clock
 from sandbox.core.driver import Statement
 from sandbox.core.errors import NotFound
 from sandbox.core.http import KeyRecord
@@ -222,7 +221,7 @@ async def create_key(
 ) -> tuple[ApiKey, str]:
     """A new key and its text `sk_sbx_<id>_<secret>`, which is kept nowhere (CONTRACT 1)."""
     at = await clock.now(db)
-    secret = base64.b32encode(secrets.token_bytes(_SECRET_BYTES)).decode().lower()
+    secret = base64.b32encode(chance.token_bytes(_SECRET_BYTES)).decode().lower()
     row = ApiKey(
         id=new_id("k", at).removeprefix("k_"),
         secret_sha256=secret_hash(secret),
