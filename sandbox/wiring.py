@@ -137,7 +137,8 @@ class Loop:
 
     It rests `busy_s` when it did: what comes meanwhile shares the next turn. One that `follows` a
     chain has something to do with every block, also with empty ones. One with `due`, SQL that is
-    true when there is something to do, rests until then, `undue_s` at most.
+    true when there is something to do, rests until then, `undue_s` at most. One that `looks_on`
+    takes its own time where the others take turns.
     """
 
     name: str
@@ -147,6 +148,7 @@ class Loop:
     follows: bool = False
     due: str | None = None
     undue_s: float = 5.0
+    looks_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +327,7 @@ def loops(world: World) -> list[Loop]:
         Loop("reserve", _counted(reserve_jobs.halt_if_short, database), 1.0),
         Loop("days", _counted(ledger_days.seal_due, database), 5.0),
         Loop("credits", _counted(crediting.step, database), 0.2, due=crediting.DUE),
-        Loop("reconcile", reconciler.step, 0.5, busy_s=0.5, follows=True),
+        Loop("reconcile", reconciler.step, 0.5, busy_s=0.5, follows=True, looks_on=True),
         Loop("attest-daily", _counted(attesting.ask_daily, database), 1.0),
         Loop(
             "attest",

@@ -41,6 +41,7 @@ class Draws:
 
 
 _stream: ContextVar[str | None] = ContextVar("stream", default=None)
+_is_turn: ContextVar[bool] = ContextVar("is_turn", default=False)
 _draws: ContextVar[Draws | None] = ContextVar("draws", default=None)
 
 
@@ -66,21 +67,33 @@ def draws() -> Draws | None:
     return found if found is not None and found.is_open else None
 
 
+def is_turn() -> bool:
+    """Whether the worker's turn is going on here: then no other loop gets on meanwhile."""
+    return _is_turn.get()
+
+
 @contextmanager
-def within(stream: str) -> Iterator[None]:
-    """What transactions draw in here belongs to `stream`, also in tasks that are started here."""
-    before = _stream.get()
+def within(stream: str, *, is_turn: bool = False) -> Iterator[None]:
+    """What transactions draw in here belongs to `stream`, also in tasks that are started here.
+
+    They wait for the end of the worker's turn (`turns`), unless they are part of it.
+    """
+    before = _stream.get(), _is_turn.get()
     _stream.set(stream)
+    _is_turn.set(is_turn)
     try:
         yield
     finally:
-        _stream.set(before)
+        _stream.set(before[0])
+        _is_turn.set(before[1])
 
 
 _LOCK = text(
     "SELECT drawn, (SELECT epoch FROM clock) AS epoch FROM seed_stream"
     " WHERE name = :name FOR UPDATE"
 )
+TURN = 0x6B7A7465  # the advisory lock of the worker's turn
+_WAIT = text("SELECT pg_advisory_xact_lock_shared(:turn)")
 _OPEN = text("INSERT INTO seed_stream (name, drawn) VALUES (:name, 0) ON CONFLICT DO NOTHING")
 _MOVE = text("UPDATE seed_stream SET drawn = :drawn WHERE name = :name")
 
@@ -97,7 +110,10 @@ async def drawing(db: AsyncSession) -> AsyncIterator[None]:
         return
     outer = draws()
     if outer is not None:
+        # Who waited here for a turn that waits for the outer one would wait for ever.
         stream = f"{outer.stream} +"
+    elif not _is_turn.get():
+        await db.execute(_WAIT, {"turn": TURN})
     row = (await db.execute(_LOCK, {"name": stream})).one_or_none()
     if row is None:
         await db.execute(_OPEN, {"name": stream})

@@ -181,6 +181,9 @@ class Node:
 
     async def read(self, body: bytes) -> bytes:
         """Pass a JSON-RPC body to anvil; the answer holds nothing that is not on disk."""
+        # What is read half-way through a turn depends on how fast the reader was.
+        while self._options.seed is not None and not self._settled.is_set():
+            await self._settled.wait()
         anvil = self._ready()
         try:
             answer = await anvil.post(body)

@@ -42,7 +42,7 @@ Level = Literal["processed", "confirmed", "finalized"]
 class Depths:
     """How many blocks above a block make it confirmed and final.
 
-    In step with transactions, a slot opens with its first one.
+    In step with transactions, each has a slot of its own and is final at once.
     """
 
     confirmed: int = 1
@@ -86,6 +86,7 @@ class Bank:
         self._settled_height = 0
         self.keep_undo = 0  # blocks below the final one whose undo is kept, for drills
         self._held: Block | None = None
+        self.gathers = False  # in step, but production is paused
         self._confirmed_seen = self._final_seen = 0
         self.open_slot = self.open_time = 0
         self.genesis_hash, self.faucets = b"", list[Keypair]()
@@ -221,6 +222,8 @@ class Bank:
         self.history.open_records.append(record)
         self.history.add(record)
         self.observer.executed(record, changed)
+        if self.depths.in_step and not self.gathers:
+            self.advance(self.depths.finality)
         return record
 
     # --- slots -------------------------------------------------------------------------------

@@ -75,11 +75,11 @@ class Producer:
         self._changed.set()
 
     def pause(self) -> None:
-        self.paused = True
+        self.paused = self.bank.gathers = True
         self._changed.set()
 
     def resume(self) -> None:
-        self.paused = False
+        self.paused = self.bank.gathers = False
         self.bank.refresh_time()
         self._changed.set()
 
