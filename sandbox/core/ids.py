@@ -58,9 +58,3 @@ def new_id(prefix: str, at: datetime) -> str:
     count = before % (1 << _COUNT_BITS) << _RANDOM_BITS - _COUNT_BITS
     few = int.from_bytes(bits[: (_RANDOM_BITS - _COUNT_BITS) // 8])
     return f"{prefix}_{encode_ulid(milliseconds, count | few)}"
-
-
-def seed(value: int) -> None:
-    """Make the ids that follow repeatable. For tests and replays only."""
-    global _source
-    _source = IdSource(random.Random(value).getrandbits)  # noqa: S311 - repeatability is the point
