@@ -36,6 +36,7 @@ from sandbox.chains.solana import keys as solana_keys
 from sandbox.chains.solana.chain import SolanaChain
 from sandbox.chains.watcher import Watcher
 from sandbox.chains.watching import BlockHandler, IntentHandler
+from sandbox.core import chance, seeding
 from sandbox.core.checks import Check, CheckFunction
 from sandbox.core.db import Database
 from sandbox.core.http import stored_answers
@@ -142,7 +143,8 @@ class Loop:
 
     It rests `busy_s` when it did: what comes meanwhile shares the next turn. One that `follows` a
     chain has something to do with every block, also with empty ones. One with `due`, SQL that is
-    true when there is something to do, rests until then, `undue_s` at most.
+    true when there is something to do, rests until then, `undue_s` at most. One that `looks_on`
+    takes its own time where the others take turns.
     """
 
     name: str
@@ -152,6 +154,7 @@ class Loop:
     follows: bool = False
     due: str | None = None
     undue_s: float = 5.0
+    looks_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,7 @@ class World:
 @asynccontextmanager
 async def open_world(settings: Settings, *, signing: bool) -> AsyncIterator[World]:
     """Connect to a prepared world; with `signing`, the chains' private keys are loaded too."""
+    chance.sow(settings.seed)
     database = Database(settings.database_url)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.let_go)
@@ -212,19 +216,23 @@ async def prepare(settings: Settings) -> dict[str, Any]:
 
     Answers the part of endpoints.json that belongs to the world.
     """
+    chance.sow(settings.seed)
     database = Database(settings.database_url, pool_size=2)
     try:
+        async with database.transaction() as db:
+            await seeding.keep(db, settings.seed)
         keys_dir, spec = settings.keys_dir, token.load()
         (solana, _), (evm, _) = await asyncio.gather(
             solana_deploy.deploy(database, settings.solana_rpc, keys_dir, spec),
             evm_deploy.deploy(database, settings.evm_rpc, keys_dir, spec),
         )
         log_key = log_keys.load_or_create(settings.keys_dir, settings.log_origin)
-        async with database.transaction() as db:
-            epoch = await sequencer.open_epoch(db, log_key)
-            await simulator.ensure_accounts(db)
-            await minting.set_statement_max_age(db, settings.statement_max_age_s)
-            keys = await parties_seed.seed(db, settings.keys_dir / "api_keys.json")
+        with chance.within("prepare"):
+            async with database.transaction() as db:
+                epoch = await sequencer.open_epoch(db, log_key)
+                await simulator.ensure_accounts(db)
+                await minting.set_statement_max_age(db, settings.statement_max_age_s)
+                keys = await parties_seed.seed(db, settings.keys_dir / "api_keys.json")
     finally:
         await database.dispose()
     return {
@@ -325,7 +333,7 @@ def loops(world: World) -> list[Loop]:
         Loop("reserve", _counted(reserve_jobs.halt_if_short, database), 1.0),
         Loop("days", _counted(ledger_days.seal_due, database), 5.0),
         Loop("credits", _counted(crediting.step, database), 0.2, due=crediting.DUE),
-        Loop("reconcile", reconciler.step, 0.5, busy_s=0.5, follows=True),
+        Loop("reconcile", reconciler.step, 0.5, busy_s=0.5, follows=True, looks_on=True),
         Loop("attest-daily", _counted(attesting.ask_daily, database), 1.0),
         Loop(
             "attest",
@@ -405,7 +413,7 @@ def audit_checks(world: World) -> list[CheckFunction]:
 
     def alone(check: Callable[..., Awaitable[list[Check]]], *arguments: Any) -> CheckFunction:
         async def run() -> list[Check]:
-            async with database.transaction() as db:
+            async with database.transaction(draws=False) as db:
                 # Whole tables are compared: going through one for each row of another never pays,
                 # whatever is (not yet) known of how many rows there are.
                 await db.execute(text("SET LOCAL enable_nestloop = off"))

@@ -20,12 +20,13 @@ import structlog
 import uvloop
 
 from sandbox import orders, wiring
+from sandbox.core import chance, memory
 from sandbox.core import log as logging
-from sandbox.core import memory
-from sandbox.core.db import LostLead, is_disconnect
+from sandbox.core.db import Database, LostLead, is_disconnect
 from sandbox.core.errors import Unavailable
 from sandbox.core.lookout import Lookout
 from sandbox.core.settings import Settings
+from sandbox.core.turns import turn
 
 log = structlog.get_logger()
 
@@ -36,6 +37,7 @@ QUIET_AFTER_S = 5.0
 QUIET_FACTOR = 5
 QUIET_IDLE_S = 0.5
 LOOK_S = 0.05
+TURN_REST_S = 0.01
 QUIET_LOOK_S = 0.1
 
 
@@ -83,15 +85,11 @@ async def drive(loop: wiring.Loop, stop: asyncio.Event, pace: Pace, due: asyncio
             until_due = not worked and not asked and loop.due is not None
             wait = loop.busy_s if worked else pace.rest_s(loop)
             pause = FIRST_PAUSE_S
-        except LostLead:
-            log.warning("lead lost", loop=loop.name)
-            wait = pause
         except Exception as error:
-            wait, pause = pause, min(pause * 2, LONGEST_PAUSE_S)
-            if isinstance(error, Unavailable) or is_disconnect(error):
-                log.warning("waiting for a part", loop=loop.name, error=str(error))
-            else:
-                log.exception("a step failed", loop=loop.name)
+            say(loop.name, error)
+            wait = pause
+            if not isinstance(error, LostLead):
+                pause = min(pause * 2, LONGEST_PAUSE_S)
         # Set before the step had read: if there is still something, the next look says so.
         due.clear()
         if until_due and not stop.is_set():
@@ -101,6 +99,60 @@ async def drive(loop: wiring.Loop, stop: asyncio.Event, pace: Pace, due: asyncio
         else:
             # A loop that always finds work still lets the others run.
             await asyncio.sleep(0)
+
+
+def say(name: str, error: Exception) -> None:
+    """What ended a step of the loop `name`; it is tried again from its rows."""
+    if isinstance(error, LostLead):
+        log.warning("lead lost", loop=name)
+    elif isinstance(error, Unavailable) or is_disconnect(error):
+        log.warning("waiting for a part", loop=name, error=str(error))
+    else:
+        log.exception("a step failed", loop=name, exc_info=error)
+
+
+async def in_turns(
+    loops: Sequence[wiring.Loop], stop: asyncio.Event, pace: Pace, database: Database
+) -> None:
+    """The loops of a seeded world: those that look on beside those that take turns."""
+    # Others wait for what watchers saw, and do not within a turn: it comes first.
+    ordered = sorted((one for one in loops if not one.looks_on), key=lambda one: not one.follows)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(take_turns(ordered, stop, pace, database), name="turns")
+        for loop in loops:
+            if loop.looks_on:
+                with chance.within(f"loop {loop.name}"):  # the task keeps it
+                    group.create_task(drive(loop, stop, pace, asyncio.Event()), name=loop.name)
+
+
+async def take_turns(
+    loops: Sequence[wiring.Loop], stop: asyncio.Event, pace: Pace, database: Database
+) -> None:
+    """All loops of a seeded world, until `stop`: one step of each in their order, then again.
+
+    While they have their turn nobody else changes anything and the clock stands, so they find the
+    same whatever this machine was doing.
+    """
+    failed: set[str] = set()
+    while not stop.is_set():
+        worked, wait = False, 0.0
+        try:
+            async with turn(database):
+                for loop in loops:
+                    with chance.within(f"loop {loop.name}", is_turn=True):
+                        try:
+                            worked |= await loop.step()
+                            failed.discard(loop.name)
+                        except Exception as error:
+                            # Once each time: the others go on at their own pace.
+                            if loop.name not in failed:
+                                say(loop.name, error)
+                            failed.add(loop.name)
+                            wait = FIRST_PAUSE_S
+        except Exception as error:
+            say("turn", error)
+            wait = FIRST_PAUSE_S
+        await _rest(stop, wait or (TURN_REST_S if worked else pace.look_s()))
 
 
 async def _rest(until: asyncio.Event, seconds: float) -> None:
@@ -177,22 +229,36 @@ class Shift:
     async def _drive(self) -> None:
         assert self.world is not None
         loops = [loop for loop in self.loops if not self._only or loop.name in self._only]
-        pace, dues = Pace(), {loop.name: asyncio.Event() for loop in loops}
-        conditions = {loop.name: loop.due for loop in loops if loop.due is not None}
-        lookout = Lookout(self.world.database, conditions)
-        log.info("worker runs", pid=os.getpid(), loops=[loop.name for loop in loops])
+        begin = self._in_turns if chance.is_sown() else self._side_by_side
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(drive(loop, self._stop, pace, dues[loop.name]), name=loop.name)
-                for loop in loops
-            ]
-            looking = look(lookout, dues, self._stop, pace)
-            tasks.append(group.create_task(looking, name="lookout"))
+            tasks = begin(group, loops, self.world.database)
             await self._stop.wait()
             # Some wait for others, which have ended: what is cut off is done again from its rows.
             _, late = await asyncio.wait(tasks, timeout=self._patience_s)
             for task in late:
                 task.cancel()
+
+    def _in_turns(
+        self, group: asyncio.TaskGroup, loops: Sequence[wiring.Loop], database: Database
+    ) -> list[asyncio.Task[None]]:
+        log.info("worker runs in turns", pid=os.getpid(), loops=[loop.name for loop in loops])
+        turns = in_turns(loops, self._stop, Pace(), database)
+        return [group.create_task(turns, name="loops in turns")]
+
+    def _side_by_side(
+        self, group: asyncio.TaskGroup, loops: Sequence[wiring.Loop], database: Database
+    ) -> list[asyncio.Task[None]]:
+        pace, dues = Pace(), {loop.name: asyncio.Event() for loop in loops}
+        conditions = {loop.name: loop.due for loop in loops if loop.due is not None}
+        lookout = Lookout(database, conditions)
+        log.info("worker runs", pid=os.getpid(), loops=[loop.name for loop in loops])
+        tasks = [
+            group.create_task(drive(loop, self._stop, pace, dues[loop.name]), name=loop.name)
+            for loop in loops
+        ]
+        looking = look(lookout, dues, self._stop, pace)
+        tasks.append(group.create_task(looking, name="lookout"))
+        return tasks
 
 
 async def run(settings: Settings, only: Sequence[str] = ()) -> None:

@@ -29,7 +29,7 @@ from sandbox.chains.rotating import MAY_GO, may_be_stored, one_at_a_time
 from sandbox.chains.seizing import seizure
 from sandbox.chains.sightings import final_height
 from sandbox.chains.watching import IntentFailed, IntentHandler, KnownKeys, Record, no_keys
-from sandbox.core import clock, failpoints
+from sandbox.core import chance, clock, failpoints
 from sandbox.core.db import UNLEASED, Database, claim
 from sandbox.core.errors import SandboxError, Unavailable
 from sandbox.core.log import caused_by
@@ -43,6 +43,7 @@ _OPEN = (
     f"state IN ('due', 'signed') AND {MAY_GO}"  # noqa: S608 - SQL of our own
     " AND NOT EXISTS (SELECT 1 FROM chain_halt h WHERE h.chain = chain_intent.chain)"
 )
+_ALONE = "(state = 'signed' OR NOT EXISTS (SELECT FROM chain_intent WHERE state = 'signed'))"
 DUE = f"EXISTS (SELECT FROM chain_intent WHERE {_OPEN} AND {UNLEASED})"
 """SQL: an intent waits for a runner."""
 
@@ -104,14 +105,17 @@ class IntentRunner:
 
     async def _claim(self) -> dict[Chain, list[_Claimed]]:
         names = ", ".join(f"'{name}'" for name in self._chains)
-        due = f"{_OPEN} AND chain IN ({names})"
+        due, limit = f"{_OPEN} AND chain IN ({names})", self._batch
+        if chance.is_sown():
+            # What one brings about is told before the next is sent, on whichever chain.
+            due, limit = f"{due} AND {_ALONE}", 1
         async with self._database.transaction() as db:
             rows = await claim(
                 db,
                 "chain_intent",
                 due,
                 owner=self._owner,
-                limit=self._batch,
+                limit=limit,
                 seconds=LEASE_S,
                 order="state, id",
             )

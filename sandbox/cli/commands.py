@@ -45,9 +45,6 @@ app.add_typer(faults.app, name="faults", rich_help_panel=WORLD)
 app.add_typer(devnet.app, name="devnet", rich_help_panel=WORLD)
 app.add_typer(verifying.attest_app, name="attest", rich_help_panel=VERIFY)
 app.add_typer(token.app, name="token", rich_help_panel=WORLD)
-app.add_typer(snapshots.app, name="snapshot", rich_help_panel=WORLD)
-app.command(rich_help_panel=WORLD, epilog=snapshots.RESET_EXAMPLES)(snapshots.reset)
-app.command(rich_help_panel=WORLD, epilog=snapshots.FORK_EXAMPLES)(snapshots.fork)
 app.add_typer(develop.events_app, name="events", rich_help_panel=DEVELOP)
 app.add_typer(develop.logs_app, name="logs", rich_help_panel=DEVELOP)
 
@@ -98,6 +95,16 @@ def up(
     evm_final_delay_ms: Annotated[
         int, typer.Option(min=5, max=60_000, help="Until an EVM block is final.")
     ] = 1_000,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=2**63 - 1,
+            help="Make a world that can be made again: the same ids, keys, addresses and times."
+            " Its clock stands until `sandbox clock advance`. Whoever knows the seed knows every"
+            " key and secret in it.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start everything and stay up; Ctrl-C stops it. The next start goes on where it was."""
@@ -105,7 +112,15 @@ def up(
     from sandbox.cli.stack import Plan
 
     plan = Plan(
-        data_dir, port, solana_port, evm_port, slot_ms, finality, evm_block_ms, evm_final_delay_ms
+        data_dir,
+        port,
+        solana_port,
+        evm_port,
+        slot_ms,
+        finality,
+        evm_block_ms,
+        evm_final_delay_ms,
+        seed,
     )
     raise typer.Exit(command.up(plan, as_json))
 
@@ -403,6 +418,11 @@ def bench(
             raise typer.BadParameter(f"--devnet must be one of: {', '.join(command.DEVNETS)}")
         raise typer.Exit(command.one_devnet(devnet, history, as_json))
     raise typer.Exit(command.run(payments, most, history, as_json))
+
+
+app.add_typer(snapshots.app, name="snapshot", rich_help_panel=WORLD)
+app.command(rich_help_panel=WORLD, epilog=snapshots.RESET_EXAMPLES)(snapshots.reset)
+app.command(rich_help_panel=WORLD, epilog=snapshots.FORK_EXAMPLES)(snapshots.fork)
 
 
 def main() -> None:

@@ -69,6 +69,9 @@ def addresses(endpoints: Mapping[str, Any], data_dir: Path) -> None:
         ("merchant", keys["merchant_id"]),
         *((f"{role} key", keys[role]) for role in ("merchant", "issuer", "operator", "regulator")),
     ]
+    if endpoints.get("seed") is not None:
+        rows.append(("seed", f"{endpoints['seed']}: whoever knows it knows every key and secret"))
+        rows.append(("clock", "stands until `sandbox clock advance` moves it"))
     out.print("\n[bold]KZTE Sandbox[/] [dim]a simulation; the keys work on this machine only[/]")
     for name, value in rows:
         out.print(f"  [bold]{name:<16}[/]  {value}")

@@ -14,7 +14,7 @@ JsonObject = dict[str, Any]
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Keep the whole world under a name (database, both chains, clock, log), and go back to it.",
+    help="Keep the whole world under a name: database, chains, clock and log; and go back to it.",
     epilog=examples(
         "sandbox snapshot save before-refunds",
         "sandbox snapshot list",

@@ -36,6 +36,7 @@ class Plan:
     finality: int = 32
     evm_block_ms: int = 200
     evm_final_delay_ms: int = 1_000
+    seed: int | None = None
 
 
 def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
@@ -43,7 +44,9 @@ def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
 
     def environment(context: Context) -> Mapping[str, str]:
         cluster = postgres.cluster(context)
+        sown = {} if plan.seed is None else {"SANDBOX_SEED": str(plan.seed)}
         return {
+            **sown,
             "SANDBOX_DATA_DIR": str(context.data_dir),
             "SANDBOX_DATABASE_URL": cluster.app_url(WORLD),
             "SANDBOX_HOST": LOOPBACK,
@@ -74,6 +77,7 @@ def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
             port=_solana_port(context, plan),
             finality=plan.finality,
             control=True,
+            seed=plan.seed,
         ),
         http_answers(lambda context: _solana_rpc(context, plan) + "/health"),
         timeout_s=READY_S,
@@ -88,6 +92,7 @@ def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
             ),
             port=_evm_port(context, plan),
             control=True,
+            seed=plan.seed,
         ),
         http_answers(lambda context: _evm_rpc(context, plan) + "/health"),
         timeout_s=READY_S,
@@ -171,6 +176,7 @@ async def endpoints(context: Context, plan: Plan, worlds: Worlds) -> dict[str, A
         "evm_rpc": evm_rpc,
         "evm_ws": f"ws://{LOOPBACK}:{_evm_port(context, plan)}",
         "database": postgres.cluster(context).app_url(WORLD),
+        "seed": plan.seed,
         **prepared,
     }
 

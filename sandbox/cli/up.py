@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from sandbox.cli import show
+from sandbox.cli import seeds, show
 from sandbox.cli.stack import Plan, endpoints, stages
 from sandbox.cli.worlds import Worlds
 from sandbox.core import failpoints
@@ -32,7 +32,8 @@ def run(plan: Plan, then: Callable[[Context], Awaitable[int]] | None = None) -> 
 
 
 def up(plan: Plan, as_json: bool) -> int:
-    """Show where everything is, then stay."""
+    """Show where everything is, then stay. Raises `OtherSeed`."""
+    plan = seeds.kept(plan)
 
     async def stay(context: Context) -> int:
         text = (context.data_dir / "endpoints.json").read_text()

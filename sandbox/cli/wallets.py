@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +13,9 @@ from sandbox.chains.errors import NotSponsored
 from sandbox.chains.evm import wallet as evm
 from sandbox.chains.evm.accounts import Account
 from sandbox.chains.solana import wallet as solana
+from sandbox.cli import seeds
 from sandbox.cli.endpoints import JsonObject
+from sandbox.core import chance
 from sandbox.core.errors import SandboxError
 
 Endpoints = Mapping[str, str]
@@ -56,7 +57,9 @@ class SolanaPerson:
     """Its file is one of `solana-keygen`."""
 
     def __init__(self, rpc: str, folder: Path, name: str) -> None:
-        stored = _stored(folder / f"{name}.json", lambda: json.dumps(list(bytes(Keypair()))))
+        stored = _stored(
+            folder / f"{name}.json", lambda: _solana_key(seeds.of(folder.parent), name)
+        )
         self._rpc, self._key = rpc, Keypair.from_bytes(bytes(json.loads(stored)))
         self.address = str(self._key.pubkey())
 
@@ -79,7 +82,7 @@ class EvmPerson:
     """Its file holds the private key in hex, as every wallet imports it."""
 
     def __init__(self, rpc: str, folder: Path, name: str) -> None:
-        stored = _stored(folder / f"{name}.evm", lambda: "0x" + secrets.token_hex(32))
+        stored = _stored(folder / f"{name}.evm", lambda: _evm_key(seeds.of(folder.parent), name))
         self._rpc, self._key = rpc, Account.from_key(stored.strip())
         self.address = self._key.address
 
@@ -107,6 +110,15 @@ def wallet(endpoints: Endpoints, data_dir: Path, chain: str, name: str) -> Walle
     }
     kind = kinds[chain]
     return kind(endpoints[f"{chain}_rpc"], data_dir / "wallets", name)
+
+
+def _solana_key(seed: int | None, name: str) -> str:
+    key = Keypair.from_seed(chance.key_bytes("solana wallet", name, seed=seed))
+    return json.dumps(list(bytes(key)))
+
+
+def _evm_key(seed: int | None, name: str) -> str:
+    return "0x" + chance.key_bytes("evm wallet", name, seed=seed).hex()
 
 
 def _stored(path: Path, make: Callable[[], str]) -> str:

@@ -78,6 +78,18 @@ async def freeze(db: AsyncSession, frozen: bool) -> datetime:
     return await now(db)
 
 
+async def stand(db: AsyncSession, moment: datetime) -> None:
+    """Let a new world's time stand at `moment`, which may be before or after wall time."""
+    await db.execute(
+        text(
+            "UPDATE clock SET frozen_at = :at,"
+            # Not below it: who lets time go on must not be thrown back to wall time.
+            " offset_ms = ceil(extract(epoch FROM :at - clock_timestamp()) * 1000)"
+        ),
+        {"at": moment},
+    )
+
+
 def iso(moment: datetime) -> str:
     """`YYYY-MM-DDTHH:MM:SS.mmmZ`, the one form in which times leave the sandbox (CONTRACT 4)."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionInTime
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.core import chance
 from sandbox.core.errors import SandboxError, Unavailable
 
 LONGEST_LEASE_S = 60
@@ -74,14 +75,19 @@ class Database:
         self._leaders: list[Leader] = []
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
+    async def transaction(self, *, draws: bool = True) -> AsyncIterator[AsyncSession]:
         """A session in one transaction: leaving commits, raising rolls back.
 
+        One that `draws` nothing leaves its first statement to the caller also in a seeded world.
         Raises `DatabaseUnavailable` when the server is gone, `DiskFull` when it has no room.
         """
         try:
             async with AsyncSession(self.engine, expire_on_commit=False) as db, db.begin():
-                yield db
+                if not draws or not chance.is_sown():
+                    yield db
+                else:
+                    async with chance.drawing(db):
+                        yield db
         except (DBAPIError, OSError, NoConnectionInTime) as error:
             if is_disconnect(error):
                 raise unavailable(error) from error

@@ -5,9 +5,12 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from sandbox.core import chance
+
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RANDOM_BITS = 80
+_COUNT_BITS = 24  # of a drawn id: its place in its stream
 
 
 def encode_ulid(milliseconds: int, randomness: int) -> str:
@@ -43,11 +46,15 @@ _source = IdSource(random.SystemRandom().getrandbits)
 
 
 def new_id(prefix: str, at: datetime) -> str:
-    """A new id of the kind `prefix` (CONTRACT 1) at the sandbox time `at`."""
-    return _source.new(prefix, at)
+    """A new id of the kind `prefix` (CONTRACT 1) at the sandbox time `at`.
 
-
-def seed(value: int) -> None:
-    """Make the ids that follow repeatable. For tests and replays only."""
-    global _source
-    _source = IdSource(random.Random(value).getrandbits)  # noqa: S311 - repeatability is the point
+    In a seeded world it is drawn: ids of one stream sort by order of making there, too.
+    """
+    draws = chance.draws()
+    if draws is None:
+        return _source.new(prefix, at)
+    before, bits = draws.next(prefix)
+    milliseconds = int((at - _EPOCH).total_seconds() * 1000)
+    count = before % (1 << _COUNT_BITS) << _RANDOM_BITS - _COUNT_BITS
+    few = int.from_bytes(bits[: (_RANDOM_BITS - _COUNT_BITS) // 8])
+    return f"{prefix}_{encode_ulid(milliseconds, count | few)}"

@@ -102,3 +102,22 @@ class RateLimitRow(SQLModel, table=True):
     party: str = Field(primary_key=True)
     requests_per_s: int
     burst: int
+
+
+class SeedRow(SQLModel, table=True):
+    """One row in a seeded world: the number that everything in it is drawn from (ADR 0030)."""
+
+    __tablename__ = "seed"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: int = Field(default=1, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    value: int = Field(sa_type=BigInteger)
+
+
+class SeedStream(SQLModel, table=True):
+    """How much one stream has drawn from the seed."""
+
+    __tablename__ = "seed_stream"
+
+    name: str = Field(primary_key=True)
+    drawn: int = Field(sa_type=BigInteger)

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from sandbox.core.chance import MAX_SEED
+
 
 class Settings(BaseSettings):
     """Where the parts of one world are, and what may be tuned."""
@@ -26,6 +28,9 @@ class Settings(BaseSettings):
         "", description="further names that clients call the API by, separated by commas"
     )
     public_url: str = Field("", description="what payment pages and links begin with")
+    seed: int | None = Field(
+        None, ge=0, le=MAX_SEED, description="what a seeded world was made with; None: no seed"
+    )
     solana_rpc: str = "http://127.0.0.1:8899"
     evm_rpc: str = "http://127.0.0.1:8545"
     evm_public_rpc: str = Field("", description="told to buyers' wallets; empty: nothing is told")

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Final
+
+from sandbox.core.chance import START
+
+START_MS: Final = round(START.timestamp() * 1000)
 
 
 @dataclass(slots=True)
@@ -18,6 +23,10 @@ class ChainClock:
         if self.frozen_at_ms is not None:
             return self.frozen_at_ms
         return time.time_ns() // 1_000_000 + self.offset_ms
+
+    def stand(self) -> None:
+        """Stand where the clock of every seeded world stands first."""
+        self.frozen_at_ms = START_MS
 
     def now_s(self) -> int:
         """Chain time now, in whole Unix seconds (what blocks carry)."""

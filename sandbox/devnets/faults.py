@@ -59,6 +59,8 @@ class Faults:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+        self.on_loss: Callable[[], None] = lambda: None
+        """Called when a transaction is lost for good."""
         self._rpc: RpcFault = "off"
         self._lag_ms, self._status = 0, 503
         self._changed = asyncio.Event()
@@ -204,6 +206,7 @@ class Faults:
         if sent.id not in self._kept:
             if self._drop:
                 self._drop -= 1
+                self.on_loss()
             elif self._stick is True or self._stick in sent.signers:
                 self._kept[sent.id] = _Kept(orjson.dumps(request), onward, is_stuck=True)
             elif self._delay_ms:

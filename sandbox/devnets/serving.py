@@ -76,6 +76,17 @@ def flags(chain: str, about: str | None, port: int, port_help: str) -> argparse.
     return parser
 
 
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """`--seed`: of no use to a chain that is there, but for its pace."""
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=int,
+        help="make always the same chain: its time stands until it is moved, and it has blocks"
+        " for transactions only, which are final at once",
+    )
+
+
 def lock(data_dir: Path) -> None:
     """Hold the data directory until the process ends. Raises Refused."""
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sandbox.core import chance
 from sandbox.eventlog.note import Signer, Verifier
 
 FILE_NAME = "log.ed25519"
@@ -95,7 +96,7 @@ def _create(path: Path) -> None:
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "w") as file:
-            file.write(os.urandom(_SEED_SIZE).hex() + "\n")
+            file.write(chance.key_bytes("log").hex() + "\n")
             file.flush()
             os.fsync(file.fileno())
         # Unlike a rename, a link fails when another process was first.

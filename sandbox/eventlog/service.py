@@ -1,7 +1,6 @@
 """Writing events and reading them back as the API shows them (CONTRACT 4)."""
 
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ import orjson
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.core import api_version
+from sandbox.core import api_version, chance
 from sandbox.core.clock import iso
 from sandbox.core.driver import Statement
 from sandbox.core.errors import NotFound
@@ -56,7 +55,7 @@ async def append_many(
     """
     if not events:
         return
-    salts = [secrets.token_bytes(SALT_SIZE) for _ in events]
+    salts = [chance.token_bytes(SALT_SIZE) for _ in events]
     parts = []
     for event, salt in zip(events, salts, strict=True):
         built = leaves.build(event, [hashes[ref] for ref in event.refs], salt)

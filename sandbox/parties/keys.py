@@ -1,7 +1,6 @@
 """API keys: making, finding, rotating, revoking. Of a secret only its SHA-256 is kept."""
 
 import base64
-import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -9,7 +8,7 @@ from typing import Any, Final
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.core import api_version, clock
+from sandbox.core import api_version, chance, clock
 from sandbox.core.driver import Statement
 from sandbox.core.errors import NotFound
 from sandbox.core.http import KeyRecord, Principal, permissions
@@ -79,7 +78,7 @@ def check_may_hand_out(
 
 
 def _new_secret() -> str:
-    return base64.b32encode(secrets.token_bytes(_SECRET_BYTES)).decode().lower()
+    return base64.b32encode(chance.token_bytes(_SECRET_BYTES)).decode().lower()
 
 
 async def create_key(

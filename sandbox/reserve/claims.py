@@ -1,6 +1,5 @@
 """Whose the tokens are, as the books know it: the leaves of an attestation's trees of claims."""
 
-import secrets
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.core import chance
 from sandbox.reserve import sumtree
 
 EXTERNAL = "external"
@@ -53,7 +53,7 @@ async def read(db: AsyncSession, chains: Collection[str]) -> dict[str, list[Clai
     for row in await db.execute(_CLAIMS):
         units[row.chain, _holder(row.code, row.merchant)] += row.posted
     made = [
-        Claim(chain, holder, amount, secrets.token_bytes(sumtree.SALT_SIZE))
+        Claim(chain, holder, amount, chance.token_bytes(sumtree.SALT_SIZE))
         for (chain, holder), amount in units.items()
     ]
     # The order must not tell who is whose neighbour, and salted hashes are in no order.

@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.core import failpoints
+from sandbox.core import chance, failpoints
 from sandbox.core.db import UNLEASED, Database, claim
 from sandbox.core.log import caused_by
 from sandbox.eventlog import service as eventlog
@@ -215,7 +215,8 @@ def _outcome(parcel: Any, owner: str, attempt: Attempt) -> _Outcome:
     elif attempt.gone:
         status = "canceled"
     else:
-        wait_ms = delay_ms(attempts, attempt.retry_after_s, secrets.randbelow)
+        dice = chance.dice(parcel.delivery, attempts)
+        wait_ms = delay_ms(attempts, attempt.retry_after_s, dice)
         status = "exhausted" if wait_ms is None else "pending"
     return _Outcome(parcel.delivery, parcel.endpoint, owner, status, attempts, wait_ms, attempt)
 

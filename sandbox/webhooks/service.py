@@ -1,7 +1,6 @@
 """Endpoints and deliveries as the API shows them."""
 
 import base64
-import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.core import clock, ids
+from sandbox.core import chance, clock, ids
 from sandbox.core.errors import NotFound
 from sandbox.eventlog import service as eventlog
 from sandbox.webhooks import egress
@@ -86,7 +85,7 @@ async def create_endpoint(
         merchant=merchant,
         url=url,
         types=list(types),
-        secret="whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode(),
+        secret="whsec_" + base64.b64encode(chance.token_bytes(SECRET_BYTES)).decode(),
         status="active",
         from_epoch=epoch,
         from_position=await eventlog.newest(db, epoch, None) + 1,

@@ -32,13 +32,3 @@ def test_later_ids_sort_after_earlier_ones(start_ms: int, gap_ms: int) -> None:
 
 def test_the_ulid_specifications_example_time_encodes_as_published() -> None:
     assert ids.encode_ulid(1469918176385, 0).startswith("01aryz6s41")
-
-
-def test_seeded_ids_repeat() -> None:
-    try:
-        ids.seed(7)
-        first = [ids.new_id("cs", AT) for _ in range(3)]
-        ids.seed(7)
-        assert [ids.new_id("cs", AT) for _ in range(3)] == first
-    finally:
-        ids._source = ids.IdSource(ids.random.SystemRandom().getrandbits)

@@ -5,13 +5,13 @@
 
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from contracts.token import EvmRoles, TokenSpec
 from sandbox.chains.evm.accounts import Account, LocalAccount
+from sandbox.core import chance
 
 FILE = "evm.json"
 
@@ -52,7 +52,7 @@ def load_or_create(keys_dir: Path, spec: TokenSpec) -> EvmKeys:
     path = keys_dir / FILE
     found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     if missing := set(_names(spec).values()) - set(found):
-        found |= {name: "0x" + secrets.token_bytes(32).hex() for name in sorted(missing)}
+        found |= {name: "0x" + chance.key_bytes("evm", name).hex() for name in sorted(missing)}
         _store(path, found)
     return _keys(found, spec)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -43,6 +42,7 @@ from sandbox.chains.solana.state import (
     parse_mint,
     token_amount,
 )
+from sandbox.core import chance
 from sandbox.core.money import format_units
 
 # Many intents that are due at once share a blockhash; an old one would shorten their life.
@@ -231,7 +231,7 @@ class SolanaChain:
 
     def receive_option(self, session_id: str, amount_units: int, label: str) -> ReceiveOption:
         """A Solana Pay transfer request to the treasury with a reference nobody else has."""
-        reference = str(Pubkey(secrets.token_bytes(32)))
+        reference = str(Pubkey(chance.token_bytes(32)))
         url = (
             f"solana:{self._treasury}?amount={format_units(amount_units, self.decimals)}"
             f"&spl-token={self._mint}&reference={reference}&memo={session_id}"
@@ -325,7 +325,9 @@ class SolanaChain:
         """A final blockhash, so that no reorg can take it away; shared by what is due at once."""
         async with self._blockhash_lock:
             kept = self._blockhash
-            if kept is None or time.monotonic() - kept[0] > BLOCKHASH_REUSE_S:
+            # Which hash a seeded world signs with must not depend on how fast this machine is.
+            is_old = kept is None or time.monotonic() - kept[0] > BLOCKHASH_REUSE_S
+            if kept is None or is_old or chance.is_sown():
                 asked = time.monotonic()
                 newest, genesis = await self._rpc.batch(
                     [("getLatestBlockhash", [_FINAL]), ("getGenesisHash", [])]

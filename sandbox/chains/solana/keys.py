@@ -17,6 +17,7 @@ from solders.keypair import Keypair
 
 from contracts.solana_mint import MintAuthorities
 from contracts.token import Roles, TokenSpec
+from sandbox.core import chance
 
 FILE, SPONSOR_FILE = "solana.json", "solana-sponsor.json"
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
@@ -133,9 +134,13 @@ def _add(
     with _alone(path):
         found = {**held, **(_read(path) if path.exists() else {})}
         if missing := [name for name in names if name not in found]:
-            found |= {name: Keypair() for name in missing}
+            found |= {name: _made(name) for name in missing}
             _store(path, found)
     return found
+
+
+def _made(name: str) -> Keypair:
+    return Keypair.from_seed(chance.key_bytes("solana", name))
 
 
 @contextmanager

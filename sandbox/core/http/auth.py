@@ -99,6 +99,12 @@ def secret_hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def key_id(request: Request) -> str:
+    """The part of the caller's key that is no secret; empty for who has none, checked by nobody."""
+    parts = request.headers.get("authorization", "").split("_")
+    return parts[2] if len(parts) == 4 else ""
+
+
 async def _caller(request: Request, db: AsyncSession) -> KeyRecord | None:
     header = request.headers.get("authorization")
     if header is None:

@@ -17,12 +17,12 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.core import clock, failpoints
+from sandbox.core import chance, clock, failpoints
 from sandbox.core.canonical import canonical
 from sandbox.core.db import Database
 from sandbox.core.driver import Statement
 from sandbox.core.errors import SandboxError
-from sandbox.core.http.auth import authorize
+from sandbox.core.http.auth import authorize, key_id
 from sandbox.core.http.limits import check_json
 from sandbox.core.http.problems import refusal
 from sandbox.core.http.request_id import say
@@ -234,6 +234,12 @@ class IdempotentRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def once(request: Request) -> Response:
+            if request.method in ("GET", "HEAD") or not chance.is_sown():
+                return await answered(request)
+            with chance.within(f"{request.method} {self.path_format} {key_id(request)}"):
+                return await answered(request)
+
+        async def answered(request: Request) -> Response:
             if request.method != "POST":
                 return await handle(request)
             if request.url.path in EXEMPT:

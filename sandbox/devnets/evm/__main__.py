@@ -15,6 +15,7 @@ from typing import Final
 
 import uvloop
 
+from sandbox.core.chance import START
 from sandbox.core.doors import WALLET_SCHEMES, Doors
 from sandbox.devnets import serving
 from sandbox.devnets.doors import PortTaken, listen
@@ -87,6 +88,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     )
     served = "serve sandbox_*, anvil_*, evm_*, hardhat_*"
     add("--faults", dest="control", action="store_true", help=served)
+    serving.add_seed(parser)
     add("--dev-accounts", action="store_true", help="ten funded accounts with public keys")
     add("--fund", action="append", default=[], type=_address, help="native coin for an address")
     found = parser.parse_args(argv)
@@ -120,12 +122,13 @@ def prepare(found: argparse.Namespace) -> tuple[Options, socket.socket]:
         chain_id=found.chain_id,
         gas_limit=found.gas_limit,
         dev_accounts=found.dev_accounts,
-        first_stamp=int(time.time()),
+        first_stamp=int(time.time() if found.seed is None else START.timestamp()),
         data_dir=data_dir,
         engine=engine,
         history=found.history,
         start=start,
         fund=tuple(found.fund),
+        seed=found.seed,
     )
     return options, listening
 
@@ -193,7 +196,8 @@ async def opened(options: Options, restore: str | None) -> Node:
 async def serve(found: argparse.Namespace, options: Options, listening: socket.socket) -> None:
     """Run until SIGTERM or SIGINT, or until there is no chain any more (Refused)."""
     node = await opened(options, found.restore)
-    producer = Producer(node, Pace(found.block_ms, found.final_delay_ms, found.heartbeat_ms))
+    pace = Pace(found.block_ms, found.final_delay_ms, found.heartbeat_ms)
+    producer = Producer(node, pace, in_step=found.seed is not None)
     keeper = Keeper(node, producer, memory_mb=found.anvil_memory_mb, pool_s=found.pool_seconds)
     hub = Hub(node)
     node.observer = hub

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final, NoReturn, Protocol
 
 from sandbox.core import failpoints
-from sandbox.devnets.chain_clock import ChainClock
+from sandbox.devnets.chain_clock import START_MS, ChainClock
 from sandbox.devnets.evm import opening
 from sandbox.devnets.evm.backend import Backend, Calls
 from sandbox.devnets.evm.blocks import block_of, done, hex_of, sends
@@ -105,6 +105,8 @@ class Node:
             self._genesis, self._anvil = await opening.create(self._options, self._journal)
             genesis_hash = bytes.fromhex(self.genesis.hash[2:])
             self.head = Block(0, self.genesis.timestamp, genesis_hash, ())
+            if self._options.seed is not None:
+                await self.set_clock(0, START_MS)
         await self._fund()
 
     async def _grow(self) -> None:
@@ -239,6 +241,9 @@ class Node:
 
     async def read(self, body: bytes) -> bytes:
         """Pass a JSON-RPC body to anvil; the answer holds nothing that is not on disk."""
+        # What is read half-way through a turn depends on how fast the reader was.
+        while self._options.seed is not None and not self._settled.is_set():
+            await self._settled.wait()
         anvil = self._ready()
         try:
             answer = await anvil.post(body)
@@ -361,7 +366,8 @@ class Node:
         async with self.changing():
             self.write([Clock(offset_ms, frozen_at_ms)])
             self.clock.offset_ms, self.clock.frozen_at_ms = offset_ms, frozen_at_ms
-        self.work.set()  # a block shows the new time
+        if self._options.seed is None:
+            self.work.set()  # a block shows the new time
 
     def forget(self, tx_hashes: Iterable[bytes]) -> None:
         """What anvil has let go without a block must not come again after a restart."""

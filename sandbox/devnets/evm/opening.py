@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import secrets
 import sys
 from collections.abc import Awaitable, Callable
@@ -47,6 +48,7 @@ class Options:
     history: int  # blocks whose state can be asked
     start: Callable[[Genesis], Awaitable[Backend]]
     fund: tuple[str, ...] = ()
+    seed: int | None = None
 
 
 class ChainDiffers(Exception):
@@ -60,7 +62,7 @@ async def create(options: Options, journal: Journal) -> tuple[Genesis, Backend]:
         hardfork=HARDFORK,
         gas_limit=options.gas_limit,
         timestamp=options.first_stamp,
-        fees_to="0x" + secrets.token_hex(20),
+        fees_to="0x" + _coinbase(options.seed).hex(),
         dev_accounts=options.dev_accounts,
         anvil="",
         hash="",
@@ -77,6 +79,12 @@ async def create(options: Options, journal: Journal) -> tuple[Genesis, Backend]:
         await anvil.stop()
         raise
     return genesis, anvil
+
+
+def _coinbase(seed: int | None) -> bytes:
+    if seed is None:
+        return secrets.token_bytes(20)
+    return hashlib.sha256(f"evm devnet coinbase {seed}".encode()).digest()[:20]
 
 
 def engine_of(genesis: Genesis) -> str:

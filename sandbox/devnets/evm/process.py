@@ -28,6 +28,7 @@ def command(
     engine: str = "auto",
     anvil: Path | None = None,
     cors_origins: tuple[str, ...] = (),
+    seed: int | None = None,
 ) -> list[str]:
     """The argument vector of a devnet process."""
     argv = [sys.executable, "-m", "sandbox.devnets.evm", "--json"]
@@ -46,6 +47,8 @@ def command(
         argv += ["--anvil", str(anvil)]
     for address in fund:
         argv += ["--fund", address]
+    if seed is not None:
+        argv += ["--seed", str(seed)]
     for origin in cors_origins:
         argv += ["--cors-origin", origin]
     return argv

@@ -30,14 +30,18 @@ class Pace:
 class Producer:
     """The ticker. A transaction is mined at most `block_ms` after it came, alone almost at once;
     two more blocks make it final after `final_delay_ms`; an idle chain has a heartbeat.
+
+    In step with transactions, what makes one final follows at once and nothing else is mined: so
+    the chain does not depend on how fast anybody was.
     """
 
-    def __init__(self, node: Node, pace: Pace) -> None:
-        self._node, self.pace = node, pace
+    def __init__(self, node: Node, pace: Pace, *, in_step: bool = False) -> None:
+        self._node, self.pace, self._in_step = node, pace, in_step
         self._paused = False
         self._wake = asyncio.Event()
         self._last = time.monotonic()
-        self._followers = FINAL_DEPTH  # a kill may have come before them
+        # A kill may have come before them.
+        self._followers = FINAL_DEPTH if node.head.txs or not in_step else 0
         self._stuck_since: float | None = None
         self._was_cured = False
         if node.clock.now_s() - node.head.timestamp >= pace.heartbeat_ms / 1000:
@@ -124,6 +128,8 @@ class Producer:
             return self._last + pace.block_ms / 1000
         if node.held_final is not None:
             return float("inf")
+        if self._in_step:
+            return self._last if self._followers else float("inf")
         heartbeat = self._last + pace.heartbeat_ms / 1000
         if self._followers:
             return min(heartbeat, self._last + pace.final_delay_ms / 1000)
@@ -155,7 +161,12 @@ class Producer:
     async def _act(self) -> None:
         node = self._node
         is_asked = node.work.is_set()
-        count = 1 if self._busy or node.held_final is not None else max(1, self._followers)
+        if node.held_final is not None:
+            count = 1
+        elif self._busy:
+            count = 1 + FINAL_DEPTH * self._in_step
+        else:
+            count = max(1, self._followers)
         mined = await node.mine(count)
         self._note(mined or is_asked, count)
         await node.save_if_due(is_idle=not self._busy)
@@ -163,7 +174,7 @@ class Producer:
     def _note(self, mined: int, count: int) -> None:
         self._last = time.monotonic()
         if mined:
-            self._followers = FINAL_DEPTH
+            self._followers = FINAL_DEPTH - (count - 1) * self._in_step
             self._was_cured = False
         else:
             self._followers = max(0, self._followers - count)

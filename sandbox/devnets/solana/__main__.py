@@ -69,6 +69,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         default=2_000,
         help="final transactions kept in memory before they go to disk (%(default)s)",
     )
+    serving.add_seed(parser)
     add("--fidelity", action="store_true", help="say what is real in it and what is not, and end")
     found = parser.parse_args(argv)
     if not 0 < found.confirmed_depth < found.finality:
@@ -85,12 +86,15 @@ def opened(options: argparse.Namespace) -> tuple[Bank, list[socket.socket]]:
         sockets = listen_pair(options.host, options.port)
     except PortTaken as error:
         raise Refused(EXIT_CANNOT_START, str(error)) from None
-    depths = Depths(confirmed=options.confirmed_depth, finality=options.finality)
+    is_sown = options.seed is not None
+    depths = Depths(options.confirmed_depth, options.finality, in_step=is_sown)
     snapshots, records = Snapshots(options.data_dir), options.max_memory_records
     snapshots.tidy()
     try:
         if options.restore is None:
-            bank = Bank.open(options.data_dir, depths, max_memory_records=records)
+            bank = Bank.open(
+                options.data_dir, depths, max_memory_records=records, seed=options.seed
+            )
         else:
             bank = snapshots.restore(options.restore, None, depths, records)
     except SnapshotRefused as error:
@@ -108,6 +112,7 @@ async def serve(options: argparse.Namespace, bank: Bank, sockets: list[socket.so
     """Run until SIGTERM or SIGINT, then seal what was processed."""
     producer = Producer(bank, options.slot_ms)
     faults, snapshots = Faults(Sending()), Snapshots(options.data_dir)
+    faults.on_loss = producer.let_expire
     node = Node(bank, producer, options.control, faults, snapshots)
     hub = Hub(node)
     bank.observer = hub

@@ -40,10 +40,14 @@ Level = Literal["processed", "confirmed", "finalized"]
 
 @dataclass(frozen=True, slots=True)
 class Depths:
-    """How many blocks above a block make it confirmed and final."""
+    """How many blocks above a block make it confirmed and final.
+
+    In step with transactions, each has a slot of its own and is final at once.
+    """
 
     confirmed: int = 1
     finality: int = 32
+    in_step: bool = False
 
 
 class Observer:
@@ -82,22 +86,31 @@ class Bank:
         self._settled_height = 0
         self.keep_undo = 0  # blocks below the final one whose undo is kept, for drills
         self._held: Block | None = None
+        self.gathers = False  # in step, but production is paused
         self._confirmed_seen = self._final_seen = 0
         self.open_slot = self.open_time = 0
         self.genesis_hash, self.faucets = b"", list[Keypair]()
 
     @classmethod
     def open(
-        cls, data_dir: Path, depths: Depths = Depths(), *, max_memory_records: int = 2_000
+        cls,
+        data_dir: Path,
+        depths: Depths = Depths(),
+        *,
+        max_memory_records: int = 2_000,
+        seed: int | None = None,
     ) -> Bank:
-        """The chain of `data_dir`, new or continued. Raises JournalCorrupt, ArchiveUnusable."""
+        """The chain of `data_dir`, new or continued. Raises JournalCorrupt, ArchiveUnusable.
+
+        A new one with a `seed` is always the same, and its time stands.
+        """
         bank = cls(data_dir, depths, max_memory_records)
         try:
             if bank._archive.fact("genesis_hash") is None:
                 if not bank._journal.is_bare():
                     path = bank._journal.path
                     raise JournalCorrupt(f"{path}: the chain.db beside it is gone")
-                bank._found()
+                bank._found(seed)
             bank._load()
         except BaseException:
             bank.shut()
@@ -148,7 +161,8 @@ class Bank:
     def slot_at(self, level: Level) -> int:
         """The newest slot of a commitment; processed is the open one."""
         if level == "processed":
-            return self.open_slot
+            is_open = self.history.open_records or not self.depths.in_step
+            return self.open_slot if is_open else self.tip.slot
         return (self.confirmed_block if level == "confirmed" else self.final_block).slot
 
     def sealed_at(self, level: Level) -> Block:
@@ -208,6 +222,8 @@ class Bank:
         self.history.open_records.append(record)
         self.history.add(record)
         self.observer.executed(record, changed)
+        if self.depths.in_step and not self.gathers:
+            self.advance(self.depths.finality)
         return record
 
     # --- slots -------------------------------------------------------------------------------
@@ -363,8 +379,10 @@ class Bank:
             "clock_frozen_at_ms": self.clock.frozen_at_ms,
         }
 
-    def _found(self) -> None:
-        made = genesis.make(self.clock.now_s())
+    def _found(self, seed: int | None) -> None:
+        if seed is not None:
+            self.clock.stand()
+        made = genesis.make(self.clock.now_s(), seed)
         facts = self._facts(0) | {
             "genesis_hash": made.hash,
             "faucet_seed": made.faucet_seed,

@@ -32,9 +32,16 @@ def faucet_keys(seed: bytes) -> list[Keypair]:
     ]
 
 
-def make(time_s: int) -> Genesis:
-    """A new chain; `time_s` is the Unix time of block 0."""
-    genesis_hash, seed = secrets.token_bytes(32), secrets.token_bytes(32)
+def _drawn(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"solana devnet {name} {seed}".encode()).digest()
+
+
+def make(time_s: int, from_seed: int | None = None) -> Genesis:
+    """A new chain; `time_s` is the Unix time of block 0. With a seed, always the same one."""
+    genesis_hash, seed = (
+        secrets.token_bytes(32) if from_seed is None else _drawn(from_seed, name)
+        for name in ("genesis", "faucets")
+    )
     system = Pubkey.default()
     accounts: list[tuple[bytes, Account | None]] = [
         (bytes(key.pubkey()), Account(lamports=FAUCET_LAMPORTS, data=b"", owner=system))

@@ -21,6 +21,7 @@ def command(
     host: str = "127.0.0.1",
     max_memory_records: int | None = None,
     cors_origins: tuple[str, ...] = (),
+    seed: int | None = None,
 ) -> list[str]:
     """The argument vector of a devnet process."""
     argv = [sys.executable, "-m", "sandbox.devnets.solana", "--json"]
@@ -31,6 +32,8 @@ def command(
         argv.append("--faults")
     if max_memory_records is not None:
         argv += ["--max-memory-records", str(max_memory_records)]
+    if seed is not None:
+        argv += ["--seed", str(seed)]
     for origin in cors_origins:
         argv += ["--cors-origin", origin]
     return argv

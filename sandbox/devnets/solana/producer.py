@@ -1,10 +1,14 @@
-"""Makes slots: one per interval, also when empty; paused, resumed or driven by control methods."""
+"""Makes slots: one per interval, also when empty; paused, resumed or driven by control methods.
+
+In step with transactions, there is no slot without a reason: that of a transaction, and those that
+make it final at once. So the chain does not depend on how fast anybody was.
+"""
 
 from __future__ import annotations
 
 import asyncio
 
-from sandbox.devnets.solana.bank import Bank
+from sandbox.devnets.solana.bank import MAX_HASH_AGE, Bank
 
 
 class Producer:
@@ -13,6 +17,7 @@ class Producer:
     def __init__(self, bank: Bank, slot_ms: int) -> None:
         self.bank = bank
         self.slot_ms = slot_ms
+        self._has_loss = False
         self.paused = False
         self._changed = asyncio.Event()
         self.failure: OSError | None = None
@@ -34,8 +39,21 @@ class Producer:
                 due = loop.time()
                 continue
             if not self.paused:
-                self.bank.seal()
+                self._seal()
         raise self.failure
+
+    def let_expire(self) -> None:
+        """A transaction was lost: in step, its blockhash would never grow old by itself."""
+        self._has_loss = True
+
+    def _seal(self) -> None:
+        if not self.bank.depths.in_step:
+            self.bank.seal()
+        elif self._has_loss:
+            self._has_loss = False
+            self.bank.advance(MAX_HASH_AGE + self.bank.depths.finality)
+        elif self.bank.history.open_records:
+            self.bank.advance(self.bank.depths.finality)
 
     async def _wait(self, seconds: float | None) -> bool:
         """Sleep; True when a setting changed meanwhile."""
@@ -57,11 +75,11 @@ class Producer:
         self._changed.set()
 
     def pause(self) -> None:
-        self.paused = True
+        self.paused = self.bank.gathers = True
         self._changed.set()
 
     def resume(self) -> None:
-        self.paused = False
+        self.paused = self.bank.gathers = False
         self.bank.refresh_time()
         self._changed.set()
 

@@ -1,0 +1,32 @@
+"""The seed of a data directory: written before its first start, and never another one after."""
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+
+from sandbox.cli.stack import PREPARED, Plan
+from sandbox.core.seeding import OtherSeed
+from sandbox.devnets.datadir import open_data_dir, write_private
+
+FILE = "seed"
+
+
+def of(data_dir: Path) -> int | None:
+    """The seed that this directory's world was made with; None: it has none."""
+    with contextlib.suppress(FileNotFoundError):
+        return int((data_dir / FILE).read_text())
+    return None
+
+
+def kept(plan: Plan) -> Plan:
+    """The plan with the directory's seed, which is written down if it is a new one's.
+
+    Raises `OtherSeed` for another seed than that, and for a seed where a world has none.
+    """
+    there = of(plan.data_dir)
+    if plan.seed is None or plan.seed == there:
+        return replace(plan, seed=there)
+    if there is not None or (plan.data_dir / PREPARED).exists():
+        raise OtherSeed(there, plan.seed)
+    write_private(open_data_dir(plan.data_dir) / FILE, f"{plan.seed}\n")
+    return plan
