@@ -21,12 +21,14 @@ def of(data_dir: Path) -> int | None:
 def kept(plan: Plan) -> Plan:
     """The plan with the directory's seed, which is written down if it is a new one's.
 
-    Raises `OtherSeed` for another seed than that, and for a seed where a world has none.
+    Raises `OtherSeed` for another seed than that, and for a seed where a world has none; and what
+    `open_data_dir` raises.
     """
-    there = of(plan.data_dir)
+    home = open_data_dir(plan.data_dir)
+    there = of(home)
     if plan.seed is None or plan.seed == there:
         return replace(plan, seed=there)
     if there is not None or (plan.data_dir / PREPARED).exists():
         raise OtherSeed(there, plan.seed)
-    write_private(open_data_dir(plan.data_dir) / FILE, f"{plan.seed}\n")
+    write_private(home / FILE, f"{plan.seed}\n")
     return plan
