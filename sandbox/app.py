@@ -23,6 +23,7 @@ from sandbox.core.http import (
     LimitsMiddleware,
     PrincipalDep,
     RequestIdMiddleware,
+    RequestLogMiddleware,
     install,
     openapi,
 )
@@ -67,9 +68,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             for name, value in wiring.app_state(world).items():
                 setattr(app.state, name, value)
             app.state.feed.start(signals=True)
+            app.state.request_log.start()
             try:
                 yield
             finally:
+                await app.state.request_log.stop()
                 await app.state.feed.stop()
 
     app = FastAPI(
@@ -83,6 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(LimitsMiddleware)
     app.add_middleware(DoorsMiddleware, doors=Doors(settings.hosts))
+    app.add_middleware(RequestLogMiddleware)
     app.add_middleware(RequestIdMiddleware)
     app.state.metrics = Metrics(app.version)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)

@@ -38,7 +38,10 @@ from sandbox.chains.watcher import Watcher
 from sandbox.chains.watching import BlockHandler, IntentHandler
 from sandbox.core.checks import Check, CheckFunction
 from sandbox.core.db import Database
-from sandbox.core.http import stored_answers
+from sandbox.core.http import limit_routes, stored_answers
+from sandbox.core.http import log_routes as request_routes
+from sandbox.core.http.rate_limits import Buckets
+from sandbox.core.http.request_log import RequestLog
 from sandbox.core.settings import Settings
 from sandbox.eventlog import checks as log_checks
 from sandbox.eventlog import keys as log_keys
@@ -113,6 +116,8 @@ from sandbox.webhooks import service as webhooks
 
 ROUTERS: Sequence[APIRouter] = (
     stored_answers.router,
+    request_routes.router,
+    limit_routes.router,
     payments_routes.router,
     settlement_routes.router,
     log_routes.router,
@@ -373,6 +378,8 @@ def app_state(world: World) -> dict[str, Any]:
     return {
         "settings": world.settings,
         "database": world.database,
+        "request_log": RequestLog(world.database, world.settings.request_log_kept),
+        "rate_limits": Buckets(),
         "chains": world.chains,
         "key_lookup": parties.find_key,
         "iban_lookup": iban_of,

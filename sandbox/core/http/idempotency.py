@@ -25,9 +25,10 @@ from sandbox.core.errors import SandboxError
 from sandbox.core.http.auth import authorize
 from sandbox.core.http.limits import check_json
 from sandbox.core.http.problems import refusal
+from sandbox.core.http.rate_limits import SWITCH
 from sandbox.core.http.request_id import say
 
-EXEMPT = frozenset({"/v1/sandbox/clock", "/v1/sandbox/faults", "/v1/sandbox/quiesce"})
+EXEMPT = frozenset({"/v1/sandbox/clock", "/v1/sandbox/faults", "/v1/sandbox/quiesce", SWITCH})
 KEPT_HOURS = 24
 MAX_KEY_LENGTH = 255
 _ESCAPED = re.compile(r"\\([\"\\])")
