@@ -190,7 +190,9 @@ async def _expand(
         ids = sorted({node[name] for node in nodes if isinstance(node.get(name), str)})
         found: dict[str, dict[str, Any]] = {}
         for first in range(0, len(ids), _IDS_PER_READ):
-            found |= await loaders[step.kind](db, ids[first : first + _IDS_PER_READ], reader)
+            read = await loaders[step.kind](db, ids[first : first + _IDS_PER_READ], reader)
+            # An object may hold the same part twice: what is expanded in one is not in the other.
+            found |= orjson.loads(orjson.dumps(read))
         for node in nodes:
             if isinstance(node.get(name), str):
                 node[name] = found.get(node[name], node[name])
