@@ -25,6 +25,7 @@ from sandbox.core.http import (
     LimitsMiddleware,
     PrincipalDep,
     RequestIdMiddleware,
+    RequestLogMiddleware,
     install,
     openapi,
 )
@@ -77,6 +78,7 @@ class Held:
         for name, value in wiring.app_state(world).items():
             setattr(self._app.state, name, value)
         self._app.state.feed.start(signals=True)
+        self._app.state.request_log.start()
         self._is_open = True
 
     async def close(self) -> None:
@@ -87,6 +89,7 @@ class Held:
             feed.close()
             await feed.ended(orders.STREAMS_S)
             await feed.stop()
+            await self._app.state.request_log.stop()
         await self._opened.aclose()
 
 
@@ -119,6 +122,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(LimitsMiddleware)
     app.add_middleware(GateMiddleware, gate=gate)
     app.add_middleware(DoorsMiddleware, doors=Doors(settings.hosts))
+    app.add_middleware(RequestLogMiddleware)
     app.add_middleware(RequestIdMiddleware)
     app.state.metrics = Metrics(app.version)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)

@@ -39,7 +39,11 @@ from sandbox.chains.watching import BlockHandler, IntentHandler
 from sandbox.core import chance, seeding
 from sandbox.core.checks import Check, CheckFunction
 from sandbox.core.db import Database
-from sandbox.core.http import stored_answers
+from sandbox.core.http import limit_routes, stored_answers
+from sandbox.core.http import log_routes as request_routes
+from sandbox.core.http.expand import Loader
+from sandbox.core.http.rate_limits import Buckets
+from sandbox.core.http.request_log import RequestLog
 from sandbox.core.settings import Settings
 from sandbox.eventlog import checks as log_checks
 from sandbox.eventlog import epoch_routes, sequencer
@@ -66,6 +70,7 @@ from sandbox.parties import routes as parties_routes
 from sandbox.parties import seed as parties_seed
 from sandbox.parties import service as parties
 from sandbox.payments import checks as payments_checks
+from sandbox.payments import expanding as payments_expanding
 from sandbox.payments import jobs as payments_jobs
 from sandbox.payments import routes as payments_routes
 from sandbox.payments import row_checks as payments_row_checks
@@ -98,6 +103,7 @@ from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
 from sandbox.reserve.intake_handlers import IntakeBurns, IntakeSweeps, IntakeWatch, SendBacks
 from sandbox.reserve.moves import BridgeMints
 from sandbox.settlement import checks as settlement_checks
+from sandbox.settlement import expanding as settlement_expanding
 from sandbox.settlement import jobs as settlement_jobs
 from sandbox.settlement import routes as settlement_routes
 from sandbox.settlement import row_checks as settlement_row_checks
@@ -114,6 +120,8 @@ from sandbox.webhooks import service as webhooks
 
 ROUTERS: Sequence[APIRouter] = (
     stored_answers.router,
+    request_routes.router,
+    limit_routes.router,
     payments_routes.router,
     settlement_routes.router,
     log_routes.router,
@@ -135,6 +143,17 @@ ROUTERS: Sequence[APIRouter] = (
     sponsoring.router,
     reference.router,
 )
+
+
+EXPANDERS: Mapping[str, Loader] = {
+    "checkout_session": payments_expanding.checkout_sessions,
+    "payment": payments_expanding.payments,
+    "refund": payments_expanding.refunds,
+    "stray_transfer": payments_expanding.strays,
+    "settlement": settlement_expanding.settlements,
+    "payout": settlement_expanding.payouts,
+    "merchant": parties.merchants,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,9 +402,12 @@ def app_state(world: World) -> dict[str, Any]:
     return {
         "settings": world.settings,
         "database": world.database,
+        "request_log": RequestLog(world.database, world.settings.request_log_kept),
+        "rate_limits": Buckets(),
         "chains": world.chains,
         "key_lookup": parties.find_key,
         "iban_lookup": iban_of,
+        "expanders": EXPANDERS,
         "feed": Feed(world.database),
         "other_strays": burns,
         "sponsored_turns": sponsoring.Turns(time.monotonic),

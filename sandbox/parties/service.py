@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
+from sqlalchemy import ARRAY, String, any_, literal
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core import clock
 from sandbox.core.errors import NotFound
+from sandbox.core.http.expand import Reader
 from sandbox.core.ids import new_id
 from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.types import NewEvent
@@ -70,6 +72,13 @@ async def merchant(db: AsyncSession, merchant_id: str, *, steady: bool = False) 
     if found is None:
         raise NotFound("merchant", merchant_id)
     return found
+
+
+async def merchants(db: AsyncSession, ids: list[str], reader: Reader) -> dict[str, dict[str, Any]]:
+    """Merchants that the reader may see, by id (`expand[]`)."""
+    mine = [one for one in ids if reader.merchant in (None, one)]
+    found = select(Merchant).where(col(Merchant.id) == any_(literal(mine, ARRAY(String))))
+    return {row.id: merchant_object(row) for row in await db.exec(found)}
 
 
 async def create_merchant(

@@ -1,7 +1,7 @@
 """The HTTP kit: roles, idempotency, refusals, over a real database."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import quote
 
 import httpx2
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.core import clock
+from sandbox.core import api_version, clock
 from sandbox.core.db import Database, SessionDep
 from sandbox.core.errors import SandboxError, Unavailable
 from sandbox.core.http import (
@@ -68,7 +68,7 @@ async def take(body: Body, db: SessionDep, who: PrincipalDep) -> dict[str, objec
         raise Unavailable("the chain")
     if body.amount_tiyn == 15:
         await asyncio.sleep(0.3)
-    return {"party": who.party, "merchant": who.merchant}
+    return {"object": "thing", "party": who.party, "merchant": who.merchant}
 
 
 @router.get("/v1/events")
@@ -414,6 +414,48 @@ async def test_who_saw_an_expired_answer_forgets_no_fresh_one(
             await idempotency._one_row(db, idempotency._FORGET, where, asked)
     assert (await pay(http)).content == fresh.content
     assert (await pay(http)).headers["idempotency-replayed"] == "true"
+
+
+async def test_a_client_of_an_older_version_gets_the_shapes_that_it_knows(
+    http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is one version so far: the seam is tried with a change that nobody published."""
+
+    def undo(made: dict[str, object]) -> dict[str, object]:
+        return {"tenant" if name == "party" else name: value for name, value in made.items()}
+
+    undos = (api_version.Undo("2026-11-20", "thing", undo),)
+    old = ("2026-10-01", *api_version.VERSIONS)
+    monkeypatch.setattr(api_version, "VERSIONS", old)
+    plain = api_version.shaped
+    monkeypatch.setattr(api_version, "shaped", lambda body, version: plain(body, version, undos))
+    new = await pay(http)
+    asked = head() | {"Sandbox-Version": "2026-10-01"}
+    body = {"amount_tiyn": 5}
+    again = await http.post("/v1/checkout/sessions", json=body, headers=asked)
+    assert again.headers["sandbox-version"] == "2026-10-01"
+    assert again.headers["idempotency-replayed"] == "true", "kept once, whatever the version"
+    assert (new.json()["party"], "tenant" in new.json()) == ("mch_1", False)
+    assert (again.json()["tenant"], "party" in again.json()) == ("mch_1", False)
+
+
+def test_changes_are_taken_back_newest_first_inside_lists_and_objects() -> None:
+    def rename(old: str, new: str) -> Callable[[api_version.Object], api_version.Object]:
+        return lambda made: {old if name == new else name: v for name, v in made.items()}
+
+    undos = (
+        api_version.Undo("2026-02-01", "thing", rename("a", "b")),
+        api_version.Undo("2026-03-01", "thing", rename("b", "c")),
+    )
+    thing = {
+        "object": "thing",
+        "c": 1,
+        "in": [{"object": "thing", "c": 2}, {"object": "x", "c": 3}],
+    }
+    for version, name in (("2026-01-01", "a"), ("2026-02-01", "b"), ("2026-03-01", "c")):
+        found = api_version.shaped({"data": [thing]}, version, undos)["data"][0]
+        assert (found[name], found["in"][0][name], found["in"][1]["c"]) == (1, 2, 3)
+    assert thing["c"] == 1
 
 
 async def test_access_follows_the_role(http: httpx2.AsyncClient) -> None:

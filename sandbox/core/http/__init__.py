@@ -8,6 +8,7 @@ from sandbox.core.http.limits import LimitsMiddleware
 from sandbox.core.http.paging import Page, PageDep, listing
 from sandbox.core.http.problems import install, problem, refusal
 from sandbox.core.http.request_id import RequestIdMiddleware
+from sandbox.core.http.request_log import RequestLogMiddleware
 
 __all__ = [
     "DoorsMiddleware",
@@ -22,6 +23,7 @@ __all__ = [
     "Principal",
     "PrincipalDep",
     "RequestIdMiddleware",
+    "RequestLogMiddleware",
     "install",
     "listing",
     "problem",

@@ -14,20 +14,23 @@ from typing import Any
 
 import orjson
 from fastapi import Request, Response
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.core import chance, clock, failpoints
+from sandbox.core import api_version, chance, clock, failpoints
 from sandbox.core.canonical import canonical
 from sandbox.core.db import Database
 from sandbox.core.driver import Statement
 from sandbox.core.errors import SandboxError
-from sandbox.core.http.auth import authorize, key_id
+from sandbox.core.http import expand
+from sandbox.core.http.auth import Principal, authorize, key_id
 from sandbox.core.http.limits import check_json
 from sandbox.core.http.problems import refusal
+from sandbox.core.http.rate_limits import SWITCH
 from sandbox.core.http.request_id import say
 
-EXEMPT = frozenset({"/v1/sandbox/clock", "/v1/sandbox/faults", "/v1/sandbox/quiesce"})
+EXEMPT = frozenset({"/v1/sandbox/clock", "/v1/sandbox/faults", "/v1/sandbox/quiesce", SWITCH})
 KEPT_HOURS = 24
 MAX_KEY_LENGTH = 255
 _ESCAPED = re.compile(r"\\([\"\\])")
@@ -227,8 +230,21 @@ def _without_secrets(request: Request, body: bytes) -> bytes:
     return orjson.dumps({**orjson.loads(body), **dict.fromkeys(fields)})
 
 
+def _in_version(request: Request, answer: Response) -> Response:
+    version: str = getattr(request.state, "api_version", api_version.LATEST)
+    if version == api_version.LATEST or answer.media_type != "application/json":
+        return answer
+    kept = {name: text for name, text in answer.headers.items() if name != "content-length"}
+    body = api_version.shaped(orjson.loads(answer.body), version)
+    return JSONResponse(body, answer.status_code, kept)
+
+
 class IdempotentRoute(APIRoute):
-    """A route whose POST answers once per key. Use as `route_class` of a slice's router."""
+    """A route whose POST answers once per key. Use as `route_class` of a slice's router.
+
+    Answers are kept as they are by default; what the request wants expanded, and the shape of the
+    version that it is pinned to, are made of that each time.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -258,7 +274,16 @@ class IdempotentRoute(APIRoute):
             failpoints.passed("post.committed", what)
             return answer
 
-        return once
+        async def as_asked(request: Request) -> Response:
+            steps = request.state.expand = expand.asked(request)
+            answer = await once(request)
+            caller: Principal | None = getattr(request.state, "principal", None)
+            if steps is not None and caller is not None:
+                expand.check(steps, caller)
+                answer = await expand.expanded(request, caller, answer, steps)
+            return _in_version(request, answer)
+
+        return as_asked
 
     async def _answer(
         self,
@@ -267,6 +292,8 @@ class IdempotentRoute(APIRoute):
         handle: Callable[[Request], Coroutine[Any, Any, Response]],
     ) -> Response:
         principal = request.state.principal = await authorize(request, db)
+        if request.state.expand is not None:
+            expand.check(request.state.expand, principal)
         key, path = key_of(request), request.url.path
         request.state.idempotency_key = key
         say(request, "Idempotency-Key", quoted_key(key))

@@ -42,6 +42,7 @@ _PARTIES: dict[Role, Access] = {
 _PARTIES_WRITE: dict[Role, Access] = {"merchant": "own", "developer": "own", "operator": "all"}
 # What a key sent itself, whichever role it has.
 _OWN: dict[Role, Access] = {role: "own" for role in ROLES if role != "public"}
+_REQUESTS: dict[Role, Access] = {**_OWN, "operator": "all", "regulator": "all"}
 _SANDBOX: dict[Role, Access] = {"merchant": "seeded", "developer": "yes", "operator": "yes"}
 _AUDIT: dict[Role, Access] = {
     "merchant": "seeded", "developer": "yes", "operator": "yes", "regulator": "yes",
@@ -83,6 +84,8 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("GET", "/v1/api_keys/{key_id}"): _PARTIES,
     ("POST", "/v1/api_keys/{key_id}/rotate"): _PARTIES_WRITE,
     ("DELETE", "/v1/api_keys/{key_id}"): _PARTIES_WRITE,
+    ("GET", "/v1/request_logs"): _REQUESTS,
+    ("GET", "/v1/request_logs/{request_id}"): _REQUESTS,
     ("GET", "/v1/idempotency_keys/{idempotency_key:path}"): _OWN,
     ("POST", "/v1/checkout/sessions"): _MERCHANT_WRITES,
     ("GET", "/v1/checkout/sessions"): _MERCHANT_READS,
@@ -174,5 +177,7 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("POST", "/v1/sandbox/snapshots/{name}/restore"): _SANDBOX,
     ("POST", "/v1/sandbox/reset"): _SANDBOX,
     ("POST", "/v1/sandbox/forks"): _SANDBOX,
+    ("GET", "/v1/sandbox/rate_limits"): _SANDBOX,
+    ("POST", "/v1/sandbox/rate_limits"): _SANDBOX,
     ("GET", "/v1/sandbox/audit"): _AUDIT,
 }  # fmt: skip
