@@ -15,6 +15,7 @@ import asyncpg
 
 from sandbox.cli import forking
 from sandbox.cli.control_db import (
+    INITIAL,
     LEFT,
     NEXT,
     SNAP,
@@ -28,7 +29,6 @@ from sandbox.cli.control_db import (
 )
 from sandbox.cli.world_chains import ChainRefused, Chains, ChainSilent
 from sandbox.cli.world_errors import (
-    INITIAL,
     BadSnapshotName,
     NoRoom,
     SnapshotDamaged,
