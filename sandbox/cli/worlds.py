@@ -245,11 +245,13 @@ class Worlds:
         while True:
             try:
                 async with self._sealing, self._place.databases.one() as db:
-                    for database in await db.databases(LEFT):
-                        epoch = int(database.removeprefix(LEFT))
-                        worker = self.hosts.some("worker")
-                        await worker.line.ask("seal", database=database, epoch=epoch)
-                        await db.drop(database)
+                    for epoch in sorted(await self._left(db)):
+                        # One whose drop was cut short is sealed, and nobody can read it again.
+                        if not datadir.is_sealed(self._place.data_dir, epoch):
+                            worker = self.hosts.some("worker")
+                            await worker.line.ask("seal", database=f"{LEFT}{epoch}", epoch=epoch)
+                        await db.drop(f"{LEFT}{epoch}")
+                    datadir.unmark_sealing_but(self._place.data_dir, await self._left(db))
                 return {}
             except FAILURES:
                 await asyncio.sleep(pause_s)
