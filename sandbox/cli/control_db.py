@@ -33,6 +33,8 @@ _SCHEMA: Final = (
     "CREATE SEQUENCE IF NOT EXISTS snapshot_number",
 )
 Connection = Union["asyncpg.Connection[Any]", "asyncpg.pool.PoolConnectionProxy[Any]"]
+INITIAL: Final = "initial"
+"""The snapshot that is made when a world is ready for the first time; `reset` goes back to it."""
 _GONE_S: Final = 5.0
 
 
@@ -134,8 +136,12 @@ class Control:
         await self._db.execute("DELETE FROM snapshot WHERE id = $1", snapshot.id)
 
     async def forget_others(self, snapshot_id: int) -> None:
-        """Only this one is kept."""
+        """Only this one is kept; unless it is the initial one, that is made anew."""
         await self._db.execute("DELETE FROM snapshot WHERE id <> $1", snapshot_id)
+        await self._db.execute(
+            "UPDATE world SET wants_initial = NOT EXISTS (SELECT FROM snapshot WHERE name = $1)",
+            INITIAL,
+        )
 
     async def next_epoch(self) -> int:
         """An epoch that was never used, and will not be again: committed before it is signed."""

@@ -115,7 +115,7 @@ def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
                 _api("/healthz", plan),
                 env=environment,
                 timeout_s=READY_S,
-                on_line=worlds.serve,
+                on_line=worlds.hosts.hear,
             ),
             ChildSpec(
                 "worker",
@@ -123,7 +123,7 @@ def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
                 _api("/readyz", plan),
                 env=environment,
                 timeout_s=READY_S,
-                on_line=worlds.serve,
+                on_line=worlds.hosts.hear,
             ),
         ],
     ]

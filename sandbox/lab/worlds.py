@@ -45,8 +45,8 @@ _SEQUENCES = text(
     " FROM merchant m ORDER BY m.id"
 )
 _LEASED = text(
-    "SELECT quote_ident(table_schema) || '.' || quote_ident(table_name)"
-    " FROM information_schema.columns WHERE column_name = 'lease_owner'"
+    "SELECT CAST(CAST(c.oid AS regclass) AS text) FROM pg_attribute a"
+    " JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r' WHERE a.attname = 'lease_owner'"
 )
 # Only forward: a restore that was cut short after this is finished without doing it again.
 _GO_ON = text(

@@ -30,7 +30,19 @@ from sandbox.core.http.problems import refusal
 from sandbox.core.http.rate_limits import SWITCH
 from sandbox.core.http.request_id import say
 
-EXEMPT = frozenset({"/v1/sandbox/clock", "/v1/sandbox/faults", "/v1/sandbox/quiesce", SWITCH})
+# What changes the world itself is forgotten by the world that comes after it.
+EXEMPT = frozenset(
+    {
+        "/v1/sandbox/clock",
+        "/v1/sandbox/faults",
+        "/v1/sandbox/quiesce",
+        "/v1/sandbox/snapshots",
+        "/v1/sandbox/snapshots/{name}/restore",
+        "/v1/sandbox/reset",
+        "/v1/sandbox/forks",
+        SWITCH,
+    }
+)
 KEPT_HOURS = 24
 MAX_KEY_LENGTH = 255
 _ESCAPED = re.compile(r"\\([\"\\])")

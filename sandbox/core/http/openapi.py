@@ -86,6 +86,20 @@ _ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
     "GET /log/tile/{level}/{path}": {
         "200": _raw("application/octet-stream", "The tile, as C2SP tlog-tiles has it")
     },
+    "GET /log/e{epoch}/checkpoint": {
+        "503": _refused_as("epoch_being_sealed", "It was left a moment ago: ask again")
+    },
+    "GET /log/e{epoch}/vkey": {
+        "503": _refused_as("epoch_being_sealed", "It was left a moment ago: ask again")
+    },
+    "GET /log/e{epoch}/tile/entries/{path}": {
+        "200": _raw("application/octet-stream", "The bundle, as C2SP tlog-tiles has it"),
+        "503": _refused_as("epoch_being_sealed", "It was left a moment ago: ask again"),
+    },
+    "GET /log/e{epoch}/tile/{level}/{path}": {
+        "200": _raw("application/octet-stream", "The tile, as C2SP tlog-tiles has it"),
+        "503": _refused_as("epoch_being_sealed", "It was left a moment ago: ask again"),
+    },
     "GET /v1/settlements/{settlement_id}/report": {
         "200": {
             "description": "The report in the form asked for",
@@ -104,6 +118,20 @@ _ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
     },
     "POST /v1/sandbox/faucet": {
         "503": _refused_as("float_refilling", "More is being minted: ask again")
+    },
+    **{
+        operation: {
+            "501": _refused_as("no_supervisor", "Whoever started it keeps no snapshots"),
+            "507": _refused_as("no_room", "The disk would be full in the middle of it"),
+        }
+        for operation in (
+            "GET /v1/sandbox/snapshots",
+            "POST /v1/sandbox/snapshots",
+            "DELETE /v1/sandbox/snapshots/{name}",
+            "POST /v1/sandbox/snapshots/{name}/restore",
+            "POST /v1/sandbox/reset",
+            "POST /v1/sandbox/forks",
+        )
     },
     "POST /v1/sandbox/quiesce": {"504": _refused_as("still_busy", "`left` names what is not done")},
 }
@@ -135,6 +163,7 @@ _SHOWN_BY: Mapping[str, str] = {
         "GET /v1/reserve/reversals/{reversal_id}",
     ),
     "POST /v1/sandbox/faults": "GET /v1/sandbox/faults",
+    "POST /v1/sandbox/reset": "POST /v1/sandbox/snapshots/{name}/restore",
 }
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
