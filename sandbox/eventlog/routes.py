@@ -97,7 +97,7 @@ async def stream(
     """Server-sent events from `Last-Event-ID` or `after` on; without either, from the start.
 
     `after=latest` begins with what happens next. An event's SSE id is `<epoch>:<position>`, for
-    merchants `<epoch>:<sequence>`.
+    merchants `<epoch>:<sequence>`. An id without data says where the stream begins.
     """
     feed: Feed = request.app.state.feed
     database: Database = request.app.state.database
