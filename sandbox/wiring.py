@@ -36,6 +36,7 @@ from sandbox.chains.solana import keys as solana_keys
 from sandbox.chains.solana.chain import SolanaChain
 from sandbox.chains.watcher import Watcher
 from sandbox.chains.watching import BlockHandler, IntentHandler
+from sandbox.core import clock
 from sandbox.core.checks import Check, CheckFunction
 from sandbox.core.db import Database
 from sandbox.core.settings import Settings
@@ -106,6 +107,7 @@ from sandbox.web import routes as web_routes
 from sandbox.webhooks import checks as webhooks_checks
 from sandbox.webhooks import fanout
 from sandbox.webhooks import jobs as deliveries
+from sandbox.webhooks import keys as webhook_keys
 from sandbox.webhooks import routes as webhooks_routes
 from sandbox.webhooks import service as webhooks
 
@@ -172,7 +174,10 @@ async def open_world(settings: Settings, *, signing: bool) -> AsyncIterator[Worl
         log_vkey = log_keys.load_vkey(settings.keys_dir, settings.log_origin)
         owner = f"{os.getpid()}-{secrets.token_hex(4)}"
         courier = deliveries.Courier(
-            database, owner, allow_loopback=settings.webhook_allow_loopback
+            database,
+            owner,
+            allow_loopback=settings.webhook_allow_loopback,
+            keyring=webhook_keys.Keyring(settings.keys_dir) if signing else None,
         )
         stack.push_async_callback(courier.close)
         yield World(settings, database, opened, log_vkey, log_key, courier, owner)
@@ -215,6 +220,7 @@ async def prepare(settings: Settings) -> dict[str, Any]:
         )
         log_key = log_keys.load_or_create(settings.keys_dir, settings.log_origin)
         async with database.transaction() as db:
+            webhook_keys.load_or_create(settings.keys_dir, await clock.now(db))
             epoch = await sequencer.open_epoch(db, log_key)
             await simulator.ensure_accounts(db)
             await minting.set_statement_max_age(db, settings.statement_max_age_s)
