@@ -119,13 +119,13 @@ async def events(
 
 
 @router.get("/v1/event_types", tags=["events"], summary="List event types")
-async def event_types() -> dict[str, Any]:
+async def event_types(_: PrincipalDep) -> dict[str, Any]:
     """Every type of event: when it happens and whom it concerns."""
     return {"object": "list", "data": catalog.listed(), "has_more": False}
 
 
 @router.get("/v1/event_types/{type_}", tags=["events"], summary="Read an event type")
-async def event_type(type_: str) -> dict[str, Any]:
+async def event_type(type_: str, _: PrincipalDep) -> dict[str, Any]:
     """One type of event with a JSON Schema and an example. More members may come at any time."""
     return catalog.described(type_)
 

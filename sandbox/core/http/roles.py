@@ -14,6 +14,7 @@ ROLES: tuple[Role, ...] = (
 )  # fmt: skip
 
 _PUBLIC: dict[Role, Access] = dict.fromkeys(ROLES, "yes")
+_SIGNED_IN: dict[Role, Access] = {role: "yes" for role in ROLES if role != "public"}
 _MERCHANT_WRITES: dict[Role, Access] = {"merchant": "own", "developer": "own"}
 _MERCHANT_READS: dict[Role, Access] = {
     "merchant": "own", "developer": "own", "operator": "all", "regulator": "all",
@@ -143,8 +144,8 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("GET", "/v1/events/stream"): _MERCHANT_READS,
     ("GET", "/v1/events/{event_id}"): _MERCHANT_READS,
     ("GET", "/v1/events/{event_id}/proof"): _MERCHANT_READS,
-    ("GET", "/v1/event_types"): _PUBLIC,
-    ("GET", "/v1/event_types/{type_}"): _PUBLIC,
+    ("GET", "/v1/event_types"): _SIGNED_IN,
+    ("GET", "/v1/event_types/{type_}"): _SIGNED_IN,
     ("POST", "/v1/events/resend"): _MERCHANT_WRITES,
     ("GET", "/.well-known/webhook-keys.json"): _PUBLIC,
     ("POST", "/v1/webhook_endpoints"): _MERCHANT_WRITES,
