@@ -7,6 +7,7 @@ offers nothing.
 import json
 import os
 from collections.abc import Iterator
+from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final
@@ -14,10 +15,11 @@ from urllib.parse import urlsplit
 
 import typer
 
-from sandbox.cli.event_types import TYPES
 from sandbox.cli.options import HOME
 
 PATIENCE_S = 0.5
+END: Final = 10**17
+"""Behind every event of a log."""
 PAGES: Final = {
     "docs": "every route, to try out",
     "openapi": "the same for programs",
@@ -30,6 +32,13 @@ PAGES: Final = {
 """What `sandbox open` knows."""
 
 
+@cache
+def types() -> tuple[str, ...]:
+    """Every type of event; the file is read as it lies, since the log's code is slow to load."""
+    file = Path(__file__).parents[1] / "eventlog" / "event_types.json"
+    return tuple(json.loads(file.read_text(encoding="utf-8"))["types"])
+
+
 def sessions(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
     """The newest checkout sessions, each with its state and amount."""
     for one in _listed(_data_dir(context), "operator", "/v1/checkout/sessions?limit=20"):
@@ -37,16 +46,9 @@ def sessions(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str
             yield one["id"], f"{one['status']}, {one['amount_tiyn']} tiyn"
 
 
-def scenarios(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
-    """What `sandbox trigger` can make happen."""
-    for one in _listed(_data_dir(context), "operator", "/v1/sandbox/triggers"):
-        if one["scenario"].startswith(incomplete):
-            yield one["scenario"], str(one.get("title", ""))
-
-
 def event_ids(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
-    """A merchant's youngest events would need its newest sequence: the first hundred."""
-    for one in _listed(_data_dir(context), "merchant", "/v1/events?limit=100"):
+    """The newest events of the seeded merchant."""
+    for one in _listed(_data_dir(context), "merchant", f"/v1/events?limit=20&before={END}"):
         if one["id"].startswith(incomplete):
             yield one["id"], one["type"]
 
@@ -68,8 +70,8 @@ def wallets(context: typer.Context, incomplete: str) -> list[str]:
 def event_types(incomplete: str) -> list[str]:
     """Types and groups of types, also behind a comma."""
     before, comma, last = incomplete.rpartition(",")
-    groups = {f"{one.split('.')[0]}.*" for one in TYPES}
-    found = (one for one in sorted({*TYPES, *groups, "*"}) if one.startswith(last))
+    groups = {f"{one.split('.')[0]}.*" for one in types()}
+    found = (one for one in sorted({*types(), *groups, "*"}) if one.startswith(last))
     return [f"{before}{comma}{one}" for one in found]
 
 
