@@ -36,7 +36,7 @@ from sandbox.chains.solana import keys as solana_keys
 from sandbox.chains.solana.chain import SolanaChain
 from sandbox.chains.watcher import Watcher
 from sandbox.chains.watching import BlockHandler, IntentHandler
-from sandbox.core import chance, seeding
+from sandbox.core import chance, clock, seeding
 from sandbox.core.checks import Check, CheckFunction
 from sandbox.core.db import Database
 from sandbox.core.http import limit_routes, stored_answers
@@ -115,6 +115,7 @@ from sandbox.web import routes as web_routes
 from sandbox.webhooks import checks as webhooks_checks
 from sandbox.webhooks import fanout
 from sandbox.webhooks import jobs as deliveries
+from sandbox.webhooks import keys as webhook_keys
 from sandbox.webhooks import routes as webhooks_routes
 from sandbox.webhooks import service as webhooks
 
@@ -162,8 +163,9 @@ class Loop:
 
     It rests `busy_s` when it did: what comes meanwhile shares the next turn. One that `follows` a
     chain has something to do with every block, also with empty ones. One with `due`, SQL that is
-    true when there is something to do, rests until then, `undue_s` at most. One that `looks_on`
-    takes its own time where the others take turns.
+    true when there is something to do, rests until then, `undue_s` at most. When it did something,
+    it wakes those whose turn is next, as far as `has_news` says that there is something for them.
+    One that `looks_on` takes its own time where the others take turns.
     """
 
     name: str
@@ -174,6 +176,8 @@ class Loop:
     due: str | None = None
     undue_s: float = 5.0
     looks_on: bool = False
+    wakes: Sequence[str] = ()
+    has_news: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +205,10 @@ async def open_world(settings: Settings, *, signing: bool) -> AsyncIterator[Worl
         log_vkey = log_keys.load_vkey(settings.keys_dir, settings.log_origin)
         owner = f"{os.getpid()}-{secrets.token_hex(4)}"
         courier = deliveries.Courier(
-            database, owner, allow_loopback=settings.webhook_allow_loopback
+            database,
+            owner,
+            allow_loopback=settings.webhook_allow_loopback,
+            keyring=webhook_keys.Keyring(settings.keys_dir) if signing else None,
         )
         stack.push_async_callback(courier.close)
         yield World(settings, database, opened, log_vkey, log_key, courier, owner)
@@ -248,6 +255,7 @@ async def prepare(settings: Settings) -> dict[str, Any]:
         log_key = log_keys.load_or_create(settings.keys_dir, settings.log_origin)
         with chance.within("prepare"):
             async with database.transaction() as db:
+                webhook_keys.load_or_create(settings.keys_dir, await clock.now(db))
                 epoch = await sequencer.open_epoch(db, log_key)
                 await simulator.ensure_accounts(db)
                 await minting.set_statement_max_age(db, settings.statement_max_age_s)
@@ -276,12 +284,24 @@ async def known_keys(db: AsyncSession, chain: str, keys: list[str]) -> set[str]:
     )
 
 
-async def record(db: AsyncSession, answers: list[Any], events: list[NewEvent]) -> None:
-    """Books and events of one step of a chain, in one call."""
-    changes = Changes(events=list(events))
-    for answer in answers:
-        changes.extend(answer)
-    await ledger.record(db, changes)
+class Recorder:
+    """Books and events of one step of a chain, in one call; it knows whether events came."""
+
+    def __init__(self) -> None:
+        self._has_news = False
+
+    async def record(self, db: AsyncSession, answers: list[Any], events: list[NewEvent]) -> None:
+        """Write them in the step's transaction."""
+        changes = Changes(events=list(events))
+        for answer in answers:
+            changes.extend(answer)
+        await ledger.record(db, changes)
+        self._has_news = self._has_news or bool(changes.events)
+
+    def take_news(self) -> bool:
+        """Whether events came since the last time."""
+        found, self._has_news = self._has_news, False
+        return found
 
 
 def loops(world: World) -> list[Loop]:
@@ -303,8 +323,9 @@ def loops(world: World) -> list[Loop]:
         moves.KIND: BridgeMints(),
         orders.KIND: orders.OrderHandler(),
     }
+    recorder = Recorder()
     runner = intents.IntentRunner(
-        database, opened, intent_handlers, record, world.owner, known_keys=known_keys
+        database, opened, intent_handlers, recorder.record, world.owner, known_keys=known_keys
     )
     sequencing = database.leader("sequence", world.owner)
     reconciler = reconciling.Reconciler(
@@ -312,7 +333,14 @@ def loops(world: World) -> list[Loop]:
     )
     assert world.log_key is not None, "only a world opened for signing has loops"
     made = [
-        Loop("intents", runner.step, 0.1, due=intents.DUE),
+        Loop(
+            "intents",
+            runner.step,
+            0.1,
+            due=intents.DUE,
+            wakes=("sequence",),
+            has_news=recorder.take_news,
+        ),
         Loop(
             "sequence",
             _counted(sequencer.turn, database, sequencing, world.log_key),
@@ -320,6 +348,7 @@ def loops(world: World) -> list[Loop]:
             busy_s=0.05,
             due=sequencer.DUE,
             undue_s=0.5,  # it leads, and others may want to when it dies
+            wakes=("webhooks",),
         ),
         Loop("expire", _counted(payments_jobs.expire, database), 1.0, due=sessions.EXPIRY_DUE),
         Loop("bank", _counted(simulator.step, database), 0.2, due=simulator.DUE),
@@ -368,7 +397,14 @@ def loops(world: World) -> list[Loop]:
             undue_s=1.0,  # it may run low
         ),
         Loop("clocks", _counted(lab_jobs.sync_clocks, database, opened, {}), 0.5),
-        Loop("webhooks", _counted(fanout.step, database), 0.1, busy_s=0.05, due=fanout.DUE),
+        Loop(
+            "webhooks",
+            _counted(fanout.step, database),
+            0.1,
+            busy_s=0.05,
+            due=fanout.DUE,
+            wakes=("deliveries",),
+        ),
         Loop("deliveries", _counted(world.courier.step), 0.1, due=deliveries.DUE),
     ]
     for name, chain in opened.items():
@@ -378,11 +414,20 @@ def loops(world: World) -> list[Loop]:
             chain,
             block_handlers,
             intent_handlers,
-            record,
+            recorder.record,
             leader,
             known_keys=known_keys,
         )
-        made.append(Loop(f"watch:{name}", watcher.step, 0.1, follows=True))
+        made.append(
+            Loop(
+                f"watch:{name}",
+                watcher.step,
+                0.1,
+                follows=True,
+                wakes=("sequence",),
+                has_news=recorder.take_news,
+            )
+        )
     return made
 
 

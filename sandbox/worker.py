@@ -68,11 +68,18 @@ class Pace:
         return QUIET_LOOK_S if self.is_quiet else LOOK_S
 
 
-async def drive(loop: wiring.Loop, stop: asyncio.Event, pace: Pace, due: asyncio.Event) -> None:
+async def drive(
+    loop: wiring.Loop,
+    stop: asyncio.Event,
+    pace: Pace,
+    due: asyncio.Event,
+    wakes: Sequence[asyncio.Event] = (),
+) -> None:
     """Repeat one loop until `stop`: at once while there is work, with a pause after a failure.
 
     A loop that can tell when it is due rests until `due` is set, or looks by itself. Nothing a
-    step does may end the loop: what failed is said and tried again from its rows.
+    step does may end the loop: what failed is said and tried again from its rows. Whoever has the
+    next turn with what a step did is not left to wait until that is looked for: `wakes`.
     """
     pause = FIRST_PAUSE_S
     while not stop.is_set():
@@ -81,6 +88,9 @@ async def drive(loop: wiring.Loop, stop: asyncio.Event, pace: Pace, due: asyncio
             worked = await loop.step()
             if worked:
                 pace.worked(loop)
+                if loop.has_news():
+                    for other in wakes:
+                        other.set()
             # What seems due and is not, for a lock or a limit, is looked at in its usual rhythm.
             until_due = not worked and not asked and loop.due is not None
             wait = loop.busy_s if worked else pace.rest_s(loop)
@@ -253,7 +263,16 @@ class Shift:
         lookout = Lookout(database, conditions)
         log.info("worker runs", pid=os.getpid(), loops=[loop.name for loop in loops])
         tasks = [
-            group.create_task(drive(loop, self._stop, pace, dues[loop.name]), name=loop.name)
+            group.create_task(
+                drive(
+                    loop,
+                    self._stop,
+                    pace,
+                    dues[loop.name],
+                    [dues[name] for name in loop.wakes if name in dues],
+                ),
+                name=loop.name,
+            )
             for loop in loops
         ]
         looking = look(lookout, dues, self._stop, pace)

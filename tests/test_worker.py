@@ -58,7 +58,8 @@ async def driven(loops: Sequence[Loop], told: Told) -> AsyncIterator[Callable[[]
     dues = {loop.name: asyncio.Event() for loop in loops}
     async with asyncio.timeout(WITHIN_S), asyncio.TaskGroup() as group:
         for loop in loops:
-            group.create_task(worker.drive(loop, stop, pace, dues[loop.name]))
+            wakes = [dues[name] for name in loop.wakes]
+            group.create_task(worker.drive(loop, stop, pace, dues[loop.name], wakes))
         group.create_task(worker.look(cast(Lookout, told), dues, stop, pace))
         yield stop.set
         stop.set()
@@ -105,3 +106,19 @@ async def test_a_stop_wakes_the_loops_that_rest() -> None:
     async with driven([Loop("one", steps.step, 0.0, due="?", undue_s=FOREVER_S)], told) as stop:
         await steps.until(1)
         stop()
+
+
+async def test_a_loop_wakes_the_next_without_anybody_looking_but_only_with_news() -> None:
+    first, second, told = Steps(), Steps(), Told()
+    news = [False, True]
+    loops = [
+        Loop("first", first.step, 0.001, wakes=("second",), has_news=news.pop),
+        Loop("second", second.step, 0.0, due="?", undue_s=FOREVER_S),
+    ]
+    async with driven(loops, told):
+        await second.until(1)
+        first.answers = [True, True]
+        # Woken for nothing it looks once more, as it does when it was told.
+        await second.until(3)
+        await first.until(first.count + 20)
+        assert (second.count, news) == (3, [])

@@ -7,16 +7,19 @@ offers nothing.
 import json
 import os
 from collections.abc import Iterator
+from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import typer
 
-from sandbox.cli.event_types import TYPES
 from sandbox.cli.options import HOME
 
 PATIENCE_S = 0.5
+END: Final = 10**17
+"""Behind every event of a log."""
 PAGES: Final = {
     "docs": "every route, to try out",
     "openapi": "the same for programs",
@@ -29,30 +32,30 @@ PAGES: Final = {
 """What `sandbox open` knows."""
 
 
+@cache
+def types() -> tuple[str, ...]:
+    """Every type of event; the file is read as it lies, since the log's code is slow to load."""
+    file = Path(__file__).parents[1] / "eventlog" / "event_types.json"
+    return tuple(json.loads(file.read_text(encoding="utf-8"))["types"])
+
+
 def sessions(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
     """The newest checkout sessions, each with its state and amount."""
-    for one in _listed(context, "operator", "/v1/checkout/sessions?limit=20"):
+    for one in _listed(_data_dir(context), "operator", "/v1/checkout/sessions?limit=20"):
         if one["id"].startswith(incomplete):
             yield one["id"], f"{one['status']}, {one['amount_tiyn']} tiyn"
 
 
-def scenarios(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
-    """What `sandbox trigger` can make happen."""
-    for one in _listed(context, "operator", "/v1/sandbox/triggers"):
-        if one["scenario"].startswith(incomplete):
-            yield one["scenario"], str(one.get("title", ""))
-
-
 def event_ids(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
-    """A merchant's youngest events would need its newest sequence: the first hundred."""
-    for one in _listed(context, "merchant", "/v1/events?limit=100"):
+    """The newest events of the seeded merchant."""
+    for one in _listed(_data_dir(context), "merchant", f"/v1/events?limit=20&before={END}"):
         if one["id"].startswith(incomplete):
             yield one["id"], one["type"]
 
 
 def request_ids(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
     """The newest requests."""
-    for one in _listed(context, "merchant", "/v1/request_logs?limit=20"):
+    for one in _listed(_data_dir(context), "merchant", "/v1/request_logs?limit=20"):
         if one["id"].startswith(incomplete):
             yield one["id"], f"{one['status']} {one['method']} {one['path']}"
 
@@ -67,8 +70,8 @@ def wallets(context: typer.Context, incomplete: str) -> list[str]:
 def event_types(incomplete: str) -> list[str]:
     """Types and groups of types, also behind a comma."""
     before, comma, last = incomplete.rpartition(",")
-    groups = {f"{one.split('.')[0]}.*" for one in TYPES}
-    found = (one for one in sorted({*TYPES, *groups, "*"}) if one.startswith(last))
+    groups = {f"{one.split('.')[0]}.*" for one in types()}
+    found = (one for one in sorted({*types(), *groups, "*"}) if one.startswith(last))
     return [f"{before}{comma}{one}" for one in found]
 
 
@@ -84,17 +87,17 @@ def _data_dir(context: typer.Context) -> Path:
     return Path(asked or os.environ.get("SANDBOX_DATA_DIR") or HOME)
 
 
-def _listed(context: typer.Context, role: str, path: str) -> list[dict[str, Any]]:
+def _listed(data_dir: Path, role: str, path: str) -> list[dict[str, Any]]:
     """The data of a list of the API; empty when anything at all is in the way."""
     try:
-        endpoints = json.loads((_data_dir(context) / "endpoints.json").read_text())
-        connection = HTTPConnection(endpoints["api"].removeprefix("http://"), timeout=PATIENCE_S)
+        endpoints = json.loads((data_dir / "endpoints.json").read_text())
+        connection = HTTPConnection(urlsplit(endpoints["api"]).netloc, timeout=PATIENCE_S)
         headers = {"Authorization": f"Bearer {endpoints['keys'][role]}"}
         try:
             connection.request("GET", path, headers=headers)
             found = json.loads(connection.getresponse().read())["data"]
         finally:
             connection.close()
-    except (OSError, ValueError, LookupError, TypeError, HTTPException):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, HTTPException):
         return []
     return found if isinstance(found, list) else []

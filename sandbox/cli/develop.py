@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from sandbox.cli import completion
-from sandbox.cli.event_types import TYPES
 from sandbox.cli.options import (
     HOME,
     AsJson,
@@ -42,11 +41,11 @@ def patterns(given: list[str] | None) -> list[str]:
 
     found = [part.strip() for one in given or ["*"] for part in one.split(",") if part.strip()]
     for one in found:
-        if _PATTERN.fullmatch(one) and any(fnmatchcase(type_, one) for type_ in TYPES):
+        if _PATTERN.fullmatch(one) and any(fnmatchcase(type_, one) for type_ in completion.types()):
             continue
         from difflib import get_close_matches
 
-        near = get_close_matches(one, TYPES, 3, 0.5)
+        near = get_close_matches(one, completion.types(), 3, 0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "docs/events.md lists all types"
         raise typer.BadParameter(f"no event type is called {one!r}: {hint}")
     return found
@@ -147,6 +146,7 @@ def listen(
     epilog=examples(
         "sandbox events list  # the newest 20",
         "sandbox events list --type 'payment.*' --limit 5",
+        "sandbox events list --object cs_01kahz3mfyf2r8q3v1s6w0d9xt",
         "sandbox events list --after 0 --limit 100 --json  # from the first one",
         "sandbox events list --role operator  # everybody's",
     ),
@@ -159,6 +159,15 @@ def events_list(
             help="Types or groups, such as payment.*; with commas, or again and again.",
             metavar="TYPES",
             autocompletion=completion.event_types,
+        ),
+    ] = None,
+    object_: Annotated[
+        str | None,
+        typer.Option(
+            "--object",
+            help="Only what happened to this object: its id.",
+            metavar="ID",
+            autocompletion=completion.sessions,
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="How many at most.")] = 20,
@@ -175,7 +184,7 @@ def events_list(
     wanted = patterns(type_)
     from sandbox.cli import events
 
-    raise typer.Exit(events.list_(data_dir, wanted, limit, after, role, key, as_json))
+    raise typer.Exit(events.list_(data_dir, wanted, object_, limit, after, role, key, as_json))
 
 
 @events_app.command(

@@ -8,14 +8,14 @@ from pathlib import Path
 from rich.markup import escape
 
 from sandbox.cli import following, show
+from sandbox.cli.completion import END
 from sandbox.cli.endpoints import JsonObject, Query, Role, Running
-
-PAGE = 100
 
 
 def list_(
     data_dir: Path,
     types: Sequence[str],
+    object_: str | None,
     limit: int,
     after: int | None,
     role: Role,
@@ -23,11 +23,12 @@ def list_(
     as_json: bool,
 ) -> int:
     """Oldest first behind `after`; without it the newest `limit`, the newest last."""
+    asked: dict[str, Query] = {"limit": limit, "type": list(types)}
+    asked |= {"before": END} if after is None else {"after": after}
+    if object_ is not None:
+        asked["object"] = object_
     with closing(Running.for_caller(data_dir, key)) as running:
-        if after is None:
-            found = _newest(running, types, limit, role)
-        else:
-            found = _page(running, types, limit, after, role)
+        found = running.get("/v1/events", role, **asked)["data"]
     if as_json:
         print(json.dumps({"object": "list", "data": found}, ensure_ascii=False), flush=True)
         return 0
@@ -64,28 +65,3 @@ def resend(data_dir: Path, asked: JsonObject, key: str | None, as_json: bool) ->
     if not deliveries:
         show.out.print("  no endpoint wants them; whoever runs `sandbox listen` has them now")
     return 0
-
-
-def _page(
-    running: Running, types: Sequence[str], limit: int, after: int | None, role: Role
-) -> list[JsonObject]:
-    asked: dict[str, Query] = {"limit": limit}
-    if list(types) != ["*"]:
-        asked["type"] = list(types)
-    if after is not None:
-        asked["after"] = after
-    found: list[JsonObject] = running.get("/v1/events", role, **asked)["data"]
-    return found
-
-
-def _newest(running: Running, types: Sequence[str], limit: int, role: Role) -> list[JsonObject]:
-    """The list is oldest first: it is read backwards in pages, from where the stream stands."""
-    newest = following.newest(running, role)
-    found: list[JsonObject] = []
-    end = -1 if newest is None else newest.number
-    while end >= 0 and len(found) < limit:
-        begin = end - PAGE
-        page = _page(running, types, PAGE, begin if begin >= 0 else None, role)
-        found = [one for one in page if following.number(one) <= end] + found
-        end = begin
-    return found[-limit:]

@@ -219,12 +219,6 @@ def number(event: JsonObject) -> int:
     return int(event["sequence"] if position is None else position)
 
 
-def newest(running: Running, role: Role) -> Place | None:
-    """The last event there is for this reader; None in a log without any."""
-    with closing(_stream(running, role, {}, after=LATEST)) as messages:
-        return Place.parse(next(messages).id)
-
-
 def _stream(
     running: Running, role: Role, headers: dict[str, str], **asked: str
 ) -> Generator[httpx2.ServerSentEvent]:

@@ -21,7 +21,7 @@ _PAGE = 1_000
 _PAGE_OF_ENTRIES = text(
     """
     SELECT l.position, l.leaf_hash, l.merchant AS owner, l.event_id,
-        e.id, e.type, e.created, e.merchant, e.leaf, e.private, e.salt
+        e.id, e.type, e.created, e.merchant, e.object_id, e.leaf, e.private, e.salt
     FROM log_entry l LEFT JOIN event e ON e.id = l.event_id
     WHERE l.epoch = :epoch AND l.position >= :first AND l.position < :size
     ORDER BY l.position LIMIT :page
@@ -174,8 +174,9 @@ def _row_faults(row: Any, hash_: bytes) -> list[str]:
         leaf = leaves.parse(row.leaf) if faults else orjson.loads(row.leaf)
     except ValueError as error:
         return [*faults, str(error)]
-    shown = (row.id, row.type, iso(row.created), row.merchant, row.owner)
-    if shown != (leaf["id"], leaf["type"], leaf["created"], leaf["merchant"], leaf["merchant"]):
+    shown = (row.id, row.type, iso(row.created), row.merchant, row.owner, row.object_id)
+    told = (leaf["id"], leaf["type"], leaf["created"], leaf["merchant"], leaf["merchant"])
+    if shown != (*told, leaf["data"].get("id")):
         return [*faults, "the event's columns differ from its leaf"]
     commit = {path: leaves.commitment(row.salt, value) for path, value in row.private.items()}
     if commit != leaf["commit"]:

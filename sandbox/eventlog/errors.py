@@ -49,6 +49,24 @@ class BadTypePattern(SandboxError):
         )
 
 
+class UnknownEventType(SandboxError):
+    """No event has this type, and none is in this group: nothing would ever come."""
+
+    status, code = 422, "unknown_event_type"
+
+    def __init__(self, pattern: str) -> None:
+        super().__init__("no event has this type: GET /v1/event_types has all", type=pattern[:64])
+
+
+class BadSpan(SandboxError):
+    """A span of time ends before it begins."""
+
+    status, code = 422, "bad_span"
+
+    def __init__(self) -> None:
+        super().__init__("`from` lies behind `to`")
+
+
 class BadCursor(SandboxError):
     """`after` and `Last-Event-ID` are `<number>`, `<epoch>:<number>` or `latest`."""
 

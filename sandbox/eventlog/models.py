@@ -11,9 +11,11 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     SmallInteger,
+    String,
     UniqueConstraint,
+    text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 from sandbox.core.models import timestamp
@@ -23,7 +25,10 @@ class Event(SQLModel, table=True):
     """One fact: the bytes of its leaf, stored once, and what may not stand in them."""
 
     __tablename__ = "event"
-    __table_args__ = (CheckConstraint("octet_length(leaf) <= 65535", name="leaf_fits"),)
+    __table_args__ = (
+        CheckConstraint("octet_length(leaf) <= 65535", name="leaf_fits"),
+        Index("ix_event_object_id", "object_id", postgresql_where=text("object_id IS NOT NULL")),
+    )
 
     id: str = Field(primary_key=True)
     type: str
@@ -34,6 +39,21 @@ class Event(SQLModel, table=True):
     salt: bytes = Field(sa_type=LargeBinary)
     # Of the request that caused it, if one did; nobody outside sees it.
     request_id: str | None = None
+    # Of the object that `data` is, as the leaf has it: by it an object's events are found.
+    object_id: str | None = None
+
+
+class EventResend(SQLModel, table=True):
+    """Events that somebody asked to get once more: at one endpoint, or all and every listener."""
+
+    __tablename__ = "event_resend"
+
+    id: str = Field(primary_key=True)
+    merchant: str = Field(index=True)
+    endpoint: str | None = None
+    event_ids: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
+    deliveries: int
+    created_at: datetime = Field(sa_column=timestamp())
 
 
 class EventQueue(SQLModel, table=True):

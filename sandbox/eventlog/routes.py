@@ -1,13 +1,16 @@
 """`/log` (C2SP tlog-tiles) and `/v1/events`."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import PlainTextResponse, Response
+from pydantic import AwareDatetime, Field
 
 from sandbox.core.db import Database, SessionDep
 from sandbox.core.http import PrincipalDep
-from sandbox.eventlog import cursor, proofs, publication, service
+from sandbox.eventlog import catalog, cursor, proofs, publication, service
+from sandbox.eventlog.errors import BadSpan
 from sandbox.eventlog.feed import EventStream, Feed
 
 router = APIRouter()
@@ -19,6 +22,11 @@ _BYTES = "application/octet-stream"
 
 Types = Annotated[list[str] | None, Query(alias="type", max_length=50)]
 After = Annotated[str | None, Query(max_length=40)]
+Before = Annotated[str | None, Query(max_length=40)]
+Moment = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC)),
+]
 
 
 @router.get(
@@ -69,19 +77,57 @@ async def events(
     db: SessionDep,
     caller: PrincipalDep,
     after: After = None,
+    before: Before = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 100,
     types: Types = None,
+    object_id: Annotated[str | None, Query(alias="object", max_length=64)] = None,
+    since: Annotated[Moment | None, Query(alias="from")] = None,
+    until: Annotated[Moment | None, Query(alias="to")] = None,
 ) -> dict[str, Any]:
-    """Events oldest first, behind `after`: a position, or a merchant's own sequence."""
+    """Events oldest first, behind `after`: a position, or a merchant's own sequence.
+
+    With `before` alone, the newest ones in front of it, oldest first; `has_more` then says whether
+    there are older ones. `object` is the id of the object that the event tells of; `from` and `to`
+    bound `created`, `to` exclusive.
+    """
+    if since is not None and until is not None and since > until:
+        raise BadSpan
     patterns = [service.like_pattern(pattern) for pattern in types or ()]
+    chosen = service.Chosen(patterns, since, until, object_id)
     epoch = await service.current_epoch(db)
     start = cursor.parse(after, epoch, caller.merchant)
-    rows = await service.after(db, epoch, start.number, limit + 1, caller.merchant, patterns)
+    end = cursor.parse(before, epoch, caller.merchant).number if before else None
+    backward = before is not None and after is None
+    rows = await service.after(
+        db,
+        epoch,
+        start.number,
+        limit + 1,
+        caller.merchant,
+        chosen,
+        before=end,
+        newest_first=backward,
+    )
+    shown = rows[:limit]
+    if backward:
+        shown.reverse()
     return {
         "object": "list",
-        "data": [service.api_event(row, viewer=caller.merchant) for row in rows[:limit]],
+        "data": [service.api_event(row, viewer=caller.merchant) for row in shown],
         "has_more": len(rows) > limit,
     }
+
+
+@router.get("/v1/event_types", tags=["events"], summary="List event types")
+async def event_types(_: PrincipalDep) -> dict[str, Any]:
+    """Every type of event: when it happens and whom it concerns."""
+    return {"object": "list", "data": catalog.listed(), "has_more": False}
+
+
+@router.get("/v1/event_types/{type_}", tags=["events"], summary="Read an event type")
+async def event_type(type_: str, _: PrincipalDep) -> dict[str, Any]:
+    """One type of event with a JSON Schema and an example. More members may come at any time."""
+    return catalog.described(type_)
 
 
 @router.get(
@@ -97,11 +143,13 @@ async def stream(
     """Server-sent events from `Last-Event-ID` or `after` on; without either, from the start.
 
     `after=latest` begins with what happens next. An event's SSE id is `<epoch>:<position>`, for
-    merchants `<epoch>:<sequence>`.
+    merchants `<epoch>:<sequence>`. What was sent again comes as `event: resend`, without an id; an
+    id without data says where the stream begins.
     """
     feed: Feed = request.app.state.feed
     database: Database = request.app.state.database
-    patterns = [service.like_pattern(pattern) for pattern in types or ()]
+    for pattern in types or ():
+        service.like_pattern(pattern)
     asked = last_event_id or after
     async with database.transaction() as db:
         epoch = await service.current_epoch(db)
@@ -110,7 +158,7 @@ async def stream(
             start = cursor.Cursor(epoch, newest)
         else:
             start = cursor.parse(asked, epoch, caller.merchant)
-    return EventStream(feed, start, caller.merchant, patterns)
+    return EventStream(feed, start, caller.merchant, types or ())
 
 
 @router.get("/v1/events/{event_id}", tags=["events"], summary="Read an event")

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -17,7 +19,6 @@ from sandbox.eventlog.errors import BadTypePattern, EventTooLong
 from sandbox.eventlog.tiles import MAX_ENTRY_BYTES
 from sandbox.eventlog.types import EntryHash, NewEvent
 
-API_VERSION = api_version.LATEST
 SALT_SIZE = 32
 
 _TYPE = re.compile(r"\*|[a-z_]+(?:\.[a-z_]+)*(?:\.\*)?")
@@ -29,12 +30,14 @@ _APPEND = Statement(
         SELECT * FROM unnest(
             CAST(:ids AS text[]), CAST(:types AS text[]), CAST(:created AS timestamptz[]),
             CAST(:merchants AS text[]), CAST(:leaves AS bytea[]), CAST(:private AS text[]),
-            CAST(:salts AS bytea[]), CAST(:request_ids AS text[])
+            CAST(:salts AS bytea[]), CAST(:request_ids AS text[]), CAST(:objects AS text[])
         ) WITH ORDINALITY
-            AS g (id, type, created, merchant, leaf, private, salt, request_id, line)
+            AS g (id, type, created, merchant, leaf, private, salt, request_id, object_id, line)
     ), written AS (
-        INSERT INTO event (id, type, created, merchant, leaf, private, salt, request_id)
-        SELECT id, type, created, merchant, leaf, CAST(private AS jsonb), salt, request_id
+        INSERT INTO event
+            (id, type, created, merchant, leaf, private, salt, request_id, object_id)
+        SELECT id, type, created, merchant, leaf, CAST(private AS jsonb), salt, request_id,
+            object_id
         FROM given
     )
     INSERT INTO event_queue (event_id) SELECT id FROM given ORDER BY line
@@ -73,12 +76,18 @@ async def append_many(
             "private": [orjson.dumps(built.private).decode() for built in parts],
             "salts": salts,
             "request_ids": [event.request_id for event in events],
+            "objects": [_object_id(event) for event in events],
         },
     )
 
 
-def api_event(row: Any, *, viewer: str | None) -> dict[str, Any]:
-    """The API event of a row with `COLUMNS`, as `viewer` may see it.
+def _object_id(event: NewEvent) -> str | None:
+    own = event.data.get("id")
+    return own if isinstance(own, str) else None
+
+
+def api_event(row: Any, *, viewer: str | None, version: str = api_version.LATEST) -> dict[str, Any]:
+    """The API event of a row with `COLUMNS`, as `viewer` may see it, in a version of the API.
 
     `viewer` is a merchant's id: it sees the private fields of its own events and `sequence` as the
     only number. None is a regulator or operator: leaf data only, by `position`.
@@ -92,7 +101,7 @@ def api_event(row: Any, *, viewer: str | None) -> dict[str, Any]:
         "epoch": row.epoch,
         "position": row.position if viewer is None else None,
         "sequence": row.sequence,
-        "api_version": API_VERSION,
+        "api_version": version,
         "data": leaves.api_data(orjson.loads(row.leaf)["data"], row.private if owner else None),
     }
 
@@ -118,37 +127,54 @@ async def one(db: AsyncSession, event_id: str, viewer: str | None) -> Any:
     return row
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which events a list shows. `types` are patterns as `like_pattern` makes them; the span of
+    time is [since, until); `object_id` is the id of the object that an event's `data` is."""
+
+    types: Sequence[str] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    object_id: str | None = None
+
+
 async def after(
     db: AsyncSession,
     epoch: int,
     number: int,
     limit: int,
     viewer: str | None,
-    types: Sequence[str] = (),
+    chosen: Chosen = Chosen(),
+    *,
+    before: int | None = None,
+    newest_first: bool = False,
 ) -> list[Any]:
     """Up to `limit` rows of one epoch behind a position (-1: from the start), oldest first.
 
-    For a merchant the number is its own sequence (0: from the start), and the rows are its own.
-    `types` are patterns as `like_pattern` makes them.
+    For a merchant the number is its own sequence (0: from the start), and the rows are its own;
+    so is `before`, a number that no row reaches.
     """
     by = "position" if viewer is None else "sequence"
     conditions = ["l.epoch = :epoch", f"l.{by} > :number"]
-    if viewer is not None:
-        conditions.append("l.merchant = :viewer")
-    if types:
-        conditions.append("e.type LIKE ANY(CAST(:types AS text[]))")
+    values: dict[str, Any] = {"epoch": epoch, "number": number, "limit": limit}
+    for name, value, condition in (
+        ("viewer", viewer, "l.merchant = :viewer"),
+        ("before", before, f"l.{by} < :before"),
+        ("types", list(chosen.types) or None, "e.type LIKE ANY(CAST(:types AS text[]))"),
+        ("since", chosen.since, "e.created >= :since"),
+        ("until", chosen.until, "e.created < :until"),
+        ("object_id", chosen.object_id, "e.object_id = :object_id"),
+    ):
+        if value is not None:
+            conditions.append(condition)
+            values[name] = value
+    order = "DESC" if newest_first else "ASC"
     found = await db.execute(
         text(
             f"SELECT {COLUMNS} FROM log_entry l JOIN event e ON e.id = l.event_id"  # noqa: S608 - SQL of our own, no input
-            f" WHERE {' AND '.join(conditions)} ORDER BY l.{by} LIMIT :limit"
+            f" WHERE {' AND '.join(conditions)} ORDER BY l.{by} {order} LIMIT :limit"
         ),
-        {
-            "epoch": epoch,
-            "number": number,
-            "limit": limit,
-            **({"viewer": viewer} if viewer is not None else {}),
-            **({"types": list(types)} if types else {}),
-        },
+        values,
     )
     return list(found.all())
 
@@ -158,6 +184,15 @@ def like_pattern(pattern: str) -> str:
     if _TYPE.fullmatch(pattern) is None:
         raise BadTypePattern(pattern)
     return pattern.replace("_", r"\_").replace("*", "%")
+
+
+def wants(patterns: Sequence[str], type_: str) -> bool:
+    """Whether one of the patterns of an endpoint or a stream, as they were given, names a type."""
+    return any(
+        pattern in ("*", type_)
+        or (pattern.endswith(".*") and type_.startswith(pattern.removesuffix("*")))
+        for pattern in patterns
+    )
 
 
 async def newest(db: AsyncSession, epoch: int, viewer: str | None) -> int:

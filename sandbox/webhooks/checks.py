@@ -1,6 +1,6 @@
 """I8, the webhooks' part: what the log holds went out, or says why not.
 
-Of a delivery there is no second record on this side: one whose row was altered without a
+Of an attempt there is no second record on this side: one whose row was altered without a
 contradiction is known to its receiver only, who has the log to compare with.
 """
 
@@ -18,9 +18,17 @@ SELECT 'webhook_delivery ' || d.id AS name, CASE
         THEN format('is delivered after %s attempts with the answer %s', d.attempts,
             coalesce(d.last_status::text, 'none'))
     WHEN d.status = 'pending' AND d.next_attempt_at IS NULL THEN 'waits and is never due'
+    WHEN (d.attempts_before + d.attempts, d.last_attempt_at, d.last_status)
+        IS DISTINCT FROM (coalesce(a.number, 0), a.at, a.status)
+        THEN format('had %s attempts, the last of which is not number %s of the list',
+            d.attempts_before + d.attempts, coalesce(a.number, 0))
 END AS fault
 FROM webhook_delivery d JOIN webhook_endpoint w ON w.id = d.endpoint
 LEFT JOIN event e ON e.id = d.event_id
+LEFT JOIN LATERAL (
+    SELECT number, at, status FROM webhook_attempt WHERE delivery = d.id
+    ORDER BY number DESC LIMIT 1
+) AS a ON true
 UNION ALL
 SELECT format('log_entry %s %s', c.epoch, l.size), CASE WHEN l.size <= c.position
     THEN format('position %s is missing, webhooks went out up to %s', l.size, c.position) END

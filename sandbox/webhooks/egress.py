@@ -7,6 +7,7 @@ so no second answer of a DNS server gets past the check.
 import asyncio
 import ipaddress
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -93,6 +94,10 @@ async def resolve(destination: Destination, *, allow_loopback: bool) -> IpAddres
 
     One forbidden address among the answers refuses all: such a name is made to deceive.
     """
+    with suppress(ValueError):
+        literal = ipaddress.ip_address(destination.host)
+        check(literal, allow_loopback=allow_loopback)
+        return literal
     found = await asyncio.get_running_loop().getaddrinfo(
         destination.host, destination.port, type=socket.SOCK_STREAM
     )

@@ -1,9 +1,13 @@
 """Turns the log into deliveries: exactly one row per event and endpoint that wants it."""
 
+from typing import Any
+
+import orjson
 from sqlalchemy import text
 
 from sandbox.core import clock, ids
 from sandbox.core.db import Database
+from sandbox.eventlog.subject import subject_of
 
 BATCH = 500
 
@@ -16,7 +20,9 @@ _WANTED = text(
         WHERE (l.epoch, l.position) > (:epoch, :position)
         ORDER BY l.epoch, l.position LIMIT :batch
     )
-    SELECT seen.*, w.id AS endpoint FROM seen
+    SELECT seen.*, w.id AS endpoint, CASE WHEN w.ordering = 'per_object' THEN (
+        SELECT leaf FROM event WHERE event.id = seen.id
+    ) END AS ordered_leaf FROM seen
     LEFT JOIN webhook_endpoint w ON w.merchant = seen.merchant AND w.status = 'active'
         AND (w.from_epoch, w.from_position) <= (seen.epoch, seen.position)
         AND (seen.type = 'world.restored' OR EXISTS (
@@ -36,14 +42,25 @@ DUE = (
 _INSERT = text(
     """
     INSERT INTO webhook_delivery
-        (id, endpoint, merchant, event_id, epoch, status, attempts, next_attempt_at, created_at)
-    SELECT id, endpoint, merchant, event_id, epoch, 'pending', 0, sandbox_now(), sandbox_now()
+        (id, endpoint, merchant, event_id, epoch, position, subject, out_of_order, status, attempts,
+            attempts_before, clock_offset_ms, next_attempt_at, queued_at, created_at)
+    SELECT id, endpoint, merchant, event_id, epoch, position, subject, false, 'pending', 0,
+        0, extract(epoch FROM sandbox_now() - clock_timestamp()) * 1000, sandbox_now(),
+        sandbox_now(), sandbox_now()
     FROM unnest(
         CAST(:ids AS text[]), CAST(:endpoints AS text[]), CAST(:merchants AS text[]),
-        CAST(:events AS text[]), CAST(:epochs AS int[])
-    ) AS g (id, endpoint, merchant, event_id, epoch)
+        CAST(:events AS text[]), CAST(:epochs AS int[]), CAST(:positions AS bigint[]),
+        CAST(:subjects AS text[])
+    ) AS g (id, endpoint, merchant, event_id, epoch, position, subject)
     """
 )
+
+
+def _subject(row: Any) -> str | None:
+    """What the delivery waits in line with; None where its endpoint asks for no order."""
+    if row.ordered_leaf is None:
+        return None
+    return subject_of(row.type, orjson.loads(row.ordered_leaf)["data"])
 
 
 async def step(database: Database, batch: int = BATCH) -> int:
@@ -78,6 +95,8 @@ async def step(database: Database, batch: int = BATCH) -> int:
                     "merchants": [row.merchant for row in wanted],
                     "events": [row.id for row in wanted],
                     "epochs": [row.epoch for row in wanted],
+                    "positions": [row.position for row in wanted],
+                    "subjects": [_subject(row) for row in wanted],
                 },
             )
         last = rows[-1]

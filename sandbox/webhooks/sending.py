@@ -1,23 +1,25 @@
 """One attempt: sign the body, post it to a checked address, read no more than the head."""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+import hashlib
+import hmac
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
-import httpx2
-from standardwebhooks.webhooks import Webhook
-
-from sandbox.webhooks import egress
+from sandbox.webhooks import egress, wire
 from sandbox.webhooks.errors import WebhookUrlRefused
+from sandbox.webhooks.keys import WebhookKey
 from sandbox.webhooks.schedule import retry_after_s
 
 TIMEOUT_S = 15.0
 HEAD_TIMEOUT_S = 2.0
 HEAD_CHARACTERS = 2_048
-_MAX_HEAD_BYTES = 4 * HEAD_CHARACTERS
 USER_AGENT = "kzte-sandbox-webhooks/1"
+
+_parsed = lru_cache(1_024)(egress.parse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Attempt:
     error: str | None
     head: str | None
     retry_after_s: int = 0
+    duration_ms: int = 0
 
     @property
     def delivered(self) -> bool:
@@ -39,93 +42,85 @@ class Attempt:
         return self.status == 410
 
 
-def client() -> httpx2.AsyncClient:
-    """A client that follows nothing, trusts no environment and keeps no connection.
+def client(*, allow_loopback: bool) -> wire.Client:
+    """A client that connects to addresses which `egress` lets through, and to no others."""
 
-    Two names may share an address; a kept TLS connection would serve one as the other.
+    async def resolve(destination: egress.Destination) -> egress.IpAddress:
+        return await egress.resolve(destination, allow_loopback=allow_loopback)
+
+    return wire.Client(resolve)
+
+
+def signature_v1(secret: str, webhook_id: str, timestamp_s: int, body: bytes) -> str:
+    """`v1,` and the base64 of the HMAC-SHA256 over id, timestamp and raw body."""
+    signed = b"%b.%d.%b" % (webhook_id.encode(), timestamp_s, body)
+    digest = hmac.new(b64decode(secret.removeprefix("whsec_")), signed, hashlib.sha256).digest()
+    return "v1," + b64encode(digest).decode()
+
+
+def signed_headers(
+    secrets: Sequence[str],
+    keys: Sequence[WebhookKey],
+    webhook_id: str,
+    body: bytes,
+    now: datetime,
+) -> dict[str, str]:
+    """The three headers of Standard Webhooks; `now` is wall time, the moment of this attempt.
+
+    Each of the endpoint's secrets gives a `v1` signature and each of the sandbox's keys a `v1a`
+    one: a receiver takes any that it can verify.
     """
-    return httpx2.AsyncClient(
-        follow_redirects=False,
-        trust_env=False,
-        timeout=TIMEOUT_S,
-        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
-    )
-
-
-def signed_headers(secret: str, webhook_id: str, body: str, now: datetime) -> dict[str, str]:
-    """The three headers of Standard Webhooks; `now` is wall time, the moment of this attempt."""
+    timestamp_s = int(now.timestamp())
+    signatures = [signature_v1(secret, webhook_id, timestamp_s, body) for secret in secrets]
+    signatures += [key.sign(webhook_id, timestamp_s, body) for key in keys]
     return {
         "webhook-id": webhook_id,
-        "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Webhook(secret).sign(webhook_id, now, body),
+        "webhook-timestamp": str(timestamp_s),
+        "webhook-signature": " ".join(signatures),
     }
 
 
 async def post(
-    http: httpx2.AsyncClient,
+    http: wire.Client,
     url: str,
-    secret: str,
-    webhook_id: str,
+    headers: dict[str, str],
     body: bytes,
     *,
     allow_loopback: bool,
 ) -> Attempt:
     """Make one attempt; every failure of the receiver or the network is an `Attempt`."""
-    now = datetime.now(UTC)
-    headers = signed_headers(secret, webhook_id, body.decode(), now)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    def failed(why: str) -> Attempt:
+        return Attempt(None, why[:500].replace("\0", ""), None, 0, _ms(began, loop.time()))
+
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            destination = egress.parse(url, allow_loopback=allow_loopback)
-            address = await egress.resolve(destination, allow_loopback=allow_loopback)
-            return await _send(http, destination, address, headers, body, now)
+            destination = _parsed(url, allow_loopback=allow_loopback)
+            request = wire.request_bytes(
+                destination,
+                {
+                    **headers,
+                    "Content-Type": "application/json",
+                    "User-Agent": USER_AGENT,
+                    # What comes back is only looked at; nothing has to be unpacked.
+                    "Accept-Encoding": "identity",
+                },
+                body,
+            )
+            answer = await http.post(destination, request, body_timeout_s=HEAD_TIMEOUT_S)
     except WebhookUrlRefused as error:
-        return Attempt(None, error.detail, None)
-    except (TimeoutError, httpx2.TimeoutException):
-        return Attempt(None, f"no answer within {TIMEOUT_S:.0f} seconds", None)
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, UnicodeError) as error:
-        return Attempt(None, f"{type(error).__name__}: {error}"[:500].replace("\0", ""), None)
-
-
-async def _send(
-    http: httpx2.AsyncClient,
-    destination: egress.Destination,
-    address: egress.IpAddress,
-    headers: Mapping[str, str],
-    body: bytes,
-    now: datetime,
-) -> Attempt:
-    async with http.stream(
-        "POST",
-        destination.at(address),
-        content=body,
-        headers={
-            **headers,
-            "Host": destination.authority,
-            "Content-Type": "application/json",
-            "User-Agent": USER_AGENT,
-            # What comes back is only looked at; nothing has to be unpacked.
-            "Accept-Encoding": "identity",
-        },
-        extensions={"sni_hostname": destination.host},
-    ) as answer:
-        head = await _head(answer)
-        return Attempt(
-            answer.status_code,
-            None,
-            head,
-            retry_after_s(answer.headers.get("retry-after"), now),
-        )
-
-
-async def _head(answer: httpx2.Response) -> str:
-    """The first characters of the body, or what came of it: the status alone decides."""
-    data = b""
-    with suppress(TimeoutError, httpx2.HTTPError):
-        async with asyncio.timeout(HEAD_TIMEOUT_S):
-            async for chunk in answer.aiter_raw():
-                data += chunk
-                if len(data) >= _MAX_HEAD_BYTES:
-                    break
-    head = data[:_MAX_HEAD_BYTES].decode(errors="replace")
+        return failed(error.detail)
+    except TimeoutError:
+        return failed(f"no answer within {TIMEOUT_S:.0f} seconds")
+    except (wire.BadAnswer, wire.ConnectionLost, OSError, UnicodeError) as error:
+        return failed(f"{type(error).__name__}: {error}")
     # PostgreSQL's text holds no NUL.
-    return head[:HEAD_CHARACTERS].replace("\0", "\ufffd")
+    head = answer.body.decode(errors="replace")[:HEAD_CHARACTERS].replace("\0", "\ufffd")
+    wait_s = retry_after_s(answer.retry_after, datetime.now(UTC))
+    return Attempt(answer.status, None, head, wait_s, _ms(began, loop.time()))
+
+
+def _ms(began: float, ended: float) -> int:
+    return int((ended - began) * 1_000)

@@ -161,6 +161,8 @@ class SandboxHandler(Quiet):
             for one in fake.log
             if one["sequence"] > after and one["sequence"] not in fake.not_listed
         ]
+        if "before" in query:
+            found = found[-limit:]
         listed = {"object": "list", "data": found[:limit], "has_more": len(found) > limit}
         self._json(200, listed)
 

@@ -97,6 +97,27 @@ async def test_a_stream_shows_what_was_and_what_comes_without_gap_or_repeat(
         assert await all_.take(6) == [f"1:{i}" for i in range(153, 159)]
 
 
+@pytest.mark.parametrize(
+    ("after", "stands"), [(None, "1:0"), ("1:2", "1:2"), ("latest", "1:3"), ("9:7", "1:0")]
+)
+async def test_a_stream_says_where_it_stands_before_any_event_comes(
+    served: Serving,
+    database: Database,
+    leader: Leader,
+    key: LogKey,
+    after: str | None,
+    stands: str,
+) -> None:
+    await append(database, 3, "mch_1")
+    await sequencer.step(database, leader, key)
+    async with streaming(served, "m1", after=after) as stream, asyncio.timeout(15):
+        assert [await anext(stream._lines) for _ in range(3)] == [
+            "retry: 1000",
+            f"id: {stands}",
+            "",
+        ]
+
+
 async def test_a_reader_that_comes_back_gets_exactly_what_it_missed(
     served: Serving, database: Database, leader: Leader, key: LogKey
 ) -> None:

@@ -2,6 +2,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from sandbox.bank.accounts import RESERVE_IBAN
 from sandbox.bank.models import PaymentOrder
+from sandbox.core.api_version import CURRENT
 from sandbox.core.clock import iso
 from sandbox.core.db import Database
 from sandbox.lab import timers
@@ -77,8 +78,11 @@ def _delivery(id_: str, status: str, next_attempt_at: datetime | None) -> Webhoo
         merchant="mch_1",
         event_id=f"evt_{id_}",
         epoch=1,
+        position=0,
         status=status,
         attempts=1,
+        clock_offset_ms=0,
+        queued_at=START,
         next_attempt_at=next_attempt_at,
         created_at=START,
     )
@@ -104,6 +108,7 @@ async def test_only_what_falls_into_the_move_and_still_waits_is_told(database: D
                     url="http://test",
                     types=["*"],
                     secret="whsec_x",
+                    api_version=CURRENT,
                     status="active",
                     from_epoch=1,
                     from_position=0,

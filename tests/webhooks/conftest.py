@@ -1,6 +1,7 @@
 """A log whose events can be made, sequenced and turned into deliveries; a receiver; a courier."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import text
 from sandbox.core.db import Database, Leader
 from sandbox.eventlog import keys, sequencer
 from sandbox.webhooks import fanout, service
+from sandbox.webhooks import keys as webhook_keys
 from sandbox.webhooks.jobs import Courier
 from sandbox.webhooks.models import WebhookEndpoint
 from tests.eventlog.facts import append
@@ -38,10 +40,15 @@ class World:
         return ids
 
     async def endpoint(
-        self, url: str, merchant: str = "mch_1", types: tuple[str, ...] = ("*",)
+        self,
+        url: str,
+        merchant: str = "mch_1",
+        types: tuple[str, ...] = ("*",),
+        ordering: service.Ordering = "none",
     ) -> WebhookEndpoint:
+        wanted = service.Wanted(url, types, ordering)
         async with self.database.transaction() as db:
-            return await service.create_endpoint(db, merchant, url, types, allow_loopback=True)
+            return await service.create_endpoint(db, merchant, wanted, allow_loopback=True)
 
     async def rows(self, sql: str) -> list[Any]:
         async with self.database.transaction() as db:
@@ -71,7 +78,14 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 @pytest.fixture
-async def courier(database: Database) -> AsyncIterator[Courier]:
-    courier = Courier(database, "test", allow_loopback=True)
+def keys_dir(tmp_path: Path) -> Path:
+    webhook_keys.load_or_create(tmp_path / "keys", datetime(2026, 11, 21, tzinfo=UTC))
+    return tmp_path / "keys"
+
+
+@pytest.fixture
+async def courier(database: Database, keys_dir: Path) -> AsyncIterator[Courier]:
+    keyring = webhook_keys.Keyring(keys_dir)
+    courier = Courier(database, "test", allow_loopback=True, keyring=keyring)
     yield courier
     await courier.close()

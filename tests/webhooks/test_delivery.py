@@ -7,8 +7,9 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from sandbox.core import clock
+from sandbox.core.api_version import CURRENT
 from sandbox.core.db import Database
-from sandbox.webhooks import jobs, sending, service
+from sandbox.webhooks import deliveries, jobs, sending
 from sandbox.webhooks.jobs import Courier
 from sandbox.webhooks.schedule import DELAYS_S
 from tests.webhooks.conftest import World
@@ -26,7 +27,7 @@ async def carry(courier: Courier) -> int:
 
 async def the_delivery(world: World) -> object:
     [row] = await world.rows("SELECT * FROM webhook_delivery")
-    return service.delivery_object(row)
+    return deliveries.delivery_object(row)
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 307, 400, 401, 404, 429, 500, 503])
@@ -86,7 +87,7 @@ async def test_a_receiver_that_never_answers_or_is_not_there_fails_the_attempt(
     found = await world.rows("SELECT status, last_status, last_error FROM webhook_delivery")
     assert {(row.status, row.last_status) for row in found} == {("pending", None)}
     errors = sorted(row.last_error for row in found)
-    assert errors[0].startswith("ConnectError")
+    assert errors[0].startswith("ConnectionRefusedError")
     assert errors[1].startswith("no answer within")
 
 
@@ -102,7 +103,7 @@ async def test_a_silent_receiver_does_not_hold_up_another(
             while len(receiver.received) < 3:
                 await courier.step()
                 await asyncio.sleep(0.01)
-        assert len(silent.received) < 2 * jobs.PER_ENDPOINT
+        assert len(silent.received) <= jobs.PER_ENDPOINT
         await courier.close()
 
 
@@ -118,7 +119,7 @@ async def test_many_silent_receivers_do_not_hold_up_one_that_answers(
             while len(receiver.received) < len(sent):
                 await courier.step()
                 await asyncio.sleep(0.02)
-        assert len(silent.received) < jobs.SLOW_SLOTS + jobs.PER_ENDPOINT
+        assert len(silent.received) <= jobs.SLOW_SLOTS
         await courier.close()
 
 
@@ -211,11 +212,17 @@ async def test_ten_attempts_follow_the_sandbox_clock_and_then_it_gives_up(
         await clock.freeze(db, True)
     for attempt, delay_s in enumerate(DELAYS_S):
         if attempt:
+            [row] = await world.rows(
+                "SELECT next_attempt_at - last_attempt_at AS wait,"
+                " next_attempt_at - sandbox_now() AS left_ FROM webhook_delivery"
+            )
+            assert delay_s * 0.9 <= row.wait.total_seconds() <= delay_s
+            left_s = int(row.left_.total_seconds())
             async with database.transaction() as db:
-                await clock.advance(db, delay_s * 9 // 10 - 1)
+                await clock.advance(db, left_s)
             assert await carry(courier) == 0
             async with database.transaction() as db:
-                await clock.advance(db, delay_s - (delay_s * 9 // 10 - 1))
+                await clock.advance(db, 1)
         assert await carry(courier) == 1
         [row] = await world.rows("SELECT attempts, status FROM webhook_delivery")
         assert row.attempts == attempt + 1
@@ -239,7 +246,7 @@ async def test_retry_after_postpones_the_next_attempt(
     [row] = await world.rows(
         "SELECT next_attempt_at - last_attempt_at AS wait FROM webhook_delivery"
     )
-    assert row.wait.total_seconds() == 600
+    assert 600 <= row.wait.total_seconds() < 660
 
 
 async def test_a_receiver_verifies_the_body_as_it_came_and_sees_its_own_event_whole(
@@ -263,7 +270,7 @@ async def test_a_receiver_verifies_the_body_as_it_came_and_sees_its_own_event_wh
         "epoch": 1,
         "position": None,
         "sequence": 1,
-        "api_version": "2026-11-20",
+        "api_version": CURRENT,
         "data": {"object": "payment", "amount_units": 0, "description": "note 0"},
     }
     assert request.headers["webhook-id"] == f"e1_{event_id}"

@@ -7,6 +7,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from sandbox.core.api_version import CURRENT
 from sandbox.core.db import Database
 from sandbox.core.http import RequestIdMiddleware, install
 from sandbox.webhooks import routes
@@ -88,8 +89,11 @@ async def test_the_secret_is_shown_once(api: Api) -> None:
         "id": "",
         "url": "https://shop.example/hooks",
         "types": ["payment.*"],
+        "ordering": "none",
+        "api_version": CURRENT,
         "status": "active",
         "status_reason": None,
+        "previous_secret_until": None,
         "created_at": "",
     }
     one = await api.get("m1", f"webhook_endpoints/{shown['id']}")

@@ -14,6 +14,7 @@ ROLES: tuple[Role, ...] = (
 )  # fmt: skip
 
 _PUBLIC: dict[Role, Access] = dict.fromkeys(ROLES, "yes")
+_SIGNED_IN: dict[Role, Access] = {role: "yes" for role in ROLES if role != "public"}
 _MERCHANT_WRITES: dict[Role, Access] = {"merchant": "own", "developer": "own"}
 _MERCHANT_READS: dict[Role, Access] = {
     "merchant": "own", "developer": "own", "operator": "all", "regulator": "all",
@@ -156,11 +157,18 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("GET", "/v1/events/stream"): _MERCHANT_READS,
     ("GET", "/v1/events/{event_id}"): _MERCHANT_READS,
     ("GET", "/v1/events/{event_id}/proof"): _MERCHANT_READS,
+    ("GET", "/v1/event_types"): _SIGNED_IN,
+    ("GET", "/v1/event_types/{type_}"): _SIGNED_IN,
+    ("POST", "/v1/events/resend"): _MERCHANT_WRITES,
+    ("GET", "/.well-known/webhook-keys.json"): _PUBLIC,
     ("POST", "/v1/webhook_endpoints"): _MERCHANT_WRITES,
     ("GET", "/v1/webhook_endpoints"): _MERCHANT_READS,
     ("GET", "/v1/webhook_endpoints/{endpoint_id}"): _MERCHANT_READS,
+    ("POST", "/v1/webhook_endpoints/{endpoint_id}"): _MERCHANT_WRITES,
+    ("POST", "/v1/webhook_endpoints/{endpoint_id}/rotate_secret"): _MERCHANT_WRITES,
     ("DELETE", "/v1/webhook_endpoints/{endpoint_id}"): _MERCHANT_WRITES,
     ("GET", "/v1/webhook_deliveries"): _MERCHANT_READS,
+    ("GET", "/v1/webhook_deliveries/{delivery_id}"): _MERCHANT_READS,
     ("POST", "/v1/sandbox/faucet"): _SANDBOX,
     ("GET", "/v1/sandbox/faucet/{grant_id}"): _SANDBOX,
     ("GET", "/v1/sandbox/clock"): _SANDBOX,

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0029_seed"
-down_revision = "0023_api_kit"
+down_revision = "0025_webhooks"
 
 
 def upgrade() -> None:

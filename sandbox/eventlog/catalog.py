@@ -1,0 +1,105 @@
+"""Every type of event: when it happens, whom it concerns, a schema and an example.
+
+The data lies in a file beside this one, written from events that real slices told.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from sandbox.core.api_version import LATEST
+from sandbox.core.errors import NotFound
+from sandbox.eventlog.errors import UnknownEventType
+from sandbox.eventlog.service import like_pattern, wants
+
+FILE_NAME = "event_types.json"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_EXAMPLE_ID = "evt_01kb4q2v8r3m5n7p9s1t2w4x6z"
+_EXAMPLE_CREATED = "2026-11-21T06:30:00.000Z"
+
+
+@cache
+def _file() -> Mapping[str, Any]:
+    data: Mapping[str, Any] = orjson.loads((Path(__file__).parent / FILE_NAME).read_bytes())
+    return data
+
+
+def types() -> list[str]:
+    """The names of all types, in the order of the documentation."""
+    return list(_file()["types"])
+
+
+def check_pattern(pattern: str) -> None:
+    """Refuse what names no event. Raises `BadTypePattern`, `UnknownEventType`."""
+    like_pattern(pattern)
+    if not any(wants([pattern], type_) for type_ in types()):
+        raise UnknownEventType(pattern)
+
+
+def listed() -> list[dict[str, Any]]:
+    """Every type without schema and example."""
+    return [_head(type_) for type_ in types()]
+
+
+def described(type_: str) -> dict[str, Any]:
+    """One type with its JSON Schema and an example, both of the whole event. Raises `NotFound`."""
+    if type_ not in _file()["types"]:
+        raise NotFound("event type", type_[:64])
+    return {**_head(type_), "schema": schema(type_), "example": example(type_)}
+
+
+def schema(type_: str) -> dict[str, Any]:
+    """The JSON Schema of an API event. More members than it names may come at any time."""
+    found = _file()["types"][type_]
+    return {
+        "$schema": DIALECT,
+        "title": type_,
+        "description": found["when"],
+        "type": "object",
+        "properties": {
+            "object": {"const": "event"},
+            "id": {"type": "string", "pattern": "^evt_"},
+            "type": {"const": type_},
+            "created": {"type": "string", "format": "date-time"},
+            "epoch": {"type": "integer", "minimum": 1},
+            "position": {"type": ["integer", "null"], "minimum": 0},
+            "sequence": {"type": ["integer", "null"], "minimum": 1},
+            "api_version": {"type": "string", "format": "date"},
+            "data": _file()["schemas"][found["data"]],
+        },
+        "required": [
+            "object", "id", "type", "created", "epoch", "position", "sequence", "api_version",
+            "data",
+        ],
+    }  # fmt: skip
+
+
+def example(type_: str) -> dict[str, Any]:
+    """An event as its reader gets it: a merchant its own, the regulator any other."""
+    found = _file()["types"][type_]
+    is_own = found["audience"] == "merchant"
+    return {
+        "object": "event",
+        "id": _EXAMPLE_ID,
+        "type": type_,
+        "created": _EXAMPLE_CREATED,
+        "epoch": 1,
+        "position": None if is_own else 41,
+        "sequence": 7 if is_own else None,
+        "api_version": LATEST,
+        "data": found["example"],
+    }
+
+
+def _head(type_: str) -> dict[str, Any]:
+    found = _file()["types"][type_]
+    return {
+        "object": "event_type",
+        "type": type_,
+        "when": found["when"],
+        "audience": found["audience"],
+        "data": found["data"],
+    }

@@ -1,0 +1,132 @@
+"""A developer at a terminal with a running sandbox: listens, breaks it, goes on, presses TAB."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from merchants.client import MerchantClient
+from sandbox.cli.endpoints import Running
+from tests.cli.servers import Hooks, webhook_handler
+from tests.journeys.stack import Stack, command, last_json
+
+BIN = str(Path(sys.executable).parent)
+
+
+@contextmanager
+def terminal(stack: Stack, *words: str) -> Iterator[Any]:
+    """A shell's child: `words` in a terminal of 80 columns."""
+    child = pexpect.spawn(
+        words[0],
+        list(words[1:]),
+        encoding="utf-8",
+        timeout=60,
+        dimensions=(24, 80),
+        env={
+            **os.environ,
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "TERM": "xterm-256color",
+            "SANDBOX_DATA_DIR": str(stack.data_dir),
+        },
+    )
+    try:
+        yield child
+    finally:
+        child.close(force=True)
+
+
+@pytest.fixture
+def shop(sandbox: Running) -> Iterator[MerchantClient]:
+    with MerchantClient(sandbox.endpoints["api"], sandbox.key("merchant"), tries=8) as made:
+        yield made
+
+
+def ids(hooks: Hooks, type_: str) -> list[str]:
+    return [one.event["data"]["id"] for one in hooks.got if one.event["type"] == type_]
+
+
+def test_a_listener_lives_through_a_kill_of_the_api_and_gets_what_a_webhook_gets(
+    stack: Stack, shop: MerchantClient
+) -> None:
+    created = "checkout.session.created"
+    with webhook_handler() as local, webhook_handler() as endpoint:
+        listen = ("sandbox", "listen", "--forward-to", local.url, "--events", "checkout.*")
+        hook = shop.post("/v1/webhook_endpoints", {"url": endpoint.url, "types": ["checkout.*"]})
+        with terminal(stack, *listen) as child:
+            child.expect("forwarding to")
+            first = shop.create_session(20_000)["id"]
+            child.expect(f"{created}.*{first}.*204")
+            os.kill(stack.pids()["api"], signal.SIGKILL)
+            child.expect("the sandbox is away")
+            child.expect("the sandbox is back at http")
+            second = shop.create_session(30_000)["id"]
+            child.expect(f"{created}.*{second}.*204")
+            child.sendintr()
+            child.expect("stopped at event [0-9]+; the next run goes on from there")
+            child.expect(pexpect.EOF)
+            child.wait()
+            assert child.exitstatus == 0
+        third = shop.create_session(40_000)["id"]
+        with terminal(stack, *listen) as child:
+            child.expect(f"{created}.*{third}.*204")
+        endpoint.wait(lambda hooks: third in ids(hooks, created))
+        shop.delete(f"/v1/webhook_endpoints/{hook['id']}")
+    assert ids(local, created) == [first, second, third]
+    by_id = {one.headers["webhook-id"]: one.event for one in endpoint.got}
+    for one in local.got:
+        assert by_id[one.headers["webhook-id"]] == one.event
+    numbers = [one.event["sequence"] for one in local.got]
+    assert numbers == sorted(set(numbers))
+
+
+def test_events_pages_and_ids_are_found_from_the_shell(stack: Stack, shop: MerchantClient) -> None:
+    session = shop.create_session(25_000)
+    stack_dir = ("--data-dir", str(stack.data_dir))
+    assert stack.running is not None
+    stack.running.quiesce()
+    listed = last_json(command("events", "list", "--limit", "5", "--json", *stack_dir).stdout)
+    sequences = [one["sequence"] for one in listed["data"]]
+    assert sequences == list(range(sequences[0], sequences[0] + 5))
+    newest = [one for one in listed["data"] if one["type"] == "checkout.session.created"][-1]
+    assert newest["data"]["id"] == session["id"]
+    everybodys = command("events", "list", "--role", "operator", "--limit", "3", *stack_dir)
+    assert [len(line) <= 80 for line in everybodys.stdout.splitlines()] == [True] * 3
+    got = command("events", "get", newest["id"], *stack_dir)
+    assert json.loads(got.stdout)["data"]["amount_tiyn"] == 25_000
+    assert "\x1b[" not in everybodys.stdout + got.stdout
+    page = command("open", "checkout", "--no-browser", *stack_dir)
+    assert page.stdout.strip() == session["url"]
+    assert session["url"] in command("open", *stack_dir).stdout
+
+
+def test_the_shell_completes_commands_types_sessions_and_wallets(
+    stack: Stack, shop: MerchantClient
+) -> None:
+    session = shop.create_session(15_000)["id"]
+    (stack.data_dir / "wallets").mkdir(exist_ok=True)
+    (stack.data_dir / "wallets" / "zhanar.json").touch(0o600)
+    with terminal(stack, "bash", "--norc", "-i") as shell:
+        shell.sendline("PS1='ready> '; bind 'set bell-style none'")
+        shell.sendline('eval "$(sandbox --show-completion)"; echo installed')
+        shell.expect("[\r\n]installed")
+        for typed, completed in (
+            ("sandbox lis", "sandbox listen "),
+            ("sandbox listen --forw", "sandbox listen --forward-to "),
+            ("sandbox listen --events checkout.session.comp", "checkout.session.completed "),
+            (f"sandbox pay {session[:-3]}", session),
+            ("sandbox pay --wallet zh", "zhanar "),
+            ("sandbox open openap", "openapi "),
+        ):
+            shell.send(typed + "\t")
+            shell.expect_exact(completed)
+            shell.sendcontrol("u")
+        shell.sendline("exit")
+        shell.expect(pexpect.EOF)
+    (stack.data_dir / "wallets" / "zhanar.json").unlink()
