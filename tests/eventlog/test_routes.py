@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from sandbox.core.api_version import CURRENT
+from sandbox.core.api_version import LATEST
 from sandbox.core.db import Database, Leader
 from sandbox.eventlog import sequencer
 from sandbox.eventlog.errors import BadReceipt
@@ -153,7 +153,7 @@ async def test_the_regulator_reads_all_by_position_in_pages(
         "epoch": 1,
         "position": 0,
         "sequence": None,
-        "api_version": CURRENT,
+        "api_version": LATEST,
         "data": {"object": "payment", "amount_units": 0},
     }
 

@@ -2,7 +2,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from sandbox.bank.accounts import RESERVE_IBAN
 from sandbox.bank.models import PaymentOrder
-from sandbox.core.api_version import CURRENT
+from sandbox.core.api_version import LATEST
 from sandbox.core.clock import iso
 from sandbox.core.db import Database
 from sandbox.lab import timers
@@ -108,7 +108,7 @@ async def test_only_what_falls_into_the_move_and_still_waits_is_told(database: D
                     url="http://test",
                     types=["*"],
                     secret="whsec_x",
-                    api_version=CURRENT,
+                    api_version=LATEST,
                     status="active",
                     from_epoch=1,
                     from_position=0,

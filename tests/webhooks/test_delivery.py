@@ -7,7 +7,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from sandbox.core import clock
-from sandbox.core.api_version import CURRENT
+from sandbox.core.api_version import LATEST
 from sandbox.core.db import Database
 from sandbox.webhooks import deliveries, jobs, sending
 from sandbox.webhooks.jobs import Courier
@@ -270,7 +270,7 @@ async def test_a_receiver_verifies_the_body_as_it_came_and_sees_its_own_event_wh
         "epoch": 1,
         "position": None,
         "sequence": 1,
-        "api_version": CURRENT,
+        "api_version": LATEST,
         "data": {"object": "payment", "amount_units": 0, "description": "note 0"},
     }
     assert request.headers["webhook-id"] == f"e1_{event_id}"

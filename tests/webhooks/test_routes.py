@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from sandbox.core.api_version import CURRENT
+from sandbox.core.api_version import LATEST
 from sandbox.core.db import Database
 from sandbox.core.http import RequestIdMiddleware, install
 from sandbox.webhooks import routes
@@ -90,7 +90,7 @@ async def test_the_secret_is_shown_once(api: Api) -> None:
         "url": "https://shop.example/hooks",
         "types": ["payment.*"],
         "ordering": "none",
-        "api_version": CURRENT,
+        "api_version": LATEST,
         "status": "active",
         "status_reason": None,
         "previous_secret_until": None,
