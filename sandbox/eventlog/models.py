@@ -12,6 +12,7 @@ from sqlalchemy import (
     LargeBinary,
     SmallInteger,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
@@ -23,7 +24,10 @@ class Event(SQLModel, table=True):
     """One fact: the bytes of its leaf, stored once, and what may not stand in them."""
 
     __tablename__ = "event"
-    __table_args__ = (CheckConstraint("octet_length(leaf) <= 65535", name="leaf_fits"),)
+    __table_args__ = (
+        CheckConstraint("octet_length(leaf) <= 65535", name="leaf_fits"),
+        Index("ix_event_about", "about", postgresql_where=text("about IS NOT NULL")),
+    )
 
     id: str = Field(primary_key=True)
     type: str
@@ -34,6 +38,8 @@ class Event(SQLModel, table=True):
     salt: bytes = Field(sa_type=LargeBinary)
     # Of the request that caused it, if one did; nobody outside sees it.
     request_id: str | None = None
+    # The id of the object that `data` is: for finding, the leaf is what counts.
+    about: str | None = None
 
 
 class EventQueue(SQLModel, table=True):

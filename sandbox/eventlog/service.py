@@ -19,6 +19,7 @@ from sandbox.eventlog.types import EntryHash, NewEvent
 
 API_VERSION = "2026-11-20"
 SALT_SIZE = 32
+MAX_ID_LENGTH = 64
 
 _TYPE = re.compile(r"\*|[a-z_]+(?:\.[a-z_]+)*(?:\.\*)?")
 
@@ -29,12 +30,12 @@ _APPEND = Statement(
         SELECT * FROM unnest(
             CAST(:ids AS text[]), CAST(:types AS text[]), CAST(:created AS timestamptz[]),
             CAST(:merchants AS text[]), CAST(:leaves AS bytea[]), CAST(:private AS text[]),
-            CAST(:salts AS bytea[]), CAST(:request_ids AS text[])
+            CAST(:salts AS bytea[]), CAST(:request_ids AS text[]), CAST(:about AS text[])
         ) WITH ORDINALITY
-            AS g (id, type, created, merchant, leaf, private, salt, request_id, line)
+            AS g (id, type, created, merchant, leaf, private, salt, request_id, about, line)
     ), written AS (
-        INSERT INTO event (id, type, created, merchant, leaf, private, salt, request_id)
-        SELECT id, type, created, merchant, leaf, CAST(private AS jsonb), salt, request_id
+        INSERT INTO event (id, type, created, merchant, leaf, private, salt, request_id, about)
+        SELECT id, type, created, merchant, leaf, CAST(private AS jsonb), salt, request_id, about
         FROM given
     )
     INSERT INTO event_queue (event_id) SELECT id FROM given ORDER BY line
@@ -73,8 +74,14 @@ async def append_many(
             "private": [orjson.dumps(built.private).decode() for built in parts],
             "salts": salts,
             "request_ids": [event.request_id for event in events],
+            "about": [_about(event) for event in events],
         },
     )
+
+
+def _about(event: NewEvent) -> str | None:
+    id_ = event.data.get("id")
+    return id_[:MAX_ID_LENGTH] if isinstance(id_, str) else None
 
 
 def api_event(row: Any, *, viewer: str | None) -> dict[str, Any]:
