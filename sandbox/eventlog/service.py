@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.core import api_version
 from sandbox.core.clock import iso
 from sandbox.core.driver import Statement
 from sandbox.core.errors import NotFound
@@ -17,7 +18,7 @@ from sandbox.eventlog.errors import BadTypePattern, EventTooLong
 from sandbox.eventlog.tiles import MAX_ENTRY_BYTES
 from sandbox.eventlog.types import EntryHash, NewEvent
 
-API_VERSION = "2026-11-20"
+API_VERSION = api_version.LATEST
 SALT_SIZE = 32
 MAX_ID_LENGTH = 64
 

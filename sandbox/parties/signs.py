@@ -4,6 +4,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
+from sandbox.core.texts import Language
+
 CATEGORIES: Final = {
     "4111": "Local passenger transport",
     "4121": "Taxis",
@@ -39,7 +41,6 @@ DISTRICTS: Final = {
 }
 """The four districts of Alatau city; a merchant elsewhere has none."""
 
-Language = Literal["kk", "ru", "en"]
 Schedule = Literal["each_business_day", "daily", "on_demand"]
 """Each banking day of the bank calendar, each day of the year, or when somebody asks."""
 CutOff = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["18:00"])]

@@ -11,9 +11,10 @@ import segno
 
 from sandbox.chains.port import Chain
 from sandbox.core.money import format_tenge, format_units, tiyn_from_units, units_from_tiyn
+from sandbox.core.texts import Language
 from sandbox.core.zone import ALMATY
 from sandbox.payments.models import CheckoutSession, Payment
-from sandbox.web.texts import WORDS, Language
+from sandbox.web.texts import WORDS
 
 DETAILS = ("recipient", "address", "memo", "reference", "mint", "token")
 GRACE = timedelta(minutes=2)

@@ -13,7 +13,9 @@ from sandbox.chains.port import Chain
 from sandbox.core import clock
 from sandbox.core.db import SessionDep
 from sandbox.core.errors import NotFound
+from sandbox.core.http.language import LanguageDep
 from sandbox.core.money import format_tenge
+from sandbox.core.texts import DEFAULT
 from sandbox.parties import service as parties
 from sandbox.payments import service as payments
 from sandbox.web import page, texts
@@ -45,7 +47,6 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-Lang = Annotated[str | None, Query(max_length=10)]
 Network = Annotated[str | None, Query(max_length=32)]
 
 
@@ -59,9 +60,10 @@ async def asset(name: str) -> Response:
 
 
 @router.get("/pay/{session_id}/state")
-async def state(session_id: str, request: Request, db: SessionDep, lang: Lang = None) -> Response:
+async def state(
+    session_id: str, request: Request, db: SessionDep, language: LanguageDep
+) -> Response:
     """What the page polls: nothing here that a passer-by may not know."""
-    language = texts.preferred(lang, request.headers.get("accept-language"))
     session, paid = await payments.session_with_payments(db, session_id)
     now = await clock.now(db)
     key = page.state_of(session, paid, now)
@@ -84,7 +86,7 @@ async def state(session_id: str, request: Request, db: SessionDep, lang: Lang = 
 async def qr(session_id: str, chain: str, request: Request, db: SessionDep) -> Response:
     """The QR code of one way to pay, for print and for tills."""
     session, paid = await payments.session_with_payments(db, session_id)
-    for way in page.ways(session, paid, _chains(request), "", texts.DEFAULT):
+    for way in page.ways(session, paid, _chains(request), "", DEFAULT):
         if way.chain == chain:
             svg = way.svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
             return Response(svg, media_type="image/svg+xml", headers=HEADERS)
@@ -93,10 +95,13 @@ async def qr(session_id: str, chain: str, request: Request, db: SessionDep) -> R
 
 @router.get("/pay/{session_id}")
 async def pay(
-    session_id: str, request: Request, db: SessionDep, lang: Lang = None, network: Network = None
+    session_id: str,
+    request: Request,
+    db: SessionDep,
+    language: LanguageDep,
+    network: Network = None,
 ) -> HTMLResponse:
     """The payment page in Kazakh, Russian or English, showing how to pay on one of the chains."""
-    language = texts.preferred(lang, request.headers.get("accept-language"))
     shown: dict[str, Any] = {
         "language": language,
         "languages": texts.NAMES,

@@ -1,10 +1,6 @@
 """Every text a buyer may read, in Kazakh, Russian and English: no code, no internals, no blame."""
 
-from typing import Literal, get_args
-
-Language = Literal["kk", "ru", "en"]
-LANGUAGES: tuple[Language, ...] = get_args(Language)
-DEFAULT: Language = "kk"
+from sandbox.core.texts import Language
 
 NAMES: dict[Language, str] = {"kk": "Қазақша", "ru": "Русский", "en": "English"}
 
@@ -248,25 +244,3 @@ def wallet(language: Language) -> dict[str, str]:
 def words(language: Language) -> dict[str, str]:
     """The words of one language."""
     return {key: text[language] for key, text in WORDS.items()}
-
-
-def preferred(asked: str | None, accept_language: str | None) -> Language:
-    """`?lang=` if it is one of ours, else the best of `Accept-Language` (RFC 9110, 12.5.4)."""
-    for language in LANGUAGES:
-        if asked == language:
-            return language
-    wanted: list[tuple[float, int, Language]] = []
-    for place, part in enumerate((accept_language or "").split(",")[:20]):
-        tag, _, rest = part.partition(";")
-        name = tag.strip().lower().split("-")[0]
-        quality = _quality(rest)
-        wanted += [(-quality, place, one) for one in LANGUAGES if one == name and quality > 0]
-    return min(wanted)[2] if wanted else DEFAULT
-
-
-def _quality(parameter: str) -> float:
-    name, _, value = parameter.strip().partition("=")
-    try:
-        return float(value) if name == "q" else 1.0
-    except ValueError:
-        return 0.0

@@ -6,8 +6,9 @@ import httpx2
 import pytest
 from sqlalchemy import text
 
+from sandbox.core.texts import LANGUAGES
 from sandbox.payments.jobs import expire
-from sandbox.web.texts import LANGUAGES, MESSAGES, WORDS
+from sandbox.web.texts import MESSAGES, WORDS
 from tests.payments.world import Json, World
 
 
