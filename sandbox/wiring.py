@@ -47,6 +47,7 @@ from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.feed import Feed
 from sandbox.eventlog.keys import LogKey
 from sandbox.eventlog.types import NewEvent
+from sandbox.explain import routes as explain_routes
 from sandbox.lab import bank_routes as lab_bank_routes
 from sandbox.lab import checks as lab_checks
 from sandbox.lab import faucet, floats
@@ -124,6 +125,7 @@ ROUTERS: Sequence[APIRouter] = (
     lab_routes.router,
     lab_bank_routes.router,
     audit_routes.router,
+    explain_routes.router,
     web_routes.router,
     sponsoring.router,
     reference.router,
@@ -374,6 +376,7 @@ def app_state(world: World) -> dict[str, Any]:
         "iban_lookup": iban_of,
         "feed": Feed(world.database),
         "other_strays": burns,
+        "grants": faucet,
         "sponsored_turns": sponsoring.Turns(time.monotonic),
         "webhook_allow_loopback": world.settings.webhook_allow_loopback,
         "busy_probes": [
