@@ -33,10 +33,12 @@ STYLE = """
         --fault: #900; --pass: #050; } }
   text { font-family: system-ui, 'Noto Sans', 'DejaVu Sans', sans-serif; fill: var(--ink); }
   .paper { fill: var(--paper); } .box { fill: var(--box); stroke: var(--line); }
-  .life { stroke: var(--line); stroke-dasharray: 3 4; } .soft { fill: var(--soft); }
+  .life { stroke: var(--line); stroke-dasharray: 3 4; }
   .way { stroke: var(--ink); fill: none; } .tip { fill: var(--ink); }
-  .fault .way { stroke: var(--fault); } .fault .tip, .fault text, .fail { fill: var(--fault); }
-  .pass { fill: var(--pass); }
+  .fault .way { stroke: var(--fault); } .fault .tip, .fault text { fill: var(--fault); }
+  text.soft { fill: var(--soft); } text.pass { fill: var(--pass); }
+  text.fail { fill: var(--fault); font-weight: 600; }
+  @media print { svg { width: 100%; height: auto; } }
 """
 
 

@@ -153,7 +153,7 @@ def _link(link: Link) -> dict[str, Any]:
 
 def as_text(one: Explanation, language: Language) -> str:
     """The same for people: one numbered line per step, its rules and legs below it."""
-    return "\n".join(_lines(one, Writer(language))) + "\n"
+    return "\n".join(map(one_line, _lines(one, Writer(language)))) + "\n"
 
 
 def _lines(one: Explanation, writer: Writer) -> Iterator[str]:
@@ -166,14 +166,14 @@ def _lines(one: Explanation, writer: Writer) -> Iterator[str]:
     for number, step in enumerate(one.ordered(), 1):
         who, to = writer.say(f"lane.{step.who}"), writer.say(f"lane.{step.to}")
         mark = "✗ " if step.is_fault else ""
-        yield f"{number:3}. {moment(step.at)}  {who} → {to}: {mark}{one_line(writer.step(step))}"
-        yield from (f"       {one_line(line)}" for line in _details(step, writer))
+        yield f"{number:3}. {moment(step.at)}  {who} → {to}: {mark}{writer.step(step)}"
+        yield from (f"       {line}" for line in _details(step, writer))
     yield ""
     yield f"{writer.say('heading.waits')}:"
     for wait in one.waits:
         whose = writer.say(f"whose.{wait.whose}")
         since = "" if wait.since is None else f" [{moment(wait.since)}]"
-        yield f"  • {whose}{since}: {one_line(writer.wait(wait))}"
+        yield f"  • {whose}{since}: {writer.wait(wait)}"
     if not one.waits:
         yield f"  {writer.say('nothing_waits')}"
     if one.notes:
