@@ -37,6 +37,7 @@ class Checkout:
     refunds: list[Refund] = field(default_factory=list)
     matched: dict[tuple[str, str], str] = field(default_factory=dict)
     txs: Sequence[tuple[str, str]] = ()
+    asked_tx: str = ""
 
     def stray_of(self, payment: Payment) -> StrayTransfer | None:
         return next((one for one in self.strays if one.payment == payment.id), None)
@@ -46,6 +47,15 @@ async def of_session(db: AsyncSession, id_: str, viewer: str | None) -> Checkout
     """A session with all that came for it. Raises `NotFound`."""
     session = await _one(db, CheckoutSession, "checkout_session", id_, viewer)
     return await _read(db, "checkout_session", id_, viewer, session.id, None)
+
+
+async def of_transaction(db: AsyncSession, id_: str, viewer: str | None, tx: str) -> Checkout:
+    """A session, and whether and why a transaction pays it. Raises `NotFound`."""
+    session = await _one(db, CheckoutSession, "checkout_session", id_, viewer)
+    column = rows.table(Payment).c
+    paying = await rows.fetch(db, Payment, (column.session == session.id) & (column.tx == tx))
+    only = {one.id for one in paying}
+    return await _read(db, "checkout_session", id_, viewer, session.id, only, tx)
 
 
 async def of_payment(db: AsyncSession, id_: str, viewer: str | None) -> Checkout:
@@ -100,6 +110,7 @@ async def _read(
     viewer: str | None,
     session_id: str,
     only: set[str] | None,
+    tx: str = "",
 ) -> Checkout:
     """Everything about one session; of its payments only these are told, if any are named."""
     sessions = rows.table(CheckoutSession).c
@@ -116,9 +127,9 @@ async def _read(
         for stray in await rows.fetch(
             db, StrayTransfer, rows.table(StrayTransfer).c.session == session_id
         )
-        if only is None or stray.id == id_ or (stray.payment is not None and stray.payment in only)
+        if only is None or stray.id == id_ or stray.payment in only or stray.tx == tx
     ][:MOST_PAYMENTS]
-    read = await _with_facts(db, object_, id_, viewer, shown, strays, session)
+    read = await _with_facts(db, object_, id_, viewer, shown, strays, session, tx)
     read.policy, read.payments = policy, payments
     read.verdict = judge(terms_of(session, policy), [money_of(payment) for payment in payments])
     if len(told) > MOST_PAYMENTS:
@@ -140,6 +151,7 @@ async def _with_facts(
     payments: list[Payment],
     strays: list[StrayTransfer],
     session: CheckoutSession | None,
+    tx: str = "",
 ) -> Checkout:
     refund = rows.table(Refund).c
     refunds = await rows.fetch(
@@ -157,6 +169,8 @@ async def _with_facts(
     if session is not None:
         ids.append(session.id)
         txs |= {(note["chain"], note["tx"]) for note in session.notes}
+        if tx:
+            txs |= {(option["chain"], tx) for option in session.options}
     transfers = [one.transfer_id for one in payments]
     transfers += [one.transfer_id for one in strays if one.transfer_id is not None]
     facts = await reading.read(db, viewer, ids, transfers=transfers, txs=txs)
@@ -164,6 +178,8 @@ async def _with_facts(
     wanted += [(one.chain, one.tx) for one in refunds if one.tx is not None]
     if session is not None:
         wanted += [(note["chain"], note["tx"]) for note in session.notes]
+        if tx:
+            wanted = [(option["chain"], tx) for option in session.options]
     wanted = list(dict.fromkeys(wanted))
     if len(wanted) > MOST_TXS:
         facts.cut["transactions"] = MOST_TXS
@@ -177,6 +193,7 @@ async def _with_facts(
         refunds=refunds,
         matched=await _matches(db, facts),
         txs=wanted[:MOST_TXS],
+        asked_tx=tx,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from sandbox.chains.port import UNSWEPT, Chain
 from sandbox.core.clock import iso
 from sandbox.core.money import tiyn_from_units
-from sandbox.explain import backbone, checkout_state, transactions
+from sandbox.explain import backbone, checkout_state, lookup, transactions
 from sandbox.explain.checkout import Checkout, option_of
 from sandbox.explain.facts import Moved
 from sandbox.explain.links import link
@@ -44,6 +44,8 @@ class _Telling:
         if self.read.session is not None:
             made += self._asked(self.read.session)
             made += self._elsewhere(self.read.session)
+            if self.read.asked_tx:
+                made += lookup.steps(self.read, self.read.session, self.chains, self.seen)
         for payment in self.read.told:
             made += self._paid(payment)
         for stray in self.read.strays:

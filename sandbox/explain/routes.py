@@ -83,9 +83,17 @@ AskedDep = Annotated[Asked, Depends()]
 
 
 @router.get("/checkout/sessions/{session_id}/explain", summary="Explain a session")
-async def explain_session(session_id: str, asked: AskedDep) -> Response:
+async def explain_session(
+    session_id: str,
+    asked: AskedDep,
+    tx: Annotated[
+        str | None,
+        Query(min_length=1, max_length=200, description="why this transaction paid it, or not"),
+    ] = None,
+) -> Response:
     """From the request over the QR codes, the transactions and each rule to books and webhooks."""
-    return await asked.answer(KINDS["checkout_session"], session_id)
+    kind = KINDS["checkout_session"] if tx is None else service.transaction_for(tx)
+    return await asked.answer(kind, session_id)
 
 
 @router.get("/payments/{payment_id}/explain", summary="Explain a payment")

@@ -61,6 +61,15 @@ def grants_by(grants: others.Grants) -> Kind:
     return _other(read)
 
 
+def transaction_for(tx: str) -> Kind:
+    """How a session is explained to somebody who asks for one transaction."""
+
+    async def read(db: AsyncSession, id_: str, viewer: str | None) -> checkout.Checkout:
+        return await checkout.of_transaction(db, id_, viewer, tx)
+
+    return _checkout(read)
+
+
 async def explain(
     database: Database, chains: Mapping[str, Chain], kind: Kind, id_: str, viewer: str | None
 ) -> Explanation:

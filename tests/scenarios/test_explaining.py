@@ -388,3 +388,74 @@ async def statements(world: World, session: Json) -> int:
     finally:
         sqlalchemy_event.remove(engine, "before_cursor_execute", count)
     return len(counted)
+
+
+async def asked(world: World, session: Json, tx: str) -> Json:
+    """Why this transaction pays the session, or not."""
+    path = f"/v1/checkout/sessions/{session['id']}/explain?lang=en&tx={tx}"
+    return await world.get(path)
+
+
+async def test_a_transaction_that_pays_a_stranger_fails_the_rule_of_the_recipient(
+    world: World,
+) -> None:
+    session, stranger = await world.session(), await world.ground.payer()
+    tx = await world.ground.force(world.customer, stranger, world.units(10_000))
+    await world.mine()
+    found = await asked(world, session, tx)
+    judged = one(found, "lookup.not_paid")
+    assert failing(judged) == ["recipient"]
+    rule = next(r for r in judged["rules"] if r["code"] == "recipient")
+    assert rule["values"]["found"] == stranger
+    assert rule["values"]["expected"] == world.place(session)
+
+
+async def test_a_transaction_that_failed_says_why_it_moved_nothing(world: World) -> None:
+    session, poor = await world.session(), await world.payer(100)
+    tx = await world.ground.force(poor, world.place(session), world.units(10_000))
+    await world.mine()
+    found = await asked(world, session, tx)
+    judged = one(found, "lookup.not_paid")
+    assert failing(judged) == ["happened"]
+    assert "insufficient funds" in judged["rules"][-1]["text"]
+    assert one(found, "tx.failed")["values"]["error"] == "insufficient funds"
+
+
+async def test_a_transaction_for_another_session_does_not_name_this_one(world: World) -> None:
+    session, other = await world.session(), await world.session()
+    tx = await world.pay(other, 10_000)
+    found = await asked(world, session, tx)
+    judged = one(found, "lookup.not_paid")
+    assert set(failing(judged)) <= {"named", "recipient"}
+    assert failing(judged)
+    assert other["id"] not in str(judged["values"])
+    paid = await asked(world, other, tx)
+    assert failing(one(paid, "payment.counted")) == []
+    assert not [code for code in codes(paid) if code.startswith("lookup.")]
+
+
+async def test_a_transaction_of_another_network_is_known_to_no_chain(world: World) -> None:
+    session = await world.session()
+    for tx in ("0x" + "ab" * 32, "5" * 88, "nothing of the kind"):
+        found = await asked(world, session, tx)
+        assert failing(one(found, "lookup.unknown")) == ["known"]
+
+
+async def test_coin_for_a_stranger_fails_the_rule_of_the_token(world: World) -> None:
+    session, stranger = await world.session(), await world.ground.payer()
+    tx = await world.ground.send_coin(world.customer, stranger, 5_000_000)
+    await world.mine()
+    assert failing(one(await asked(world, session, tx), "lookup.not_paid")) == ["token"]
+
+
+@pytest.mark.parametrize("ground", ["evm"], indirect=True)
+async def test_money_sent_to_the_token_contract_is_explained_as_refused_by_it(
+    world: World,
+) -> None:
+    session, payer = await world.session(), await world.payer(10_000)
+    token: str = world.option(session)["token"]
+    tx = await world.ground.force(payer, token, world.units(10_000))
+    await world.mine()
+    judged = one(await asked(world, session, tx), "lookup.not_paid")
+    assert failing(judged) == ["happened"]
+    assert "frozen" in judged["rules"][-1]["text"]
