@@ -54,6 +54,17 @@ def _refused_as(code: str, description: str) -> dict[str, Any]:
 
 
 _OBJECT = {"content": {"application/json": {"schema": {"type": "object"}}}}
+_EXPLANATION = {
+    "200": {
+        "description": "The explanation in the form and language asked for",
+        "content": {
+            "application/json": {"schema": {"type": "object"}},
+            "text/plain": {"schema": {"type": "string"}},
+            "image/svg+xml": {"schema": {"type": "string"}},
+        },
+    }
+}
+_EXPLAINED = [f"{method} {path}" for method, path in RULES if path.endswith("/explain")]
 # What operations answer beyond what their routes' types say. The refusals from 500 on that a
 # client may meet by what it asks are here and nowhere else (CONTRACT 10).
 _ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
@@ -84,6 +95,7 @@ _ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
     "POST /v1/sandbox/faucet": {
         "503": _refused_as("float_refilling", "More is being minted: ask again")
     },
+    **{name: _EXPLANATION for name in _EXPLAINED},
     "POST /v1/sandbox/quiesce": {"504": _refused_as("still_busy", "`left` names what is not done")},
 }
 # Operations that answer an object which another one's example shows.
@@ -114,6 +126,7 @@ _SHOWN_BY: Mapping[str, str] = {
         "GET /v1/reserve/reversals/{reversal_id}",
     ),
     "POST /v1/sandbox/faults": "GET /v1/sandbox/faults",
+    **dict.fromkeys(_EXPLAINED, "GET /v1/payments/{payment_id}/explain"),
 }
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
