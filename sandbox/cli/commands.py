@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sandbox.cli import devnet, faults, token
+from sandbox.cli import devnet, explain, faults, token
 from sandbox.cli.options import HOME, AsJson, DataDir
 from sandbox.core.errors import SandboxError
 from sandbox.devnets.errors import DevnetError
@@ -159,6 +159,9 @@ def pay(
         from sandbox.cli import show
 
         show.paid(paid)
+
+
+app.command("explain", epilog="\n\n".join(explain.EXAMPLES))(explain.explain)
 
 
 @app.command()

@@ -1,45 +1,9 @@
 """Where an object is read, for whoever may read it."""
 
-from typing import Final
 
+from sandbox.explain.paths import OBJECTS, PATHS
 from sandbox.explain.words import Link
 
-PATHS: Final = {
-    "checkout_session": "/v1/checkout/sessions",
-    "payment": "/v1/payments",
-    "refund": "/v1/refunds",
-    "stray_transfer": "/v1/stray_transfers",
-    "settlement": "/v1/settlements",
-    "payout": "/v1/payouts",
-    "deposit": "/v1/reserve/deposits",
-    "issuance": "/v1/reserve/issuances",
-    "redemption": "/v1/reserve/redemptions",
-    "bridge_move": "/v1/reserve/moves",
-    "event": "/v1/events",
-    "webhook_delivery": "/v1/webhook_deliveries",
-    "webhook_endpoint": "/v1/webhook_endpoints",
-    "faucet_grant": "/v1/sandbox/faucet",
-    "ledger_entry": "/v1/ledger/entries",
-    "request_log": "/v1/request_logs",
-}
-OBJECTS: Final = {
-    "cs": "checkout_session",
-    "pay": "payment",
-    "re": "refund",
-    "str": "stray_transfer",
-    "stl": "settlement",
-    "po": "payout",
-    "dep": "deposit",
-    "iss": "issuance",
-    "red": "redemption",
-    "mov": "bridge_move",
-    "evt": "event",
-    "wd": "webhook_delivery",
-    "we": "webhook_endpoint",
-    "fau": "faucet_grant",
-    "req": "request_log",
-}
-"""Prefix of an id → the object it names (CONTRACT 1)."""
 _NOT_FOR_MERCHANTS = ("ledger_entry", "deposit", "issuance", "redemption", "bridge_move")
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from sandbox.core import texts
 from sandbox.core.texts import LANGUAGES, Language
-from sandbox.explain import links
-from sandbox.explain.routes import accepted
+from sandbox.explain import links, paths
+from sandbox.explain.routes import accepted, router
 from sandbox.explain.words import LANES
 from sandbox.explain.writing import BY_STATUS, DOMAIN, as_json, as_text
 from tests.explain.made import HOSTILE, explanation
@@ -78,7 +78,7 @@ def test_every_code_that_the_slice_tells_has_a_text() -> None:
     assert len(waits) > 10
     assert {code for code in waits if f"wait.{code}" not in known} == set()
     assert {lane for lane in LANES if f"lane.{lane}" not in known} == set()
-    assert {kind for kind in links.OBJECTS.values() if f"object.{kind}" not in known} <= {
+    assert {kind for kind in paths.OBJECTS.values() if f"object.{kind}" not in known} <= {
         "webhook_endpoint", "request_log",
     }  # fmt: skip
     assert {kind for kind in BY_STATUS if f"summary.{kind}" not in known} == set()
@@ -128,3 +128,12 @@ def test_accept_chooses_the_form_and_what_is_unknown_gets_json(
     header: str | None, form: str
 ) -> None:
     assert accepted(header) == form
+
+
+def test_every_object_that_is_explained_has_a_prefix_and_a_route() -> None:
+    assert set(paths.EXPLAINED) <= set(paths.OBJECTS.values())
+    routes = {route.path for route in router.routes}  # type: ignore[attr-defined]  # API routes
+    for kind in paths.EXPLAINED:
+        beginning = f"{paths.PATHS[kind]}/{{"
+        assert [path for path in routes if path.startswith(beginning)], kind
+    assert len(routes) == len(paths.EXPLAINED)

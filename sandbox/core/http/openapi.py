@@ -95,7 +95,7 @@ _ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
     "POST /v1/sandbox/faucet": {
         "503": _refused_as("float_refilling", "More is being minted: ask again")
     },
-    **{name: _EXPLANATION for name in _EXPLAINED},
+    **dict.fromkeys(_EXPLAINED, _EXPLANATION),
     "POST /v1/sandbox/quiesce": {"504": _refused_as("still_busy", "`left` names what is not done")},
 }
 # Operations that answer an object which another one's example shows.
