@@ -101,12 +101,14 @@ def _entries(facts: Facts) -> list[Step]:
             began = _beginning(facts, entry)
             place = (at_end - 0.5 if began is None else began.index, RESERVED)
             made.append(Step(entry.at, "watcher" if _came_in(entry) else "api", "ledger", "entry",
-                             "entry.pending", values, links=seen, place=place))  # fmt: skip
+                             "entry.pending", values, links=seen, place=place,
+                             beside=None if began is None else began.at))  # fmt: skip
         if entry.kind == "posted" or entry.outcome is not None:
             code = "entry.posted" if entry.kind == "posted" else f"entry.{entry.outcome}"
             at = entry.resolved_at or entry.at
             made.append(Step(at, "watcher", "ledger", "entry", code, values, links=seen,
-                             place=(at_end, BOOKED)))  # fmt: skip
+                             place=(at_end, BOOKED),
+                             beside=None if told is None else told.at))  # fmt: skip
     return made
 
 

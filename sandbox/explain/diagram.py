@@ -23,6 +23,9 @@ FONT_SIZE, SMALL = 12, 11
 LETTER, WIDE_LETTER = 0.64, 1.1
 MOST_LINES = 4
 MOST_STEPS = 120
+MOST_ACTS = 4
+LONG_WORD, HEAD, TAIL = 34, 12, 8
+"""Ids of transactions and addresses are shortened in the middle; the text has them whole."""
 
 STYLE = """
   svg { color-scheme: light dark; --paper: #fff; --ink: #1b1f24; --soft: #5b6571; --line: #b8c0c8;
@@ -171,18 +174,40 @@ def _row(step: Step, writer: Writer, places: dict[Lane, float], top: float, widt
     left = min(left, width - MARGIN - room)
     labels = [Label(MARGIN, top + FONT_SIZE, moment(step.at)[:19], SMALL, role="soft")]
     y = top + FONT_SIZE
-    for line in wrapped(writer.step(step), room, FONT_SIZE):
+    for line in wrapped(shortened(writer.step(step)), room, FONT_SIZE):
         labels.append(Label(left, y, line, FONT_SIZE))
         y += LINE_HEIGHT
     arrow_y = y - LINE_HEIGHT + 8
     y += 12
+    for act in _acts(step):
+        for line in wrapped(f"· {shortened(act)}", room, SMALL, 2):
+            labels.append(Label(left, y, line, SMALL, role="soft"))
+            y += LINE_HEIGHT - 1
     for rule in step.rules:
-        said = wrapped(f"{MARKS[rule.result]} {_rule(rule, writer)}", room, SMALL, 3)
+        said = wrapped(f"{MARKS[rule.result]} {shortened(_rule(rule, writer))}", room, SMALL, 3)
         for n, line in enumerate(said):
             role = {"pass": "pass", "fail": "fail"}.get(rule.result, "soft") if n == 0 else "soft"
             labels.append(Label(left if n == 0 else left + 14, y, line, SMALL, role=role))
             y += LINE_HEIGHT - 1
     return Row(top, y - top + 4, start, end, arrow_y, tuple(labels), step)
+
+
+def shortened(text: str) -> str:
+    """The text with its long words shortened in the middle."""
+    return " ".join(
+        word if len(word) <= LONG_WORD else f"{word[:HEAD]}…{word[-TAIL:]}"
+        for word in one_line(text).split()
+    )
+
+
+def _acts(step: Step) -> list[str]:
+    """What the outer acts of a decoded transaction are called, and what they move or say."""
+    transaction = step.values.get("transaction") or {"acts": ()}
+    outer = [act for act in transaction["acts"] if not act["inner"]]
+    return [
+        " ".join([act["name"], *(f"{name} {value}" for name, value in act["values"].items())])
+        for act in outer[:MOST_ACTS]
+    ]
 
 
 def _rule(rule: Rule, writer: Writer) -> str:

@@ -1,6 +1,5 @@
 """Where an object is read, for whoever may read it."""
 
-
 from sandbox.explain.paths import OBJECTS, PATHS
 from sandbox.explain.words import Link
 

@@ -43,7 +43,8 @@ class Link:
 class Step:
     """Something that happened: `at` sandbox time, from `who` to `to`.
 
-    `place` orders what happened at the same moment.
+    It is told at the time of the event `beside` it, if one is known: what one transaction writes
+    is stamped at moments of its own. `place` orders what has the same time.
     """
 
     at: datetime
@@ -56,6 +57,7 @@ class Step:
     links: tuple[Link, ...] = ()
     place: tuple[float, int] = (0.0, 0)
     is_fault: bool = False
+    beside: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Explanation:
 
     def ordered(self) -> list[Step]:
         """The steps as they happened."""
-        return sorted(self.steps, key=lambda step: (step.at, step.place))
+        return sorted(self.steps, key=lambda step: (step.beside or step.at, step.place))
 
 
 Seen = Mapping[tuple[str, str], Decoded | None]

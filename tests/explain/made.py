@@ -30,7 +30,23 @@ def explanation(memo: str = "cs_1", *, repeat: int = 1) -> Explanation:
 
 def _steps(memo: str, at: datetime) -> list[Step]:
     long = "7bhujvKv5DXwMNuD4x3VF5fAq1GPjdX6BBcg8TCgf5jirXqcdVNGEuXvmxsk7Wi1CH6fhjWeDEr3pVVqH8Kb"
-    tx: dict[str, Any] = {"tx": long, "network": "Memory", "sender": memo, "transaction": None}
+    tx: dict[str, Any] = {
+        "tx": long,
+        "network": "Memory",
+        "sender": memo,
+        "transaction": {
+            "acts": [
+                {
+                    "name": "memo",
+                    "program": memo,
+                    "accounts": [],
+                    "values": {"text": memo},
+                    "inner": False,
+                }
+            ],
+            "acts_left_out": 2,
+        },
+    }
     delivery = {"type": "payment.final", "endpoint": "we_1", "attempts": 3, "status": 503,
                 "error": None, "next_at": "2026-11-20T10:05:00Z"}  # fmt: skip
     named = Rule("named", "fail", {"carried": [f"memo:{memo}"], "matched": None})
