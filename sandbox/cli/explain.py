@@ -46,8 +46,9 @@ def path_of(id_: str) -> str:
     """The route that explains an object. Raises `NotExplained`."""
     from sandbox.explain.paths import EXPLAINED, OBJECTS, PATHS
 
-    found = OBJECTS.get(id_.partition("_")[0])
-    if found not in EXPLAINED or not id_.replace("_", "").isalnum():
+    prefix, _, rest = id_.partition("_")
+    found = OBJECTS.get(prefix)
+    if found not in EXPLAINED or not rest.isalnum():
         known = ", ".join(f"{prefix}_…" for prefix, kind in OBJECTS.items() if kind in EXPLAINED)
         raise NotExplained(id_, known)
     return f"{PATHS[found]}/{id_}/explain"
