@@ -53,6 +53,7 @@ from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.feed import Feed
 from sandbox.eventlog.keys import LogKey
 from sandbox.eventlog.types import NewEvent
+from sandbox.explain import routes as explain_routes
 from sandbox.lab import bank_routes as lab_bank_routes
 from sandbox.lab import checks as lab_checks
 from sandbox.lab import faucet, floats, worlds_routes
@@ -140,6 +141,7 @@ ROUTERS: Sequence[APIRouter] = (
     lab_bank_routes.router,
     worlds_routes.router,
     audit_routes.router,
+    explain_routes.router,
     web_routes.router,
     sponsoring.router,
     reference.router,
@@ -455,6 +457,7 @@ def app_state(world: World) -> dict[str, Any]:
         "expanders": EXPANDERS,
         "feed": Feed(world.database),
         "other_strays": burns,
+        "grants": faucet,
         "sponsored_turns": sponsoring.Turns(time.monotonic),
         "webhook_allow_loopback": world.settings.webhook_allow_loopback,
         "busy_probes": [

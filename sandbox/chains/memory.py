@@ -20,17 +20,20 @@ from sandbox.chains.memory_state import (
     Refused,
     State,
     Tx,
+    acts_of,
     apply,
     foreign_of,
     transfers_of,
 )
 from sandbox.chains.port import (
+    MAX_ACTS,
     AtHeight,
     Block,
     BlockId,
     BrowserPayment,
     ChainUnavailable,
     Command,
+    Decoded,
     ForeignTransfer,
     Heads,
     Holdings,
@@ -135,6 +138,26 @@ class MemoryChain:
     async def blocks(self, first: int, last: int) -> list[Block]:
         self._answer()
         return [m.block for m in self._mined if first <= m.block.id.height <= last]
+
+    async def decode(self, tx: str) -> Decoded | None:
+        self._answer()
+        mined = self._included(tx)
+        sent = self._mempool if mined is None else {one.id: one for one in mined.txs}
+        found = sent.get(tx)
+        if found is None:
+            return None
+        is_final = mined is not None and mined.block.id.height <= self._final.block.id.height
+        return Decoded(
+            tx=tx,
+            state="waiting" if mined is None else "final" if is_final else "confirmed",
+            height=None if mined is None else mined.block.id.height,
+            block_hash=None if mined is None else mined.block.id.hash,
+            time=None if mined is None else mined.block.time,
+            sender=found.moves[0].source,
+            error=None if mined is None else mined.block.tx_errors.get(tx),
+            acts=acts_of(found)[:MAX_ACTS],
+            left_out=max(0, len(found.moves) - MAX_ACTS),
+        )
 
     async def supply(self) -> AtHeight:
         self._answer()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sandbox.chains.port import ForeignTransfer, Transfer
+from sandbox.chains.port import Act, ForeignTransfer, Transfer
 
 
 class Refused(Exception):
@@ -137,3 +137,16 @@ def foreign_of(tx: Tx) -> list[ForeignTransfer]:
         )
         for n, move in enumerate(moves)
     ]
+
+
+def acts_of(tx: Tx) -> tuple[Act, ...]:
+    """Its moves as people read them."""
+    return tuple(
+        Act(
+            move.action,
+            move.token or "token",
+            (("source", move.source), ("destination", move.destination)),
+            {"amount_units": move.amount, "keys": " ".join(move.keys)},
+        )
+        for move in tx.moves
+    )

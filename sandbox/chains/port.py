@@ -143,6 +143,41 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Act:
+    """One instruction, call or log of a transaction, for people: whom it names, in which role.
+
+    `program` carried it out. `is_inner`: another act of the transaction caused it.
+    """
+
+    name: str
+    program: str
+    accounts: tuple[tuple[str, str], ...] = ()
+    values: Mapping[str, str | int] = field(default_factory=dict)
+    is_inner: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A transaction as its chain has it now; `error` is why it failed, `sender` paid its fee.
+
+    `left_out` counts acts beyond `MAX_ACTS`. Nobody judges by this: it is for reading.
+    """
+
+    tx: str
+    state: Literal["waiting", "confirmed", "final"]
+    height: int | None
+    block_hash: str | None
+    time: datetime | None
+    sender: str
+    error: str | None
+    acts: tuple[Act, ...]
+    left_out: int = 0
+
+
+MAX_ACTS = 24
+
+
+@dataclass(frozen=True, slots=True)
 class Heads:
     """The newest confirmed and the newest final height, in the units of `BlockId.height`.
 
@@ -266,6 +301,10 @@ class Chain(Protocol):
 
     async def blocks(self, first: int, last: int) -> list[Block]:
         """The same with their contents."""
+        ...
+
+    async def decode(self, tx: str) -> Decoded | None:
+        """What a transaction does, in words; None when the node knows nothing of it."""
         ...
 
     async def supply(self) -> AtHeight:

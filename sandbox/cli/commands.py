@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sandbox.cli import completion, develop, devnet, faults, snapshots, token, verifying
+from sandbox.cli import completion, develop, devnet, explain, faults, snapshots, token, verifying
 from sandbox.cli.options import (
     DEVELOP,
     HOME,
@@ -224,6 +224,9 @@ def pay(
         from sandbox.cli import show
 
         show.paid(paid)
+
+
+app.command("explain", rich_help_panel=DEVELOP, epilog=examples(*explain.EXAMPLES))(explain.explain)
 
 
 @app.command(

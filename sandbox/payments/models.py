@@ -169,6 +169,7 @@ class StrayTransfer(SQLModel, table=True):
         CheckConstraint("amount_units >= 0", name="amount"),
         CheckConstraint("chain_state IN ('confirmed', 'final', 'reverted')", name="chain_state"),
         Index("ix_stray_transfer_merchant_id", "merchant", "id"),
+        Index("ix_stray_transfer_session", "session", postgresql_where=text("session IS NOT NULL")),
         Index(
             "uq_stray_transfer_foreign",
             "chain",
@@ -229,6 +230,7 @@ class Refund(SQLModel, table=True):
         ),
         Index("ix_refund_merchant_id", "merchant", "id"),
         Index("ix_refund_payment", "payment"),
+        Index("ix_refund_stray", "stray", postgresql_where=text("stray IS NOT NULL")),
     )
 
     id: str = Field(primary_key=True)

@@ -162,7 +162,7 @@ class Step:
     ) -> None:
         was = session.status
         terms = self._terms(session)
-        money = [_money(payment) for payment in payments]
+        money = [money_of(payment) for payment in payments]
         verdict = judge(terms, money)
         undone = was == "complete" and self._is_undone(session, verdict)
         if undone and verdict.status != "complete":
@@ -197,14 +197,7 @@ class Step:
         return completed is not None and completed.chain_state == "reverted"
 
     def _terms(self, session: CheckoutSession) -> Terms:
-        policy = self.merchants[session.merchant].confirm_policy
-        return Terms(
-            amount_tiyn=session.amount_tiyn,
-            expires_at=session.expires_at,
-            status=cast(Status, session.status),
-            policy=cast(Policy, policy),
-            captured=session.captured_at is not None,
-        )
+        return terms_of(session, self.merchants[session.merchant].confirm_policy)
 
     # What is written.
 
@@ -225,7 +218,19 @@ class Step:
         ]
 
 
-def _money(payment: Payment) -> Money:
+def terms_of(session: CheckoutSession, policy: str) -> Terms:
+    """What a session asks for, by its merchant's `policy`."""
+    return Terms(
+        amount_tiyn=session.amount_tiyn,
+        expires_at=session.expires_at,
+        status=cast(Status, session.status),
+        policy=cast(Policy, policy),
+        captured=session.captured_at is not None,
+    )
+
+
+def money_of(payment: Payment) -> Money:
+    """A payment as it is judged."""
     return Money(
         id=payment.id,
         chain=payment.chain,

@@ -45,6 +45,7 @@ LISTS = {
     "issuance_id": "/v1/reserve/issuances",
     "event_id": "/v1/events",
     "endpoint_id": "/v1/webhook_endpoints",
+    "delivery_id": "/v1/webhook_deliveries",
 }
 SEED = 20_261_121
 

@@ -112,6 +112,12 @@ def answers(running: Running, folder: Path) -> JsonObject:
     get("/v1/checkout/sessions", "/v1/checkout/sessions", limit=1)
     get("/v1/payments", "/v1/payments")
     get("/v1/payments/{payment_id}", f"/v1/payments/{payment}")
+    explained = get(
+        "/v1/payments/{payment_id}/explain", f"/v1/payments/{payment}/explain", lang="en"
+    )
+    # Two of its steps show what steps are.
+    shown = ("request.session", "payment.counted")
+    explained["steps"] = [step for step in explained["steps"] if step["code"] in shown]
     get("/v1/refunds", "/v1/refunds")
     get("/v1/refunds/{refund_id}", f"/v1/refunds/{refund['id']}")
     get("/v1/settlements", "/v1/settlements")

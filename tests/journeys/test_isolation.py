@@ -27,6 +27,7 @@ LISTS = {
     "payout_id": "/v1/payouts",
     "event_id": "/v1/events",
     "endpoint_id": "/v1/webhook_endpoints",
+    "delivery_id": "/v1/webhook_deliveries",
 }
 OWN = sorted(rule for rule, access in RULES.items() if access.get("merchant") == "own")
 # The stream has tests of its own in the log's.

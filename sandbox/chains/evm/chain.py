@@ -10,7 +10,7 @@ from eth_utils.address import is_checksum_address, to_checksum_address
 
 from contracts.evm_addresses import DepositAddresses, deposit_salt
 from sandbox.chains.errors import NoKeys, NothingToSweep, NotRotatable, NotSponsored, WrongChain
-from sandbox.chains.evm import browser, calls, tx
+from sandbox.chains.evm import browser, calls, decoding, tx
 from sandbox.chains.evm.accounts import LocalAccount
 from sandbox.chains.evm.blocks import TRANSFER, Watched, block_id, parse_block, undecided
 from sandbox.chains.evm.errors import reason, revert_text
@@ -27,6 +27,7 @@ from sandbox.chains.port import (
     BrowserPayment,
     ChainUnavailable,
     Command,
+    Decoded,
     Heads,
     Holdings,
     Outcome,
@@ -162,6 +163,9 @@ class EvmChain:
             )
             for body in bodies
         ]
+
+    async def decode(self, tx: str) -> Decoded | None:
+        return await decoding.read(self._node, tx, self._why)
 
     async def supply(self) -> AtHeight:
         height = await self._final_height()

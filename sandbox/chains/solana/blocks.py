@@ -44,7 +44,7 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class _Instruction:
+class Instruction:
     program: str
     accounts: tuple[int, ...]
     data: bytes
@@ -75,18 +75,18 @@ class _Move:
 
 
 @dataclass(slots=True)
-class _Transaction:
+class Resolved:
     """One transaction that succeeded, with everything resolved to names."""
 
     id: str
     keys: list[str]
-    outer: list[_Instruction]
-    inner: Mapping[int, list[_Instruction]]
+    outer: list[Instruction]
+    inner: Mapping[int, list[Instruction]]
     holdings: dict[int, _Holding]
     lamports: list[tuple[int, int]]
     opened: dict[int, tuple[str, str]] = field(default_factory=dict)
 
-    def instructions(self) -> Iterator[_Instruction]:
+    def instructions(self) -> Iterator[Instruction]:
         """All of them in the order in which they ran, as far as the block tells."""
         for index, instruction in enumerate(self.outer):
             yield instruction
@@ -120,11 +120,11 @@ def parse_block(slot: int, body: Mapping[str, Any], watched: Watched) -> Block:
         tx_id = str(signed.signatures[0])
         txs.append(tx_id)
         if (error := entry["meta"]["err"]) is not None:
-            errors[tx_id] = reason(error, _programs(signed))
+            errors[tx_id] = reason(error, programs(signed))
             continue
         if not _concerns(entry["meta"], signed, watched):
             continue
-        transaction = _resolved(tx_id, signed, entry["meta"])
+        transaction = resolved(tx_id, signed, entry["meta"])
         moved = _transfers(transaction, watched)
         transfers += moved
         foreign += _foreign(transaction, watched, len(moved))
@@ -155,7 +155,7 @@ def _without_nul(text: str) -> str:
     return text.replace("\0", "\ufffd")
 
 
-def _programs(signed: VersionedTransaction) -> list[str]:
+def programs(signed: VersionedTransaction) -> list[str]:
     """The program of each outer instruction; empty for one that a lookup table names."""
     keys = signed.message.account_keys
     return [
@@ -175,17 +175,17 @@ def _concerns(meta: Mapping[str, Any], signed: VersionedTransaction, watched: Wa
     ) or not watched.own.isdisjoint(loaded)
 
 
-def _resolved(tx_id: str, signed: VersionedTransaction, meta: Mapping[str, Any]) -> _Transaction:
+def resolved(tx_id: str, signed: VersionedTransaction, meta: Mapping[str, Any]) -> Resolved:
     loaded = meta.get("loadedAddresses") or {"writable": [], "readonly": []}
     keys = [str(key) for key in signed.message.account_keys]
     keys += [*loaded["writable"], *loaded["readonly"]]
     outer = [
-        _Instruction(keys[i.program_id_index], tuple(i.accounts), bytes(i.data))
+        Instruction(keys[i.program_id_index], tuple(i.accounts), bytes(i.data))
         for i in signed.message.instructions
     ]
     inner = {
         group["index"]: [
-            _Instruction(keys[i["programIdIndex"]], tuple(i["accounts"]), base58_decode(i["data"]))
+            Instruction(keys[i["programIdIndex"]], tuple(i["accounts"]), base58_decode(i["data"]))
             for i in group["instructions"]
         ]
         for group in meta.get("innerInstructions") or ()
@@ -200,10 +200,10 @@ def _resolved(tx_id: str, signed: VersionedTransaction, meta: Mapping[str, Any])
         holding.owner_after = balance.get("owner", "")
         holding.after = int(balance["uiTokenAmount"]["amount"])
     lamports = list(zip(meta["preBalances"], meta["postBalances"], strict=True))
-    return _Transaction(tx_id, keys, outer, inner, holdings, lamports)
+    return Resolved(tx_id, keys, outer, inner, holdings, lamports)
 
 
-def _transfers(tx: _Transaction, watched: Watched) -> list[Transfer]:
+def _transfers(tx: Resolved, watched: Watched) -> list[Transfer]:
     memos = tx.memos()
     moves = [
         move
@@ -225,7 +225,7 @@ def _transfers(tx: _Transaction, watched: Watched) -> list[Transfer]:
     ]
 
 
-def _token_move(tx: _Transaction, it: _Instruction, mint: str) -> _Move | None:
+def _token_move(tx: Resolved, it: Instruction, mint: str) -> _Move | None:
     """What one instruction of Token-2022 moved of our mint; it succeeded, so it is well formed."""
     if it.program != _TOKEN_2022 or not it.data:
         return None
@@ -252,7 +252,7 @@ def _token_move(tx: _Transaction, it: _Instruction, mint: str) -> _Move | None:
     return None
 
 
-def _unexplained(tx: _Transaction, moves: list[_Move], mint: str) -> list[_Move]:
+def _unexplained(tx: Resolved, moves: list[_Move], mint: str) -> list[_Move]:
     """Movements that no instruction we read explains, from the balances.
 
     A token account that gets another owner moves its units without a transfer; programs may
@@ -285,7 +285,7 @@ def _unexplained(tx: _Transaction, moves: list[_Move], mint: str) -> list[_Move]
     return found
 
 
-def _foreign(tx: _Transaction, watched: Watched, first: int) -> list[ForeignTransfer]:
+def _foreign(tx: Resolved, watched: Watched, first: int) -> list[ForeignTransfer]:
     """Other tokens and SOL that own addresses got, by balance; keys of any transfer in it."""
     got: list[tuple[str, str, str, int]] = []
     mints = {h.mint for h in tx.holdings.values() if h.owner in watched.own} - {watched.mint}
@@ -310,7 +310,7 @@ def _foreign(tx: _Transaction, watched: Watched, first: int) -> list[ForeignTran
     ]
 
 
-def _references(tx: _Transaction, it: _Instruction) -> tuple[str, ...]:
+def _references(tx: Resolved, it: Instruction) -> tuple[str, ...]:
     """What a wallet may have added to a transfer of any token or of SOL (Solana Pay)."""
     if it.program == _SYSTEM and it.data[:4] == _SYSTEM_TRANSFER:
         return _named(tx, it.accounts[2:])
@@ -322,5 +322,5 @@ def _references(tx: _Transaction, it: _Instruction) -> tuple[str, ...]:
     return ()
 
 
-def _named(tx: _Transaction, accounts: tuple[int, ...]) -> tuple[str, ...]:
+def _named(tx: Resolved, accounts: tuple[int, ...]) -> tuple[str, ...]:
     return tuple(tx.keys[account] for account in accounts)

@@ -19,6 +19,7 @@ from sandbox.chains.port import (
     BlockId,
     BrowserPayment,
     Command,
+    Decoded,
     Heads,
     Holdings,
     Outcome,
@@ -32,6 +33,7 @@ from sandbox.chains.service import Deployment
 from sandbox.chains.solana import tx
 from sandbox.chains.solana.blocks import Watched, block_id, parse_block
 from sandbox.chains.solana.commands import Commands
+from sandbox.chains.solana.decoding import decoded
 from sandbox.chains.solana.keys import AUTHORITIES, SolanaKeys
 from sandbox.chains.solana.rpc import Rpc
 from sandbox.chains.solana.sponsoring import Sponsor
@@ -139,6 +141,18 @@ class SolanaChain:
         return [
             parse_block(slot, body, self._watched) for slot, body in zip(slots, bodies, strict=True)
         ]
+
+    async def decode(self, tx: str) -> Decoded | None:
+        options = {**_CONFIRMED, "encoding": "base64", "maxSupportedTransactionVersion": 0}
+        try:
+            body, final = await self._rpc.batch(
+                [("getTransaction", [tx, options]), ("getSlot", [_FINAL])]
+            )
+        except NodeRefused:
+            return None  # no signature of this chain
+        if body is None:
+            return None
+        return decoded(body, "final" if body["slot"] <= final else "confirmed")
 
     async def supply(self) -> AtHeight:
         return await self._figure(

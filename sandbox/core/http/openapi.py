@@ -75,6 +75,17 @@ def _refused_as(code: str, description: str) -> dict[str, Any]:
 
 
 _OBJECT = {"content": {"application/json": {"schema": {"type": "object"}}}}
+_EXPLANATION = {
+    "200": {
+        "description": "The explanation in the form and language asked for",
+        "content": {
+            "application/json": {"schema": {"type": "object"}},
+            "text/plain": {"schema": {"type": "string"}},
+            "image/svg+xml": {"schema": {"type": "string"}},
+        },
+    }
+}
+_EXPLAINED = [f"{method} {path}" for method, path in RULES if path.endswith("/explain")]
 # What operations answer beyond what their routes' types say. The refusals from 500 on that a
 # client may meet by what it asks are here and nowhere else (CONTRACT 10).
 _ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
@@ -133,6 +144,7 @@ _ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
             "POST /v1/sandbox/forks",
         )
     },
+    **dict.fromkeys(_EXPLAINED, _EXPLANATION),
     "POST /v1/sandbox/quiesce": {"504": _refused_as("still_busy", "`left` names what is not done")},
 }
 # Operations that answer an object which another one's example shows.
@@ -164,6 +176,7 @@ _SHOWN_BY: Mapping[str, str] = {
     ),
     "POST /v1/sandbox/faults": "GET /v1/sandbox/faults",
     "POST /v1/sandbox/reset": "POST /v1/sandbox/snapshots/{name}/restore",
+    **dict.fromkeys(_EXPLAINED, "GET /v1/payments/{payment_id}/explain"),
 }
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",

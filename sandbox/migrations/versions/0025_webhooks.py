@@ -8,7 +8,7 @@ revision = "0025_webhooks"
 down_revision = "0023_api_kit"
 
 # Rows from before are given what they would have been written with.
-_FIRST_VERSION = "2026-11-21"
+_FIRST_VERSION = "2026-11-20"
 
 
 def upgrade() -> None:

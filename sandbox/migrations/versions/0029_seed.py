@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0029_seed"
-down_revision = "0025_webhooks"
+down_revision = "0028_explain"
 
 
 def upgrade() -> None:

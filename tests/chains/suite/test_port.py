@@ -230,3 +230,39 @@ async def test_the_clock_of_a_chain_with_control_can_be_moved(world: World) -> N
 
 async def test_sessions_that_nobody_paid_have_nothing_to_sweep(world: World) -> None:
     assert (await world.chain.holdings(["cs_1"])).by_place.get(UNSWEPT, 0) == 0
+
+
+async def test_a_transaction_nobody_sent_is_not_decoded(world: World) -> None:
+    assert await world.chain.decode("nothing of the kind") is None
+    assert await world.chain.decode("0x" + "ab" * 32) is None
+
+
+async def test_a_payment_is_decoded_with_who_paid_whom_and_its_state(world: World) -> None:
+    holder = await funded(world, 900)
+    option = world.chain.receive_option("cs_decoded", 700, "Shop")
+    tx = await world.pay(holder, option, 700)
+    block = await world.confirmed(tx)
+    found = await world.chain.decode(tx)
+    assert found is not None
+    assert (found.tx, found.height, found.error) == (tx, block.id.height, None)
+    assert found.time == block.time
+    [transfer] = [one for one in block.transfers if one.tx == tx]
+    named = {address for act in found.acts for _, address in act.accounts}
+    assert {transfer.source, transfer.destination} <= named
+    assert 700 in [act.values.get("amount_units") for act in found.acts]
+    await world.final(tx)
+    found = await world.chain.decode(tx)
+    assert found is not None
+    assert found.state == "final"
+
+
+async def test_a_transaction_that_failed_is_decoded_with_the_reason_the_block_has(
+    world: World,
+) -> None:
+    poor, other = await world.holder(), await world.holder()
+    await carry_out(world, Command("mint", "iss_poor", poor, 5))
+    tx = await world.send_unchecked(poor, other, 10)
+    block = await world.confirmed(tx)
+    found = await world.chain.decode(tx)
+    assert found is not None
+    assert found.error == block.tx_errors[tx]

@@ -1,0 +1,324 @@
+"""What is stored about a set of ids: events, entries, orders to chains, transfers, deliveries.
+
+However many ids, each function is one statement; whatever is cut off is said.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import TextClause, text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.eventlog.leaf import api_data
+
+MOST_EVENTS = 200
+MOST_ENTRIES = 150
+MOST_DELIVERIES = 200
+MOST_TRANSFERS = 60
+
+_EVENTS = """
+    SELECT e.id, e.type, e.created, e.merchant, e.leaf, e.private, e.request_id,
+        e.object_id AS about,
+        l.epoch, l.position, l.sequence
+    FROM event e LEFT JOIN log_entry l ON l.event_id = e.id
+    WHERE {which} AND (CAST(:viewer AS text) IS NULL OR e.merchant = :viewer)
+    ORDER BY l.epoch, l.position, e.id LIMIT :most
+"""
+_ABOUT = text(_EVENTS.format(which="e.object_id = ANY(CAST(:ids AS text[]))"))
+_NAMED = text(_EVENTS.format(which="e.id = ANY(CAST(:ids AS text[]))"))
+_ENTRIES = """
+    SELECT e.id, e.ref, e.kind, e.reason, e.chain, e.recorded_at, r.outcome, r.event_id, r.height,
+        r.recorded_at AS resolved_at, (
+            SELECT json_agg(json_build_array(a.book, a.asset, a.code, l.side, l.amount::text)
+                ORDER BY l.line)
+            FROM leg l JOIN account a ON a.id = l.account_id WHERE l.entry_id = e.id
+        ) AS legs
+    FROM {which} LEFT JOIN resolution r ON r.entry_id = e.id
+    ORDER BY e.key LIMIT :most
+"""
+# The column is in byte order, in which ';' follows ':'.
+_REFERRED = text(
+    _ENTRIES.format(
+        which="""unnest(CAST(:ids AS text[])) AS i (id)
+    JOIN LATERAL (
+        SELECT * FROM entry
+        WHERE ref >= i.id COLLATE "C" AND ref < (i.id || ';') COLLATE "C"
+    ) e ON true"""
+    )
+)
+_BY_ID = text(_ENTRIES.format(which="(SELECT * FROM entry WHERE id = ANY(CAST(:ids AS text[]))) e"))
+_DELIVERIES = text(
+    """
+    SELECT d.id, d.event_id, d.endpoint, d.status, d.attempts, d.next_attempt_at,
+        d.last_attempt_at, d.last_status, d.last_error, d.created_at,
+        w.status AS endpoint_status, w.status_reason
+    FROM webhook_delivery d JOIN webhook_endpoint w ON w.id = d.endpoint
+    WHERE d.event_id = ANY(CAST(:ids AS text[]))
+        AND (CAST(:viewer AS text) IS NULL OR d.merchant = :viewer)
+    ORDER BY d.id LIMIT :most
+    """
+)
+_ORDERS = text(
+    """
+    SELECT i.id, i.kind, i.chain, i.state, i.command ->> 'action' AS action, i.created_at,
+        i.reason, i.resolved_at, a.n, a.tx_id, a.valid_until_height, a.state AS attempt_state,
+        a.reason AS attempt_reason, a.signed_at, a.broadcast_at
+    FROM chain_intent i LEFT JOIN chain_attempt a ON a.intent_id = i.id
+    WHERE i.id = ANY(CAST(:ids AS text[])) ORDER BY i.created_at, i.id, a.n
+    """
+)
+_TRANSFERS = text(
+    """
+    SELECT t.id, t.chain, t.tx, t.ordinal, t.kind, t.source, t.destination, t.amount_units, t.keys,
+        t.intent, n.n, n.height, n.block_hash, n.block_time, n.state
+    FROM chain_transfer t JOIN chain_inclusion n ON n.transfer_id = t.id
+    WHERE t.id = ANY(CAST(:ids AS text[])) OR (t.chain, t.tx) IN (
+        SELECT * FROM unnest(CAST(:chains AS text[]), CAST(:txs AS text[])))
+    ORDER BY t.id, n.n LIMIT :most
+    """
+)
+_STATE = text(
+    """
+    SELECT sandbox_now() AS now, (
+        SELECT json_object_agg(chain, height) FROM chain_cursor WHERE view = 'final') AS final, (
+        SELECT json_object_agg(chain, height) FROM chain_cursor WHERE view = 'confirmed')
+            AS confirmed, (
+        SELECT json_agg(json_build_array(chain, reason, height,
+            to_char(since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')))
+        FROM chain_halt) AS halts
+    """
+)
+_BANK = text(
+    """
+    SELECT direction, kind, ref, end_to_end_id, created_at, read_at, body ->> 'reason' AS reason,
+        (body ->> 'amount_tiyn')::bigint AS amount_tiyn
+    FROM bank_message WHERE end_to_end_id = ANY(CAST(:ids AS text[])) ORDER BY id LIMIT 60
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event; `index` is its place among those found, in the order of the log."""
+
+    id: str
+    type: str
+    at: datetime
+    about: str | None
+    merchant: str | None
+    request_id: str | None
+    epoch: int | None
+    position: int | None
+    sequence: int | None
+    data: Mapping[str, Any]
+    entries: tuple[str, ...]
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """A ledger entry with its legs as [book, asset, code, side, amount], and how it ended."""
+
+    id: str
+    ref: str
+    kind: str
+    reason: str
+    chain: str | None
+    at: datetime
+    outcome: str | None
+    event_id: str | None
+    height: int | None
+    resolved_at: datetime | None
+    legs: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Inclusion:
+    """A block's word that a transfer is in it."""
+
+    n: int
+    height: int
+    block_hash: str
+    block_time: datetime
+    state: str
+
+
+@dataclass(slots=True)
+class Moved:
+    """A movement of the token as it was stored, with every block that it stood in."""
+
+    id: str
+    chain: str
+    tx: str
+    ordinal: int
+    kind: str
+    source: str
+    destination: str
+    amount_units: int
+    keys: tuple[str, ...]
+    intent: str | None
+    inclusions: list[Inclusion] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """A chain that is not followed any more."""
+
+    reason: str
+    height: int
+    since: datetime
+
+
+@dataclass(slots=True)
+class State:
+    """How far everything is."""
+
+    now: datetime
+    final: Mapping[str, int]
+    confirmed: Mapping[str, int]
+    halts: Mapping[str, Halt]
+
+
+NO_STATE = State(datetime.min.replace(tzinfo=UTC), {}, {}, {})
+"""Before anything was read."""
+
+
+@dataclass(slots=True)
+class Facts:
+    """What was found, for one viewer (a merchant's id; None sees everything)."""
+
+    viewer: str | None
+    state: State
+    events: list[Told] = field(default_factory=list)
+    entries: list[Booked] = field(default_factory=list)
+    deliveries: list[Any] = field(default_factory=list)
+    orders: list[Any] = field(default_factory=list)
+    moved: dict[str, Moved] = field(default_factory=dict)
+    bank: list[Any] = field(default_factory=list)
+    cut: dict[str, int] = field(default_factory=dict)
+
+    def of(self, id_: str, *types: str) -> list[Told]:
+        """The events of one object, of these types if any are named, oldest first."""
+        return [e for e in self.events if e.about == id_ and (not types or e.type in types)]
+
+
+async def read(
+    db: AsyncSession,
+    viewer: str | None,
+    ids: Collection[str],
+    *,
+    transfers: Collection[str] = (),
+    txs: Collection[tuple[str, str]] = (),
+    orders: Collection[str] = (),
+    bank: Collection[str] = (),
+) -> Facts:
+    """Everything that is stored about objects, and of these transfers, (chain, tx) and orders.
+
+    Orders to chains are also found by the references of the entries that reserve for them.
+    """
+    facts = Facts(viewer, await _state(db))
+    wanted = sorted(set(ids))
+    await _events(db, facts, wanted)
+    await _entries(db, facts, wanted)
+    await _deliveries(db, facts)
+    refs = {entry.ref for entry in facts.entries} | set(orders) | set(wanted)
+    facts.orders = list(await db.execute(_ORDERS, {"ids": sorted(refs)}))
+    pairs = {*txs, *((row.chain, row.tx_id) for row in facts.orders if row.tx_id)}
+    await _moved(db, facts, transfers, pairs)
+    if bank:
+        facts.bank = list(await db.execute(_BANK, {"ids": sorted(set(bank))}))
+    return facts
+
+
+async def read_event(db: AsyncSession, viewer: str | None, event_id: str) -> Facts:
+    """One event, the entries that it posts or resolves, and its deliveries."""
+    facts = Facts(viewer, await _state(db))
+    await _events(db, facts, [event_id], _NAMED)
+    for event in facts.events:
+        await _entries(db, facts, event.entries, _BY_ID)
+    await _deliveries(db, facts)
+    return facts
+
+
+async def _state(db: AsyncSession) -> State:
+    row = (await db.execute(_STATE)).one()
+    halts = {
+        chain: Halt(reason, height, datetime.fromisoformat(since))
+        for chain, reason, height, since in row.halts or ()
+    }
+    return State(row.now.astimezone(UTC), row.final or {}, row.confirmed or {}, halts)
+
+
+def _kept(facts: Facts, what: str, found: Sequence[Any], most: int) -> Sequence[Any]:
+    """The first of what was found; the statements ask for one more than that."""
+    if len(found) > most:
+        facts.cut[what] = most
+    return found[:most]
+
+
+async def _events(
+    db: AsyncSession, facts: Facts, ids: Sequence[str], statement: TextClause = _ABOUT
+) -> None:
+    values = {"ids": ids, "viewer": facts.viewer, "most": MOST_EVENTS + 1}
+    found = (await db.execute(statement, values)).all()
+    for index, row in enumerate(_kept(facts, "events", found, MOST_EVENTS)):
+        leaf = orjson.loads(row.leaf)
+        owner = facts.viewer is not None and facts.viewer == row.merchant
+        facts.events.append(
+            Told(
+                row.id, row.type, row.created, row.about, row.merchant, row.request_id, row.epoch,
+                row.position, row.sequence, api_data(leaf["data"], row.private if owner else None),
+                tuple(entry["id"] for entry in leaf["entries"]), index,
+            )
+        )  # fmt: skip
+
+
+async def _entries(
+    db: AsyncSession, facts: Facts, ids: Sequence[str], statement: TextClause = _REFERRED
+) -> None:
+    values = {"ids": list(ids), "most": MOST_ENTRIES + 1}
+    found = (await db.execute(statement, values)).all()
+    facts.entries = [
+        Booked(
+            row.id, row.ref, row.kind, row.reason, row.chain, row.recorded_at, row.outcome,
+            row.event_id, row.height, row.resolved_at, row.legs,
+        )
+        for row in _kept(facts, "entries", found, MOST_ENTRIES)
+    ]  # fmt: skip
+
+
+async def _deliveries(db: AsyncSession, facts: Facts) -> None:
+    values = {
+        "ids": [event.id for event in facts.events],
+        "viewer": facts.viewer,
+        "most": MOST_DELIVERIES + 1,
+    }
+    found = (await db.execute(_DELIVERIES, values)).all()
+    facts.deliveries = list(_kept(facts, "deliveries", found, MOST_DELIVERIES))
+
+
+async def _moved(
+    db: AsyncSession, facts: Facts, ids: Collection[str], txs: Collection[tuple[str, str]]
+) -> None:
+    if not ids and not txs:
+        return
+    values = {
+        "ids": sorted(ids),
+        "chains": [chain for chain, _ in sorted(txs)],
+        "txs": [tx for _, tx in sorted(txs)],
+        "most": MOST_TRANSFERS + 1,
+    }
+    found = (await db.execute(_TRANSFERS, values)).all()
+    for row in _kept(facts, "transfers", found, MOST_TRANSFERS):
+        moved = facts.moved.get(row.id)
+        if moved is None:
+            moved = facts.moved[row.id] = Moved(
+                row.id, row.chain, row.tx, row.ordinal, row.kind, row.source, row.destination,
+                row.amount_units, tuple(row.keys), row.intent,
+            )  # fmt: skip
+        moved.inclusions.append(
+            Inclusion(row.n, row.height, row.block_hash, row.block_time, row.state)
+        )
