@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sandbox import wiring
 from sandbox.core import log as logging
@@ -23,10 +24,12 @@ from sandbox.core.http import (
     LimitsMiddleware,
     PrincipalDep,
     RequestIdMiddleware,
+    SimulationMiddleware,
     install,
     openapi,
 )
 from sandbox.core.http.roles import RULES
+from sandbox.core.http.simulating import HANG_UP, Armed
 from sandbox.core.metrics import CONTENT_TYPE, Figures, Metrics, MetricsMiddleware
 from sandbox.core.settings import Settings
 
@@ -81,6 +84,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    app.state.armed = Armed()
+    app.add_middleware(SimulationMiddleware, armed=app.state.armed)
     app.add_middleware(LimitsMiddleware)
     app.add_middleware(DoorsMiddleware, doors=Doors(settings.hosts))
     app.add_middleware(RequestIdMiddleware)
@@ -117,6 +122,15 @@ def _add_health(app: FastAPI) -> None:
         return Response(exposed, media_type=CONTENT_TYPE)
 
 
+class HttpProtocol(HttpToolsProtocol):
+    """HTTP as uvicorn speaks it; a request may close its connection without an answer."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        extensions: dict[str, Any] = {HANG_UP: self.transport.abort}
+        self.scope["extensions"] = extensions
+
+
 def main() -> None:
     """`python -m sandbox.app`: serve on the host and port of the settings."""
     settings = Settings()
@@ -128,7 +142,7 @@ def main() -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=3,

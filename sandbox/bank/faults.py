@@ -26,6 +26,14 @@ MEANINGS: Final = {
 }
 MAX_TIMES: Final = 1000
 
+MAGIC_ACCOUNTS: Final = {
+    "REJECT": (REJECT, "every payment order to it is rejected (MS03)"),
+    "DELAY": (DELAY, "every payment order to it is booked one banking day late"),
+    "RETURN": (RETURN, "every payment that is booked on it comes back at once (AC04)"),
+}
+"""How an account's number begins behind the bank's code → the failure of payments to it, always."""
+_ACCOUNT = slice(7, None)
+
 
 async def switch(db: AsyncSession, name: str, times: int) -> None:
     """Let a failure strike the next `times` times; 0 turns it off and has the bank mend it.
@@ -72,8 +80,24 @@ async def armed(db: AsyncSession) -> frozenset[str]:
     return frozenset(row.name for row in rows)
 
 
-async def strikes(db: AsyncSession, name: str, on: frozenset[str]) -> bool:
-    """Whether the failure strikes here; it then counts as one of its times."""
+def is_magic(iban: str, name: str) -> bool:
+    """Whether the failure strikes whatever is paid to this account."""
+    account = iban[_ACCOUNT]
+    return any(
+        fault == name and account.startswith(begins)
+        for begins, (fault, _) in MAGIC_ACCOUNTS.items()
+    )
+
+
+async def strikes(
+    db: AsyncSession, name: str, on: frozenset[str], *, payee: str | None = None
+) -> bool:
+    """Whether the failure strikes here; it then counts as one of its times.
+
+    What is paid to a magic `payee` it strikes always.
+    """
+    if payee is not None and is_magic(payee, name):
+        return True
     if name not in on:
         return False
     struck = await db.execute(

@@ -1,7 +1,6 @@
 """Test wallets of people: one key per chain and name, made on first use (mode 0600)."""
 
 import json
-import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
@@ -10,6 +9,7 @@ from typing import Protocol
 
 from solders.keypair import Keypair
 
+from sandbox.chains.customers import stored
 from sandbox.chains.errors import NotSponsored
 from sandbox.chains.evm import wallet as evm
 from sandbox.chains.evm.accounts import Account
@@ -56,8 +56,8 @@ class SolanaPerson:
     """Its file is one of `solana-keygen`."""
 
     def __init__(self, rpc: str, folder: Path, name: str) -> None:
-        stored = _stored(folder / f"{name}.json", lambda: json.dumps(list(bytes(Keypair()))))
-        self._rpc, self._key = rpc, Keypair.from_bytes(bytes(json.loads(stored)))
+        kept = stored(folder / f"{name}.json", lambda: json.dumps(list(bytes(Keypair()))))
+        self._rpc, self._key = rpc, Keypair.from_bytes(bytes(json.loads(kept)))
         self.address = str(self._key.pubkey())
 
     async def units(self, option: JsonObject) -> int:
@@ -79,8 +79,8 @@ class EvmPerson:
     """Its file holds the private key in hex, as every wallet imports it."""
 
     def __init__(self, rpc: str, folder: Path, name: str) -> None:
-        stored = _stored(folder / f"{name}.evm", lambda: "0x" + secrets.token_hex(32))
-        self._rpc, self._key = rpc, Account.from_key(stored.strip())
+        kept = stored(folder / f"{name}.evm", lambda: "0x" + secrets.token_hex(32))
+        self._rpc, self._key = rpc, Account.from_key(kept.strip())
         self.address = self._key.address
 
     async def units(self, option: JsonObject) -> int:
@@ -107,12 +107,3 @@ def wallet(endpoints: Endpoints, data_dir: Path, chain: str, name: str) -> Walle
     }
     kind = kinds[chain]
     return kind(endpoints[f"{chain}_rpc"], data_dir / "wallets", name)
-
-
-def _stored(path: Path, make: Callable[[], str]) -> str:
-    if not path.exists():
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(make())
-    return path.read_text()

@@ -37,3 +37,48 @@ class StillBusy(SandboxError):
 
     def __init__(self, timeout_s: int, left: list[str]) -> None:
         super().__init__(f"still busy after {timeout_s} s", timeout_s=timeout_s, left=left)
+
+
+class ScenarioUnknown(SandboxError):
+    """Neither a scenario nor an event type that one brings about."""
+
+    status, code = 422, "scenario_unknown"
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(f"no scenario {name}", name=name, known=known)
+
+
+class ScenarioStuck(SandboxError):
+    """What a scenario waited for did not come; `did` says how far it got."""
+
+    status, code = 504, "scenario_stuck"
+
+    def __init__(self, what: str, seconds: float, did: list[str]) -> None:
+        super().__init__(f"waited {seconds:.0f} s for {what}", waited_for=what, did=did)
+
+
+class NotAPayer(SandboxError):
+    """Only payers pay a session that is there already."""
+
+    status, code = 422, "scenario_takes_no_session"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} makes its own sessions", name=name)
+
+
+class OneChainOnly(SandboxError):
+    """The scenario needs a second chain."""
+
+    status, code = 422, "one_chain_only"
+
+    def __init__(self, chain: str) -> None:
+        super().__init__(f"there is no other chain than {chain}", chain=chain)
+
+
+class PanelOff(SandboxError):
+    """Passers-by may not play with the sessions of this sandbox."""
+
+    status, code = 403, "test_panel_off"
+
+    def __init__(self) -> None:
+        super().__init__("the test panel is off; SANDBOX_TEST_PANEL=true turns it on")

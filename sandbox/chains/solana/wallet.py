@@ -136,15 +136,23 @@ class SolanaWallet:
         memo = [tx.memo(request.memo)] if request.memo is not None else []
         return [*memo, transfer]
 
-    async def send(self, instructions: list[Instruction], *, wait: bool = True) -> str:
+    async def send(
+        self,
+        instructions: list[Instruction],
+        *,
+        signers: Sequence[Keypair] = (),
+        wait: bool = True,
+    ) -> str:
         """Send any transaction of this wallet with preflight; returns its id.
+
+        `signers` sign beside it.
 
         Raises `PaymentRefused` in the words that every chain uses, `ChainUnavailable`.
         """
         answer = (await self._rpc.call("getLatestBlockhash", _CONFIRMED))["value"]
         signed = tx.sign(
             instructions,
-            [self._keypair],
+            [self._keypair, *signers],
             Hash.from_string(answer["blockhash"]),
             answer["lastValidBlockHeight"],
         )

@@ -7,6 +7,7 @@ from sandbox.core.http.limits import LimitsMiddleware
 from sandbox.core.http.paging import Page, PageDep, listing
 from sandbox.core.http.problems import install, problem
 from sandbox.core.http.request_id import RequestIdMiddleware
+from sandbox.core.http.simulating import SimulationMiddleware
 
 __all__ = [
     "DoorsMiddleware",
@@ -19,6 +20,7 @@ __all__ = [
     "Principal",
     "PrincipalDep",
     "RequestIdMiddleware",
+    "SimulationMiddleware",
     "install",
     "listing",
     "problem",

@@ -23,8 +23,16 @@ from sandbox.core.errors import SandboxError
 from sandbox.core.http.auth import authorize
 from sandbox.core.http.limits import check_json
 from sandbox.core.http.problems import refusal
+from sandbox.core.http.simulating import before_commit
 
-EXEMPT = frozenset({"/v1/sandbox/clock", "/v1/sandbox/faults", "/v1/sandbox/quiesce"})
+EXEMPT = frozenset(
+    {
+        "/v1/sandbox/clock",
+        "/v1/sandbox/faults",
+        "/v1/sandbox/quiesce",
+        "/v1/sandbox/triggers",
+    }
+)
 KEPT_HOURS = 24
 MAX_KEY_LENGTH = 255
 
@@ -199,6 +207,7 @@ class IdempotentRoute(APIRoute):
                 return await handle(request)
             if request.url.path in EXEMPT:
                 check_json(await request.body())
+                before_commit(request)
                 return await handle(request)
             database: Database = request.app.state.database
             what = request.url.path.rpartition("/")[2]
@@ -206,6 +215,7 @@ class IdempotentRoute(APIRoute):
                 async with database.transaction() as db:
                     request.state.db = db
                     answer = await self._answer(request, db, handle)
+                    before_commit(request)
                     failpoints.passed("post.uncommitted", what)
             except _Refused as refused:
                 async with database.transaction() as db:

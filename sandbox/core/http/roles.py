@@ -58,6 +58,7 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("GET", "/pay/{session_id}/state"): _PUBLIC,
     ("GET", "/pay/{session_id}/{chain}/transaction"): _PUBLIC,
     ("POST", "/pay/{session_id}/{chain}/transaction"): _PUBLIC,
+    ("POST", "/pay/{session_id}/simulate"): _PUBLIC,
     ("GET", "/log/checkpoint"): _PUBLIC,
     ("GET", "/log/vkey"): _PUBLIC,
     ("GET", "/log/tile/entries/{path:path}"): {"regulator": "yes"},
@@ -158,5 +159,8 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("POST", "/v1/sandbox/bank/reversals"): _SANDBOX,
     ("GET", "/v1/sandbox/faults"): _SANDBOX,
     ("POST", "/v1/sandbox/faults"): _SANDBOX,
+    ("GET", "/v1/sandbox/triggers"): _SANDBOX,
+    ("POST", "/v1/sandbox/triggers"): _SANDBOX,
+    ("GET", "/v1/sandbox/magic_values"): _SANDBOX,
     ("GET", "/v1/sandbox/audit"): _AUDIT,
 }  # fmt: skip
