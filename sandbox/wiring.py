@@ -59,6 +59,7 @@ from sandbox.lab import faucet, floats, simulate_routes, trigger_routes
 from sandbox.lab import jobs as lab_jobs
 from sandbox.lab import routes as lab_routes
 from sandbox.lab import timers as lab_timers
+from sandbox.lab.scenarios import PAYERS
 from sandbox.lab.stage import House
 from sandbox.ledger import checks as ledger_checks
 from sandbox.ledger import days as ledger_days
@@ -166,9 +167,9 @@ class World:
     chains: Mapping[str, Chain]
     log_vkey: str
     log_key: LogKey | None
-    house: House
     courier: deliveries.Courier
     owner: str
+    house: House | None = None
 
 
 @asynccontextmanager
@@ -186,7 +187,7 @@ async def open_world(settings: Settings, *, signing: bool) -> AsyncIterator[Worl
         )
         stack.push_async_callback(courier.close)
         house = _house(settings, database, opened, stack)
-        yield World(settings, database, opened, log_vkey, log_key, house, courier, owner)
+        yield World(settings, database, opened, log_vkey, log_key, courier, owner, house)
 
 
 def _house(
@@ -423,6 +424,7 @@ def app_state(world: World) -> dict[str, Any]:
         ],
         "timers": lab_timers.ALL,
         "house": world.house,
+        "test_panel": PAYERS if world.settings.shows_test_panel else (),
         "audit_checks": audit_checks(world),
         "readiness": lambda: health.not_ready(world.database, world.chains),
         "figures": lambda: health.figures(world.database, world.chains),

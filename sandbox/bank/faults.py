@@ -10,6 +10,7 @@ from sandbox.bank.errors import FaultUnknown
 from sandbox.bank.models import Fault
 
 REJECT: Final = "bank.reject"
+REJECT_PAYOUT: Final = "bank.reject_payout"
 DELAY: Final = "bank.delay"
 RETURN: Final = "bank.return"
 DUPLICATE_NOTICE: Final = "bank.duplicate_notice"
@@ -18,6 +19,7 @@ CONTRADICTORY_NOTICE: Final = "bank.contradictory_notice"
 
 MEANINGS: Final = {
     REJECT: "the next payment order is rejected (MS03)",
+    REJECT_PAYOUT: "the next payment order to somebody else than the issuer is rejected (MS03)",
     DELAY: "the next payment order is booked one banking day late",
     RETURN: "the next booked payment to somebody else comes back at once (AC04)",
     DUPLICATE_NOTICE: "the notice of the next credit comes twice",

@@ -293,7 +293,13 @@ async def _receive(db: AsyncSession, limit: int) -> int:
         rail, at = rails.RAILS[order.rail], order.received_at
         order.reason = _refusal(order, rail) or await _objection(db, order)
         payee = order.creditor_iban
-        if order.reason is None and await faults.strikes(db, faults.REJECT, on, payee=payee):
+        if order.reason is None and (
+            await faults.strikes(db, faults.REJECT, on, payee=payee)
+            or (
+                payee != accounts.OPERATING_IBAN
+                and await faults.strikes(db, faults.REJECT_PAYOUT, on)
+            )
+        ):
             order.reason = NO_REASON
         if order.reason is not None:
             order.status, order.ended_at = "rejected", at

@@ -56,6 +56,10 @@ class Drills(Protocol):
         """How many sent transactions wait for the end of a drill."""
         ...
 
+    async def depth(self, height: int) -> int:
+        """How many of the youngest blocks a reorg must take so that this one is among them."""
+        ...
+
     async def aclose(self) -> None: ...
 
 
@@ -102,6 +106,14 @@ class DevnetDrills:
 
     async def kept_back(self) -> int:
         return len((await self._control("sandbox_getFaults"))["kept"])
+
+    async def depth(self, height: int) -> int:
+        tip = await self._tip()
+        return tip - height + 1
+
+    async def _tip(self) -> int:
+        """The height of the youngest whole block."""
+        raise NotImplementedError
 
     async def _control(self, method: str, *params: Any) -> Any:
         try:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sandbox.cli import devnet, faults, token
+from sandbox.cli import devnet, faults, token, trigger
 from sandbox.cli.options import HOME, AsJson, DataDir
 from sandbox.core.errors import SandboxError
 from sandbox.devnets.errors import DevnetError
@@ -137,28 +137,72 @@ def pay(
     ] = None,
     data_dir: DataDir = HOME,
     chain: Annotated[str, typer.Option(help="Which option of the session to use.")] = "solana",
-    wallet: Annotated[str, typer.Option(help="The name of a test wallet.")] = "resident",
+    wallet: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            "--wallet",
+            help="A test wallet's name (default: resident), or a payer of `sandbox trigger`:"
+            " exact, short, over, late, twice, …",
+        ),
+    ] = None,
     amount_tiyn: Annotated[
         int | None, typer.Option(help="Pay another amount than asked, in tiyn.", min=1)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Pay a checkout session as a test wallet; the faucet fills the wallet when it is short."""
+    """Pay a checkout session as a test wallet; the faucet fills the wallet when it is short.
+
+    Who names no wallet and no amount pays as the session's amount says: sandbox pay --help and
+    docs/magic-values.md list the endings.
+    """
     from sandbox.cli import pay as command
     from sandbox.cli.endpoints import Running
 
     running = Running.of(data_dir)
     session = session or command.newest_open(running)
     if command.is_intake(session):
-        paid = command.send(running, data_dir, session, wallet, amount_tiyn)
+        paid = command.send(running, data_dir, session, wallet or command.RESIDENT, amount_tiyn)
+    elif (payer := command.simulated(running, session, wallet, amount_tiyn)) is not None:
+        answer = trigger.run(running, payer, session, chain, None)
+        if as_json:
+            _say(answer)
+        else:
+            trigger.show(answer)
+        return
     else:
-        paid = command.pay(running, data_dir, session, chain, wallet, amount_tiyn)
+        name = wallet or command.RESIDENT
+        paid = command.pay(running, data_dir, session, chain, name, amount_tiyn)
     if as_json:
         _say(paid)
     else:
         from sandbox.cli import show
 
         show.paid(paid)
+
+
+@app.command("trigger", epilog=trigger.help_text())
+def trigger_(
+    scenario: Annotated[
+        str,
+        typer.Argument(metavar="EVENT|SCENARIO", help="See below.", autocompletion=trigger.names),
+    ],
+    session: Annotated[str | None, typer.Option(help="Payers: the session to pay, cs_…")] = None,
+    chain: Annotated[str | None, typer.Option(help="Default: the first chain.")] = None,
+    amount_tiyn: Annotated[
+        int | None, typer.Option("--amount", help="Of the session that is made, in tiyn.", min=1)
+    ] = None,
+    data_dir: DataDir = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Bring an event about by real acts: sessions, signed payments, settlements, faults."""
+    from sandbox.cli.endpoints import Running
+
+    answer = trigger.run(Running.of(data_dir), scenario, session, chain, amount_tiyn)
+    if as_json:
+        _say(answer)
+    else:
+        trigger.show(answer)
 
 
 @app.command()

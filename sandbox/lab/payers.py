@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
 from sandbox.chains.customers import Manner
-from sandbox.chains.drills import DrillRefused
 from sandbox.chains.errors import NotSponsored
 from sandbox.lab.errors import OneChainOnly
 from sandbox.lab.stage import Stage
@@ -119,17 +118,8 @@ async def replace_blocks(stage: Stage, tx: str, *, kept: bool) -> None:
     payment = await stage.seen(tx)
     await stage.drill("no_blocks", 1)
     try:
-        heads = await stage.house.chains[stage.chain].heads()
-        deepest = heads.newest - payment.height + 1
-        least = max(1, heads.confirmed - payment.height + 1)
-        for blocks in range(deepest, least - 1, -1):
-            try:
-                await stage.drill("reorg_kept" if kept else "reorg", blocks)
-                break
-            except DrillRefused:
-                # The newest height may be that of a block still open, which does not count.
-                if blocks == least:
-                    raise
+        blocks = await stage.house.drills[stage.chain].depth(payment.height)
+        await stage.drill("reorg_kept" if kept else "reorg", blocks)
     finally:
         await stage.drill("no_blocks", 0)
 

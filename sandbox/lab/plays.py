@@ -156,6 +156,10 @@ async def _overpaid_returned(stage: Stage) -> None:
     await _resolve(stage, "refund")
 
 
+async def _stray_final(stage: Stage) -> None:
+    await payers.pay(stage, "wrong_token")
+
+
 async def _stray_returned(stage: Stage) -> None:
     await payers.pay(stage, "twice")
     await stage.captured()
@@ -303,12 +307,13 @@ PLAYS: Mapping[str, Play] = {
     "refunded": _refunded,
     "refund_failed": _refund_failed,
     "overpaid_returned": _overpaid_returned,
+    "stray_final": _stray_final,
     "stray_returned": _stray_returned,
     "late_accepted": _late_accepted,
     "settled": _settled,
     "settle_race": _settle_race,
     "paid_out": _paid_out,
-    "payout_rejected": _with_bank(faults.REJECT),
+    "payout_rejected": _with_bank(faults.REJECT_PAYOUT),
     "payout_returned": _with_bank(faults.RETURN),
     "deposit": _deposited,
     "deposit_reversed": _deposit_reversed,

@@ -279,9 +279,14 @@ PLAYS: Final = (
         (*_PAID, "stray.recorded", "payment.resolved", "refund.completed"),
     ),
     Scenario(
+        "stray_final",
+        "pays with another token and waits until its block is final",
+        ("stray.recorded", "stray.final"),
+    ),
+    Scenario(
         "stray_returned",
         "pays twice and sends the second payment back once it is final",
-        (*_PAID, "stray.recorded", "stray.final", "stray.resolved"),
+        (*_PAID, "stray.recorded", "stray.resolved"),
     ),
     Scenario(
         "late_accepted",
@@ -373,7 +378,7 @@ BY_EVENT: Final[Mapping[str, str]] = {
     "refund.failed": "refund_failed",
     "stray.recorded": "twice",
     "stray.resolved": "stray_returned",
-    "stray.final": "stray_returned",
+    "stray.final": "stray_final",
     "settlement.created": "settled",
     "settlement.burned": "settled",
     "settlement.settled": "settled",

@@ -62,7 +62,10 @@ async def simulate(session_id: str, request: Request) -> Response:
 def _fields(body: bytes, *, is_form: bool) -> dict[str, str]:
     """Raises `Unreadable`."""
     if is_form:
-        found = dict(parse_qsl(body.decode("ascii", "replace"), max_num_fields=_MAX_FIELDS))
+        try:
+            found = dict(parse_qsl(body.decode("ascii"), max_num_fields=_MAX_FIELDS))
+        except ValueError as error:
+            raise Unreadable("/body", "must be the page's form") from error
     else:
         check_json(body)
         found = orjson.loads(body) if body else {}

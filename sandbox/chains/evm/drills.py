@@ -9,3 +9,6 @@ class EvmDrills(DevnetDrills):
 
     def __init__(self, rpc_url: str, *, chain: str = "evm") -> None:
         super().__init__(Node(rpc_url, chain), chain)
+
+    async def _tip(self) -> int:
+        return int(await self._rpc.call("eth_blockNumber"), 16)

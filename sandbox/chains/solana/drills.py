@@ -15,6 +15,11 @@ class SolanaDrills(DevnetDrills):
     def __init__(self, rpc_url: str, *, chain: str = "solana") -> None:
         super().__init__(Rpc(rpc_url, chain), chain)
 
+    async def _tip(self) -> int:
+        """What is processed is the open slot."""
+        newest: int = await self._rpc.call("getSlot", {"commitment": "processed"})
+        return newest - 1
+
     @property
     def _setters(self) -> Mapping[Drill, Callable[[int], Awaitable[None]]]:
         return {
