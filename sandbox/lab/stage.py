@@ -261,11 +261,12 @@ class Stage:
 async def told(
     database: Database, types: Sequence[str], merchant: str, since: Any
 ) -> list[dict[str, str]]:
-    """Events of these types since a moment: the merchant's, and those that are nobody's."""
+    """Events of these types in the log since a moment: the merchant's, and nobody's."""
     statement = text(
-        "SELECT id, type FROM event WHERE type = ANY(:types) AND created >= :since"
-        " AND (merchant = :merchant OR merchant IS NULL OR type = 'merchant.created')"
-        " ORDER BY created, id LIMIT 200"
+        "SELECT e.id, e.type FROM event e JOIN log_entry l ON l.event_id = e.id"
+        " WHERE e.type = ANY(:types) AND e.created >= :since"
+        " AND (e.merchant = :merchant OR e.merchant IS NULL OR e.type = 'merchant.created')"
+        " ORDER BY l.epoch, l.position LIMIT 200"
     )
     given = {"types": list(types), "merchant": merchant, "since": since}
     async with database.transaction() as db:
