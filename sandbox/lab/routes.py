@@ -6,14 +6,16 @@ from typing import Annotated, Any, Self, cast
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
 
-from sandbox.bank import faults
 from sandbox.chains import service as chains_service
+from sandbox.chains.drills import Drills
 from sandbox.chains.port import Chain
 from sandbox.core.clock import MAX_ADVANCE_S
 from sandbox.core.db import Database, SessionDep
 from sandbox.core.http import IdempotentRoute, PrincipalDep
+from sandbox.core.http.simulating import Armed
 from sandbox.core.money import DepositTiyn
-from sandbox.lab import clockwork, faucet, quiescence
+from sandbox.lab import clockwork, faucet, faults, quiescence
+from sandbox.lab.stage import House
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
 
@@ -77,6 +79,9 @@ class FaultIn(BaseModel):
 
     fault: Annotated[str, Field(max_length=64)]
     times: Annotated[StrictInt, Field(ge=0, le=faults.MAX_TIMES)] = 1
+    chain: Annotated[
+        str | None, Field(max_length=32, description="of chain.*: default all that can")
+    ] = None
 
 
 def _chains(request: Request) -> Mapping[str, Chain]:
@@ -144,22 +149,27 @@ async def resume_chain(chain: str, db: SessionDep, caller: PrincipalDep) -> dict
     return {"object": "chain", **event.data}
 
 
+def _drills(request: Request) -> Mapping[str, Drills]:
+    house: House | None = getattr(request.app.state, "house", None)
+    return {} if house is None else house.drills
+
+
+def _armed(request: Request) -> Armed:
+    found: Armed = getattr(request.app.state, "armed", None) or Armed()
+    return found
+
+
 @router.get("/faults", summary="Failure switches")
-async def read_faults(db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
-    """How many more times each failure strikes."""
-    return _faults(await faults.state(db))
+async def read_faults(request: Request, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """What can go wrong between which parts, what comes of it, and how many more times it will."""
+    return await faults.table(db, _drills(request), _armed(request))
 
 
 @router.post("/faults", summary="Switch a failure")
-async def switch_fault(body: FaultIn, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
-    """Let a failure of the bank strike the next `times` times; 0 turns it off and mends it."""
-    await faults.switch(db, body.fault, body.times)
-    return _faults(await faults.state(db))
-
-
-def _faults(state: Mapping[str, int]) -> dict[str, Any]:
-    rows = [
-        {"fault": name, "times": times, "means": faults.MEANINGS[name]}
-        for name, times in state.items()
-    ]
-    return {"object": "faults", "data": rows}
+async def switch_fault(
+    body: FaultIn, request: Request, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
+    """Let a failure strike the next `times` times; 0 turns it off, and the bank mends its own."""
+    drills, armed = _drills(request), _armed(request)
+    await faults.switch(db, drills, armed, body.fault, body.times, body.chain)
+    return await faults.table(db, drills, armed)
