@@ -38,6 +38,7 @@ app.add_typer(devnet.app, name="devnet")
 app.add_typer(attest_app, name="attest")
 app.add_typer(token.app, name="token")
 
+_INSTANTS = {"cut-off": "next_cut_off"}
 Port = Annotated[int, typer.Option(help="0 = any free port.", min=0, max=65535)]
 
 
@@ -267,15 +268,30 @@ def audit(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
 
 @clock_app.command("advance")
 def clock_advance(
-    by: Annotated[str, typer.Argument(help="How far: 90s, 15m, 2h, 1d.")],
+    by: Annotated[str | None, typer.Argument(help="How far: 90s, 15m, 2h, 1d.")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(help="Instead: cut-off, the next one; or 2026-11-23T18:00:00+05:00."),
+    ] = None,
+    step: Annotated[
+        bool, typer.Option("--step", help="Stop wherever something is due, until all is done.")
+    ] = False,
     data_dir: DataDir = HOME,
     as_json: AsJson = False,
 ) -> None:
-    """Move sandbox time forward; business timers and the chain follow."""
+    """Move sandbox time forward; business timers and the chains follow.
+
+    Examples: sandbox clock advance 15m; sandbox clock advance 3d --step; sandbox clock advance
+    --to cut-off
+    """
     from sandbox.cli.duration import seconds
     from sandbox.cli.endpoints import Running
 
-    _say_clock(Running.of(data_dir).advance(seconds(by)), as_json)
+    if (by is None) == (to is None):
+        raise typer.BadParameter("say how far, or --to when")
+    asked: dict[str, Any] = {"step": step}
+    asked |= {"advance_s": seconds(by)} if by else {"until": _INSTANTS.get(to or "", to)}
+    _say_clock(Running.of(data_dir).post("/v1/sandbox/clock", asked), as_json)
 
 
 @clock_app.command("freeze")

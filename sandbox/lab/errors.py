@@ -82,3 +82,12 @@ class PanelOff(SandboxError):
 
     def __init__(self) -> None:
         super().__init__("the test panel is off; SANDBOX_TEST_PANEL=true turns it on")
+
+
+class NotAnInstant(SandboxError):
+    """The clock moves to instants with their offset from UTC, and to the next cut-off."""
+
+    status, code = 422, "not_an_instant"
+
+    def __init__(self, until: str) -> None:
+        super().__init__("send 2026-11-23T18:00:00+05:00 or next_cut_off", until=until)

@@ -21,7 +21,7 @@ from sandbox.ledger.journal import Changes
 
 router = APIRouter(prefix="/v1/sandbox", route_class=IdempotentRoute, tags=["sandbox"])
 
-DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S = 30, 300
+DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, STOP_TIMEOUT_S = 30, 300, 60
 
 
 class FaucetIn(BaseModel):
@@ -46,19 +46,29 @@ class FaucetIn(BaseModel):
 
 
 class ClockIn(BaseModel):
-    """Either how far time moves, or whether it stands still."""
+    """How far time moves, or until when, or whether it stands still: one of them."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"advance_s": 86400}]}
     )
 
     advance_s: Annotated[StrictInt, Field(ge=0, le=MAX_ADVANCE_S)] | None = None
+    until: Annotated[
+        str | None,
+        Field(max_length=64, description="an instant with its offset, or next_cut_off"),
+    ] = None
     freeze: StrictBool | None = None
+    step: Annotated[
+        StrictBool,
+        Field(description="stop wherever something is due, and wait for rest there"),
+    ] = False
 
     @model_validator(mode="after")
-    def one_of_both(self) -> Self:
-        if (self.advance_s is None) == (self.freeze is None):
-            raise ValueError("send advance_s or freeze, not both")
+    def one_of_them(self) -> Self:
+        if sum(one is not None for one in (self.advance_s, self.until, self.freeze)) != 1:
+            raise ValueError("send one of advance_s, until and freeze")
+        if self.step and self.freeze is not None:
+            raise ValueError("step goes with advance_s and until")
         return self
 
 
@@ -122,13 +132,28 @@ async def read_clock(db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
 
 @router.post("/clock", summary="Move or stop time")
 async def move_clock(body: ClockIn, request: Request, caller: PrincipalDep) -> dict[str, Any]:
-    """Move sandbox and chain time forward, or stop them; `fired` is what that made due."""
+    """Move sandbox and chain time forward, or stop them; `fired` is what that made due, in order.
+
+    Without `step` time jumps: what becomes due because of what fired (a webhook's next attempt)
+    counts from the later instant. With it, everything fires in its own turn.
+    """
     database, chains = _database(request), _chains(request)
-    if body.advance_s is not None:
-        timers = getattr(request.app.state, "timers", ())
-        return await clockwork.advance(database, chains, timers, body.advance_s)
-    assert body.freeze is not None
-    return await clockwork.freeze(database, chains, body.freeze)
+    if body.freeze is not None:
+        return await clockwork.freeze(database, chains, body.freeze)
+    timers = getattr(request.app.state, "timers", ())
+    seconds = body.advance_s
+    if seconds is None:
+        assert body.until is not None
+        async with database.transaction() as db:
+            seconds = await clockwork.seconds_until(db, body.until)
+    if not body.step:
+        return await clockwork.advance(database, chains, timers, seconds)
+    probes = getattr(request.app.state, "busy_probes", ())
+
+    async def rest() -> None:
+        await quiescence.wait(database, chains, probes, STOP_TIMEOUT_S)
+
+    return await clockwork.advance_in_steps(database, chains, timers, rest, seconds)
 
 
 @router.post("/quiesce", summary="Wait until nothing is left to do")
