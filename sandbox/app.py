@@ -39,6 +39,9 @@ that anyone can verify. **A simulation**, not affiliated with any institution.
 
 Amounts are integers in tiyn (1 ₸ = 100 tiyn) or in base units of the token. Every POST that moves
 something needs an `Idempotency-Key`. Refusals are problem details (RFC 9457) with a stable `code`.
+
+For tests, any POST takes the header `Sandbox-Simulate` with a key that may use `/v1/sandbox/*`: its
+answer is lost, late or a failure. `GET /v1/sandbox/magic_values` lists what it takes.
 """
 
 

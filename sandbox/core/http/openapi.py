@@ -84,6 +84,9 @@ _ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
     "POST /v1/sandbox/faucet": {
         "503": _refused_as("float_refilling", "More is being minted: ask again")
     },
+    "POST /v1/sandbox/triggers": {
+        "504": _refused_as("scenario_stuck", "`did` says how far the scenario came")
+    },
     "POST /v1/sandbox/quiesce": {"504": _refused_as("still_busy", "`left` names what is not done")},
 }
 # Operations that answer an object which another one's example shows.
