@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sandbox import orders, wiring
 from sandbox.core import log as logging
@@ -26,10 +27,12 @@ from sandbox.core.http import (
     PrincipalDep,
     RequestIdMiddleware,
     RequestLogMiddleware,
+    SimulationMiddleware,
     install,
     openapi,
 )
 from sandbox.core.http.roles import RULES
+from sandbox.core.http.simulating import HANG_UP, Armed
 from sandbox.core.metrics import CONTENT_TYPE, Figures, Metrics, MetricsMiddleware
 from sandbox.core.settings import Settings
 from sandbox.eventlog.feed import Feed
@@ -40,6 +43,9 @@ that anyone can verify. **A simulation**, not affiliated with any institution.
 
 Amounts are integers in tiyn (1 ₸ = 100 tiyn) or in base units of the token. Every POST that moves
 something needs an `Idempotency-Key`. Refusals are problem details (RFC 9457) with a stable `code`.
+
+For tests, any POST takes the header `Sandbox-Simulate` with a key that may use `/v1/sandbox/*`: its
+answer is lost, late or a failure. `GET /v1/sandbox/magic_values` lists what it takes.
 """
 
 
@@ -119,6 +125,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    app.state.armed = Armed()
+    app.add_middleware(SimulationMiddleware, armed=app.state.armed)
     app.add_middleware(LimitsMiddleware)
     app.add_middleware(GateMiddleware, gate=gate)
     app.add_middleware(DoorsMiddleware, doors=Doors(settings.hosts))
@@ -157,6 +165,15 @@ def _add_health(app: FastAPI) -> None:
         return Response(exposed, media_type=CONTENT_TYPE)
 
 
+class HttpProtocol(HttpToolsProtocol):
+    """HTTP as uvicorn speaks it; a request may close its connection without an answer."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        extensions: dict[str, Any] = {HANG_UP: self.transport.abort}
+        self.scope["extensions"] = extensions
+
+
 def main() -> None:
     """`python -m sandbox.app`: serve on the host and port of the settings."""
     settings = Settings()
@@ -168,7 +185,7 @@ def main() -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=3,

@@ -27,13 +27,19 @@ from sandbox.bank import service as bank
 from sandbox.chains import checks as chains_checks
 from sandbox.chains import jobs as intents
 from sandbox.chains import service as chains
+from sandbox.chains.customers import Customers
+from sandbox.chains.drills import Drills
 from sandbox.chains.evm import deploy as evm_deploy
 from sandbox.chains.evm import keys as evm_keys
 from sandbox.chains.evm.chain import EvmChain
+from sandbox.chains.evm.customers import EvmCustomers
+from sandbox.chains.evm.drills import EvmDrills
 from sandbox.chains.port import Chain
 from sandbox.chains.solana import deploy as solana_deploy
 from sandbox.chains.solana import keys as solana_keys
 from sandbox.chains.solana.chain import SolanaChain
+from sandbox.chains.solana.customers import SolanaCustomers
+from sandbox.chains.solana.drills import SolanaDrills
 from sandbox.chains.watcher import Watcher
 from sandbox.chains.watching import BlockHandler, IntentHandler
 from sandbox.core import chance, clock, seeding
@@ -56,10 +62,12 @@ from sandbox.eventlog.types import NewEvent
 from sandbox.explain import routes as explain_routes
 from sandbox.lab import bank_routes as lab_bank_routes
 from sandbox.lab import checks as lab_checks
-from sandbox.lab import faucet, floats, worlds_routes
+from sandbox.lab import faucet, floats, simulate_routes, trigger_routes, worlds_routes
 from sandbox.lab import jobs as lab_jobs
 from sandbox.lab import routes as lab_routes
 from sandbox.lab import timers as lab_timers
+from sandbox.lab.scenarios import PAYERS
+from sandbox.lab.stage import House
 from sandbox.ledger import checks as ledger_checks
 from sandbox.ledger import days as ledger_days
 from sandbox.ledger import routes as ledger_routes
@@ -140,6 +148,8 @@ ROUTERS: Sequence[APIRouter] = (
     lab_routes.router,
     lab_bank_routes.router,
     worlds_routes.router,
+    trigger_routes.router,
+    simulate_routes.router,
     audit_routes.router,
     explain_routes.router,
     web_routes.router,
@@ -193,6 +203,7 @@ class World:
     log_key: LogKey | None
     courier: deliveries.Courier
     owner: str
+    house: House | None = None
 
 
 @asynccontextmanager
@@ -213,7 +224,32 @@ async def open_world(settings: Settings, *, signing: bool) -> AsyncIterator[Worl
             keyring=webhook_keys.Keyring(settings.keys_dir) if signing else None,
         )
         stack.push_async_callback(courier.close)
-        yield World(settings, database, opened, log_vkey, log_key, courier, owner)
+        house = _house(settings, database, opened, stack)
+        yield World(settings, database, opened, log_vkey, log_key, courier, owner, house)
+
+
+def _house(
+    settings: Settings, database: Database, opened: Mapping[str, Chain], stack: AsyncExitStack
+) -> House:
+    """Simulated customers and drills of the chains; their keys lie beside those of test wallets."""
+    wallets = settings.data_dir / "wallets"
+    customers: list[Customers] = [
+        SolanaCustomers(settings.solana_rpc, wallets),
+        EvmCustomers(settings.evm_rpc, wallets),
+    ]
+    drills: list[Drills] = [SolanaDrills(settings.solana_rpc), EvmDrills(settings.evm_rpc)]
+    for customer in customers:
+        stack.push_async_callback(customer.aclose)
+    for drill in drills:
+        stack.push_async_callback(drill.aclose)
+    return House(
+        database=database,
+        chains=opened,
+        customers={one.chain: one for one in customers},
+        drills={one.chain: one for one in drills},
+        timers=lab_timers.ALL,
+        base_url=settings.base_url,
+    )
 
 
 async def _open_chains(
@@ -471,6 +507,8 @@ def app_state(world: World) -> dict[str, Any]:
             webhooks.busy,
         ],
         "timers": lab_timers.ALL,
+        "house": world.house,
+        "test_panel": PAYERS if world.settings.shows_test_panel else (),
         "audit_checks": audit_checks(world),
         "readiness": lambda: health.not_ready(world.database, world.chains),
         "figures": lambda: health.figures(world.database, world.chains),

@@ -10,6 +10,7 @@ from sandbox.bank.errors import FaultUnknown
 from sandbox.bank.models import Fault
 
 REJECT: Final = "bank.reject"
+REJECT_PAYOUT: Final = "bank.reject_payout"
 DELAY: Final = "bank.delay"
 RETURN: Final = "bank.return"
 DUPLICATE_NOTICE: Final = "bank.duplicate_notice"
@@ -18,6 +19,7 @@ CONTRADICTORY_NOTICE: Final = "bank.contradictory_notice"
 
 MEANINGS: Final = {
     REJECT: "the next payment order is rejected (MS03)",
+    REJECT_PAYOUT: "the next payment order to somebody else than the issuer is rejected (MS03)",
     DELAY: "the next payment order is booked one banking day late",
     RETURN: "the next booked payment to somebody else comes back at once (AC04)",
     DUPLICATE_NOTICE: "the notice of the next credit comes twice",
@@ -25,6 +27,14 @@ MEANINGS: Final = {
     CONTRADICTORY_NOTICE: "a second notice of the next credit tells one tiyn more",
 }
 MAX_TIMES: Final = 1000
+
+MAGIC_ACCOUNTS: Final = {
+    "REJECT": (REJECT, "every payment order to it is rejected (MS03)"),
+    "DELAY": (DELAY, "every payment order to it is booked one banking day late"),
+    "RETURN": (RETURN, "every payment that is booked on it comes back at once (AC04)"),
+}
+"""How an account's number begins behind the bank's code → the failure of payments to it, always."""
+_ACCOUNT = slice(7, None)
 
 
 async def switch(db: AsyncSession, name: str, times: int) -> None:
@@ -72,8 +82,24 @@ async def armed(db: AsyncSession) -> frozenset[str]:
     return frozenset(row.name for row in rows)
 
 
-async def strikes(db: AsyncSession, name: str, on: frozenset[str]) -> bool:
-    """Whether the failure strikes here; it then counts as one of its times."""
+def is_magic(iban: str, name: str) -> bool:
+    """Whether the failure strikes whatever is paid to this account."""
+    account = iban[_ACCOUNT]
+    return any(
+        fault == name and account.startswith(begins)
+        for begins, (fault, _) in MAGIC_ACCOUNTS.items()
+    )
+
+
+async def strikes(
+    db: AsyncSession, name: str, on: frozenset[str], *, payee: str | None = None
+) -> bool:
+    """Whether the failure strikes here; it then counts as one of its times.
+
+    What is paid to a magic `payee` it strikes always.
+    """
+    if payee is not None and is_magic(payee, name):
+        return True
     if name not in on:
         return False
     struck = await db.execute(

@@ -292,11 +292,18 @@ async def _receive(db: AsyncSession, limit: int) -> int:
         order = await _order_of(db, message.body)
         rail, at = rails.RAILS[order.rail], order.received_at
         order.reason = _refusal(order, rail) or await _objection(db, order)
-        if order.reason is None and await faults.strikes(db, faults.REJECT, on):
+        payee = order.creditor_iban
+        if order.reason is None and (
+            await faults.strikes(db, faults.REJECT, on, payee=payee)
+            or (
+                payee != accounts.OPERATING_IBAN
+                and await faults.strikes(db, faults.REJECT_PAYOUT, on)
+            )
+        ):
             order.reason = NO_REASON
         if order.reason is not None:
             order.status, order.ended_at = "rejected", at
-        elif await faults.strikes(db, faults.DELAY, on):
+        elif await faults.strikes(db, faults.DELAY, on, payee=payee):
             late = calendar.next_banking_day(calendar.local_date(order.due_at))
             order.due_at = calendar.bank_opens(late)
         db.add(order)
@@ -425,7 +432,8 @@ async def _book_one(db: AsyncSession, order: PaymentOrder, on: frozenset[str]) -
     }
     await _say(db, Kind.debit_notice, ref, body, at)
     is_own = order.creditor_iban == accounts.OPERATING_IBAN
-    if not is_own and await faults.strikes(db, faults.RETURN, on):
+    payee = order.creditor_iban
+    if not is_own and await faults.strikes(db, faults.RETURN, on, payee=payee):
         await _return(db, order, CLOSED_ACCOUNT, at)
 
 

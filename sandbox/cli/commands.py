@@ -8,7 +8,17 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sandbox.cli import completion, develop, devnet, explain, faults, snapshots, token, verifying
+from sandbox.cli import (
+    completion,
+    develop,
+    devnet,
+    explain,
+    faults,
+    snapshots,
+    token,
+    trigger,
+    verifying,
+)
 from sandbox.cli.options import (
     DEVELOP,
     HOME,
@@ -48,6 +58,7 @@ app.add_typer(token.app, name="token", rich_help_panel=WORLD)
 app.add_typer(develop.events_app, name="events", rich_help_panel=DEVELOP)
 app.add_typer(develop.logs_app, name="logs", rich_help_panel=DEVELOP)
 
+_INSTANTS = {"cut-off": "next_cut_off"}
 Port = Annotated[int, typer.Option(help="0 = any free port.", min=0, max=65535)]
 
 
@@ -200,24 +211,42 @@ def pay(
     data_dir: DataDir = HOME,
     chain: Annotated[str, typer.Option(help="Which option of the session to use.")] = "solana",
     wallet: Annotated[
-        str,
-        typer.Option(help="The name of a test wallet.", autocompletion=completion.wallets),
-    ] = "resident",
+        str | None,
+        typer.Option(
+            "--as",
+            "--wallet",
+            help="A test wallet's name (default: resident), or a payer of `sandbox trigger`:"
+            " exact, short, over, late, twice, …",
+            autocompletion=completion.wallets,
+        ),
+    ] = None,
     amount_tiyn: Annotated[
         int | None, typer.Option(help="Pay another amount than asked, in tiyn.", min=1)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Pay a checkout session as a test wallet; the faucet fills the wallet when it is short."""
+    """Pay a checkout session as a test wallet; the faucet fills the wallet when it is short.
+
+    Who names no wallet and no amount pays as the session's amount says: sandbox pay --help and
+    docs/magic-values.md list the endings.
+    """
     from sandbox.cli import pay as command
     from sandbox.cli.endpoints import Running
 
     running = Running.of(data_dir)
     session = session or command.newest_open(running)
     if command.is_intake(session):
-        paid = command.send(running, data_dir, session, wallet, amount_tiyn)
+        paid = command.send(running, data_dir, session, wallet or command.RESIDENT, amount_tiyn)
+    elif (payer := command.simulated(running, session, wallet, amount_tiyn)) is not None:
+        answer = trigger.run(running, payer, session, chain, None)
+        if as_json:
+            _say(answer)
+        else:
+            trigger.show(answer)
+        return
     else:
-        paid = command.pay(running, data_dir, session, chain, wallet, amount_tiyn)
+        name = wallet or command.RESIDENT
+        paid = command.pay(running, data_dir, session, chain, name, amount_tiyn)
     if as_json:
         _say(paid)
     else:
@@ -227,6 +256,30 @@ def pay(
 
 
 app.command("explain", rich_help_panel=DEVELOP, epilog=examples(*explain.EXAMPLES))(explain.explain)
+
+
+@app.command("trigger", rich_help_panel=DEVELOP, epilog=trigger.help_text())
+def trigger_(
+    scenario: Annotated[
+        str,
+        typer.Argument(metavar="EVENT|SCENARIO", help="See below.", autocompletion=trigger.names),
+    ],
+    session: Annotated[str | None, typer.Option(help="Payers: the session to pay, cs_…")] = None,
+    chain: Annotated[str | None, typer.Option(help="Default: the first chain.")] = None,
+    amount_tiyn: Annotated[
+        int | None, typer.Option("--amount", help="Of the session that is made, in tiyn.", min=1)
+    ] = None,
+    data_dir: DataDir = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Bring an event about by real acts: sessions, signed payments, settlements, faults."""
+    from sandbox.cli.endpoints import Running
+
+    answer = trigger.run(Running.of(data_dir), scenario, session, chain, amount_tiyn)
+    if as_json:
+        _say(answer)
+    else:
+        trigger.show(answer)
 
 
 @app.command(
@@ -326,15 +379,30 @@ def audit(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     ),
 )
 def clock_advance(
-    by: Annotated[str, typer.Argument(help="How far: 90s, 15m, 2h, 1d.")],
+    by: Annotated[str | None, typer.Argument(help="How far: 90s, 15m, 2h, 1d.")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(help="Instead: cut-off, the next one; or 2026-11-23T18:00:00+05:00."),
+    ] = None,
+    step: Annotated[
+        bool, typer.Option("--step", help="Stop wherever something is due, until all is done.")
+    ] = False,
     data_dir: DataDir = HOME,
     as_json: AsJson = False,
 ) -> None:
-    """Move sandbox time forward; business timers and the chain follow."""
+    """Move sandbox time forward; business timers and the chains follow.
+
+    Examples: sandbox clock advance 15m; sandbox clock advance 3d --step; sandbox clock advance
+    --to cut-off
+    """
     from sandbox.cli.duration import seconds
     from sandbox.cli.endpoints import Running
 
-    _say_clock(Running.of(data_dir).advance(seconds(by)), as_json)
+    if (by is None) == (to is None):
+        raise typer.BadParameter("say how far, or --to when")
+    asked: dict[str, Any] = {"step": step}
+    asked |= {"advance_s": seconds(by)} if by else {"until": _INSTANTS.get(to or "", to)}
+    _say_clock(Running.of(data_dir).post("/v1/sandbox/clock", asked), as_json)
 
 
 @clock_app.command(

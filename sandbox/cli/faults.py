@@ -1,7 +1,8 @@
-"""`sandbox faults`: what goes wrong between a chain and its clients, made to go wrong on purpose.
+"""`sandbox faults`: what goes wrong between two parts, made to go wrong on purpose.
 
-The same verbs for both chains; the chains' control methods do the work, so that wallets and other
-clients feel it as the sandbox does. Nothing of it survives a restart of the chain, except blocks.
+The same verbs for both chains, and one table (`all`, `switch`) for all parts. The chains' control
+methods do the work, so that wallets and other clients feel it as the sandbox does. Nothing of it
+survives a restart of the chain, except blocks.
 """
 
 from pathlib import Path
@@ -19,7 +20,8 @@ _NOT_FOUND = -32601
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Make a chain misbehave: reorgs, lost and late transactions, a lagging RPC.",
+    help="Make a part misbehave: reorgs, lost and late transactions, a lagging RPC; `all` and"
+    " `switch` also the bank and the API.",
 )
 Chain = Annotated[ChainName, typer.Option("--chain", help="Which chain.")]
 BothChains = Annotated[ChainName | None, typer.Option("--chain", help="Default: both chains.")]
@@ -67,6 +69,37 @@ def list_(data_dir: DataDir = HOME, chain: BothChains = None, as_json: AsJson = 
     """Show the faults that are set, and the transactions that are kept back."""
     chains = CHAINS if chain is None else (chain,)
     _show({name: control(data_dir, name, "sandbox_getFaults") for name in chains}, as_json)
+
+
+@app.command(
+    "all",
+    epilog=examples("sandbox faults all", "sandbox faults all --json"),
+)
+def all_(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
+    """Show every fault between every two parts: what breaks, what recovers, what is on."""
+    from sandbox.cli.endpoints import Running
+
+    _show_table(Running.of(data_dir).get("/v1/sandbox/faults"), as_json, only_on=False)
+
+
+@app.command(
+    epilog=examples(
+        "sandbox faults switch bank.reject",
+        "sandbox faults switch chain.send_lost --chain evm",
+    ),
+)
+def switch(
+    fault: Annotated[str, typer.Argument(help="As `sandbox faults all` names it.")],
+    times: Annotated[int, typer.Option(min=0, max=1000, help="0 = off, and mended.")] = 1,
+    chain: BothChains = None,
+    data_dir: DataDir = HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Let any fault strike so many times: the bank's, the API's or a chain's."""
+    from sandbox.cli.endpoints import Running
+
+    asked = {"fault": fault, "times": times} | ({"chain": chain} if chain else {})
+    _show_table(Running.of(data_dir).post("/v1/sandbox/faults", asked), as_json, only_on=True)
 
 
 @app.command(
@@ -407,6 +440,24 @@ def _say(answer: dict[str, Any], text: str, as_json: bool) -> None:
         print(json.dumps(answer), flush=True)
     else:
         show.out.print(f"[green]✓[/] {text}")
+
+
+def _show_table(table: dict[str, Any], as_json: bool, *, only_on: bool) -> None:
+    import json
+
+    from sandbox.cli import show
+
+    if as_json:
+        print(json.dumps(table, ensure_ascii=False), flush=True)
+        return
+    rows = [row for row in table["data"] if row["times"] or not only_on]
+    for row in rows:
+        where = f" on {row['chain']}" if row["chain"] else ""
+        on = f" [yellow]× {row['times']}[/]" if row["times"] else ""
+        show.out.print(f"[bold]{row['fault']}[/]{where}{on}: {row['means']}", highlight=False)
+        show.out.print(f"    {row['hop']}; then {row['recovers']}", highlight=False)
+    if not rows:
+        show.out.print("[green]✓[/] nothing is switched on")
 
 
 def _show(found: dict[str, dict[str, Any]], as_json: bool) -> None:

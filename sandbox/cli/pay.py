@@ -9,8 +9,10 @@ from sandbox.cli.endpoints import JsonObject, Running, wait_for
 from sandbox.cli.wallets import wallet
 from sandbox.core.errors import SandboxError
 from sandbox.core.money import format_tenge
+from sandbox.lab.scenarios import BY_NAME, payer_for
 
 MIN_GRANT_TIYN = 5_000_000
+RESIDENT = "resident"
 
 
 class NoSuchOption(SandboxError):
@@ -80,6 +82,19 @@ def send(
         "amount": format_tenge(price),
         "status": seen["status"],
     }
+
+
+def simulated(
+    running: Running, session_id: str, name: str | None, amount_tiyn: int | None
+) -> str | None:
+    """The simulated payer that is meant by its name, or else by the session's amount."""
+    if name is not None:
+        found = BY_NAME.get(name)
+        return name if found is not None and found.is_payer and amount_tiyn is None else None
+    if amount_tiyn is not None:
+        return None
+    asked = payer_for(running.get(f"/v1/checkout/sessions/{session_id}")["amount_tiyn"])
+    return None if asked.ending is None else asked.name
 
 
 def newest_open(running: Running) -> str:

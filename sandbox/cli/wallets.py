@@ -1,21 +1,15 @@
 """Test wallets of people: one key per chain and name, made on first use (mode 0600)."""
 
-import json
-import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from solders.keypair import Keypair
-
 from sandbox.chains.errors import NotSponsored
 from sandbox.chains.evm import wallet as evm
-from sandbox.chains.evm.accounts import Account
 from sandbox.chains.solana import wallet as solana
 from sandbox.cli import seeds
 from sandbox.cli.endpoints import JsonObject
-from sandbox.core import chance
 from sandbox.core.errors import SandboxError
 
 Endpoints = Mapping[str, str]
@@ -57,10 +51,8 @@ class SolanaPerson:
     """Its file is one of `solana-keygen`."""
 
     def __init__(self, rpc: str, folder: Path, name: str) -> None:
-        stored = _stored(
-            folder / f"{name}.json", lambda: _solana_key(seeds.of(folder.parent), name)
-        )
-        self._rpc, self._key = rpc, Keypair.from_bytes(bytes(json.loads(stored)))
+        self._rpc = rpc
+        self._key = solana.kept_key(folder, name, seed=seeds.of(folder.parent))
         self.address = str(self._key.pubkey())
 
     async def units(self, option: JsonObject) -> int:
@@ -82,9 +74,9 @@ class EvmPerson:
     """Its file holds the private key in hex, as every wallet imports it."""
 
     def __init__(self, rpc: str, folder: Path, name: str) -> None:
-        stored = _stored(folder / f"{name}.evm", lambda: _evm_key(seeds.of(folder.parent), name))
-        self._rpc, self._key = rpc, Account.from_key(stored.strip())
-        self.address = self._key.address
+        self._rpc = rpc
+        self._key = evm.kept_key(folder, name, seed=seeds.of(folder.parent))
+        self.address: str = self._key.address
 
     async def units(self, option: JsonObject) -> int:
         return await evm.balance(self._rpc, self.address, option["token"])
@@ -110,21 +102,3 @@ def wallet(endpoints: Endpoints, data_dir: Path, chain: str, name: str) -> Walle
     }
     kind = kinds[chain]
     return kind(endpoints[f"{chain}_rpc"], data_dir / "wallets", name)
-
-
-def _solana_key(seed: int | None, name: str) -> str:
-    key = Keypair.from_seed(chance.key_bytes("solana wallet", name, seed=seed))
-    return json.dumps(list(bytes(key)))
-
-
-def _evm_key(seed: int | None, name: str) -> str:
-    return "0x" + chance.key_bytes("evm wallet", name, seed=seed).hex()
-
-
-def _stored(path: Path, make: Callable[[], str]) -> str:
-    if not path.exists():
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(make())
-    return path.read_text()

@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     webhook_allow_loopback: bool = True
     keeps_worlds: bool = Field(False, description="a supervisor keeps snapshots of this world")
     control_fd: int | None = Field(None, description="our end of the supervisor's control line")
+    test_panel: bool | None = Field(
+        None, description="simulated payers on the payment page; default: where it is loopback's"
+    )
     log_level: str = "info"
 
     @property
@@ -62,6 +65,12 @@ class Settings(BaseSettings):
         given = [name.strip() for name in self.allowed_hosts.split(",")]
         listening = "" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - no name
         return [name for name in (*given, listening, urlsplit(self.public_url).hostname) if name]
+
+    @property
+    def shows_test_panel(self) -> bool:
+        """Whether whoever has a payment page's link may have simulated payers pay it."""
+        is_at_home = self.host == "127.0.0.1" and not self.public_url
+        return is_at_home if self.test_panel is None else self.test_panel
 
     @property
     def base_url(self) -> str:

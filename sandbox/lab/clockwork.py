@@ -1,19 +1,20 @@
 """Moving sandbox time, and the chains' clocks after it (DESIGN 2, Time)."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.bank import calendar
 from sandbox.chains.port import Chain, ChainUnavailable
 from sandbox.core import clock
 from sandbox.core.db import Database
 from sandbox.core.ids import new_id
 from sandbox.eventlog.types import NewEvent
-from sandbox.lab.errors import ClockNotMovable
+from sandbox.lab.errors import ClockNotMovable, NotAnInstant
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
 
@@ -22,6 +23,10 @@ Timer = Callable[[AsyncSession, datetime, datetime], Awaitable[list[dict[str, An
 
 Setting = tuple[int, int | None]
 """(offset to wall time in ms, instant in ms at which the clock stands still or None)."""
+
+NEXT_CUT_OFF = "next_cut_off"
+MOST_STOPS = 500
+_SECOND, _WINDOW = timedelta(seconds=1), timedelta(hours=12)
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +60,85 @@ async def advance(
     await _show(database, chains)
     fired.sort(key=lambda item: str(item["due_at"]))
     return {"now": clock.iso(after), "fired": fired}
+
+
+async def seconds_until(db: AsyncSession, until: str) -> int:
+    """How far to move to an instant with its offset (ISO 8601), or to `next_cut_off`: whole
+    seconds, so that it is reached or just passed. Raises `NotAnInstant`, `ClockMovesForward`.
+    """
+    now = await clock.now(db)
+    if until == NEXT_CUT_OFF:
+        moment = calendar.cut_off_of(calendar.day_after(calendar.last_cut_off(now)))
+    else:
+        try:
+            moment = datetime.fromisoformat(until)
+        except ValueError as error:
+            raise NotAnInstant(until) from error
+        if moment.tzinfo is None:
+            raise NotAnInstant(until)
+    seconds = -((now - moment) // timedelta(seconds=1))
+    if seconds < 0:
+        raise clock.ClockMovesForward(seconds)
+    return seconds
+
+
+async def advance_in_steps(
+    database: Database,
+    chains: Mapping[str, Chain],
+    timers: Sequence[Timer],
+    rest: Callable[[], Awaitable[Any]],
+    seconds: int,
+) -> dict[str, Any]:
+    """The same with a stop wherever something is due; `rest` is awaited there.
+
+    What becomes due because of what fired is so met in its turn. The clock stands still between
+    the moves, so that nothing comes due unseen; it goes on at the end if it did before. At most
+    `MOST_STOPS` stops: `complete` says whether it came to the end. Raises what `advance` and `rest`
+    do; then it stands where it came to.
+    """
+    async with database.transaction() as db:
+        was_frozen = (await clock.state(db))[1] is not None
+    if not was_frozen:
+        await freeze(database, chains, True)
+    fired: list[dict[str, Any]] = []
+    try:
+        await rest()
+        async with database.transaction() as db:
+            target = await clock.now(db) + timedelta(seconds=seconds)
+        stops = 0
+        while stops < MOST_STOPS:
+            async with database.transaction() as db:
+                now = await clock.now(db)
+                step = await _next_step(db, timers, now, target)
+            moved = await advance(database, chains, timers, step)
+            if moved["fired"]:
+                fired += moved["fired"]
+                stops += 1
+                await rest()
+            if now + timedelta(seconds=step) >= target:
+                break
+        async with database.transaction() as db:
+            now = await clock.now(db)
+    finally:
+        if not was_frozen:
+            await freeze(database, chains, False)
+    return {"now": clock.iso(now), "fired": fired, "stops": stops, "complete": now >= target}
+
+
+async def _next_step(
+    db: AsyncSession, timers: Sequence[Timer], now: datetime, target: datetime
+) -> int:
+    """Seconds to just behind the next thing due, or to the end of what is looked at at once.
+
+    Timers tell of the newest cut-off only: no more than one lies within `_WINDOW`.
+    """
+    end = min(target, now + _WINDOW)
+    items = [item for timer in timers for item in await timer(db, now, end)]
+    if items:
+        end = min(end, datetime.fromisoformat(min(str(item["due_at"]) for item in items)))
+        # Most jobs take what was due before now.
+        return min((end - now) // _SECOND + 1, -((now - target) // _SECOND))
+    return -((now - end) // _SECOND)
 
 
 async def freeze(

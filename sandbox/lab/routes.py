@@ -6,20 +6,22 @@ from typing import Annotated, Any, Self, cast
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
 
-from sandbox.bank import faults
 from sandbox.chains import service as chains_service
+from sandbox.chains.drills import Drills
 from sandbox.chains.port import Chain
 from sandbox.core.clock import MAX_ADVANCE_S
 from sandbox.core.db import Database, SessionDep
 from sandbox.core.http import IdempotentRoute, PrincipalDep
+from sandbox.core.http.simulating import Armed
 from sandbox.core.money import DepositTiyn
-from sandbox.lab import clockwork, faucet, quiescence
+from sandbox.lab import clockwork, faucet, faults, quiescence
+from sandbox.lab.stage import House
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
 
 router = APIRouter(prefix="/v1/sandbox", route_class=IdempotentRoute, tags=["sandbox"])
 
-DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S = 30, 300
+DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, STOP_TIMEOUT_S = 30, 300, 60
 
 
 class FaucetIn(BaseModel):
@@ -44,19 +46,29 @@ class FaucetIn(BaseModel):
 
 
 class ClockIn(BaseModel):
-    """Either how far time moves, or whether it stands still."""
+    """How far time moves, or until when, or whether it stands still: one of them."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"advance_s": 86400}]}
     )
 
     advance_s: Annotated[StrictInt, Field(ge=0, le=MAX_ADVANCE_S)] | None = None
+    until: Annotated[
+        str | None,
+        Field(max_length=64, description="an instant with its offset, or next_cut_off"),
+    ] = None
     freeze: StrictBool | None = None
+    step: Annotated[
+        StrictBool,
+        Field(description="stop wherever something is due, and wait for rest there"),
+    ] = False
 
     @model_validator(mode="after")
-    def one_of_both(self) -> Self:
-        if (self.advance_s is None) == (self.freeze is None):
-            raise ValueError("send advance_s or freeze, not both")
+    def one_of_them(self) -> Self:
+        if sum(one is not None for one in (self.advance_s, self.until, self.freeze)) != 1:
+            raise ValueError("send one of advance_s, until and freeze")
+        if self.step and self.freeze is not None:
+            raise ValueError("step goes with advance_s and until")
         return self
 
 
@@ -77,6 +89,9 @@ class FaultIn(BaseModel):
 
     fault: Annotated[str, Field(max_length=64)]
     times: Annotated[StrictInt, Field(ge=0, le=faults.MAX_TIMES)] = 1
+    chain: Annotated[
+        str | None, Field(max_length=32, description="of chain.*: default all that can")
+    ] = None
 
 
 def _chains(request: Request) -> Mapping[str, Chain]:
@@ -117,13 +132,28 @@ async def read_clock(db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
 
 @router.post("/clock", summary="Move or stop time")
 async def move_clock(body: ClockIn, request: Request, caller: PrincipalDep) -> dict[str, Any]:
-    """Move sandbox and chain time forward, or stop them; `fired` is what that made due."""
+    """Move sandbox and chain time forward, or stop them; `fired` is what that made due, in order.
+
+    Without `step` time jumps: what becomes due because of what fired (a webhook's next attempt)
+    counts from the later instant. With it, everything fires in its own turn.
+    """
     database, chains = _database(request), _chains(request)
-    if body.advance_s is not None:
-        timers = getattr(request.app.state, "timers", ())
-        return await clockwork.advance(database, chains, timers, body.advance_s)
-    assert body.freeze is not None
-    return await clockwork.freeze(database, chains, body.freeze)
+    if body.freeze is not None:
+        return await clockwork.freeze(database, chains, body.freeze)
+    timers = getattr(request.app.state, "timers", ())
+    seconds = body.advance_s
+    if seconds is None:
+        assert body.until is not None
+        async with database.transaction() as db:
+            seconds = await clockwork.seconds_until(db, body.until)
+    if not body.step:
+        return await clockwork.advance(database, chains, timers, seconds)
+    probes = getattr(request.app.state, "busy_probes", ())
+
+    async def rest() -> None:
+        await quiescence.wait(database, chains, probes, STOP_TIMEOUT_S)
+
+    return await clockwork.advance_in_steps(database, chains, timers, rest, seconds)
 
 
 @router.post("/quiesce", summary="Wait until nothing is left to do")
@@ -144,22 +174,27 @@ async def resume_chain(chain: str, db: SessionDep, caller: PrincipalDep) -> dict
     return {"object": "chain", **event.data}
 
 
+def _drills(request: Request) -> Mapping[str, Drills]:
+    house: House | None = getattr(request.app.state, "house", None)
+    return {} if house is None else house.drills
+
+
+def _armed(request: Request) -> Armed:
+    found: Armed = getattr(request.app.state, "armed", None) or Armed()
+    return found
+
+
 @router.get("/faults", summary="Failure switches")
-async def read_faults(db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
-    """How many more times each failure strikes."""
-    return _faults(await faults.state(db))
+async def read_faults(request: Request, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
+    """What can go wrong between which parts, what comes of it, and how many more times it will."""
+    return await faults.table(db, _drills(request), _armed(request))
 
 
 @router.post("/faults", summary="Switch a failure")
-async def switch_fault(body: FaultIn, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
-    """Let a failure of the bank strike the next `times` times; 0 turns it off and mends it."""
-    await faults.switch(db, body.fault, body.times)
-    return _faults(await faults.state(db))
-
-
-def _faults(state: Mapping[str, int]) -> dict[str, Any]:
-    rows = [
-        {"fault": name, "times": times, "means": faults.MEANINGS[name]}
-        for name, times in state.items()
-    ]
-    return {"object": "faults", "data": rows}
+async def switch_fault(
+    body: FaultIn, request: Request, db: SessionDep, caller: PrincipalDep
+) -> dict[str, Any]:
+    """Let a failure strike the next `times` times; 0 turns it off, and the bank mends its own."""
+    drills, armed = _drills(request), _armed(request)
+    await faults.switch(db, drills, armed, body.fault, body.times, body.chain)
+    return await faults.table(db, drills, armed)

@@ -72,6 +72,11 @@ async def seize(
     )
 
 
+async def freeze(db: AsyncSession, port: Chain, holder: str) -> IntentState:
+    """Freeze a holder: it neither gets nor gives units. Raises `UnknownRecipient`."""
+    return await _give(db, port, "freeze", recipient=port.check_recipient(holder))
+
+
 async def find(db: AsyncSession, chain: str, order_id: str) -> IntentState:
     """The order, or `NotFound`."""
     order = await chains.intent(db, order_id)
@@ -81,7 +86,7 @@ async def find(db: AsyncSession, chain: str, order_id: str) -> IntentState:
 
 
 async def _give(
-    db: AsyncSession, port: Chain, action: Literal["rotate", "seize"], **about: Any
+    db: AsyncSession, port: Chain, action: Literal["rotate", "seize", "freeze"], **about: Any
 ) -> IntentState:
     at = await clock.now(db)
     id_ = new_id("ord", at)

@@ -1,9 +1,9 @@
 """`/pay/{session}`: the payment page. Server-rendered; works without scripts, better with them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Protocol, cast
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
@@ -15,7 +15,7 @@ from sandbox.core.db import SessionDep
 from sandbox.core.errors import NotFound
 from sandbox.core.http.language import LanguageDep
 from sandbox.core.money import format_tenge
-from sandbox.core.texts import DEFAULT
+from sandbox.core.texts import DEFAULT, Language
 from sandbox.parties import service as parties
 from sandbox.payments import service as payments
 from sandbox.web import page, texts
@@ -45,6 +45,14 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
+}
+
+# A form's request must say that it is ours: browsers take the origin from one without a referrer.
+_WITH_FORM = {
+    "Content-Security-Policy": HEADERS["Content-Security-Policy"].replace(
+        "form-action 'none'", "form-action 'self'"
+    ),
+    "Referrer-Policy": "same-origin",
 }
 
 Network = Annotated[str | None, Query(max_length=32)]
@@ -141,6 +149,8 @@ async def pay(
         "countdown": page.clock_face(seconds),
         "until": texts.WORDS["until"][language].format(time=page.in_almaty(session.expires_at)),
         "transactions": [p.tx for p in paid if p.chain_state != "reverted"][:10],
+        "panel": _panel(request, language),
+        "chains": list(_chains(request)),
     }
     return _html("pay.html", shown, 200)
 
@@ -149,7 +159,26 @@ def _chains(request: Request) -> Mapping[str, Chain]:
     return cast(Mapping[str, Chain], request.app.state.chains)
 
 
+class Simulated(Protocol):
+    """A payer that the test panel has a button for; wiring hands them over."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def label(self) -> Mapping[str, str]: ...
+
+
+def _panel(request: Request, language: Language) -> list[tuple[str, str]]:
+    """Each button: the payer's name and what the button says. Empty: no panel."""
+    payers: Sequence[Simulated] = getattr(request.app.state, "test_panel", ())
+    return [(payer.name, payer.label[language]) for payer in payers]
+
+
 def _html(template: str, values: dict[str, Any], status: int) -> HTMLResponse:
     html = templates.get_template(template).render(values)
-    headers = HEADERS | {"Content-Language": values["language"], "Vary": "Accept-Language"}
+    headers = (HEADERS | _WITH_FORM if values.get("panel") else HEADERS) | {
+        "Content-Language": values["language"],
+        "Vary": "Accept-Language",
+    }
     return HTMLResponse(html, status, headers)

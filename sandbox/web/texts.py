@@ -151,6 +151,16 @@ WORDS: dict[str, dict[Language, str]] = {
         "ru": "Тестовая среда: настоящих денег здесь нет.",
         "en": "A sandbox: no real money is here.",
     },
+    "panel": {
+        "kk": "Сынақ тақтасы",
+        "ru": "Тестовая панель",
+        "en": "Test panel",
+    },
+    "panel_note": {
+        "kk": "Тек сынақ ортасында: ойдан шығарылған төлеуші шотты таңдалған желіде төлейді.",
+        "ru": "Только в тестовой среде: вымышленный плательщик оплатит счёт в выбранной сети.",
+        "en": "In the sandbox only: a simulated payer pays this bill on the chosen network.",
+    },
     "transaction": {"kk": "Транзакция", "ru": "Транзакция", "en": "Transaction"},
 }
 

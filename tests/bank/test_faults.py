@@ -88,6 +88,36 @@ async def test_a_rejected_order_leaves_the_money_where_it_was(bank: Database) ->
     assert await red(bank) == []
 
 
+async def test_a_rejected_payout_passes_the_issuers_own_orders_over(bank: Database) -> None:
+    await deposit(bank, 100_000)
+    await switch(bank, faults.REJECT_PAYOUT)
+    await give(bank, order("fee_1", creditor_iban=accounts.OPERATING_IBAN), order("po_1"))
+    await simulator.step(bank)
+    assert await told(bank, "fee_1") == [Kind.accepted]
+    assert await told(bank, "po_1") == [Kind.rejected]
+
+
+@pytest.mark.parametrize(
+    ("iban", "said"),
+    [
+        ("KZ49722REJECT0000001", [Kind.rejected]),
+        ("KZ44722RETURN0000001", [Kind.accepted, Kind.debit_notice, Kind.returned]),
+        ("KZ41722DELAY00000001", [Kind.accepted]),
+        ("KZ41722C000000000001", [Kind.accepted, Kind.debit_notice]),
+    ],
+)
+async def test_what_is_paid_to_a_magic_account_always_fails_its_way(
+    bank: Database, set_clock: SetClock, iban: str, said: list[str]
+) -> None:
+    await deposit(bank, 100_000)
+    await set_clock("2026-11-20T09:00")
+    for number in (1, 2):
+        await give(bank, order(f"po_{number}", creditor_iban=iban))
+        await simulator.step(bank)
+        assert await told(bank, f"po_{number}") == said
+    assert await red(bank) == []
+
+
 async def test_a_delayed_order_is_booked_one_banking_day_late(
     bank: Database, set_clock: SetClock
 ) -> None:

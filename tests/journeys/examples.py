@@ -170,6 +170,10 @@ def answers(running: Running, folder: Path) -> JsonObject:
     post("/v1/sandbox/clock", "/v1/sandbox/clock", {"advance_s": 60}, "operator")
     post("/v1/sandbox/quiesce", "/v1/sandbox/quiesce", {"timeout_s": 30}, "operator")
     get("/v1/sandbox/audit", "/v1/sandbox/audit")
+    get("/v1/sandbox/triggers", "/v1/sandbox/triggers")
+    get("/v1/sandbox/magic_values", "/v1/sandbox/magic_values")
+    triggers = "/v1/sandbox/triggers"
+    post(triggers, triggers, {"scenario": "short", "chain": "solana"})
     return found
 
 
@@ -219,7 +223,8 @@ def _reserve(running: Running, folder: Path) -> JsonObject:
     found["GET /v1/reserve/reversals"] = reversals
     one = f"/v1/reserve/reversals/{reversals['data'][0]['id']}"
     found["GET /v1/reserve/reversals/{reversal_id}"] = running.get(one, "issuer")
-    found["GET /v1/sandbox/faults"] = running.get("/v1/sandbox/faults")
+    faults = running.get("/v1/sandbox/faults")
+    found["GET /v1/sandbox/faults"] = faults | {"data": faults["data"][:1]}
     return found
 
 

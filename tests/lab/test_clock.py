@@ -8,7 +8,9 @@ from sandbox.chains.memory import MemoryChain
 from sandbox.chains.port import ChainUnavailable
 from sandbox.core import clock
 from sandbox.core.clock import iso
-from sandbox.lab import jobs
+from sandbox.core.zone import ALMATY
+from sandbox.lab import clockwork, jobs
+from sandbox.lab.errors import StillBusy
 from tests.reserve.world import World
 
 
@@ -58,6 +60,9 @@ async def test_only_the_sandboxs_own_roles_move_time(world: World, role: str) ->
         {"advance_s": 1.5},
         {"advance_s": 401 * 86_400},
         {"freeze": 1},
+        {"freeze": True, "step": True},
+        {"advance_s": 1, "until": "next_cut_off"},
+        {"step": True},
         {"back_s": 1},
     ],
 )
@@ -182,3 +187,112 @@ async def test_a_chain_that_fails_right_after_the_move_does_not_undo_it(world: W
     assert (await _offset(world), chain.offset_ms) == (7_000, 0)
     assert await jobs.sync_clocks(world.database, world.chains)
     assert chain.offset_ms == 7_000
+
+
+class _Chores:
+    """Things that fall due, and a worker that does what is due when the sandbox comes to rest."""
+
+    def __init__(self, world: World, *due: datetime) -> None:
+        self.world, self.due, self.done = world, list(due), list[datetime]()
+        self.seen_frozen = list[bool]()
+
+    async def timer(
+        self, db: AsyncSession, before: datetime, after: datetime
+    ) -> list[dict[str, Any]]:
+        return [
+            {"type": "chore", "id": iso(at), "due_at": iso(at)}
+            for at in self.due
+            if before < at <= after
+        ]
+
+    async def rest(self) -> None:
+        """Each chore is due again a minute after it was done, at most three times."""
+        async with self.world.database.transaction() as db:
+            now, (_, frozen_at, _) = await clock.now(db), await clock.state(db)
+        self.seen_frozen.append(frozen_at is not None)
+        for at in [one for one in self.due if one < now]:
+            self.due.remove(at)
+            self.done.append(at)
+            if len(self.done) < 3:
+                self.due.append(now + timedelta(minutes=1))
+
+    async def move(self, seconds: int) -> dict[str, Any]:
+        return await clockwork.advance_in_steps(
+            self.world.database, self.world.chains, [self.timer], self.rest, seconds
+        )
+
+
+async def _now(world: World) -> datetime:
+    async with world.database.transaction() as db:
+        return await clock.now(db)
+
+
+async def test_a_jump_misses_what_becomes_due_because_of_what_fired_and_steps_do_not(
+    world: World,
+) -> None:
+    chores = _Chores(world, await _now(world) + timedelta(hours=20))
+    world.app.state.timers = [chores.timer]
+    jumped = (await world.post("/v1/sandbox/clock", {"advance_s": 86_400})).json()
+    await chores.rest()
+    assert (len(jumped["fired"]), len(chores.done)) == (1, 1)
+
+    chores = _Chores(world, await _now(world) + timedelta(hours=20))
+    before = await _now(world)
+    moved = await chores.move(86_400)
+    assert (moved["stops"], moved["complete"]) == (3, True)
+    due = [item["due_at"] for item in moved["fired"]]
+    assert due == sorted(due) == [iso(at) for at in chores.done]
+    assert all(chores.seen_frozen)
+    assert datetime.fromisoformat(moved["now"]) - before >= timedelta(days=1)
+    assert (await world.get("/v1/sandbox/clock")).json()["frozen"] is False
+
+
+async def test_a_clock_that_stood_still_stands_after_steps_at_the_instant_asked_for(
+    world: World,
+) -> None:
+    frozen = (await world.post("/v1/sandbox/clock", {"freeze": True})).json()["now"]
+    moved = await _Chores(world).move(90_000)
+    ahead = datetime.fromisoformat(moved["now"]) - datetime.fromisoformat(frozen)
+    assert (ahead, moved["stops"]) == (timedelta(seconds=90_000), 0)
+    assert (await world.get("/v1/sandbox/clock")).json()["frozen"] is True
+
+
+async def test_a_stop_that_does_not_come_to_rest_lets_the_clock_go_on(world: World) -> None:
+    chores = _Chores(world, await _now(world) + timedelta(hours=1))
+
+    async def restless() -> None:
+        raise StillBusy(0, ["a chore"])
+
+    with pytest.raises(StillBusy):
+        await clockwork.advance_in_steps(
+            world.database, world.chains, [chores.timer], restless, 7_200
+        )
+    assert (await world.get("/v1/sandbox/clock")).json()["frozen"] is False
+
+
+@pytest.mark.parametrize(
+    ("until", "status", "code"),
+    [
+        ("tomorrow", 422, "not_an_instant"),
+        ("2026-11-23T18:00:00", 422, "not_an_instant"),
+        ("2020-01-01T00:00:00+05:00", 409, "clock_moves_forward_only"),
+        ("2098-12-31T00:00:00Z", 409, "clock_moves_forward_only"),
+    ],
+)
+async def test_an_instant_that_cannot_be_moved_to_is_refused(
+    world: World, until: str, status: int, code: str
+) -> None:
+    answer = await world.post("/v1/sandbox/clock", {"until": until})
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert await _offset(world) == 0
+
+
+async def test_time_moves_to_an_instant_and_to_the_next_cut_off(world: World) -> None:
+    await world.post("/v1/sandbox/clock", {"freeze": True})
+    asked = (await _now(world) + timedelta(hours=3)).isoformat()
+    moved = (await world.post("/v1/sandbox/clock", {"until": asked})).json()
+    ahead = datetime.fromisoformat(moved["now"]) - datetime.fromisoformat(asked)
+    assert timedelta(0) <= ahead < timedelta(seconds=1)
+    moved = (await world.post("/v1/sandbox/clock", {"until": "next_cut_off"})).json()
+    at = datetime.fromisoformat(moved["now"]).astimezone(ALMATY)
+    assert (at.hour, at.minute, at.second) == (18, 0, 0)

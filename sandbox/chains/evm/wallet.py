@@ -7,17 +7,20 @@ import asyncio
 import re
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 from eth_utils.address import is_checksum_address, is_checksum_formatted_address
 
+from sandbox.chains.customers import stored
 from sandbox.chains.errors import BadPaymentUrl, PaymentRefused
 from sandbox.chains.evm import tx
-from sandbox.chains.evm.accounts import LocalAccount
+from sandbox.chains.evm.accounts import Account, LocalAccount
 from sandbox.chains.evm.errors import reason, revert_text
 from sandbox.chains.evm.rpc import Node
 from sandbox.chains.json_rpc import NodeRefused
 from sandbox.chains.port import ChainUnavailable
+from sandbox.core import chance
 
 WAIT_S = 60
 _POLL_S = 0.05
@@ -198,3 +201,13 @@ async def _units(node: Node, owner: str, token: str) -> int:
     if len(answer) <= 2:
         raise BadPaymentUrl(f"no such token: {token}")
     return int(answer, 16)
+
+
+def kept_key(folder: Path, name: str, *, seed: int | None = None) -> LocalAccount:
+    """The key of a test wallet, made on first use (ADR 0030): a file with the key in hex."""
+
+    def new() -> str:
+        return "0x" + chance.key_bytes("evm wallet", name, seed=seed).hex()
+
+    key: LocalAccount = Account.from_key(stored(folder / f"{name}.evm", new).strip())
+    return key

@@ -5,9 +5,11 @@ It knows nothing of the sandbox but the node's address, as an ordinary wallet wo
 
 import asyncio
 import base64
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,6 +20,7 @@ from solders.message import Message
 from solders.pubkey import Pubkey
 from solders.transaction import SanitizeError, Transaction
 
+from sandbox.chains.customers import stored
 from sandbox.chains.errors import BadPaymentUrl, PaymentRefused
 from sandbox.chains.json_rpc import NodeRefused
 from sandbox.chains.port import ChainUnavailable
@@ -25,6 +28,7 @@ from sandbox.chains.solana import tx
 from sandbox.chains.solana.errors import reason
 from sandbox.chains.solana.rpc import Rpc
 from sandbox.chains.solana.state import account_data, token_amount
+from sandbox.core import chance
 
 WAIT_S = 60
 _POLL_S = 0.05
@@ -136,15 +140,23 @@ class SolanaWallet:
         memo = [tx.memo(request.memo)] if request.memo is not None else []
         return [*memo, transfer]
 
-    async def send(self, instructions: list[Instruction], *, wait: bool = True) -> str:
+    async def send(
+        self,
+        instructions: list[Instruction],
+        *,
+        signers: Sequence[Keypair] = (),
+        wait: bool = True,
+    ) -> str:
         """Send any transaction of this wallet with preflight; returns its id.
+
+        `signers` sign beside it.
 
         Raises `PaymentRefused` in the words that every chain uses, `ChainUnavailable`.
         """
         answer = (await self._rpc.call("getLatestBlockhash", _CONFIRMED))["value"]
         signed = tx.sign(
             instructions,
-            [self._keypair],
+            [self._keypair, *signers],
             Hash.from_string(answer["blockhash"]),
             answer["lastValidBlockHeight"],
         )
@@ -236,3 +248,13 @@ async def _units(rpc: Rpc, owner: str, mint: str) -> int:
     answer = await rpc.call("getTokenAccountsByOwner", owner, {"mint": mint}, options)
     datas = [account_data(held["account"]) for held in answer["value"]]
     return sum(token_amount(data) for data in datas)
+
+
+def kept_key(folder: Path, name: str, *, seed: int | None = None) -> Keypair:
+    """The key of a test wallet, made on first use (ADR 0030): a file as `solana-keygen` writes."""
+
+    def new() -> str:
+        drawn = chance.key_bytes("solana wallet", name, seed=seed)
+        return json.dumps(list(bytes(Keypair.from_seed(drawn))))
+
+    return Keypair.from_bytes(bytes(json.loads(stored(folder / f"{name}.json", new))))

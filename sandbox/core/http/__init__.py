@@ -9,6 +9,7 @@ from sandbox.core.http.paging import Page, PageDep, listing
 from sandbox.core.http.problems import install, problem, refusal
 from sandbox.core.http.request_id import RequestIdMiddleware
 from sandbox.core.http.request_log import RequestLogMiddleware
+from sandbox.core.http.simulating import SimulationMiddleware
 
 __all__ = [
     "DoorsMiddleware",
@@ -24,6 +25,7 @@ __all__ = [
     "PrincipalDep",
     "RequestIdMiddleware",
     "RequestLogMiddleware",
+    "SimulationMiddleware",
     "install",
     "listing",
     "problem",

@@ -176,6 +176,16 @@ def _count(request: Request, key: str, limit: Limit) -> None:
     say(request, "RateLimit", buckets.take(key, limit))
 
 
+async def authorize_as(request: Request, db: AsyncSession, method: str, path: str) -> None:
+    """Refuse who may not call another route than this one, as that route would."""
+    record = await _caller(request, db)
+    if record is None:
+        raise Unauthenticated
+    access = RULES[(method, path)].get(record.role)
+    if access is None or (access == "seeded" and not record.seeded):
+        raise Forbidden(record.role, f"{method} {path}")
+
+
 async def principal(request: Request) -> Principal:
     """The caller, as a dependency; an idempotent route has found it already."""
     known: Principal | None = getattr(request.state, "principal", None)

@@ -29,6 +29,7 @@ from sandbox.core.http.limits import check_json
 from sandbox.core.http.problems import refusal
 from sandbox.core.http.rate_limits import SWITCH
 from sandbox.core.http.request_id import say
+from sandbox.core.http.simulating import before_commit
 
 # What changes the world itself is forgotten by the world that comes after it.
 EXEMPT = frozenset(
@@ -41,6 +42,7 @@ EXEMPT = frozenset(
         "/v1/sandbox/reset",
         "/v1/sandbox/forks",
         SWITCH,
+        "/v1/sandbox/triggers",
     }
 )
 KEPT_HOURS = 24
@@ -272,6 +274,7 @@ class IdempotentRoute(APIRoute):
                 return await handle(request)
             if request.url.path in EXEMPT:
                 check_json(await request.body())
+                before_commit(request)
                 return await handle(request)
             database: Database = request.app.state.database
             what = request.url.path.rpartition("/")[2]
@@ -279,6 +282,7 @@ class IdempotentRoute(APIRoute):
                 async with database.transaction() as db:
                     request.state.db = db
                     answer = await self._answer(request, db, handle)
+                    before_commit(request)
                     failpoints.passed("post.uncommitted", what)
             except _Refused as refused:
                 async with database.transaction() as db:

@@ -145,6 +145,9 @@ _ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
         )
     },
     **dict.fromkeys(_EXPLAINED, _EXPLANATION),
+    "POST /v1/sandbox/triggers": {
+        "504": _refused_as("scenario_stuck", "`did` says how far the scenario came")
+    },
     "POST /v1/sandbox/quiesce": {"504": _refused_as("still_busy", "`left` names what is not done")},
 }
 # Operations that answer an object which another one's example shows.

@@ -1,0 +1,201 @@
+"""Everything that can be made to go wrong between two parts, in one table with its state."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.bank import faults as bank
+from sandbox.bank.errors import FaultUnknown
+from sandbox.chains.drills import AT_ONCE, Drill, DrillRefused, Drills
+from sandbox.chains.port import ChainUnavailable
+from sandbox.core.http.simulating import SIMULATIONS, Armed
+from sandbox.reserve.errors import ChainUnknown
+
+MAX_TIMES: Final = bank.MAX_TIMES
+_API, _CHAIN = "api.", "chain."
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What breaks on which hop, and what brings the sandbox, or its caller, back in order.
+
+    `times` counts strikes; what it counts otherwise stands in `means`.
+    """
+
+    name: str
+    hop: str
+    means: str
+    recovers: str
+
+    @property
+    def is_once(self) -> bool:
+        """Whether it happens when it is asked for, and is over then."""
+        return self.name.removeprefix(_CHAIN) in AT_ONCE
+
+
+_BANK_RECOVERS: Final[Mapping[str, str]] = {
+    bank.REJECT: "the money is owed again and opens the next batch; a fee's order is tried again",
+    bank.REJECT_PAYOUT: "the money is owed again and opens the next batch",
+    bank.DELAY: "the next banking day books it",
+    bank.RETURN: "the money is owed again and opens the next batch",
+    bank.DUPLICATE_NOTICE: "the second notice is known by its reference and posts nothing",
+    bank.MISSING_LINE: "reconciliation names the line; switched off, the bank sends it after all",
+    bank.CONTRADICTORY_NOTICE: "it is held and never posted; switched off, the bank takes it back",
+}
+_REPEAT: Final = "the caller repeats with the same Idempotency-Key"
+_API_RECOVERS: Final[Mapping[str, str]] = {
+    "answer_lost": f"{_REPEAT} and gets the first answer",
+    "request_lost": f"{_REPEAT} and is served",
+    "timeout": f"{_REPEAT} and gets the first answer",
+    "slow": "nothing is to be done",
+    "error": f"{_REPEAT}: no 5xx is ever kept",
+    "unavailable": f"{_REPEAT} after Retry-After",
+    "rate_limited": f"{_REPEAT} after Retry-After",
+}
+_FOLLOWS: Final = "the watcher goes on where it was; nothing is lost"
+_CHAIN_FAULTS: Final[Mapping[Drill, tuple[str, str, str]]] = {
+    "rpc_error": (
+        "worker → node",
+        "the next `times` requests to the node are answered 503",
+        _FOLLOWS,
+    ),
+    "rpc_slow": ("worker → node", "the next `times` requests are answered 1 s late", _FOLLOWS),
+    "rpc_silent": (
+        "worker → node",
+        "the next `times` requests get no answer until this is switched off",
+        "requests time out; " + _FOLLOWS,
+    ),
+    "rpc_stale": (
+        "worker → node",
+        "the node answers as it was `times` slots ago",
+        "outcomes stay unknown meanwhile: nothing is tried a second time blindly",
+    ),
+    "send_lost": (
+        "node → chain",
+        "the node answers the ids of the next `times` transactions, and no block has them",
+        "the worker sends the same bytes again, and signs anew only when they can never happen",
+    ),
+    "send_late": (
+        "node → chain",
+        "sent transactions reach the chain 3 s late",
+        "the outcome is unknown until it is seen",
+    ),
+    "send_stuck": (
+        "node → chain",
+        "sent transactions are kept back until this is switched off",
+        "they go on then; what has expired is signed anew",
+    ),
+    "send_twice": (
+        "node → chain",
+        "each sent transaction is delivered `times` times more",
+        "it counts once: a transaction has one id",
+    ),
+    "no_finality": (
+        "chain",
+        "blocks come, and none becomes final",
+        "payments stay confirmed and are captured when this is switched off",
+    ),
+    "no_blocks": ("chain", "no blocks are made", "everything goes on when this is switched off"),
+    "reorg": (
+        "chain",
+        "the youngest `times` blocks are replaced by others without their transactions",
+        "payments are reverted, sessions open again; the sandbox sends its own transactions anew",
+    ),
+    "reorg_kept": (
+        "chain",
+        "the youngest `times` blocks are replaced by others with their transactions",
+        "payments are reverted and come again",
+    ),
+    "blockhash_expired": (
+        "wallet → chain",
+        "every blockhash that somebody signed with has run out",
+        "wallets sign anew; the sandbox does once the old transaction can never happen",
+    ),
+}
+
+FAULTS: Final[Mapping[str, Fault]] = {
+    one.name: one
+    for one in (
+        *(
+            Fault(name, "sandbox ↔ bank", means, _BANK_RECOVERS[name])
+            for name, means in bank.MEANINGS.items()
+        ),
+        *(
+            Fault(
+                f"{_API}{name}",
+                "caller ↔ API",
+                f"of the next `times` POSTs under /v1 each: {does}",
+                _API_RECOVERS[name],
+            )
+            for name, does in SIMULATIONS.items()
+        ),
+        *(Fault(f"{_CHAIN}{drill}", *words) for drill, words in _CHAIN_FAULTS.items()),
+    )
+}
+
+
+async def switch(
+    db: AsyncSession,
+    drills: Mapping[str, Drills],
+    armed: Armed,
+    name: str,
+    times: int,
+    chain: str | None,
+) -> None:
+    """Let a fault strike `times` times, on one chain or on all that can; 0: it is over, and mended.
+
+    Raises `FaultUnknown`, `ChainUnknown`, `DrillRefused`, `ChainUnavailable`.
+    """
+    if name not in FAULTS:
+        raise FaultUnknown(name, sorted(FAULTS))
+    if chain is not None and chain not in drills:
+        raise ChainUnknown(chain, sorted(drills))
+    if name.startswith(_API):
+        armed.set(name.removeprefix(_API), times)
+    elif name.startswith(_CHAIN):
+        drill = cast(Drill, name.removeprefix(_CHAIN))
+        able = [one for one in drills.values() if drill in one.drills]
+        for one in able if chain is None else [drills[chain]]:
+            await one.set(drill, times)
+    else:
+        await bank.switch(db, name, times)
+
+
+async def table(db: AsyncSession, drills: Mapping[str, Drills], armed: Armed) -> dict[str, Any]:
+    """Every fault with how many more times it strikes; null where its chain does not say."""
+    on_bank, on_api = await bank.state(db), armed.state()
+    on_chains = {name: await _state(one) for name, one in drills.items()}
+    rows = []
+    for fault in FAULTS.values():
+        if fault.name.startswith(_API):
+            rows.append(_row(fault, on_api[fault.name.removeprefix(_API)], None))
+        elif fault.name.startswith(_CHAIN):
+            drill = cast(Drill, fault.name.removeprefix(_CHAIN))
+            for name, one in drills.items():
+                if drill in one.drills:
+                    state = on_chains[name]
+                    rows.append(_row(fault, None if state is None else state.get(drill, 0), name))
+        else:
+            rows.append(_row(fault, on_bank[fault.name], None))
+    return {"object": "faults", "data": rows}
+
+
+async def _state(drills: Drills) -> Mapping[Drill, int] | None:
+    try:
+        return await drills.state()
+    except (ChainUnavailable, DrillRefused):
+        return None
+
+
+def _row(fault: Fault, times: int | None, chain: str | None) -> dict[str, Any]:
+    return {
+        "fault": fault.name,
+        "chain": chain,
+        "hop": fault.hop,
+        "times": times,
+        "means": fault.means,
+        "recovers": fault.recovers,
+        "happens_at_once": fault.is_once,
+    }
