@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sandbox.cli import devnet, faults, token
+from sandbox.cli import devnet, faults, token, webhooks
 from sandbox.cli.options import HOME, AsJson, DataDir
 from sandbox.core.errors import SandboxError
 from sandbox.devnets.errors import DevnetError
@@ -37,6 +37,7 @@ app.add_typer(faults.app, name="faults")
 app.add_typer(devnet.app, name="devnet")
 app.add_typer(attest_app, name="attest")
 app.add_typer(token.app, name="token")
+app.add_typer(webhooks.app, name="webhooks")
 
 Port = Annotated[int, typer.Option(help="0 = any free port.", min=0, max=65535)]
 
