@@ -18,6 +18,7 @@ from sandbox.cli import (
     token,
     trigger,
     verifying,
+    webhooks,
 )
 from sandbox.cli.options import (
     DEVELOP,
@@ -55,6 +56,7 @@ app.add_typer(faults.app, name="faults", rich_help_panel=WORLD)
 app.add_typer(devnet.app, name="devnet", rich_help_panel=WORLD)
 app.add_typer(verifying.attest_app, name="attest", rich_help_panel=VERIFY)
 app.add_typer(token.app, name="token", rich_help_panel=WORLD)
+app.add_typer(webhooks.app, name="webhooks", rich_help_panel=DEVELOP)
 app.add_typer(develop.events_app, name="events", rich_help_panel=DEVELOP)
 app.add_typer(develop.logs_app, name="logs", rich_help_panel=DEVELOP)
 

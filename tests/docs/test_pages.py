@@ -62,7 +62,12 @@ def test_what_a_page_tells_to_type_works_in_order(page: str, stack: Stack, tmp_p
 def test_the_javascript_of_a_page_runs(page: str, stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "node_modules").symlink_to(ROOT / "node_modules")
     assert stack.running is not None
-    url = {"SOLANA_RPC": stack.running.endpoints["solana_rpc"]}
+    endpoints = stack.running.endpoints
+    url = {
+        "SOLANA_RPC": endpoints["solana_rpc"],
+        "API": endpoints["api"],
+        "KEY": stack.running.key("merchant"),
+    }
     for number, code in enumerate(SCRIPT.findall((ROOT / page).read_text())):
         file = tmp_path / f"{number}.mjs"
         file.write_text(code)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.eventlog import catalog, service
+from sandbox.eventlog.leaf import SECRET_KEYS, is_private
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/events.md"
@@ -35,9 +36,9 @@ if os.environ.get("EVENTS"):
     async def _told(db: Any, events: Any, hashes: Any) -> None:
         with Path(os.environ["EVENTS"]).open("a") as file:
             for event in events:
-                test = os.environ.get("PYTEST_CURRENT_TEST", "").split("::")[0]
-                file.write(json.dumps({"type": event.type, "data": event.data, "test": test}))
-                file.write("\n")
+                test = os.environ.get("PYTEST_LATEST_TEST", "").split("::")[0]
+                row = {"type": event.type, "data": event.data, "test": test}
+                file.write(json.dumps({**row, "private": list(event.private)}) + "\n")
         await _append(db, events, hashes)
 
     service.append_many = _told
@@ -54,6 +55,8 @@ class Seen:
         self.counts: dict[str, int] = {}
         self.objects = 0
         self.items: Seen | None = None
+        self.hidden: set[str] = set()
+        """Members that stand outside the leaf in this place: their owner alone sees them."""
 
     def add(self, value: Any) -> None:
         kind = _kind(value)
@@ -84,7 +87,11 @@ class Seen:
             made["properties"] = {
                 key: member.schema(key) for key, member in sorted(self.members.items())
             }
-            made["required"] = sorted(k for k, n in self.counts.items() if n == self.objects)
+            made["required"] = sorted(
+                key
+                for key, count in self.counts.items()
+                if count == self.objects and key not in self.hidden and not is_private(key)
+            )
         if "array" in self.types and self.items is not None and name not in OPEN:
             made["items"] = self.items.schema()
         return made
@@ -121,7 +128,9 @@ def described(events: Sequence[Json], before: Json) -> Json:
     seen: dict[str, Seen] = {}
     examples: dict[str, Json] = {}
     for event in events:
-        seen.setdefault(key_of(event["type"], event["data"]), Seen()).add(event["data"])
+        one = seen.setdefault(key_of(event["type"], event["data"]), Seen())
+        one.add(event["data"])
+        one.hidden.update(event["private"])
         best = examples.get(event["type"])
         if best is None or _rank(event) > _rank(best):
             examples[event["type"]] = event
@@ -132,7 +141,11 @@ def described(events: Sequence[Json], before: Json) -> Json:
     types = {}
     for type_, when, audience in listed():
         old = before.get("types", {}).get(type_, {})
-        example = examples[type_]["data"] if type_ in examples else old.get("example")
+        example = old.get("example")
+        if type_ in examples:
+            example = examples[type_]["data"]
+            if audience != "merchant":
+                example = for_everybody(example, examples[type_]["private"])
         if example is None:
             sys.exit(f"{type_} was never seen and is not in the file: give it an example by hand")
         types[type_] = {
@@ -146,6 +159,17 @@ def described(events: Sequence[Json], before: Json) -> Json:
         "types": types,
         "schemas": {key: schema for key, schema in sorted(schemas.items()) if key in used},
     }
+
+
+def for_everybody(value: Any, hidden: Sequence[str] = ()) -> Any:
+    """What is told of it to whoever is not its owner."""
+    if isinstance(value, dict):
+        return {
+            key: for_everybody(inner)
+            for key, inner in value.items()
+            if key not in hidden and not is_private(key) and key not in SECRET_KEYS
+        }
+    return [for_everybody(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _rank(event: Json) -> tuple[bool, int, int]:

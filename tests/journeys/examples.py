@@ -58,11 +58,11 @@ def answers(running: Running, folder: Path) -> JsonObject:
         "/v1/sandbox/faucet",
         {"chain": "solana", "address": resident.address, "amount_tiyn": 1_000_000},
     )
-    post(
+    endpoint = post(
         "/v1/webhook_endpoints",
         "/v1/webhook_endpoints",
         {"url": "http://127.0.0.1:9/hooks", "types": ["checkout.session.*"]},
-    )
+    )["id"]
     session = post(
         "/v1/checkout/sessions",
         "/v1/checkout/sessions",
@@ -164,7 +164,18 @@ def answers(running: Running, folder: Path) -> JsonObject:
     )
     get("/v1/api_keys", "/v1/api_keys")
     get("/v1/webhook_endpoints", "/v1/webhook_endpoints")
-    get("/v1/webhook_deliveries", "/v1/webhook_deliveries")
+    hooks = "/v1/webhook_endpoints"
+    get(f"{hooks}/{{endpoint_id}}", f"{hooks}/{endpoint}")
+    post(f"{hooks}/{{endpoint_id}}", f"{hooks}/{endpoint}", {"ordering": "per_object"})
+    turned_secret = f"{hooks}/{endpoint}/rotate_secret"
+    post(f"{hooks}/{{endpoint_id}}/rotate_secret", turned_secret, {"overlap_s": 3_600})
+    failed = get("/v1/webhook_deliveries", "/v1/webhook_deliveries", endpoint=endpoint)["data"][0]
+    delivery = f"/v1/webhook_deliveries/{failed['id']}"
+    get("/v1/webhook_deliveries/{delivery_id}", delivery)
+    post("/v1/events/resend", "/v1/events/resend", {"events": [event]})
+    get("/v1/event_types", "/v1/event_types")
+    get("/v1/event_types/{type_}", "/v1/event_types/webhook_endpoint.disabled")
+    get("/.well-known/webhook-keys.json", "/.well-known/webhook-keys.json")
     get("/v1/sandbox/faucet/{grant_id}", f"/v1/sandbox/faucet/{grant['id']}")
     get("/v1/sandbox/clock", "/v1/sandbox/clock")
     post("/v1/sandbox/clock", "/v1/sandbox/clock", {"advance_s": 60}, "operator")

@@ -67,6 +67,8 @@ async def kept_world(ground: Ground, kept_url: str, kept_folder: Path) -> AsyncI
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def world(kept_world: World) -> AsyncIterator[World]:
-    """The file's world. After every scenario its books are those of the chain."""
+    """The file's world. After every scenario its books are those of the chain, and every event
+    that it told is as the catalog says."""
     yield kept_world
     await kept_world.agrees()
+    await kept_world.told_as_described()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import jsonschema_rs
 import orjson
 from sqlalchemy import text
 
@@ -23,8 +24,9 @@ from sandbox.core.db import Database
 from sandbox.core.lookout import Lookout
 from sandbox.core.money import units_from_tiyn
 from sandbox.core.settings import Settings
+from sandbox.eventlog import catalog, sequencer
 from sandbox.eventlog import keys as log_keys
-from sandbox.eventlog import sequencer
+from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.leaf import api_data
 from sandbox.ledger import accounts
 from sandbox.ledger import service as ledger
@@ -49,6 +51,7 @@ class World:
         self.keys = keys
         self.customer = ""
         self.sessions: list[Json] = []
+        self._described = -1
         self._loops = {loop.name: loop for loop in wiring.loops(wired)}
         # That a float runs low is not told: its loop finds out by itself.
         dues = {loop.name: loop.due for loop in self._loops.values() if loop.due is not None}
@@ -229,6 +232,15 @@ class World:
             if tx in block.txs:
                 return block.tx_errors.get(tx)
         raise AssertionError(f"{tx} is in no block")
+
+    async def told_as_described(self) -> None:
+        """Every event since the last time fits the schema of its type, as its owner gets it."""
+        async with self.database.transaction() as db:
+            rows = await eventlog.after(db, 1, self._described, 100_000, None)
+        for row in rows:
+            event = eventlog.api_event(row, viewer=row.merchant)
+            jsonschema_rs.validate(catalog.schema(row.type), event)
+            self._described = row.position
 
     # The worker.
 
