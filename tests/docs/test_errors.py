@@ -13,12 +13,13 @@ from sandbox.core.texts import LANGUAGES
 from tests.docs import errors
 
 
-def test_every_code_that_a_request_may_meet_has_a_text_in_each_language() -> None:
+def test_every_code_that_a_request_may_meet_has_a_text_in_each_language_and_no_other_has() -> None:
     codes = set(refusals.codes())
     assert len(codes) > 130
     for language in LANGUAGES:
         found = texts.catalog("errors", language)
-        assert codes - {code for code, text in found.items() if text.strip()} == set(), language
+        texted = {code for code, text in found.items() if text.strip()}
+        assert (codes - texted, texted - codes) == (set(), set()), language
 
 
 def test_the_texts_of_a_code_name_the_same_values_in_each_language() -> None:
