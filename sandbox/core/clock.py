@@ -32,6 +32,14 @@ class ClockAtItsEnd(SandboxError):
         super().__init__(f"sandbox time ends with {iso(END)}", end=iso(END))
 
 
+INLINE_NOW = (
+    "date_trunc('milliseconds', coalesce(clock.frozen_at,"
+    " clock_timestamp() + clock.offset_ms * interval '1 millisecond'))"
+)
+"""SQL: `sandbox_now()` for a statement that joins `clock`: calling it costs 10 µs each time, which
+counts where every request asks."""
+
+
 async def now(db: AsyncSession) -> datetime:
     """Sandbox time, aware, UTC, whole milliseconds."""
     value: datetime = await db.scalar(text("SELECT sandbox_now()"))

@@ -121,15 +121,17 @@ async def create_key(
 
 
 _KEY = Statement(
-    """
+    f"""
     SELECT k.id, k.secret_sha256, k.role, k.party, k.seeded, k.permissions, k.api_version,
-        CASE WHEN k.previous_until > t.at THEN k.previous_sha256 END AS previous_sha256,
-        k.expires_at, k.expires_at <= t.at AS is_expired, t.at, r.requests_per_s, r.burst
+        CASE WHEN k.previous_until > {clock.INLINE_NOW} THEN k.previous_sha256 END
+            AS previous_sha256,
+        k.expires_at, k.expires_at <= {clock.INLINE_NOW} AS is_expired, {clock.INLINE_NOW} AS at,
+        r.requests_per_s, r.burst
     FROM api_key k
-    CROSS JOIN (SELECT sandbox_now() AS at OFFSET 0) AS t
+    CROSS JOIN clock
     LEFT JOIN rate_limit r ON r.party = k.party
     WHERE k.id = :id AND k.revoked_at IS NULL
-    """
+    """  # noqa: S608 - SQL of our own
 )
 
 

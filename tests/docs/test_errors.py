@@ -1,11 +1,14 @@
 """Every refusal has a text in each language, and the page lists all of them."""
 
 import ast
+import importlib
 import inspect
+import pkgutil
 import textwrap
 
 import pytest
 
+import sandbox
 from sandbox.core import texts
 from sandbox.core.errors import SandboxError, kinds
 from sandbox.core.http import refusals
@@ -13,12 +16,21 @@ from sandbox.core.texts import LANGUAGES
 from tests.docs import errors
 
 
-def test_every_code_that_a_request_may_meet_has_a_text_in_each_language() -> None:
+def test_every_code_that_a_request_may_meet_has_a_text_in_each_language_and_no_other_has() -> None:
     codes = set(refusals.codes())
     assert len(codes) > 130
     for language in LANGUAGES:
         found = texts.catalog("errors", language)
-        assert codes - {code for code, text in found.items() if text.strip()} == set(), language
+        texted = {code for code, text in found.items() if text.strip()}
+        assert (codes - texted, texted - codes) == (set(), set()), language
+
+
+def test_a_refusal_is_listed_whatever_else_the_process_has_loaded() -> None:
+    listed = set(refusals.codes())
+    for found in pkgutil.walk_packages(sandbox.__path__, "sandbox."):
+        if not found.name.endswith("__main__") and ".migrations" not in found.name:
+            importlib.import_module(found.name)
+    assert set(refusals.codes()) == listed
 
 
 def test_the_texts_of_a_code_name_the_same_values_in_each_language() -> None:

@@ -151,8 +151,10 @@ class _Asked:
 _LOOK = Statement(
     """
     SELECT locked.ok, k.fingerprint, k.status, k.body, k.request_id, k.created_at,
-        k.created_at <= sandbox_now() - :hours * interval '1 hour' AS expired,
-        extract(epoch FROM sandbox_now() - k.created_at)::bigint AS age_s
+        CASE WHEN k.created_at IS NOT NULL
+            THEN extract(epoch FROM sandbox_now() - k.created_at)::bigint END AS age_s,
+        CASE WHEN k.created_at IS NOT NULL
+            THEN k.created_at <= sandbox_now() - :hours * interval '1 hour' END AS expired
     FROM (SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0)) AS ok OFFSET 0) AS locked
     LEFT JOIN idempotency_key k ON k.tenant = :tenant AND k.route = :route AND k.key = :key
     """

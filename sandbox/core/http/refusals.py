@@ -10,8 +10,8 @@ from sandbox.core.texts import LANGUAGES, Language
 FRAMEWORKS: Final = {"bad_request": 400, "not_found": 404, "method_not_allowed": 405}
 """What is refused before a route of ours is found."""
 _BUG: Final = {"internal_error": 500}
-# Commands and local chains have refusals of their own, which no request meets.
-_ELSEWHERE: Final = ("sandbox.cli.", "sandbox.devnets.")
+# Commands, what they verify offline, and local chains have refusals that no request meets.
+_ELSEWHERE: Final = ("sandbox.cli.", "sandbox.devnets.", "sandbox.settlement.verification")
 
 
 @dataclass(frozen=True, slots=True)
