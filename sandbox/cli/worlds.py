@@ -251,7 +251,6 @@ class Worlds:
                             worker = self.hosts.some("worker")
                             await worker.line.ask("seal", database=f"{LEFT}{epoch}", epoch=epoch)
                         await db.drop(f"{LEFT}{epoch}")
-                    datadir.unmark_sealing_but(self._place.data_dir, await self._left(db))
                 return {}
             except FAILURES:
                 await asyncio.sleep(pause_s)

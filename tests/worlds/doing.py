@@ -70,12 +70,13 @@ class Hooks:
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
-        bodies = self.bodies
+        self.status = 200
+        hooks = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-                self.send_response(200)
+                hooks.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(hooks.status)
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:

@@ -294,6 +294,49 @@ def sessions_of(shop: MerchantClient) -> list[str]:
             return found
 
 
+def test_webhooks_that_wait_for_a_retry_wait_for_it_again(
+    sandbox: Running, shop: MerchantClient
+) -> None:
+    with Hooks() as hooks:
+        hooks.status = 500
+        endpoint = shop.post(
+            "/v1/webhook_endpoints", {"url": hooks.url, "types": ["checkout.session.created"]}
+        )
+
+        def delivery() -> JsonObject:
+            rows = shop.get("/v1/webhook_deliveries", endpoint=endpoint["id"])["data"]
+            # World.restored, which it gets too, has a newer one.
+            found: JsonObject = min(rows, key=lambda row: row["id"])
+            return found
+
+        shop.create_session(1)
+        wait_for("an attempt", lambda: hooks.bodies, lambda found: len(found) == 1)
+        sandbox.quiesce()
+        waiting = delivery()
+        assert (waiting["status"], waiting["attempts"]) == ("pending", 1)
+        save(sandbox, "retrying")
+        hooks.status = 200
+        for _ in range(2):
+            sandbox.advance(3_600)
+            sandbox.quiesce()
+            assert delivery()["status"] == "delivered"
+            restore(sandbox, "retrying")
+            assert delivery()["next_attempt_at"] == waiting["next_attempt_at"]
+        shop.delete(f"/v1/webhook_endpoints/{endpoint['id']}")
+
+
+def test_the_document_shows_what_is_answered(sandbox: Running, shop: MerchantClient) -> None:
+    with httpx2.Client(base_url=sandbox.endpoints["api"]) as client:
+        paths = client.get("/openapi.json").json()["paths"]
+    shown = paths["/v1/sandbox/snapshots/{name}/restore"]["post"]["responses"]["200"]
+    example = shown["content"]["application/json"]["example"]
+    answer = restore(sandbox, "initial")
+    assert {name: type(value) for name, value in example.items()} == {
+        name: type(value) for name, value in answer.items()
+    }
+    assert "Idempotency-Key" not in str(paths["/v1/sandbox/reset"]["post"].get("parameters"))
+
+
 def test_one_command_at_a_time(sandbox: Running, stack: Stack) -> None:
     answers: list[httpx2.Response] = []
 

@@ -74,6 +74,19 @@ def _refused_as(code: str, description: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
 
 
+def _as_in(description: str, example: Mapping[str, Any]) -> dict[str, Any]:
+    content = {"schema": {"type": "object"}, "example": dict(example)}
+    return {"description": description, "content": {"application/json": content}}
+
+
+_WORLD = {
+    "object": "world",
+    "epoch": 2,
+    "now": "2026-11-20T10:00:00.412Z",
+    "restored": "before-refunds",
+    "took_ms": 297,
+}
+_FORK = {"object": "fork", "name": "before-refunds", "data_dir": "/home/me/second"}
 _OBJECT = {"content": {"application/json": {"schema": {"type": "object"}}}}
 _EXPLANATION = {
     "200": {
@@ -132,16 +145,23 @@ _ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
     },
     **{
         operation: {
+            **answers,
             "501": _refused_as("no_supervisor", "Whoever started it keeps no snapshots"),
             "507": _refused_as("no_room", "The disk would be full in the middle of it"),
         }
-        for operation in (
-            "GET /v1/sandbox/snapshots",
-            "POST /v1/sandbox/snapshots",
-            "DELETE /v1/sandbox/snapshots/{name}",
-            "POST /v1/sandbox/snapshots/{name}/restore",
-            "POST /v1/sandbox/reset",
-            "POST /v1/sandbox/forks",
+        for operation, answers in (
+            ("GET /v1/sandbox/snapshots", {}),
+            ("POST /v1/sandbox/snapshots", {}),
+            ("DELETE /v1/sandbox/snapshots/{name}", {}),
+            (
+                "POST /v1/sandbox/snapshots/{name}/restore",
+                {"200": _as_in("The world that lives now", _WORLD)},
+            ),
+            (
+                "POST /v1/sandbox/reset",
+                {"200": _as_in("The world that lives now", _WORLD | {"restored": "initial"})},
+            ),
+            ("POST /v1/sandbox/forks", {"201": _as_in("The folder is whole", _FORK)}),
         )
     },
     **dict.fromkeys(_EXPLAINED, _EXPLANATION),
@@ -178,7 +198,6 @@ _SHOWN_BY: Mapping[str, str] = {
         "GET /v1/reserve/reversals/{reversal_id}",
     ),
     "POST /v1/sandbox/faults": "GET /v1/sandbox/faults",
-    "POST /v1/sandbox/reset": "POST /v1/sandbox/snapshots/{name}/restore",
     **dict.fromkeys(_EXPLAINED, "GET /v1/payments/{payment_id}/explain"),
 }
 _IDEMPOTENCY_KEY = {
