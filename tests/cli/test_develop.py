@@ -90,6 +90,7 @@ def test_a_refusal_of_the_api_comes_in_its_own_words_also_for_programs(
         ("pay_1",),
         ("--from", "yesterday"),
         ("--type", "payment.finall", "--from", "2026-11-20T00:00:00Z"),
+        ("--type", "payment.*,refund.*", "--from", "2026-11-20T00:00:00Z"),
     ],
 )
 def test_what_to_send_again_must_be_said_in_one_way(
