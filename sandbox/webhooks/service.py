@@ -150,10 +150,9 @@ async def rotate_secret(
     that was still in its own overlap stops at once. Raises `NotFound`.
     """
     row = await endpoint(db, endpoint_id, merchant, lock=True)
-    row.previous_secret = row.previous_until = None
-    if overlap_s:
-        row.previous_secret = row.secret
-        row.previous_until = await clock.now(db) + timedelta(seconds=overlap_s)
+    until = await clock.now(db) + timedelta(seconds=overlap_s)
+    row.previous_secret = row.secret if overlap_s else None
+    row.previous_until = until if overlap_s else None
     row.secret = _new_secret()
     await db.flush()
     return row

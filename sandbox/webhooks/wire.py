@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 
 import httptools
 import httpx2
@@ -62,7 +63,7 @@ class _Exchange(asyncio.Protocol):
         self._body = bytearray()
         self._retry_after: str | None = None
         self._status = 0
-        self._is_complete = self._is_begun = False
+        self._is_reusable = self._is_begun = False
         loop = asyncio.get_running_loop()
         self._answered: asyncio.Future[None] = loop.create_future()
         self._ended: asyncio.Future[None] = loop.create_future()
@@ -70,8 +71,8 @@ class _Exchange(asyncio.Protocol):
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # uvloop's transports are none of asyncio's classes.
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self._is_begun = True
@@ -116,7 +117,8 @@ class _Exchange(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         if self._status:
-            self._is_complete = True
+            # Asked later, the parser has forgotten.
+            self._is_reusable = self._parser.should_keep_alive()
             self._end()
 
     def _end(self) -> None:
@@ -150,12 +152,7 @@ class _Exchange(asyncio.Protocol):
     def rest(self) -> bool:
         """Get ready for another request; false when the connection is of no more use."""
         now = time.monotonic()
-        if (
-            self._is_lost
-            or not self._is_complete
-            or not self._parser.should_keep_alive()
-            or now - self.opened > MAX_AGE_S
-        ):
+        if self._is_lost or not self._is_reusable or now - self.opened > MAX_AGE_S:
             return False
         self._reset()
         self.used = now

@@ -5,16 +5,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
 
 from sandbox.core.db import Database, Leader
+from sandbox.core.http import RequestIdMiddleware, install
+from sandbox.core.settings import Settings
 from sandbox.eventlog import keys, sequencer
-from sandbox.webhooks import fanout, service
+from sandbox.webhooks import fanout, routes, service
 from sandbox.webhooks import keys as webhook_keys
 from sandbox.webhooks.jobs import Courier
 from sandbox.webhooks.models import WebhookEndpoint
 from tests.eventlog.facts import append
+from tests.eventlog.serving import lookup
+from tests.webhooks.asking import Api
 from tests.webhooks.receiver import Receiver
 
 
@@ -89,3 +95,17 @@ async def courier(database: Database, keys_dir: Path) -> AsyncIterator[Courier]:
     courier = Courier(database, "test", allow_loopback=True, keyring=keyring)
     yield courier
     await courier.close()
+
+
+@pytest.fixture
+async def api(database: Database, keys_dir: Path) -> AsyncIterator[Api]:
+    app = FastAPI()
+    app.state.database, app.state.key_lookup = database, lookup
+    app.state.webhook_allow_loopback = True
+    app.state.settings = Settings(data_dir=keys_dir.parent)
+    app.include_router(routes.router)
+    app.add_middleware(RequestIdMiddleware)
+    install(app)
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://sandbox") as client:
+        yield Api(client)

@@ -1,50 +1,13 @@
 import base64
-import itertools
-from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx2
 import pytest
-from fastapi import FastAPI
 
 from sandbox.core.api_version import CURRENT
-from sandbox.core.db import Database
-from sandbox.core.http import RequestIdMiddleware, install
-from sandbox.webhooks import routes
 from sandbox.webhooks.jobs import Courier
-from tests.eventlog.serving import bearer, lookup
+from tests.webhooks.asking import Api
 from tests.webhooks.conftest import World
 from tests.webhooks.receiver import Receiver
-
-numbers = itertools.count()
-
-
-class Api:
-    def __init__(self, client: httpx2.AsyncClient) -> None:
-        self.client = client
-
-    async def post(self, who: str, **body: Any) -> httpx2.Response:
-        headers = bearer(who) | {"Idempotency-Key": f"key-{next(numbers)}"}
-        return await self.client.post("/v1/webhook_endpoints", json=body, headers=headers)
-
-    async def get(self, who: str, path: str, **params: str) -> httpx2.Response:
-        return await self.client.get(f"/v1/{path}", params=params, headers=bearer(who))
-
-    async def delete(self, who: str, id_: str) -> httpx2.Response:
-        return await self.client.delete(f"/v1/webhook_endpoints/{id_}", headers=bearer(who))
-
-
-@pytest.fixture
-async def api(database: Database) -> AsyncIterator[Api]:
-    app = FastAPI()
-    app.state.database, app.state.key_lookup = database, lookup
-    app.state.webhook_allow_loopback = True
-    app.include_router(routes.router)
-    app.add_middleware(RequestIdMiddleware)
-    install(app)
-    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://sandbox") as client:
-        yield Api(client)
 
 
 @pytest.mark.parametrize(
