@@ -190,7 +190,7 @@ def test_the_log_of_requests_is_followed_over_a_restart_without_gap_or_repeat(
         seen = [json.loads(next(tailing.stdout))["id"] for _ in range(115)]
         assert seen == [f"req_{n:024}" for n in range(5, 120)]
         tailing.send_signal(signal.SIGINT)
-        out, err = tailing.communicate(timeout=20)
+        out, err = tailing.communicate(timeout=60)
     assert (out, tailing.returncode) == ("", 0)
     assert "Traceback" not in err
 
