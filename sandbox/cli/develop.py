@@ -256,7 +256,7 @@ def events_resend(
     by_number = after_sequence is not None or to_sequence is not None
     if bool(events) + by_time + by_number != 1:
         raise typer.BadParameter(
-            "say which: ids, or --type with --from and --to, or --after-sequence and --to-sequence"
+            "say which: ids, or --type, --from and --to, or --after-sequence and --to-sequence"
         )
     if any(not one.startswith("evt_") for one in events or ()):
         raise typer.BadParameter("an event's id begins with evt_")
@@ -267,7 +267,9 @@ def events_resend(
         except ValueError:
             raise typer.BadParameter(f"{moment!r} is no time: 2026-11-20T09:00:00Z") from None
     if by_time:
-        asked = {"type": patterns([type_])[0] if type_ else "*", "from": from_, "to": to}
+        if type_ is not None and len(patterns([type_])) != 1:
+            raise typer.BadParameter("one type, or one group such as payment.*")
+        asked = {"type": type_, "from": from_, "to": to}
     if by_number:
         asked = {"after_sequence": after_sequence, "to_sequence": to_sequence}
     asked = {name: value for name, value in asked.items() if value is not None}

@@ -82,11 +82,14 @@ def addresses(endpoints: Mapping[str, Any], data_dir: Path) -> None:
     for command, what in (
         ("pay", "pay the newest open session as a test wallet, on Solana"),
         ("pay --chain evm", "the same on the EVM chain"),
+        ("listen", "watch what happens; --forward-to posts it to your webhook handler"),
         ("audit", "recompute every invariant"),
         ("log verify", "check every byte of the log"),
     ):
         out.print(f"  {sandbox} {command + where:<15}  [dim]{what}[/]")
-    out.print("  [dim]docs/first-payment.md goes through a merchant's day[/]\n")
+    out.print(
+        "  [dim]docs/first-payment.md goes through a merchant's day, docs/cli.md tours these[/]\n"
+    )
 
 
 def environment(endpoints: Mapping[str, Any]) -> dict[str, str]:

@@ -256,7 +256,7 @@ class Hooks:
 
     def wait(self, fits: Callable[["Hooks"], bool]) -> None:
         with self.changed:
-            assert self.changed.wait_for(lambda: fits(self), 20), [d.event["id"] for d in self.got]
+            assert self.changed.wait_for(lambda: fits(self), 60), [d.event["id"] for d in self.got]
 
     @property
     def sequences(self) -> list[int]:

@@ -37,7 +37,7 @@ def terminal(tmp_path: Path, *arguments: str) -> Iterator[Any]:
         sys.executable,
         ["-m", "sandbox.cli", "listen", "--data-dir", str(tmp_path / "data"), *arguments],
         encoding="utf-8",
-        timeout=20,
+        timeout=60,
         dimensions=(24, 80),
         env={**os.environ, "TERM": "xterm-256color"},
     )
@@ -178,7 +178,7 @@ def test_a_gap_is_loud_and_filled_and_programs_get_lines_of_json(
         fake.resend(event(1))
         lines.append(json.loads(next(listening.stdout)))
         listening.terminate()
-        out, err = listening.communicate(timeout=20)
+        out, err = listening.communicate(timeout=60)
     lines += [json.loads(line) for line in out.splitlines()]
     assert COLOUR not in out + err
     assert "GAP: events 2 to 3" in err

@@ -118,6 +118,20 @@ async def test_a_stream_says_where_it_stands_before_any_event_comes(
         ]
 
 
+async def test_a_stream_says_that_a_world_was_restored_before_anything_happens_in_it(
+    served: Serving, database: Database, owner_url: str, leader: Leader, key: LogKey
+) -> None:
+    await append(database, 3, "mch_1")
+    await sequencer.step(database, leader, key)
+    async with streaming(served, "m1", after="1:3") as stream, asyncio.timeout(15):
+        said = [await anext(stream._lines) for _ in range(3)]
+        owner = await asyncpg.connect(owner_url)
+        await owner.execute("UPDATE clock SET epoch = 2")
+        await owner.close()
+        said += [await anext(stream._lines) for _ in range(2)]
+    assert [line for line in said if line.startswith("id")] == ["id: 1:3", "id: 2:0"]
+
+
 async def test_a_reader_that_comes_back_gets_exactly_what_it_missed(
     served: Serving, database: Database, leader: Leader, key: LogKey
 ) -> None:
