@@ -81,11 +81,21 @@ class Sandbox:
         """Send a captured payment back, or a part of it."""
         return self.merchant.refund(_id(payment), amount_tiyn, reason=reason)
 
-    def trigger(self, scenario: str, session: JsonObject | str | None = None) -> JsonObject:
-        """Play a scenario, on a session if one is given: `sandbox trigger --help` lists them."""
+    def trigger(
+        self,
+        scenario: str,
+        session: JsonObject | str | None = None,
+        *,
+        chain: str | None = None,
+    ) -> JsonObject:
+        """Have a scenario played, on a session if one is given: `GET /v1/sandbox/triggers` is the
+        table of them. A refusal that it is about is in `refused` of the answer.
+        """
         body: JsonObject = {"scenario": scenario}
         if session is not None:
             body["session"] = _id(session)
+        if chain is not None:
+            body["chain"] = chain
         return self.operator.post("/v1/sandbox/triggers", body)
 
     def wait(
@@ -200,16 +210,30 @@ class Clock:
 
 
 class Wallets:
-    """Payers by name: `wallets["anna"]` pays what is asked, as any wallet would; a name out of
-    `GET /v1/sandbox/triggers` pays as that payer does.
+    """Payers by name. `wallets["anna"]` pays what is asked, as any wallet would; `short`, `twice`,
+    `late` and the others of `GET /v1/sandbox/triggers` pay as that table says.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
-        self._found: dict[str, Wallet] = {}
+        self._played: frozenset[str] | None = None
+
+    @property
+    def played(self) -> frozenset[str]:
+        """The names that pay in a way of their own."""
+        if self._played is None:
+            try:
+                table = self._sandbox.operator.get("/v1/sandbox/triggers")["data"]
+            except ApiRefusal as refusal:
+                if refusal.status not in (404, 405):
+                    raise
+                table = []  # a sandbox from before scenarios
+            self._played = frozenset(each["name"] for each in table if each.get("is_payer"))
+        return self._played
 
     def __getitem__(self, name: str) -> Wallet:
-        return self._found.setdefault(name, Wallet(self._sandbox, name))
+        kind = PlayedWallet if name in self.played else Wallet
+        return kind(self._sandbox, name)
 
 
 class Wallet:
@@ -242,6 +266,27 @@ class Wallet:
             raise PaymentRefused(done.stderr.strip() or done.stdout.strip())
         paid: JsonObject = json.loads(done.stdout.strip().splitlines()[-1])
         return paid
+
+
+class PlayedWallet(Wallet):
+    """A simulated payer of the sandbox, with a manner of its own."""
+
+    def pay(
+        self,
+        session: JsonObject | str,
+        *,
+        chain: str | None = None,
+        amount_tiyn: int | None = None,
+    ) -> JsonObject:
+        """Pay as its name says, and wait until the events of it were told. Raises PaymentRefused
+        where its wallet or the chain refuses, as with `empty`; ValueError for an amount.
+        """
+        if amount_tiyn is not None:
+            raise ValueError(f"{self.name} pays what its name says: another name pays an amount")
+        answer = self._sandbox.trigger(self.name, session, chain=chain)
+        if (refused := answer["refused"]) is not None:
+            raise PaymentRefused(f"{refused['code']}: {refused['detail']}")
+        return answer
 
 
 class PaymentRefused(Exception):
