@@ -107,7 +107,7 @@ def sandbox(request: pytest.FixtureRequest, _sandbox_worlds: _Worlds) -> Iterato
         yield _sandbox_worlds.sandbox
         _sandbox_worlds.sandbox.process.check()
     except SandboxTrouble as trouble:
-        pytest.fail(str(trouble), pytrace=False)
+        raise pytest.fail.Exception(str(trouble), pytrace=False) from None
 
 
 @pytest.fixture
@@ -140,9 +140,7 @@ def _told(item: pytest.Item, found: Sandbox) -> str:
         events = found.events()[-_TOLD_EVENTS:]
     except (SandboxTrouble, NoAnswer, ApiRefusal) as trouble:
         return "\n".join([*lines, str(trouble)])
-    lines += [
-        f"{each['sequence']:>6} {each['type']} {each['data'].get('id', '')}" for each in events
-    ]
+    lines += [f"{each['type']} {each['data'].get('id', '')}".rstrip() for each in events]
     return "\n".join(lines + [f"webhook {each}" for each in found.webhooks.refused])
 
 
@@ -192,4 +190,4 @@ def _started(config: pytest.Config) -> SandboxProcess:
     try:
         return SandboxProcess.of(asked)
     except SandboxTrouble as trouble:
-        pytest.fail(str(trouble), pytrace=False)
+        raise pytest.fail.Exception(str(trouble), pytrace=False) from None

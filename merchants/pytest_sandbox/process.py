@@ -125,11 +125,13 @@ class SandboxProcess:
 
     def tail(self) -> str:
         """The end of its log, and where the others are."""
+        said = ""
         with contextlib.suppress(OSError):
             lines = self.log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
-            said = "\n".join(f"  {line}" for line in lines)
-            return f"{said}\n(the whole: {self.log}; of each part: {self.data_dir / 'logs'})"
-        return f"(its logs: {self.data_dir / 'logs'})"
+            said = "".join(f"  {line}\n" for line in lines)
+        if self._is_temporary:
+            return f"{said}(the log of each part goes with the run: --sandbox-keep keeps it)"
+        return f"{said}(the log of each part: {self.data_dir / 'logs'})"
 
     def check(self) -> None:
         """Raises SandboxDied when it has ended."""
