@@ -114,6 +114,11 @@ class SandboxProcess:
         return made
 
     @property
+    def pid(self) -> int | None:
+        """Of the supervisor, if it was started here."""
+        return None if self._child is None else self._child.pid
+
+    @property
     def is_ours(self) -> bool:
         """Whether it was started here."""
         return self._child is not None

@@ -1,5 +1,6 @@
 """The pytest plugin where there is no sandbox to test with: each case says so, once and by name."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -32,12 +33,19 @@ def run(folder: Path, tests: str, *options: str) -> subprocess.CompletedProcess[
         capture_output=True,
         text=True,
         timeout=240,
-        env={
-            "PATH": str(Path(sys.executable).parent) + ":/usr/bin:/bin",
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        },
+        env=user_environment(folder),
     )
+
+
+def user_environment(folder: Path) -> dict[str, str]:
+    """Of somebody who has no plugins but this one; data directories are made in the folder."""
+    return {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "TMPDIR": str(folder),
+    }
 
 
 def test_a_program_that_is_not_there_is_named_and_other_tests_run(tmp_path: Path) -> None:
