@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import httpx2
 
 from merchants.client import ApiRefusal, JsonObject, MerchantClient
-from merchants.pytest_sandbox.errors import NoRestore, NotSeen
+from merchants.pytest_sandbox.errors import NoRestore, NoSuchWorld, NotSeen
 from merchants.pytest_sandbox.process import SandboxProcess
 from merchants.pytest_sandbox.receiver import Webhooks
 
@@ -136,11 +136,26 @@ class Sandbox:
 
     def snapshot(self, name: str) -> JsonObject:
         """Keep the world as it is under a name, for `@pytest.mark.sandbox(world=name)`."""
-        return self._world("/v1/sandbox/snapshots", {"name": name})
+        try:
+            return self.operator.post("/v1/sandbox/snapshots", {"name": name})
+        except ApiRefusal as refusal:
+            if refusal.status in (404, 405, 501):
+                raise NoRestore(
+                    f"this sandbox cannot go back to a world ({refusal}): a test that may run in"
+                    ' the world of the others has @pytest.mark.sandbox(world="shared")'
+                ) from None
+            raise
 
     def restore(self, name: str) -> JsonObject:
         """Go back to a world; what came since is gone."""
-        return self._world(f"/v1/sandbox/snapshots/{name}/restore", {})
+        try:
+            return self.operator.post(f"/v1/sandbox/snapshots/{name}/restore", {})
+        except ApiRefusal as refusal:
+            if refusal.status != 404:
+                raise
+            known = self.operator.get("/v1/sandbox/snapshots")["data"]
+            names = ", ".join(each["name"] for each in known)
+            raise NoSuchWorld(f"there is no world {name!r}: there are {names}") from None
 
     def forget(self, name: str) -> None:
         """Delete a snapshot, if there is one."""
@@ -157,17 +172,6 @@ class Sandbox:
         epoch: int = self.clock.state["epoch"]
         self.webhooks.begin(epoch)
         return epoch
-
-    def _world(self, path: str, body: JsonObject) -> JsonObject:
-        try:
-            return self.operator.post(path, body)
-        except ApiRefusal as refusal:
-            if refusal.status in (404, 405, 501) and refusal.code in ("not_found", "no_supervisor"):
-                raise NoRestore(
-                    f"this sandbox cannot go back to a world ({refusal}): a test that may run in"
-                    ' the world of the others has @pytest.mark.sandbox(world="shared")'
-                ) from None
-            raise
 
 
 class Clock:

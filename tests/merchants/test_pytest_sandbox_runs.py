@@ -20,6 +20,7 @@ pytestmark = pytest.mark.long
 WORLDS = """
 import os, signal
 import pytest
+from merchants.pytest_sandbox import SandboxTrouble
 
 def names(sandbox):
     found = sandbox.merchant.get("/v1/checkout/sessions")["data"]
@@ -41,6 +42,7 @@ def test_begins_with_the_base(sandbox):
     sandbox.create_session(100, client_reference_id="kept")
     sandbox.snapshot("kept")
     sandbox.create_session(100, client_reference_id="not kept")
+    sandbox.quiesce()
     assert [each["type"] for each in sandbox.events()] == ["checkout.session.created"] * 2
 
 @pytest.mark.sandbox(world="shared")
@@ -85,7 +87,8 @@ def test_an_answer_that_refuses_is_repeated(sandbox, clock):
 
 def test_the_sandbox_dies_here(sandbox):
     os.kill(sandbox.process.pid, signal.SIGKILL)
-    sandbox.wait(lambda: not os.path.exists(f"/proc/{sandbox.process.pid}/fd"), what="its end")
+    with pytest.raises(SandboxTrouble):
+        sandbox.wait(sandbox.process.check, what="its end")
 
 def test_is_told_that_it_is_dead(sandbox):
     raise AssertionError("it has a sandbox")
@@ -112,7 +115,7 @@ def test_worlds_failures_and_the_death_of_a_sandbox(tmp_path: Path) -> None:
     assert "checkout.session.created cs_" in said  # what had happened in the world of a failure
     assert "no webhook checkout.session.completed within 2 s" in said
     assert "the shop raised KeyError('order') at checkout.session.created" in said
-    assert "nowhere" in said
+    assert "there is no world 'nowhere': there are initial, pytest, kept" in said
     assert "the sandbox ended with status -9 while tests ran" in said
     assert "the sandbox is up" in said  # the end of its log
     report = ElementTree.parse(tmp_path / "report.xml").getroot()
