@@ -63,7 +63,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--sandbox-command", metavar="COMMAND", help="the `sandbox` program, if not found")
     add("--sandbox-keep", action="store_true", help="keep the data directory of the run")
     parser.addini("sandbox_args", "further options of `sandbox up`", "args", [])
-    parser.addini("sandbox_start_seconds", "how long a start may take", default="120")
+    parser.addini("sandbox_start_seconds", "how long a start may take", default="300")
 
 
 def pytest_configure(config: pytest.Config) -> None:
