@@ -73,9 +73,10 @@ class Sandbox:
         """The session as it is now."""
         return self.merchant.session(_id(session))
 
-    def pay(self, session: JsonObject | str, wallet: str = "payer", **terms: Any) -> JsonObject:
-        """Have a wallet pay it; see `Wallet.pay`."""
-        return self.wallets[wallet].pay(session, **terms)
+    def pay(self, session: JsonObject | str, wallet: str | None = None, **terms: Any) -> JsonObject:
+        """Have a wallet pay it, what is asked unless `amount_tiyn` says otherwise; see `Wallet`."""
+        usual = "exact" if terms.get("amount_tiyn") is None else "payer"
+        return self.wallets[wallet or usual].pay(session, **terms)
 
     def refund(self, payment: JsonObject | str, amount_tiyn: int, reason: str = "") -> JsonObject:
         """Send a captured payment back, or a part of it."""
@@ -214,8 +215,8 @@ class Clock:
 
 
 class Wallets:
-    """Payers by name. `wallets["anna"]` pays what is asked, as any wallet would; `short`, `twice`,
-    `late` and the others of `GET /v1/sandbox/triggers` pay as that table says.
+    """Payers by name. `short`, `twice`, `late` and the others of `GET /v1/sandbox/triggers` pay as
+    that table says; any other name is an ordinary wallet.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:

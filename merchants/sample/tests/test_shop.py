@@ -18,7 +18,7 @@ def test_goods_are_handed_over_when_the_webhook_says_paid(
 ) -> None:
     shop.order("1001", "plov")
     assert shop.handed_over == []
-    wallets["anna"].pay(shop.sessions["1001"], chain="evm")
+    wallets["exact"].pay(shop.sessions["1001"], chain="evm")
     sandbox.webhooks.wait("checkout.session.completed")
     assert shop.handed_over == ["1001"]
 
@@ -36,7 +36,7 @@ def test_what_is_underpaid_expires_and_nothing_is_handed_over(
 
 def test_a_refund_gives_everything_back(shop: Shop, sandbox: Sandbox, wallets: Wallets) -> None:
     shop.order("1001", "samsa")
-    wallets["anna"].pay(shop.sessions["1001"], chain="evm")
+    wallets["exact"].pay(shop.sessions["1001"], chain="evm")
     sandbox.webhooks.wait("payment.captured")
     shop.refund("1001")
     sandbox.webhooks.wait("refund.completed")
