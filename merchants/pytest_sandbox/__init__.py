@@ -11,13 +11,15 @@ from typing import Any, Final
 
 import pytest
 
+from merchants.client import ApiRefusal, NoAnswer
 from merchants.pytest_sandbox.errors import NoRestore, NotSeen, SandboxTrouble
 from merchants.pytest_sandbox.process import Asked, SandboxProcess
 from merchants.pytest_sandbox.receiver import Delivery, Webhooks
-from merchants.pytest_sandbox.sandbox import (
+from merchants.pytest_sandbox.worlds import (
     BASE,
     Clock,
     PaymentRefused,
+    PlayedWallet,
     Sandbox,
     Wallet,
     Wallets,
@@ -28,6 +30,7 @@ __all__ = [
     "Delivery",
     "NotSeen",
     "PaymentRefused",
+    "PlayedWallet",
     "Sandbox",
     "SandboxTrouble",
     "Wallet",
@@ -60,7 +63,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--sandbox-command", metavar="COMMAND", help="the `sandbox` program, if not found")
     add("--sandbox-keep", action="store_true", help="keep the data directory of the run")
     parser.addini("sandbox_args", "further options of `sandbox up`", "args", [])
-    parser.addini("sandbox_start_seconds", "how long a start may take", default="120")
+    parser.addini("sandbox_start_seconds", "how long a start may take", default="300")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -104,7 +107,7 @@ def sandbox(request: pytest.FixtureRequest, _sandbox_worlds: _Worlds) -> Iterato
         yield _sandbox_worlds.sandbox
         _sandbox_worlds.sandbox.process.check()
     except SandboxTrouble as trouble:
-        pytest.fail(str(trouble), pytrace=False)
+        raise pytest.fail.Exception(str(trouble), pytrace=False) from None
 
 
 @pytest.fixture
@@ -117,6 +120,28 @@ def clock(sandbox: Sandbox) -> Clock:
 def wallets(sandbox: Sandbox) -> Wallets:
     """Payers by name."""
     return sandbox.wallets
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any]:
+    """A failure says in which world it happened and what had."""
+    report: pytest.TestReport = (yield).get_result()
+    found = getattr(item, "funcargs", {}).get("sandbox")
+    if report.failed and isinstance(found, Sandbox):
+        report.sections.append(("sandbox", _told(item, found)))
+
+
+def _told(item: pytest.Item, found: Sandbox) -> str:
+    facts = {name: value for name, value in item.user_properties if name.startswith("sandbox_")}
+    lines = [f"{name.removeprefix('sandbox_')}: {value}" for name, value in facts.items()]
+    lines += [f"api: {found.api}", f"data directory: {found.data_dir}"]
+    try:
+        found.process.check()
+        events = found.events()[-_TOLD_EVENTS:]
+    except (SandboxTrouble, NoAnswer, ApiRefusal) as trouble:
+        return "\n".join([*lines, str(trouble)])
+    lines += [f"{each['type']} {each['data'].get('id', '')}".rstrip() for each in events]
+    return "\n".join(lines + [f"webhook {each}" for each in found.webhooks.refused])
 
 
 class _Worlds:
@@ -165,4 +190,4 @@ def _started(config: pytest.Config) -> SandboxProcess:
     try:
         return SandboxProcess.of(asked)
     except SandboxTrouble as trouble:
-        pytest.fail(str(trouble), pytrace=False)
+        raise pytest.fail.Exception(str(trouble), pytrace=False) from None

@@ -25,5 +25,9 @@ class NoRestore(SandboxTrouble):
     """This sandbox cannot go back to a world."""
 
 
+class NoSuchWorld(SandboxTrouble):
+    """A mark names a snapshot that nobody has taken."""
+
+
 class NotSeen(AssertionError):
     """What was waited for did not happen in time; the text says what did."""

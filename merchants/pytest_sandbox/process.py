@@ -1,4 +1,4 @@
-"""The sandbox of a test run: one that runs already, or `sandbox up` as a child that dies with us."""
+"""The sandbox of a test run: one that runs already, or a child that ends with the run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -39,6 +40,8 @@ _LOG: Final = "pytest-up.log"
 _STOP_SECONDS: Final = 30
 _STALE_SECONDS: Final = 3600
 _TAIL_LINES: Final = 25
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108  the directory is made by mkdtemp
+_MEMORY_BYTES: Final = 2 << 30
 
 
 def find_program(given: str | None) -> list[str]:
@@ -47,7 +50,10 @@ def find_program(given: str | None) -> list[str]:
     Raises SandboxMissing.
     """
     if given:
-        return given.split()
+        command = shlex.split(given)
+        if shutil.which(command[0]) is None:
+            raise SandboxMissing(f"--sandbox-command: {command[0]} is no program")
+        return command
     beside = Path(sys.executable).with_name("sandbox")
     found = str(beside) if beside.exists() else shutil.which("sandbox")
     if found is None:
@@ -86,7 +92,7 @@ class SandboxProcess:
         command = find_program(asked.command)
         if asked.data_dir is None:
             _sweep()
-            data_dir = Path(tempfile.mkdtemp(prefix=PREFIX))
+            data_dir = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_temporary()))
         else:
             data_dir = asked.data_dir.absolute()
             data_dir.parent.mkdir(parents=True, exist_ok=True)
@@ -108,6 +114,11 @@ class SandboxProcess:
         return made
 
     @property
+    def pid(self) -> int | None:
+        """Of the supervisor, if it was started here."""
+        return None if self._child is None else self._child.pid
+
+    @property
     def is_ours(self) -> bool:
         """Whether it was started here."""
         return self._child is not None
@@ -119,11 +130,13 @@ class SandboxProcess:
 
     def tail(self) -> str:
         """The end of its log, and where the others are."""
+        said = ""
         with contextlib.suppress(OSError):
             lines = self.log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
-            said = "\n".join(f"  {line}" for line in lines)
-            return f"{said}\n(the whole: {self.log}; of each part: {self.data_dir / 'logs'})"
-        return f"(its logs: {self.data_dir / 'logs'})"
+            said = "".join(f"  {line}\n" for line in lines)
+        if self._is_temporary:
+            return f"{said}(the log of each part goes with the run: --sandbox-keep keeps it)"
+        return f"{said}(the log of each part: {self.data_dir / 'logs'})"
 
     def check(self) -> None:
         """Raises SandboxDied when it has ended."""
@@ -137,7 +150,10 @@ class SandboxProcess:
     def stop(self) -> None:
         """End it if it was started here, and take its directory away if nobody asked for it."""
         if (child := self._child) is not None:
-            _end(child)
+            if self._is_temporary and sys.platform == "linux":
+                _end_at_once(child, self.data_dir)
+            else:
+                _end(child)
         if self._lock is not None:
             self._lock.close()
         if self._is_temporary:
@@ -199,6 +215,20 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
+def _end_at_once(child: subprocess.Popen[bytes], data_dir: Path) -> None:
+    """Nobody needs its data: its own children are leashed to it, and end when it does."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        pids = [each["pid"] for each in json.loads((data_dir / "children.json").read_text())]
+        child.kill()
+        child.wait()
+        deadline = time.monotonic() + _STOP_SECONDS
+        while any(Path(f"/proc/{pid}").exists() for pid in pids):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.01)
+    _end(child)
+
+
 def _running(data_dir: Path) -> dict[str, Any] | None:
     """The endpoints of a sandbox that answers there; a killed one leaves its file behind."""
     with contextlib.suppress(OSError, ValueError, KeyError, httpx2.HTTPError):
@@ -242,9 +272,21 @@ def _remove(data_dir: Path) -> None:
         _beside(data_dir, name).unlink(missing_ok=True)
 
 
+def _temporary() -> Path:
+    """Memory where there is plenty: nothing of it must last, and a disk is asked for each commit
+    and for each of some thousand files at the end.
+    """
+    with contextlib.suppress(OSError):
+        if not os.environ.get("TMPDIR") and os.access(_MEMORY, os.W_OK):
+            free = os.statvfs(_MEMORY)
+            if free.f_bavail * free.f_frsize >= _MEMORY_BYTES:
+                return _MEMORY
+    return Path(tempfile.gettempdir())
+
+
 def _sweep() -> None:
     """Directories of runs that were killed: nobody holds their lock."""
-    for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*.{_LOCK}"):
+    for lock in _temporary().glob(f"{PREFIX}*.{_LOCK}"):
         data_dir = lock.with_name(lock.name.removesuffix(f".{_LOCK}"))
         with contextlib.suppress(OSError), lock.open("a") as file:
             if time.time() - lock.stat().st_mtime < _STALE_SECONDS:

@@ -20,6 +20,7 @@ from sandbox.devnets.evm.opening import ChainDiffers, Options
 from sandbox.devnets.evm.replay import Grown, JournalMismatch
 from sandbox.devnets.evm.spare import Spare
 from sandbox.devnets.journal_file import JournalCorrupt
+from sandbox.devnets.json_rpc import RpcError
 from sandbox.devnets.snapshot_folder import Named, SnapshotFolder, SnapshotRefused, copy
 
 JOURNAL, CHECKPOINT = "journal.bin", "checkpoint.bin"
@@ -107,7 +108,7 @@ class Snapshots:
             genesis = _genesis(loading)
             opening.check(self._options, genesis)
             anvil, grown = await self._spare.take(name) or await self._grow(loading, genesis)
-            ready = int((await anvil.call("txpool_status"))["pending"], 16)
+            ready = await _ready(anvil)
         except (*_UNUSABLE, ChainDiffers) as error:
             self._folder.unload()
             raise SnapshotRefused(f"snapshot {name} cannot be used: {error}") from None
@@ -156,7 +157,15 @@ class Snapshots:
             return await opening.grow(self._options, genesis, journal, checkpoints, dump_at)
 
 
-_UNUSABLE: Final = (OSError, JournalCorrupt, JournalMismatch, AnvilGone)
+_UNUSABLE: Final = (OSError, JournalCorrupt, JournalMismatch, AnvilGone, RpcError)
+
+
+async def _ready(anvil: Backend) -> int:
+    try:
+        return int((await anvil.call("txpool_status"))["pending"], 16)
+    except BaseException:
+        await anvil.stop()
+        raise
 
 
 def folder_of(data_dir: Path) -> SnapshotFolder[About]:

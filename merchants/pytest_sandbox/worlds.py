@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import httpx2
 
 from merchants.client import ApiRefusal, JsonObject, MerchantClient
-from merchants.pytest_sandbox.errors import NoRestore, NotSeen
+from merchants.pytest_sandbox.errors import NoRestore, NoSuchWorld, NotSeen
 from merchants.pytest_sandbox.process import SandboxProcess
 from merchants.pytest_sandbox.receiver import Webhooks
 
@@ -73,19 +73,30 @@ class Sandbox:
         """The session as it is now."""
         return self.merchant.session(_id(session))
 
-    def pay(self, session: JsonObject | str, wallet: str = "payer", **terms: Any) -> JsonObject:
-        """Have a wallet pay it; see `Wallet.pay`."""
-        return self.wallets[wallet].pay(session, **terms)
+    def pay(self, session: JsonObject | str, wallet: str | None = None, **terms: Any) -> JsonObject:
+        """Have a wallet pay it, what is asked unless `amount_tiyn` says otherwise; see `Wallet`."""
+        usual = "exact" if terms.get("amount_tiyn") is None else "payer"
+        return self.wallets[wallet or usual].pay(session, **terms)
 
     def refund(self, payment: JsonObject | str, amount_tiyn: int, reason: str = "") -> JsonObject:
         """Send a captured payment back, or a part of it."""
         return self.merchant.refund(_id(payment), amount_tiyn, reason=reason)
 
-    def trigger(self, scenario: str, session: JsonObject | str | None = None) -> JsonObject:
-        """Play a scenario, on a session if one is given: `sandbox trigger --help` lists them."""
+    def trigger(
+        self,
+        scenario: str,
+        session: JsonObject | str | None = None,
+        *,
+        chain: str | None = None,
+    ) -> JsonObject:
+        """Have a scenario played, on a session if one is given: `GET /v1/sandbox/triggers` is the
+        table of them. A refusal that it is about is in `refused` of the answer.
+        """
         body: JsonObject = {"scenario": scenario}
         if session is not None:
             body["session"] = _id(session)
+        if chain is not None:
+            body["chain"] = chain
         return self.operator.post("/v1/sandbox/triggers", body)
 
     def wait(
@@ -126,11 +137,26 @@ class Sandbox:
 
     def snapshot(self, name: str) -> JsonObject:
         """Keep the world as it is under a name, for `@pytest.mark.sandbox(world=name)`."""
-        return self._world("/v1/sandbox/snapshots", {"name": name})
+        try:
+            return self.operator.post("/v1/sandbox/snapshots", {"name": name})
+        except ApiRefusal as refusal:
+            if refusal.status in (404, 405, 501):
+                raise NoRestore(
+                    f"this sandbox cannot go back to a world ({refusal}): a test that may run in"
+                    ' the world of the others has @pytest.mark.sandbox(world="shared")'
+                ) from None
+            raise
 
     def restore(self, name: str) -> JsonObject:
         """Go back to a world; what came since is gone."""
-        return self._world(f"/v1/sandbox/snapshots/{name}/restore", {})
+        try:
+            return self.operator.post(f"/v1/sandbox/snapshots/{name}/restore", {})
+        except ApiRefusal as refusal:
+            if refusal.status != 404:
+                raise
+            known = self.operator.get("/v1/sandbox/snapshots")["data"]
+            names = ", ".join(each["name"] for each in known)
+            raise NoSuchWorld(f"there is no world {name!r}: there are {names}") from None
 
     def forget(self, name: str) -> None:
         """Delete a snapshot, if there is one."""
@@ -147,17 +173,6 @@ class Sandbox:
         epoch: int = self.clock.state["epoch"]
         self.webhooks.begin(epoch)
         return epoch
-
-    def _world(self, path: str, body: JsonObject) -> JsonObject:
-        try:
-            return self.operator.post(path, body)
-        except ApiRefusal as refusal:
-            if refusal.status in (404, 405, 501) and refusal.code in ("not_found", "no_supervisor"):
-                raise NoRestore(
-                    f"this sandbox cannot go back to a world ({refusal}): a test that may run in"
-                    ' the world of the others has @pytest.mark.sandbox(world="shared")'
-                ) from None
-            raise
 
 
 class Clock:
@@ -200,16 +215,30 @@ class Clock:
 
 
 class Wallets:
-    """Payers by name: `wallets["anna"]` pays what is asked, as any wallet would; a name out of
-    `GET /v1/sandbox/triggers` pays as that payer does.
+    """Payers by name. `short`, `twice`, `late` and the others of `GET /v1/sandbox/triggers` pay as
+    that table says; any other name is an ordinary wallet.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
-        self._found: dict[str, Wallet] = {}
+        self._played: frozenset[str] | None = None
+
+    @property
+    def played(self) -> frozenset[str]:
+        """The names that pay in a way of their own."""
+        if self._played is None:
+            try:
+                table = self._sandbox.operator.get("/v1/sandbox/triggers")["data"]
+            except ApiRefusal as refusal:
+                if refusal.status not in (404, 405):
+                    raise
+                table = []  # a sandbox from before scenarios
+            self._played = frozenset(each["name"] for each in table if each.get("is_payer"))
+        return self._played
 
     def __getitem__(self, name: str) -> Wallet:
-        return self._found.setdefault(name, Wallet(self._sandbox, name))
+        kind = PlayedWallet if name in self.played else Wallet
+        return kind(self._sandbox, name)
 
 
 class Wallet:
@@ -242,6 +271,27 @@ class Wallet:
             raise PaymentRefused(done.stderr.strip() or done.stdout.strip())
         paid: JsonObject = json.loads(done.stdout.strip().splitlines()[-1])
         return paid
+
+
+class PlayedWallet(Wallet):
+    """A simulated payer of the sandbox, with a manner of its own."""
+
+    def pay(
+        self,
+        session: JsonObject | str,
+        *,
+        chain: str | None = None,
+        amount_tiyn: int | None = None,
+    ) -> JsonObject:
+        """Pay as its name says, and wait until the events of it were told. Raises PaymentRefused
+        where its wallet or the chain refuses, as with `empty`; ValueError for an amount.
+        """
+        if amount_tiyn is not None:
+            raise ValueError(f"{self.name} pays what its name says: another name pays an amount")
+        answer = self._sandbox.trigger(self.name, session, chain=chain)
+        if (refused := answer["refused"]) is not None:
+            raise PaymentRefused(f"{refused['code']}: {refused['detail']}")
+        return answer
 
 
 class PaymentRefused(Exception):
