@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sandbox.cli import devnet, faults, token
+from sandbox.cli import cassettes, devnet, faults, token
 from sandbox.cli.options import HOME, AsJson, DataDir
 from sandbox.core.errors import SandboxError
 from sandbox.devnets.errors import DevnetError
@@ -37,6 +37,7 @@ app.add_typer(faults.app, name="faults")
 app.add_typer(devnet.app, name="devnet")
 app.add_typer(attest_app, name="attest")
 app.add_typer(token.app, name="token")
+cassettes.add_to(app)
 
 Port = Annotated[int, typer.Option(help="0 = any free port.", min=0, max=65535)]
 
@@ -163,14 +164,14 @@ def pay(
 ) -> None:
     """Pay a checkout session as a test wallet; the faucet fills the wallet when it is short."""
     from sandbox.cli import pay as command
-    from sandbox.cli.endpoints import Running
+    from sandbox.cli.recorded import note, unrecorded
 
-    running = Running.of(data_dir)
+    # A recording has the payment as one act, and none of the requests that it takes.
+    running = unrecorded(data_dir)
     session = session or command.newest_open(running)
-    if command.is_intake(session):
-        paid = command.send(running, data_dir, session, wallet, amount_tiyn)
-    else:
-        paid = command.pay(running, data_dir, session, chain, wallet, amount_tiyn)
+    asked = {"session": session, "chain": chain, "wallet": wallet, "amount_tiyn": amount_tiyn}
+    paid = command.act(running, data_dir, asked)
+    note("pay", **asked, tx=paid["tx"])
     if as_json:
         _say(paid)
     else:

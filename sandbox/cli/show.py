@@ -1,5 +1,6 @@
 """What a person sees: progress while the stack starts, addresses, steps of a demo, the audit."""
 
+import json
 import shlex
 import shutil
 import sys
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
+from sandbox.cassette.comparing import Comparison
 from sandbox.core.zone import ALMATY
 from sandbox.devnets.supervisor import Progress
 
@@ -90,9 +93,15 @@ def addresses(endpoints: Mapping[str, Any], data_dir: Path) -> None:
 
 
 def environment(endpoints: Mapping[str, Any]) -> None:
-    """Assignments for a shell; `KEY` is the merchant's."""
+    """Assignments for a shell."""
+    for name, value in variables(endpoints).items():
+        out.print(f"export {name}={shlex.quote(value)}", markup=False)
+
+
+def variables(endpoints: Mapping[str, Any]) -> dict[str, str]:
+    """Addresses and keys as a program's environment has them; `KEY` is the merchant's."""
     keys = endpoints["keys"]
-    values = {
+    return {
         "API": endpoints["api"],
         "KEY": keys["merchant"],
         "ISSUER_KEY": keys["issuer"],
@@ -106,8 +115,6 @@ def environment(endpoints: Mapping[str, Any]) -> None:
         "KZTE_TOKEN": endpoints["kzte"]["evm_token"],
         "LOG_VKEY": endpoints["log_vkey"],
     }
-    for name, value in values.items():
-        out.print(f"export {name}={shlex.quote(value)}", markup=False)
 
 
 class Steps:
@@ -195,3 +202,26 @@ def paid(answer: Mapping[str, Any]) -> None:
             f"  [yellow]it was {answer['status_before']} already:[/] this transfer waits in"
             " /v1/stray_transfers for a decision"
         )
+
+
+def comparison(found: Comparison) -> None:
+    """Where two recordings part."""
+    compared = ", ".join(f"{count} {name}" for name, count in found.compared.items())
+    if found.is_same:
+        out.print(f"[green]✓[/] the same: {compared}")
+        return
+    first = found.differences[0]
+    out.print(f"[red]✗[/] they part at {escape(first.where)}")
+    for line in found.context:
+        out.print(f"    [dim]{escape(line)}[/]")
+    out.print(f"  [red]-[/] {escape(_shown(first.first))}")
+    out.print(f"  [green]+[/] {escape(_shown(first.second))}")
+    out.print(f"\ncompared: {compared}; different:")
+    for sort, count in sorted(Counter(one.sort for one in found.differences).items()):
+        out.print(f"  {sort:<13} {count}")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
