@@ -26,6 +26,7 @@ from sandbox.core.http import (
     install,
     openapi,
 )
+from sandbox.core.http.fidelity import FidelityMiddleware
 from sandbox.core.http.roles import RULES
 from sandbox.core.metrics import CONTENT_TYPE, Figures, Metrics, MetricsMiddleware
 from sandbox.core.settings import Settings
@@ -81,6 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    app.add_middleware(FidelityMiddleware)
     app.add_middleware(LimitsMiddleware)
     app.add_middleware(DoorsMiddleware, doors=Doors(settings.hosts))
     app.add_middleware(RequestIdMiddleware)

@@ -39,6 +39,7 @@ from sandbox.chains.watching import BlockHandler, IntentHandler
 from sandbox.core import chance, seeding
 from sandbox.core.checks import Check, CheckFunction
 from sandbox.core.db import Database
+from sandbox.core.http.fidelity import Fidelity
 from sandbox.core.settings import Settings
 from sandbox.eventlog import checks as log_checks
 from sandbox.eventlog import keys as log_keys
@@ -51,6 +52,7 @@ from sandbox.eventlog.types import NewEvent
 from sandbox.lab import bank_routes as lab_bank_routes
 from sandbox.lab import checks as lab_checks
 from sandbox.lab import faucet, floats
+from sandbox.lab import fidelity as lab_fidelity
 from sandbox.lab import jobs as lab_jobs
 from sandbox.lab import routes as lab_routes
 from sandbox.lab import timers as lab_timers
@@ -395,6 +397,11 @@ def app_state(world: World) -> dict[str, Any]:
             webhooks.busy,
         ],
         "timers": lab_timers.ALL,
+        "fidelity": Fidelity(
+            {piece.name: piece.level for piece in lab_fidelity.PIECES},
+            world.chains,
+            world.settings.devnets.split(","),
+        ),
         "audit_checks": audit_checks(world),
         "readiness": lambda: health.not_ready(world.database, world.chains),
         "figures": lambda: health.figures(world.database, world.chains),

@@ -12,8 +12,9 @@ from sandbox.chains.port import Chain
 from sandbox.core.clock import MAX_ADVANCE_S
 from sandbox.core.db import Database, SessionDep
 from sandbox.core.http import IdempotentRoute, PrincipalDep
+from sandbox.core.http.fidelity import Fidelity
 from sandbox.core.money import DepositTiyn
-from sandbox.lab import clockwork, faucet, quiescence
+from sandbox.lab import clockwork, faucet, fidelity, quiescence
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
 
@@ -163,3 +164,11 @@ def _faults(state: Mapping[str, int]) -> dict[str, Any]:
         for name, times in state.items()
     ]
     return {"object": "faults", "data": rows}
+
+
+@router.get("/fidelity", summary="What of the sandbox is real, and what is simulated")
+async def read_fidelity(request: Request) -> dict[str, Any]:
+    """The parts that `Sandbox-Fidelity` names on answers, each with the test that shows it."""
+    known: Fidelity = request.app.state.fidelity
+    data = fidelity.described(known.levels, known.chains)
+    return {"object": "list", "data": data, "has_more": False}

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, cast
 
-from sandbox.devnets.fidelity import as_markdown
+from sandbox.core.fidelity import as_markdown
 from sandbox.devnets.solana import rpc
 from sandbox.devnets.solana.fidelity import PARTS
 from sandbox.devnets.solana.subscriptions import methods_for
