@@ -53,7 +53,7 @@ PIECES: Final = (
         Line("Faults of the bank", "simulated", "only when asked for",
              "tests/bank/test_faults.py::test_a_delayed_order_is_booked_one_banking_day_late"),
         Line("Exchange of currencies", "absent", "there is tenge only",
-             "tests/docs/test_fidelity.py::test_the_api_knows_one_currency"),
+             "tests/payments/test_sessions.py::test_a_body_outside_the_contract_is_refused"),
     ))),
     Piece("faucet", "simulated", Part("`faucet`", (
         Line("Tokens out of nothing", "simulated",
