@@ -31,6 +31,7 @@ from sandbox.core.http import (
     install,
     openapi,
 )
+from sandbox.core.http.fidelity import FidelityMiddleware
 from sandbox.core.http.roles import RULES
 from sandbox.core.http.simulating import HANG_UP, Armed
 from sandbox.core.metrics import CONTENT_TYPE, Figures, Metrics, MetricsMiddleware
@@ -127,6 +128,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.armed = Armed()
     app.add_middleware(SimulationMiddleware, armed=app.state.armed)
+    app.add_middleware(FidelityMiddleware)
     app.add_middleware(LimitsMiddleware)
     app.add_middleware(GateMiddleware, gate=gate)
     app.add_middleware(DoorsMiddleware, doors=Doors(settings.hosts))

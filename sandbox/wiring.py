@@ -48,6 +48,7 @@ from sandbox.core.db import Database
 from sandbox.core.http import limit_routes, stored_answers
 from sandbox.core.http import log_routes as request_routes
 from sandbox.core.http.expand import Loader
+from sandbox.core.http.fidelity import Fidelity
 from sandbox.core.http.rate_limits import Buckets
 from sandbox.core.http.request_log import RequestLog
 from sandbox.core.settings import Settings
@@ -63,6 +64,7 @@ from sandbox.explain import routes as explain_routes
 from sandbox.lab import bank_routes as lab_bank_routes
 from sandbox.lab import checks as lab_checks
 from sandbox.lab import faucet, floats, simulate_routes, trigger_routes, worlds_routes
+from sandbox.lab import fidelity as lab_fidelity
 from sandbox.lab import jobs as lab_jobs
 from sandbox.lab import routes as lab_routes
 from sandbox.lab import timers as lab_timers
@@ -509,6 +511,11 @@ def app_state(world: World) -> dict[str, Any]:
         "timers": lab_timers.ALL,
         "house": world.house,
         "test_panel": PAYERS if world.settings.shows_test_panel else (),
+        "fidelity": Fidelity(
+            {piece.name: piece.level for piece in lab_fidelity.PIECES},
+            world.chains,
+            world.settings.devnets.split(","),
+        ),
         "audit_checks": audit_checks(world),
         "readiness": lambda: health.not_ready(world.database, world.chains),
         "figures": lambda: health.figures(world.database, world.chains),

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from sandbox.cli import (
+    cassettes,
     completion,
     develop,
     devnet,
@@ -234,21 +235,28 @@ def pay(
     """
     from sandbox.cli import pay as command
     from sandbox.cli.endpoints import Running
+    from sandbox.cli.recorded import note, unrecorded
 
-    running = Running.of(data_dir)
+    # A recording has the payment as one act, and none of the requests that it takes.
+    running = unrecorded(data_dir)
     session = session or command.newest_open(running)
-    if command.is_intake(session):
-        paid = command.send(running, data_dir, session, wallet or command.RESIDENT, amount_tiyn)
-    elif (payer := command.simulated(running, session, wallet, amount_tiyn)) is not None:
-        answer = trigger.run(running, payer, session, chain, None)
+    if not command.is_intake(session) and (
+        payer := command.simulated(running, session, wallet, amount_tiyn)
+    ):
+        answer = trigger.run(Running.of(data_dir), payer, session, chain, None)
         if as_json:
             _say(answer)
         else:
             trigger.show(answer)
         return
-    else:
-        name = wallet or command.RESIDENT
-        paid = command.pay(running, data_dir, session, chain, name, amount_tiyn)
+    asked = {
+        "session": session,
+        "chain": chain,
+        "wallet": wallet or command.RESIDENT,
+        "amount_tiyn": amount_tiyn,
+    }
+    paid = command.act(running, data_dir, asked)
+    note("pay", **asked, tx=paid["tx"])
     if as_json:
         _say(paid)
     else:
@@ -297,7 +305,7 @@ def env(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     from sandbox.cli import show
     from sandbox.cli.endpoints import Running
 
-    values = show.environment(Running.of(data_dir).endpoints)
+    values = show.variables(Running.of(data_dir).endpoints)
     if as_json:
         _say(values)
     else:
@@ -493,6 +501,7 @@ def bench(
     raise typer.Exit(command.run(payments, most, history, as_json))
 
 
+cassettes.add_to(app)
 app.add_typer(snapshots.app, name="snapshot", rich_help_panel=WORLD)
 app.command(rich_help_panel=WORLD, epilog=snapshots.RESET_EXAMPLES)(snapshots.reset)
 app.command(rich_help_panel=WORLD, epilog=snapshots.FORK_EXAMPLES)(snapshots.fork)

@@ -1,5 +1,6 @@
 """A running sandbox as commands see it: `endpoints.json`, and its API with the right key."""
 
+import os
 import secrets
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from sandbox.core.errors import SandboxError
 from sandbox.devnets import datadir
 
 JsonObject = dict[str, Any]
+RECORDER = "SANDBOX_RECORDER"
+"""The variable that tells commands within `sandbox record` where the recorder listens."""
 Role = Literal["operator", "issuer", "regulator", "merchant"]
 Query = str | int | list[str]
 Found = TypeVar("Found")
@@ -74,6 +77,7 @@ class Running:
     def of(cls, data_dir: Path) -> Self:
         """The sandbox of this data directory. Raises `NotRunning`.
 
+        Within `sandbox record` its API is asked through the recorder.
         A killed supervisor leaves its file behind, with ports that may be anybody's by now.
         """
         try:
@@ -82,7 +86,7 @@ class Running:
                 raise NotRunning(data_dir)
         except OSError:
             raise NotRunning(data_dir) from None
-        return cls(endpoints)
+        return cls({**endpoints, "api": os.environ.get(RECORDER, endpoints["api"])})
 
     @classmethod
     def for_caller(cls, data_dir: Path, key: str | None) -> Self:

@@ -97,6 +97,14 @@ def simulated(
     return None if asked.ending is None else asked.name
 
 
+def act(running: Running, data_dir: Path, asked: JsonObject) -> JsonObject:
+    """Pay `asked["session"]`, which may be a redemption or a move, as `asked["wallet"]`."""
+    amount = asked["amount_tiyn"]
+    if is_intake(asked["session"]):
+        return send(running, data_dir, asked["session"], asked["wallet"], amount)
+    return pay(running, data_dir, asked["session"], asked["chain"], asked["wallet"], amount)
+
+
 def newest_open(running: Running) -> str:
     """The id of the newest open session among the last hundred. Raises `NothingToPay`."""
     sessions = running.get("/v1/checkout/sessions", limit=100)["data"]

@@ -1,5 +1,6 @@
 """What a person sees: progress while the stack starts, addresses, steps of a demo, the audit."""
 
+import json
 import shlex
 import shutil
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from sandbox.cassette.comparing import Comparison
 from sandbox.core.zone import ALMATY
 from sandbox.devnets.supervisor import Progress
 
@@ -92,8 +94,8 @@ def addresses(endpoints: Mapping[str, Any], data_dir: Path) -> None:
     )
 
 
-def environment(endpoints: Mapping[str, Any]) -> dict[str, str]:
-    """What a shell of a developer needs; `KEY` is the merchant's."""
+def variables(endpoints: Mapping[str, Any]) -> dict[str, str]:
+    """Addresses and keys as a program's environment has them; `KEY` is the merchant's."""
     keys = endpoints["keys"]
     return {
         "API": endpoints["api"],
@@ -202,3 +204,26 @@ def paid(answer: Mapping[str, Any]) -> None:
             f"  [yellow]it was {answer['status_before']} already:[/] this transfer waits in"
             " /v1/stray_transfers for a decision"
         )
+
+
+def comparison(found: Comparison) -> None:
+    """Where two recordings part."""
+    compared = ", ".join(f"{count} {name}" for name, count in found.compared.items())
+    if found.is_same:
+        out.print(f"[green]✓[/] the same: {compared}")
+        return
+    first = found.differences[0]
+    out.print(f"[red]✗[/] they part at {escape(first.where)}")
+    for line in found.context:
+        out.print(f"    [dim]{escape(line)}[/]")
+    out.print(f"  [red]-[/] {escape(_shown(first.first))}")
+    out.print(f"  [green]+[/] {escape(_shown(first.second))}")
+    out.print(f"\ncompared: {compared}; different:")
+    for sort, count in sorted(Counter(one.sort for one in found.differences).items()):
+        out.print(f"  {sort:<13} {count}")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

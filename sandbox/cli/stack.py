@@ -54,6 +54,7 @@ def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
             "SANDBOX_SOLANA_RPC": _solana_rpc(context, plan),
             "SANDBOX_EVM_RPC": _evm_rpc(context, plan),
             "SANDBOX_EVM_PUBLIC_RPC": _evm_rpc(context, plan),
+            "SANDBOX_DEVNETS": "solana,evm",
         }
 
     def as_owner(context: Context) -> Mapping[str, str]:

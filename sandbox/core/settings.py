@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     solana_rpc: str = "http://127.0.0.1:8899"
     evm_rpc: str = "http://127.0.0.1:8545"
     evm_public_rpc: str = Field("", description="told to buyers' wallets; empty: nothing is told")
+    devnets: str = Field("", description="names of chains that are the sandbox's own, by commas")
     log_origin: str = "kzte-sandbox.local/log"
     statement_max_age_s: int = Field(
         0, ge=0, description="age of the bank's newest statement above which nothing is minted"

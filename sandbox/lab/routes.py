@@ -12,9 +12,10 @@ from sandbox.chains.port import Chain
 from sandbox.core.clock import MAX_ADVANCE_S
 from sandbox.core.db import Database, SessionDep
 from sandbox.core.http import IdempotentRoute, PrincipalDep
+from sandbox.core.http.fidelity import Fidelity
 from sandbox.core.http.simulating import Armed
 from sandbox.core.money import DepositTiyn
-from sandbox.lab import clockwork, faucet, faults, quiescence
+from sandbox.lab import clockwork, faucet, faults, fidelity, quiescence
 from sandbox.lab.stage import House
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
@@ -198,3 +199,11 @@ async def switch_fault(
     drills, armed = _drills(request), _armed(request)
     await faults.switch(db, drills, armed, body.fault, body.times, body.chain)
     return await faults.table(db, drills, armed)
+
+
+@router.get("/fidelity", summary="What of the sandbox is real, and what is simulated")
+async def read_fidelity(request: Request) -> dict[str, Any]:
+    """The parts that `Sandbox-Fidelity` names on answers, each with the test that shows it."""
+    known: Fidelity = request.app.state.fidelity
+    data = fidelity.described(known.levels, known.chains)
+    return {"object": "list", "data": data, "has_more": False}

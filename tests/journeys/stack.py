@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ START_TIMEOUT_S = 90
 class Stack:
     """One `sandbox up`; may be stopped, killed and started again on the same data."""
 
-    def __init__(self, data_dir: Path, slot_ms: int = 40) -> None:
-        self.data_dir, self.slot_ms = data_dir, slot_ms
+    def __init__(self, data_dir: Path, slot_ms: int = 40, more: Sequence[str] = ()) -> None:
+        self.data_dir, self.slot_ms, self.more = data_dir, slot_ms, more
         self.process: subprocess.Popen[str] | None = None
         self.running: Running | None = None
 
@@ -32,6 +33,7 @@ class Stack:
                     *("--port", "0", "--solana-port", "0", "--slot-ms", str(self.slot_ms)),
                     *("--evm-port", "0", "--evm-block-ms", str(self.slot_ms)),
                     *("--evm-final-delay-ms", str(4 * self.slot_ms)),
+                    *self.more,
                 ],
                 stdout=subprocess.PIPE,
                 stderr=log,

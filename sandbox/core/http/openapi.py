@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from sandbox.core.http.fidelity import HEADER, parts_of
 from sandbox.core.http.idempotency import EXEMPT, MAX_KEY_LENGTH
 from sandbox.core.http.roles import RULES
 
@@ -52,6 +53,12 @@ _PROBLEM = {
     },
     "description": "Problem details (RFC 9457); more members explain single refusals.",
 }  # fmt: skip
+_FIDELITY = {
+    "description": "What the answer touched, and what of it is real (RFC 9651 dictionary);"
+    " `GET /v1/sandbox/fidelity` and docs/fidelity.md say what differs",
+    "schema": {"type": "string"},
+    "example": "database=real, clock=simulated, bank=simulated",
+}
 _REFUSED = {
     "description": "Refused by name",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -249,6 +256,10 @@ def _describe(document: dict[str, Any]) -> dict[str, Any]:
         responses.update(_ANSWERS.get(f"{method} {path}", {}))
         # Whatever the route, a door may be closed: to a Host, an Origin, a body too large.
         responses["default"] = _REFUSED
+        if parts_of(path):
+            for code, response in responses.items():
+                if code.startswith("2"):
+                    response.setdefault("headers", {})[HEADER] = _FIDELITY
         if method == "POST" and path.startswith("/v1/") and path not in EXEMPT:
             operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
         name = f"{method} {path}"

@@ -205,4 +205,5 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("GET", "/v1/events/{event_id}/explain"): _MERCHANT_READS,
     ("GET", "/v1/webhook_deliveries/{delivery_id}/explain"): _MERCHANT_READS,
     ("GET", "/v1/sandbox/faucet/{grant_id}/explain"): _SANDBOX,
+    ("GET", "/v1/sandbox/fidelity"): dict.fromkeys(ROLES[1:], "yes"),
 }  # fmt: skip

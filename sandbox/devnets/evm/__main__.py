@@ -17,12 +17,14 @@ import uvloop
 
 from sandbox.core.chance import START
 from sandbox.core.doors import WALLET_SCHEMES, Doors
+from sandbox.core.fidelity import as_text
 from sandbox.devnets import serving
 from sandbox.devnets.doors import PortTaken, listen
 from sandbox.devnets.evm.anvil import Anvil, AnvilDiffers, AnvilMissing, find_program
 from sandbox.devnets.evm.backend import Backend
 from sandbox.devnets.evm.control import Control
 from sandbox.devnets.evm.errors import AnvilGone
+from sandbox.devnets.evm.fidelity import PARTS
 from sandbox.devnets.evm.front import Front, Sending
 from sandbox.devnets.evm.journal import Genesis, Journal
 from sandbox.devnets.evm.keeper import AnvilKeepsEnding, Keeper
@@ -90,6 +92,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     add("--faults", dest="control", action="store_true", help=served)
     serving.add_seed(parser)
     add("--dev-accounts", action="store_true", help="ten funded accounts with public keys")
+    add("--fidelity", action="store_true", help="say what is real in it and what is not, and end")
     add("--fund", action="append", default=[], type=_address, help="native coin for an address")
     found = parser.parse_args(argv)
     if min(found.block_ms, found.final_delay_ms) < 0 or found.heartbeat_ms < 1:
@@ -235,6 +238,9 @@ async def serve(found: argparse.Namespace, options: Options, listening: socket.s
 
 def main(argv: list[str] | None = None) -> int:
     found = arguments(sys.argv[1:] if argv is None else argv)
+    if found.fidelity:
+        sys.stdout.write(as_text(PARTS))
+        return 0
     try:
         options, listening = prepare(found)
         uvloop.run(serve(found, options, listening))

@@ -11,10 +11,10 @@ import sys
 import uvloop
 
 from sandbox.core.doors import WALLET_SCHEMES, Doors
+from sandbox.core.fidelity import as_text
 from sandbox.devnets import serving
 from sandbox.devnets.doors import PortTaken
 from sandbox.devnets.faults import Faults
-from sandbox.devnets.fidelity import as_text
 from sandbox.devnets.journal_file import JournalCorrupt
 from sandbox.devnets.serving import EXIT_CANNOT_START, EXIT_DATA, Refused
 from sandbox.devnets.snapshot_folder import SnapshotRefused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.devnets.fidelity import Line, Part, Truth
+from sandbox.core.fidelity import Line, Part, Truth
 
 _HERE = "tests/devnets/solana"
 _CONSTANTS = "test_method_table.py::test_constants_have_their_shapes"

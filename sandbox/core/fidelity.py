@@ -1,4 +1,4 @@
-"""What of a devnet is real, what is simulated and what is absent, line by line, with its test."""
+"""What of a part is real, what is simulated and what is absent, line by line, with its test."""
 
 from __future__ import annotations
 
