@@ -102,7 +102,7 @@ async def test_a_rejected_payout_passes_the_issuers_own_orders_over(bank: Databa
     [
         ("KZ49722REJECT0000001", [Kind.rejected]),
         ("KZ44722RETURN0000001", [Kind.accepted, Kind.debit_notice, Kind.returned]),
-        ("KZ41722DELAY00000001", [Kind.accepted]),
+        ("KZ41722DELAY00000001", [Kind.accepted, Kind.queued]),
         ("KZ41722C000000000001", [Kind.accepted, Kind.debit_notice]),
     ],
 )

@@ -48,7 +48,7 @@ def test_every_fault_says_what_breaks_and_what_recovers_and_can_be_switched(
             continue
         where = {"chain": row["chain"]} if row["chain"] else {}
         # So many that the worker's own requests do not use them up meanwhile.
-        switch(sandbox, row["fault"], 1000 if "rpc_" not in row["fault"] else 3, **where)
+        switch(sandbox, row["fault"], 100 if "rpc_" not in row["fault"] else 3, **where)
         switch(sandbox, row["fault"], 0, **where)
     assert {row["times"] for row in sandbox.get("/v1/sandbox/faults")["data"]} == {0}
     sandbox.quiesce()

@@ -199,3 +199,37 @@ async def test_money_that_waits_for_finality_is_not_told_to_be_late(world: World
     assert (told["status"], told["state"]) == ("expired", "confirming")
     await world.finalize()
     assert (await state(world, session))["state"] == "paid"
+
+
+class _Payer:
+    """What the page needs to know of a simulated payer."""
+
+    def __init__(self, name: str, label: str) -> None:
+        self.name, self.label = name, dict.fromkeys(LANGUAGES, label)
+
+
+async def test_without_a_test_panel_no_form_is_on_the_page_and_none_may_be(world: World) -> None:
+    answer = await page(world, await world.session(), lang="en")
+    assert "<form" not in answer.text
+    assert "form-action 'none'" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_the_test_panel_is_a_landmark_of_its_own_behind_the_page_that_a_buyer_sees(
+    world: World, language: str
+) -> None:
+    session = await world.session()
+    without = (await page(world, session, lang=language)).text
+    world.app.state.test_panel = [_Payer("short", "Too <little>"), _Payer("over", "Too much")]
+    answer = await page(world, session, lang=language)
+    before, panel = answer.text.split("<aside ", 1)
+    panel, after = panel.split("</aside>\n", 1)
+    countdown = re.compile(r"data-seconds=.\d+.|>\d+:\d+<")
+    assert countdown.sub("", before + after) == countdown.sub("", without)
+    assert before.rstrip().endswith("</main>")
+    assert WORDS["panel"][language] in panel  # type: ignore[index]
+    assert f'action="/pay/{session["id"]}/simulate?lang={language}&amp;network=memory"' in panel
+    assert '<button name="profile" value="short">Too &lt;little&gt;</button>' in panel
+    # Browsers name the origin of a form's request only where the page may send a referrer.
+    assert "form-action 'self'" in answer.headers["content-security-policy"]
+    assert answer.headers["referrer-policy"] == "same-origin"
