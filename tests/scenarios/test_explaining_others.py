@@ -12,6 +12,10 @@ from tests.scenarios.world import Json, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+on_one = pytest.mark.parametrize(
+    "ground", ["solana", pytest.param("evm", marks=pytest.mark.long)], indirect=True
+)
+
 
 async def status_of(world: World, path: str, role: str) -> int:
     headers = {"Authorization": f"Bearer {world.keys[role]}"}
@@ -23,6 +27,7 @@ async def listed(world: World, path: str) -> Json:
     return dict(found["data"][0])
 
 
+@on_one
 async def test_a_mint_is_told_from_its_deposit_to_its_final_transaction(world: World) -> None:
     holder = await world.ground.payer()
     await world.ask_issue({holder: 5_000})
@@ -47,6 +52,7 @@ async def test_a_mint_is_told_from_its_deposit_to_its_final_transaction(world: W
     assert await status_of(world, path, "merchant") == 403
 
 
+@on_one
 async def test_a_redemption_is_told_from_its_units_to_its_tenge(world: World) -> None:
     asked = await redeeming.redeem(world, 5_000)
     path = f"/v1/reserve/redemptions/{asked['id']}"
@@ -72,6 +78,7 @@ async def test_a_redemption_is_told_from_its_units_to_its_tenge(world: World) ->
     assert (paid["summary"]["code"], waits(paid)) == ("redemption.paid", [])
 
 
+@on_one
 async def test_a_grant_is_told_to_whoever_may_ask_the_faucet(world: World) -> None:
     holder = await world.ground.payer()
     grant = await world.grant(holder, 3_000)
@@ -84,6 +91,7 @@ async def test_a_grant_is_told_to_whoever_may_ask_the_faucet(world: World) -> No
     assert await status_of(world, path, "issuer") == 403
 
 
+@on_one
 async def test_a_chain_that_is_halted_is_said_with_what_the_operator_does(world: World) -> None:
     session = await world.session()
     await world.pay(session, 10_000)
@@ -107,6 +115,7 @@ async def test_a_chain_that_is_halted_is_said_with_what_the_operator_does(world:
     assert waits(await of_session(world, session)) == ["settlement"]
 
 
+@on_one
 async def test_forms_and_languages_are_chosen_by_address_or_by_header(world: World) -> None:
     session = await world.session()
     path = f"/v1/checkout/sessions/{session['id']}/explain"
