@@ -16,13 +16,14 @@ from sandbox.explain import facts as reading
 from sandbox.explain.facts import Facts
 from sandbox.explain.links import link, of_id
 from sandbox.explain.words import Explanation, Lane, Seen, Step, Wait
-from sandbox.reserve import queues
+from sandbox.reserve import burns, queues
 from sandbox.reserve import service as reserve
-from sandbox.reserve.models import Intake, UnitReceipt
+from sandbox.reserve.models import HolderBurn, Intake, UnitReceipt
 from sandbox.settlement import service as settlement
 
 MOST_FEE_ORDERS, MOST_PAYOUTS = 12, 12
 MOST_TXS = 8
+_HEADS = {"stray_transfer": "stray"}
 _NAMES = {"redemption": "red", "bridge_move": "mov"}
 
 
@@ -44,6 +45,7 @@ class Other:
     facts: Facts
     asker: Lane = "merchant"
     receipts: Sequence[UnitReceipt] = ()
+    burn: HolderBurn | None = None
     only_event: str = ""
     only_delivery: str = ""
     txs: Sequence[tuple[str, str]] = ()
@@ -121,6 +123,21 @@ async def _intake(db: AsyncSession, object_: str, id_: str, viewer: str | None) 
     return _with_txs(Other(object_, id_, shown, facts, "issuer", receipts))
 
 
+async def of_holder_burn(db: AsyncSession, id_: str) -> Other:
+    """Units that their holder burned itself, which stand at the stray desk. Raises `NotFound`."""
+    row = await db.get(HolderBurn, id_)
+    if row is None:
+        raise NotFound("stray_transfer", id_)
+    shown = await burns.shown(db, id_)
+    assert shown is not None
+    facts = await reading.read(db, None, [id_], transfers=[row.transfer_id])
+    read = Other("stray_transfer", id_, shown, facts, "issuer", burn=row)
+    read.txs = [(row.chain, row.tx)]
+    if shown["redemption"] is not None:
+        read.related = [shown["redemption"]]
+    return read
+
+
 async def of_grant(db: AsyncSession, id_: str, viewer: str | None, grants: Grants) -> Other:
     """Tokens that the faucet gave away. Raises `NotFound`."""
     shown = grants.grant_object(await grants.find(db, id_))
@@ -186,10 +203,10 @@ def build(read: Other, chains: Mapping[str, Chain], seen: Seen) -> Explanation:
         read.object,
         read.id,
         facts.state.now,
-        f"{read.object}.{state}",
+        f"{_HEADS.get(read.object, read.object)}.{state}",
         settling.figures_of(read.object, read.shown),
         reasons,
-        steps=[*_requests(read), *_receipts(read, chains, seen),
+        steps=[*_requests(read), *_receipts(read, chains, seen), *_burned(read, chains, seen),
                *backbone.steps(facts, chains, seen)],
         waits=_waits(read),
         links=[found for id_ in dict.fromkeys(read.related)
@@ -231,6 +248,22 @@ def _receipts(read: Other, chains: Mapping[str, Chain], seen: Seen) -> list[Step
                  place=(index, backbone.SEEN), is_fault=row.state == "reverted")
         )  # fmt: skip
     return made
+
+
+def _burned(read: Other, chains: Mapping[str, Chain], seen: Seen) -> list[Step]:
+    row = read.burn
+    if row is None:
+        return []
+    came = next(iter(read.facts.of(row.id)), None)
+    index = 0.0 if came is None else float(came.index)
+    values = {"stray": row.id, "chain": row.chain, "tx": row.tx, "source": row.source,
+              "amount_units": row.amount_units, "state": row.status}  # fmt: skip
+    return [
+        transactions.step(chains, seen, row.chain, row.tx, row.created_at,
+                          (index, backbone.SENT), amount_units=row.amount_units),
+        Step(row.created_at, "chain", "watcher", "judgement", "stray.holder_burn", values,
+             place=(index, backbone.SEEN)),
+    ]  # fmt: skip
 
 
 def _waits(read: Other) -> list[Wait]:

@@ -9,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.chains.port import Chain, ChainUnavailable, Decoded
 from sandbox.core.db import Database
-from sandbox.core.errors import SandboxError
+from sandbox.core.errors import NotFound, SandboxError
 from sandbox.explain import checkout, checkout_steps, others
 from sandbox.explain.words import Explanation, Note, Seen, Subject
 
@@ -36,11 +36,27 @@ def _checkout(read: Reader) -> Kind:
     return Kind(read, checkout_steps.build)
 
 
+async def _read_stray(db: AsyncSession, id_: str, viewer: str | None) -> Any:
+    """A transfer that came to us, or units that their holder burned; those are no merchant's."""
+    try:
+        return await checkout.of_stray(db, id_, viewer)
+    except NotFound:
+        if viewer is not None:
+            raise
+        return await others.of_holder_burn(db, id_)
+
+
+def _build_stray(read: Any, chains: Mapping[str, Chain], seen: Seen) -> Explanation:
+    if isinstance(read, others.Other):
+        return others.build(read, chains, seen)
+    return checkout_steps.build(read, chains, seen)
+
+
 KINDS: Mapping[str, Kind] = {
     "checkout_session": _checkout(checkout.of_session),
     "payment": _checkout(checkout.of_payment),
     "refund": _checkout(checkout.of_refund),
-    "stray_transfer": _checkout(checkout.of_stray),
+    "stray_transfer": Kind(_read_stray, _build_stray),
     "settlement": _other(others.of_settlement),
     "payout": _other(others.of_payout),
     "deposit": _other(others.of_deposit),

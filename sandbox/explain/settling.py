@@ -17,8 +17,8 @@ def state_of(object_: str, shown: Shown) -> tuple[str, tuple[str, ...]]:
             return ("unminted" if shown["unminted_tiyn"] else "minted"), ()
         case "event":
             return "logged", ()
-        case "redemption" | "bridge_move":
-            return str(shown["status"]), ()
+        case "stray_transfer":
+            return str(shown["status"]), ("holder_burn",)
         case _:
             return str(shown["status"]), ()
 
@@ -26,6 +26,8 @@ def state_of(object_: str, shown: Shown) -> tuple[str, tuple[str, ...]]:
 def figures_of(object_: str, shown: Shown) -> dict[str, Any]:
     """What the summary is filled with."""
     found: dict[str, Any] = {"id": shown.get("id")}
+    if object_ == "stray_transfer" and shown["redemption"]:
+        found["resolution"] = shown["redemption"]
     names = _FIGURES[object_]
     found |= {name: shown.get(name) for name in names}
     if object_ == "settlement":
@@ -40,6 +42,7 @@ def figures_of(object_: str, shown: Shown) -> dict[str, Any]:
 
 
 _FIGURES: Mapping[str, tuple[str, ...]] = {
+    "stray_transfer": ("chain", "tx", "amount_units", "redemption"),
     "settlement": ("merchant", "status", "mode", "value_date", "hold", "fee_status"),
     "payout": ("settlement", "status", "amount_tiyn", "value_date", "reason", "iban"),
     "deposit": ("amount_tiyn", "unminted_tiyn", "bank_reference"),
@@ -62,6 +65,9 @@ def waits_of(object_: str, shown: Shown, facts: Facts) -> list[Wait]:
             return _of_payout(shown)
         case "redemption" | "bridge_move":
             return _of_intake(shown)
+        case "stray_transfer" if shown["status"] == "open":
+            values = {"stray": shown["id"], "amount_units": shown["amount_units"]}
+            return [Wait("desk_holder_burn", "issuer", values=values)]
         case "deposit" if shown["unminted_tiyn"]:
             values = {"unminted_tiyn": shown["unminted_tiyn"]}
             return [Wait("deposit_unminted", "issuer", _at(shown["created_at"]), values=values)]

@@ -10,6 +10,11 @@ from tests.webhooks.receiver import Receiver, answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+# What no chain makes different; the other one has its turn in the long run.
+on_one = pytest.mark.parametrize(
+    "ground", ["solana", pytest.param("evm", marks=pytest.mark.long)], indirect=True
+)
+
 
 async def explained(world: World, path: str, role: str = "merchant") -> Json:
     await world.run("sequence")
@@ -87,6 +92,7 @@ async def test_a_paid_session_tells_every_step_in_the_order_of_its_causes(world:
     assert waits(found) == ["settlement"]
 
 
+@on_one
 async def test_what_is_short_names_the_rule_and_what_is_missing(world: World) -> None:
     session = await world.session(expires_in_s=60)
     await world.pay(session, 4_000)
@@ -105,6 +111,7 @@ async def test_what_is_short_names_the_rule_and_what_is_missing(world: World) ->
     assert waits(found) == ["desk_refund"]
 
 
+@on_one
 async def test_what_is_too_much_counts_and_the_rest_waits_at_the_desk(world: World) -> None:
     session = await world.session()
     payer = await world.payer(12_500)
@@ -121,6 +128,7 @@ async def test_what_is_too_much_counts_and_the_rest_waits_at_the_desk(world: Wor
     assert (about["summary"]["code"], about["summary"]["reasons"]) == ("stray.open", ["overpaid"])
 
 
+@on_one
 async def test_late_money_fails_the_rule_of_time_and_may_be_accepted(world: World) -> None:
     session = await world.session(expires_in_s=30)
     await world.pass_time(60)
@@ -145,6 +153,7 @@ async def test_late_money_fails_the_rule_of_time_and_may_be_accepted(world: Worl
     assert "desk_accept" not in waits(found)
 
 
+@on_one
 async def test_a_second_payment_is_a_duplicate_of_the_one_that_it_names(world: World) -> None:
     session = await world.session()
     await world.pay(session, 10_000)
@@ -162,6 +171,7 @@ async def test_a_second_payment_is_a_duplicate_of_the_one_that_it_names(world: W
     assert one(alone, "payment.counted")["values"]["payment"] == read["payment"]["id"]
 
 
+@on_one
 async def test_money_for_a_canceled_session_fails_that_rule(world: World) -> None:
     session = await world.session()
     canceled = await world.post(f"/v1/checkout/sessions/{session['id']}/cancel", {})
@@ -286,6 +296,7 @@ async def test_a_batch_tells_its_burn_the_bank_and_a_payout_that_comes_back(worl
     assert waits(again) == []
 
 
+@on_one
 async def test_a_receiver_that_fails_is_named_with_the_next_attempt_and_then_with_its_success(
     world: World,
 ) -> None:
@@ -330,6 +341,7 @@ async def deliver(world: World) -> None:
     await world.wired.courier.drain()
 
 
+@on_one
 async def test_a_node_that_is_silent_is_said_and_the_rest_is_told(world: World) -> None:
     session = await world.session()
     await world.pay(session, 10_000)
@@ -343,6 +355,7 @@ async def test_a_node_that_is_silent_is_said_and_the_rest_is_told(world: World) 
     assert failing(one(found, "payment.counted")) == []
 
 
+@on_one
 async def test_a_merchant_sees_its_own_legs_and_numbers_and_the_operator_all_but_private(
     world: World,
 ) -> None:
@@ -363,6 +376,7 @@ async def test_a_merchant_sees_its_own_legs_and_numbers_and_the_operator_all_but
     assert all(link["url"] != "/v1/ledger/entries" for link in mine["links"])
 
 
+@on_one
 async def test_what_is_read_does_not_grow_with_the_payments(world: World) -> None:
     few, many = await world.session(), await world.session()
     await world.pay(few, 100)
@@ -434,6 +448,7 @@ async def test_a_transaction_for_another_session_does_not_name_this_one(world: W
     assert not [code for code in codes(paid) if code.startswith("lookup.")]
 
 
+@on_one
 async def test_a_transaction_of_another_network_is_known_to_no_chain(world: World) -> None:
     session = await world.session()
     for tx in ("0x" + "ab" * 32, "5" * 88, "nothing of the kind"):
@@ -441,6 +456,7 @@ async def test_a_transaction_of_another_network_is_known_to_no_chain(world: Worl
         assert failing(one(found, "lookup.unknown")) == ["known"]
 
 
+@on_one
 async def test_coin_for_a_stranger_fails_the_rule_of_the_token(world: World) -> None:
     session, stranger = await world.session(), await world.ground.payer()
     tx = await world.ground.send_coin(world.customer, stranger, 5_000_000)
