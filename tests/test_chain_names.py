@@ -15,6 +15,8 @@ AT_HOME = (
     "sandbox/cli",
     "sandbox/devnets",
     "sandbox/migrations",
+    # A shop chooses the chains that its customers pay on.
+    "merchants/sample",
 )
 """Where adding a chain adds lines (DESIGN 3); beside them `contracts/`, tests and docs."""
 
@@ -26,6 +28,11 @@ EXCEPTIONS = {
         '"chain": "solana",',
         '"from_chain": "evm",',
         '"to_chain": "solana",',
+    ),
+    # The options of `sandbox up`.
+    "merchants/pytest_sandbox/process.py": (
+        '"--solana-port", "0", "--evm-port"',
+        '"--evm-block-ms", "40", "--evm-final-delay-ms"',
     ),
     # A reader of /docs must be able to send the example as it stands.
     "sandbox/lab/routes.py": ('"chain": "solana",',),

@@ -122,6 +122,8 @@ async def drawing(db: AsyncSession) -> AsyncIterator[None]:
     _draws.set(mine)
     try:
         yield
+        # Before the count is written: whoever draws meanwhile would draw what comes next again.
+        mine.is_open = False
         if mine.drawn != row.drawn:
             await db.execute(_MOVE, {"name": stream, "drawn": mine.drawn})
     finally:

@@ -1,6 +1,6 @@
 """`Sandbox-Fidelity` on answers: which parts they touched, and what of them is real (ADR 0030).
 
-An RFC 9651 dictionary of tokens: `ledger=real, solana=simulated, bank=simulated`.
+An RFC 9651 dictionary of tokens: `database=real, ledger=real, bank=simulated`.
 """
 
 from collections.abc import Collection, Mapping
@@ -35,10 +35,9 @@ PARTS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "/v1/chains": (*_DATA, "ledger", CHAINS),
     "/v1/bank": (*_DATA, "bank"),
     "/v1/events": (*_DATA, "log"),
+    "/v1/event_types": ("log",),
     "/v1/webhook_endpoints": (*_DATA, "webhooks"),
     "/v1/webhook_deliveries": (*_DATA, "webhooks"),
-    # What follows a cause goes through everything.
-    "/v1/{": (*_ISSUER, "webhooks", "faucet"),
     "/v1/sandbox": (*_ISSUER, "webhooks", "faucet"),
     "/v1/sandbox/clock": ("database", "clock", "log", CHAINS),
     "/v1/sandbox/faucet": (*_ISSUER, "faucet"),
@@ -55,8 +54,7 @@ def parts_of(template: str) -> tuple[str, ...]:
 
 
 def _begins(template: str, begin: str) -> bool:
-    is_whole = begin.endswith("{") or template[len(begin) :][:1] in ("", "/")
-    return is_whole and template.startswith(begin)
+    return template.startswith(begin) and template[len(begin) :][:1] in ("", "/")
 
 
 class Fidelity:

@@ -11,7 +11,10 @@ FRAMEWORKS: Final = {"bad_request": 400, "not_found": 404, "method_not_allowed":
 """What is refused before a route of ours is found."""
 _BUG: Final = {"internal_error": 500}
 # Commands, what they verify offline, and local chains have refusals that no request meets.
-_ELSEWHERE: Final = ("sandbox.cli.", "sandbox.devnets.", "sandbox.settlement.verification")
+_ELSEWHERE: Final = (
+    *("sandbox.cli.", "sandbox.cassette.", "sandbox.devnets.", "sandbox.core.seeding"),
+    "sandbox.settlement.verification",
+)
 
 
 @dataclass(frozen=True, slots=True)

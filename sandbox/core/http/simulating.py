@@ -85,7 +85,9 @@ class SimulatedRateLimit(SandboxError):
     status, code = 429, "rate_limited"
 
     def __init__(self) -> None:
-        super().__init__("a simulated rate limit; try again", retryable=True, simulated=True)
+        super().__init__(
+            "a simulated rate limit; try again", retry_after_s=1, retryable=True, simulated=True
+        )
 
 
 def before_commit(request: Request) -> None:
