@@ -56,7 +56,7 @@ class EndpointIn(BaseModel):
     api_version: Version = api_version.LATEST
 
 
-class EndpointChange(BaseModel):
+class EndpointChangeIn(BaseModel):
     """What is to be different; what is not named stays."""
 
     model_config = _example(types=["payment.*"], ordering="per_object", status="active")
@@ -149,7 +149,7 @@ async def endpoint(endpoint_id: str, db: SessionDep, caller: PrincipalDep) -> di
 @router.post("/v1/webhook_endpoints/{endpoint_id}", summary="Change an endpoint")
 async def update_endpoint(
     endpoint_id: str,
-    body: EndpointChange,
+    body: EndpointChangeIn,
     request: Request,
     db: SessionDep,
     caller: PrincipalDep,

@@ -57,6 +57,8 @@ class Frames:
                     id_ = line[4:]
                 elif line.startswith("data: "):
                     return name, id_
+                elif not line:
+                    name, id_ = "message", ""  # what had no data was no event
         raise EOFError
 
 
