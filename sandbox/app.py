@@ -43,7 +43,8 @@ A tenge stablecoin payment system on your own machine: checkout, reserve, settle
 that anyone can verify. **A simulation**, not affiliated with any institution.
 
 Amounts are integers in tiyn (1 ₸ = 100 tiyn) or in base units of the token. Every POST that moves
-something needs an `Idempotency-Key`. Refusals are problem details (RFC 9457) with a stable `code`.
+something needs an `Idempotency-Key`. Refusals are problem details (RFC 9457) with a stable `code`,
+listed at `/docs/errors`. Every answer has a `Request-Id` and the `Sandbox-Version` of its shape.
 
 For tests, any POST takes the header `Sandbox-Simulate` with a key that may use `/v1/sandbox/*`: its
 answer is lost, late or a failure. `GET /v1/sandbox/magic_values` lists what it takes.

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from sandbox.cli import (
     bench_books,
+    bench_door,
     bench_growth,
     bench_latency,
     bench_solana_devnet,
@@ -178,6 +179,7 @@ async def _load(figures: Figures, running: Running, folder: Path, payments: int)
             await _paid(figures, shop, running, folder, payer, sessions)
             sessions = await shop.create(payments)
         await bench_latency.waits(figures.add, running, payers, LATENCIES)
+        await bench_door.costs(figures.add, running)
         await _fill_up(payers[1], 2 * payments)
 
 

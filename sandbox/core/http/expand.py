@@ -113,22 +113,28 @@ def asked(request: Request) -> dict[str, _Step] | None:
     paths = [*query.getlist("expand[]"), *query.getlist("expand")]
     if not paths:
         return None
-    root = _root(request.scope["route"].path)
-    is_list = request.method == "GET" and "{" not in request.scope["route"].path
+    template = request.scope["route"].path
+    kind = root(template)
+    in_list = is_list(request.method, template)
     steps: dict[str, _Step] = {}
     for path in paths:
         names = path.split(".")
-        if is_list and names[0] == "data":
+        if in_list and names[0] == "data":
             names = names[1:]
-        elif is_list:
-            raise ExpandUnknown(path[:200], [f"data.{one}" for one in FIELDS.get(root, ())])
+        elif in_list:
+            raise ExpandUnknown(path[:200], [f"data.{one}" for one in FIELDS.get(kind, ())])
         if len(names) > MAX_LEVELS or len(paths) > MAX_PATHS:
             raise ExpandTooDeep(path[:200])
-        _follow(path, names, root, steps)
+        _follow(path, names, kind, steps)
     return steps
 
 
-def _root(template: str) -> str:
+def is_list(method: str, template: str) -> bool:
+    """Whether the route answers with a list."""
+    return method == "GET" and "{" not in template
+
+
+def root(template: str) -> str:
     """The kind that a route answers with, alone or in a list; "" for one that has no fields."""
     head, _, act = template.rpartition("/")
     path = head if act in _ACTS else template
@@ -138,8 +144,7 @@ def _root(template: str) -> str:
     return ""
 
 
-def _follow(path: str, names: list[str], root: str, steps: dict[str, _Step]) -> None:
-    kind = root
+def _follow(path: str, names: list[str], kind: str, steps: dict[str, _Step]) -> None:
     for name in names:
         known = FIELDS.get(kind, {})
         if name not in known:

@@ -7,6 +7,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from sandbox.core.api_version import VERSIONS
+from sandbox.core.http import expand
 from sandbox.core.http.fidelity import HEADER, parts_of
 from sandbox.core.http.idempotency import EXEMPT, MAX_KEY_LENGTH
 from sandbox.core.http.roles import RULES
@@ -217,6 +219,36 @@ _IDEMPOTENCY_KEY = {
 }
 
 
+_VERSION = {
+    "name": "Sandbox-Version",
+    "in": "header",
+    "required": False,
+    "description": "The version of the answer's shape; without it the one that the key pins.",
+    "schema": {"type": "string", "enum": list(VERSIONS)},
+}
+_EXPAND = {
+    "name": "expand[]",
+    "in": "query",
+    "required": False,
+    "schema": {
+        "type": "array",
+        "maxItems": expand.MAX_PATHS,
+        "items": {"type": "string", "maxLength": 200},
+    },
+}
+
+
+def _expandable(method: str, path: str) -> dict[str, Any] | None:
+    """The parameter `expand[]` of a route, None where its answer names nothing."""
+    fields = expand.FIELDS.get(expand.root(path), {})
+    if not fields:
+        return None
+    is_list = expand.is_list(method, path)
+    known = ", ".join(f"`data.{one}`" if is_list else f"`{one}`" for one in fields)
+    said = f"Puts objects in the place of their ids, up to {expand.MAX_LEVELS} levels: {known}."
+    return {**_EXPAND, "description": said}
+
+
 def install(app: FastAPI) -> None:
     """Let `app.openapi()` describe the whole contract; made once, then kept."""
     plain = app.openapi
@@ -262,6 +294,11 @@ def _describe(document: dict[str, Any]) -> dict[str, Any]:
                     response.setdefault("headers", {})[HEADER] = _FIDELITY
         if method == "POST" and path.startswith("/v1/") and path not in EXEMPT:
             operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+        if path.startswith("/v1/"):
+            operation.setdefault("parameters", []).append(_VERSION)
+        expansion = _expandable(method, template)
+        if expansion is not None:
+            operation["parameters"].append(expansion)
         name = f"{method} {path}"
         example = shown.get(_SHOWN_BY.get(name, name))
         if example is not None:
