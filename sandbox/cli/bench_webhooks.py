@@ -15,12 +15,13 @@ from sandbox.cli.bench_shop import Shop
 from sandbox.cli.endpoints import Running
 
 EVENTS, RESENT_AT_ONCE = 1_000, 1_000
-DELIVERIES = 3_000
+DELIVERIES = 10_000
 LISTENERS, TOLD, TELL_EVERY_S = 500, 40, 0.1
 BESIDE, DEAD_BACKLOG = 100, 1_000
 PROBES, LOAD_BATCHES_S = 60, 0.1
 CREATED, COMPLETED = "checkout.session.created", "checkout.session.completed"
 GIVE_UP_S, POLL_S = 60.0, 0.005
+LONGEST_LOAD_S = 120
 Add = Callable[..., None]
 
 
