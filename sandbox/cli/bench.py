@@ -27,6 +27,7 @@ from sandbox.cli import (
     bench_solana_devnet,
     bench_statements,
     bench_town,
+    bench_webhooks,
     bench_worlds,
     measure,
     pay,
@@ -180,7 +181,48 @@ async def _load(figures: Figures, running: Running, folder: Path, payments: int)
             sessions = await shop.create(payments)
         await bench_latency.waits(figures.add, running, payers, LATENCIES)
         await bench_door.costs(figures.add, running)
+        await _webhooks(figures, running, shop)
         await _fill_up(payers[1], 2 * payments)
+
+
+def webhooks(as_json: bool) -> int:
+    """Webhooks and event streams, and nothing else."""
+    folder = Path(tempfile.mkdtemp(prefix="kzte-bench-"))
+    figures = Figures()
+
+    async def measured(running: Running) -> None:
+        async with open_shop(running, PRICE_TIYN) as shop:
+            payer = SolanaPayer(running.endpoints)
+            needed_tiyn = LATENCIES * 10 * PRICE_TIYN
+            await asyncio.to_thread(pay.fund, running, payer.chain, payer.address, needed_tiyn)
+            began = time.monotonic()
+            await shop.completed(await _bought(shop, payer, LATENCIES * 5))
+            rate = LATENCIES * 5 / (time.monotonic() - began)
+            figures.add(f"payments on {payer.chain}, with HTTP creation", rate, "1/s")
+            await _webhooks(figures, running, shop)
+
+    try:
+        process, running, _ = _start(folder)
+        try:
+            asyncio.run(measured(running))
+        finally:
+            process.terminate()
+            process.wait(30)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    _say(figures, as_json, deliveries=bench_webhooks.DELIVERIES)
+    return 0
+
+
+async def _webhooks(figures: Figures, running: Running, shop: Shop) -> None:
+    """What webhooks do, alone and at half of the rate of payments that was measured before."""
+    await bench_webhooks.measure_all(figures.add, running, shop)
+    load, probe = SolanaPayer(running.endpoints), SolanaPayer(running.endpoints)
+    half = figures.value(f"payments on {load.chain}, with HTTP creation") / 2
+    for payer in (load, probe):
+        needed_tiyn = round(half * bench_webhooks.LONGEST_LOAD_S) * PRICE_TIYN
+        await asyncio.to_thread(pay.fund, running, payer.chain, payer.address, needed_tiyn)
+    await bench_webhooks.under_load(figures.add, running, shop, load, probe, half)
 
 
 async def _grow(figures: Figures, running: Running, folder: Path, most: int) -> None:

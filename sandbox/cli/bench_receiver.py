@@ -1,8 +1,8 @@
 """The receiver of a measurement, in a process of its own: answers 204 at once, notes who came when.
 
 `python -m sandbox.cli.bench_receiver` prints its port. GET /heard answers {object id: monotonic
-seconds of its first webhook}, GET /count how many came and when the last did. POST /hang/… is read
-and never answered.
+seconds of its first webhook}, GET /heard/<id> that of one or null, GET /count how many came and
+when the last did. POST /hang/… is read and never answered.
 """
 
 import asyncio
@@ -59,7 +59,9 @@ class _Connection(asyncio.Protocol):
     def _told(self, path: bytes) -> bytes:
         heard = self._heard
         told: Any = heard.first
-        if path.startswith(b"/count"):
+        if path.startswith(b"/heard/"):
+            told = heard.first.get(path.removeprefix(b"/heard/").decode())
+        elif path.startswith(b"/count"):
             told = {"count": heard.count, "last": heard.last}
         data = orjson.dumps(told)
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(data), data)

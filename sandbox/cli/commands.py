@@ -484,6 +484,9 @@ def bench(
         int, typer.Option(help="Only reconcile a statement of so many lines; 0: all.", min=0)
     ] = 0,
     devnet: Annotated[str | None, typer.Option(help="Only the devnet of this chain.")] = None,
+    webhooks_only: Annotated[
+        bool, typer.Option("--webhooks", help="Only webhooks and event streams.")
+    ] = False,
     history: Annotated[
         int, typer.Option(help="Past transactions of that devnet.", min=100_000)
     ] = 1_000_000,
@@ -494,6 +497,8 @@ def bench(
 
     if statement_lines:
         raise typer.Exit(command.reconcile(statement_lines, as_json))
+    if webhooks_only:
+        raise typer.Exit(command.webhooks(as_json))
     if devnet is not None:
         if devnet not in command.DEVNETS:
             raise typer.BadParameter(f"--devnet must be one of: {', '.join(command.DEVNETS)}")

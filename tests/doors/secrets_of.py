@@ -13,7 +13,7 @@ from sandbox.devnets.solana.base58 import encode
 
 _HEX_KEY = re.compile(r"(?:0x)?([0-9a-f]{64})")
 # Beside the private keys in their folder, and made to be shown.
-PUBLIC_FILES = frozenset({"log.vkey"})
+PUBLIC_FILES = frozenset({"log.vkey", "webhooks.public.json"})
 
 
 class Secrets:
@@ -72,7 +72,11 @@ class Secrets:
             self._add_key(f"{name} {part}".strip(), value)
 
     def _add_key(self, name: str, value: object) -> None:
-        if isinstance(value, list):
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            # The keys that sign webhooks.
+            for number, key in enumerate(value):
+                self._add_key(f"{name} {number}", key["seed"])
+        elif isinstance(value, list):
             # A keypair of Solana: the private half, then the public one, which anyone may see.
             self.add_bytes(name, bytes(value))
             self.add_bytes(name, bytes(value[:32]))

@@ -121,6 +121,8 @@ def body_of(method: str, template: str, victim: Shop) -> JsonObject | None:
         "/v1/merchants/{merchant_id}": {"iban": "KZ62722C000000000011"},
         "/v1/merchants/{merchant_id}/settlement_terms": {"mode": "payout"},
         "/v1/merchants/{merchant_id}/fee_plans/{version}/consent": {},
+        "/v1/webhook_endpoints/{endpoint_id}": {"status": "disabled"},
+        "/v1/webhook_endpoints/{endpoint_id}/rotate_secret": {},
     }
     return bodies.get(template) if method == "POST" else None
 
