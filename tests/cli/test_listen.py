@@ -17,7 +17,13 @@ from standardwebhooks.webhooks import Webhook
 from typer.testing import CliRunner
 
 from sandbox.cli.commands import app
-from sandbox.cli.listeners import BadListenerName, Listener, default_name
+from sandbox.cli.listeners import (
+    BadListenerName,
+    Listener,
+    ListenerTaken,
+    Place,
+    default_name,
+)
 from sandbox.core.errors import SandboxError
 from tests.cli.servers import KEY, FakeSandbox, event, fake_sandbox, webhook_handler
 from tests.journeys.stack import command, last_json
@@ -227,6 +233,24 @@ def test_a_cursor_that_was_damaged_is_refused_with_a_remedy(
     refused = command("listen", "--name", "mine", "--data-dir", str(tmp_path / "data"))
     assert refused.returncode == 1
     assert "--since" in refused.stderr
+
+
+def test_a_place_is_read_back_as_it_was_written_last(tmp_path: Path) -> None:
+    listener = Listener(tmp_path, "mine")
+    with listener.held():
+        assert listener.place() is None
+        for place in (Place(1, 7), Place(1, 999_999_999), Place(22, 1)):
+            listener.stand_at(place)
+            # While it runs, as a kill would leave it.
+            assert Listener(tmp_path, "mine").place() == place
+        with (
+            pytest.raises(ListenerTaken, match=str(os.getpid())),
+            Listener(tmp_path, "mine").held(),
+        ):
+            pass
+    with listener.held():
+        listener.stand_at(Place(22, 2))
+    assert Listener(tmp_path, "mine").place() == Place(22, 2)
 
 
 @pytest.mark.parametrize("name", ["../mine", ".mine", "a/b", "", "x" * 81])
