@@ -98,7 +98,7 @@ class Listener:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Be the only process of this name. Raises `ListenerTaken`; a killed holder holds none."""
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._make_folder()
         # Never unlinked: whoever opened the old file would hold a lock on nothing.
         descriptor = os.open(self._folder / f"{self.name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         with open(descriptor, "r+", encoding="utf-8") as file:
@@ -119,7 +119,7 @@ class Listener:
     def secret(self) -> str:
         """Its `whsec_` secret (Standard Webhooks 1.0.0), made on first use and kept."""
         path = self._folder / f"{self.name}.json"
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._make_folder()
         if not path.exists():
             fresh = "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
             datadir.write_private(path, json.dumps({"secret": fresh}) + "\n")
@@ -159,6 +159,12 @@ class Listener:
         if now - self._synced_at >= SYNC_S:
             os.fsync(self._file)
             self._synced_at = now
+
+    def _make_folder(self) -> None:
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise ListenerUnreadable(self._folder, str(error)) from None
 
     def _close(self) -> None:
         if self._file is not None:
