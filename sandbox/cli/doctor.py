@@ -31,7 +31,7 @@ LEAST_NODE: Final = 20
 LEAST_FREE_MB: Final = 500
 # What a clock may be behind the files it dated: their stamps are coarse.
 BEHIND_S: Final = 5
-_SECRET_FOLDERS: Final = ("keys", "wallets")
+_SECRET_FOLDERS: Final = ("keys", "wallets", "listeners")
 _SECRET_FILES: Final = ("endpoints.json", "postgres.json", "prepared.json")
 # /readyz answers within 2 s whatever hangs behind it: who needs longer hangs itself.
 _ANSWER_S: Final = 10
@@ -181,9 +181,10 @@ def modes(data_dir: Path) -> Finding:
     if not wrong:
         return Finding("file modes", True, "keys and passwords are yours alone")
     said = f"open to others: {', '.join(wrong[:5])}" + (" …" if len(wrong) > 5 else "")
-    own = (
-        f"chown -R {os.geteuid()} {data_dir}/keys {data_dir}/wallets; " if _foreign(secret) else ""
+    folders = " ".join(
+        str(data_dir / name) for name in _SECRET_FOLDERS if (data_dir / name).exists()
     )
+    own = f"chown -R {os.geteuid()} {folders}; " if _foreign(secret) else ""
     return Finding("file modes", False, said, f"{own}chmod -R go= {data_dir}")
 
 

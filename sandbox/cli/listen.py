@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -22,8 +21,6 @@ from sandbox.cli.listeners import Listener, Place, default_name
 from sandbox.core.errors import SandboxError
 from sandbox.devnets import datadir
 
-# Events that are passed over move the cursor so often only: to read them again costs nothing.
-SETTLE_S: Final = 1.0
 _OURS: Final = ("content-length", "content-type", "host", "transfer-encoding")
 _LOUD: Final = ("gap", "lost", "restored")
 
@@ -134,14 +131,11 @@ class _Listening:
         self._listener: Listener | None = None
         self._forwarder: Forwarder | None = None
         self._dealt_with: Place | None = None
-        self._kept: Place | None = None
-        self._kept_at = 0.0
         start: Start = "now"
         if asked.forward_to is not None or asked.name is not None:
             self._listener = _listener(asked)
             stack.enter_context(self._listener.held())
-            self._kept = self._listener.place()
-            start = self._kept or start
+            start = self._listener.place() or start
         if asked.since is not None:
             start = _since(asked, asked.since)
         if asked.forward_to is not None:
@@ -162,11 +156,10 @@ class _Listening:
             if any(fnmatchcase(arrival.event["type"], one) for one in self._asked.events):
                 self._handle(arrival)
             else:
-                self._settle(arrival.place, at_once=False)
+                self._settle(arrival.place)
 
     def end(self) -> None:
         """Say where it stands; the next run goes on from there."""
-        self._settle(self._dealt_with, at_once=True)
         place = self._dealt_with
         again = "" if self._listener is None else "; the next run goes on from there"
         at = "before the first event" if place is None else f"at event {place.number}"
@@ -175,29 +168,26 @@ class _Listening:
     def _handle(self, arrival: Arrival) -> None:
         if self._forwarder is None:
             self._print(arrival, None)
-            self._settle(arrival.place, at_once=False)
+            self._settle(arrival.place)
             return
         for attempt in self._forwarder.deliver(arrival.event):
             if attempt.again_s is None:
                 # At once: what is lost between the answer and here comes a second time.
-                self._settle(arrival.place, at_once=True)
+                self._settle(arrival.place)
             self._print(arrival, attempt)
 
-    def _settle(self, place: Place | None, *, at_once: bool) -> None:
-        if place is None:
+    def _settle(self, place: Place | None) -> None:
+        """One that was sent again has no place: everything stays where it was."""
+        if place is None or place.number < 0:
             return
         self._dealt_with = place
-        now = time.monotonic()
-        if self._listener is None or place == self._kept:
-            return
-        if at_once or now - self._kept_at >= SETTLE_S:
+        if self._listener is not None:
             self._listener.stand_at(place)
-            self._kept, self._kept_at = place, now
 
     def _tell(self, note: Note) -> None:
         if note.kind == "listening":
             # Nothing that happened before concerns a new listener; what comes is its own.
-            self._settle(self.follower.place, at_once=True)
+            self._settle(self.follower.place)
         if self._asked.as_json:
             print(json.dumps({"object": note.kind, **note.values}, ensure_ascii=False), flush=True)
         if not self._asked.as_json or note.kind in _LOUD:

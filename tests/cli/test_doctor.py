@@ -24,8 +24,9 @@ from tests.journeys.stack import command, last_json
 def home(tmp_path: Path) -> Path:
     """A data directory as `sandbox up` leaves it, as far as the doctor looks."""
     made = datadir.open_data_dir(tmp_path / "home")
-    (made / "keys").mkdir(mode=0o700)
-    for secret in ("keys/solana.json", "postgres.json", "prepared.json"):
+    for folder in ("keys", "listeners"):
+        (made / folder).mkdir(mode=0o700)
+    for secret in ("keys/solana.json", "listeners/mine.json", "postgres.json", "prepared.json"):
         datadir.write_private(made / secret, "{}")
     return made
 
@@ -116,7 +117,9 @@ def test_a_folder_closed_to_us_is_one_line_of_every_command(data_dir: Path, belo
         assert "give --data-dir" in " ".join(said.split()), said
 
 
-@pytest.mark.parametrize("path", ["keys/solana.json", "postgres.json", "keys", "."])
+@pytest.mark.parametrize(
+    "path", ["keys/solana.json", "listeners/mine.json", "postgres.json", "keys", "."]
+)
 def test_what_others_may_read_is_named(home: Path, path: str) -> None:
     assert doctor.modes(home).ok
     (home / path).chmod(0o755)

@@ -17,10 +17,17 @@ from standardwebhooks.webhooks import Webhook
 from typer.testing import CliRunner
 
 from sandbox.cli.commands import app
-from sandbox.cli.listeners import BadListenerName, Listener, default_name
+from sandbox.cli.endpoints import NotRunning
+from sandbox.cli.listeners import (
+    BadListenerName,
+    Listener,
+    ListenerTaken,
+    ListenerUnreadable,
+    Place,
+    default_name,
+)
 from sandbox.core.errors import SandboxError
 from tests.cli.servers import KEY, FakeSandbox, event, fake_sandbox, webhook_handler
-from tests.journeys.stack import command, last_json
 
 COLOUR = "\x1b["
 
@@ -79,10 +86,12 @@ def test_a_wrong_option_is_a_usage_error_that_says_what_is_right(
 
 
 def test_without_a_sandbox_it_says_how_to_start_one(tmp_path: Path) -> None:
-    refused = command("listen", "--data-dir", str(tmp_path), "--json")
-    assert refused.returncode == 1
-    assert "sandbox up" in refused.stderr
-    assert last_json(refused.stdout)["code"] == "not_running"
+    for more in ((), ("--forward-to", "3000", "--print-secret")):
+        asked = ["listen", *more, "--data-dir", str(tmp_path / "data")]
+        refused = CliRunner().invoke(app, asked).exception
+        assert isinstance(refused, NotRunning)
+        assert "sandbox up" in refused.detail
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -201,17 +210,19 @@ def test_the_secret_stays_and_verifies_and_only_its_owner_reads_it(
     data_dir = ("--data-dir", str(tmp_path / "data"))
     with webhook_handler() as hooks:
         to = ("--forward-to", hooks.url)
-        secret = command("listen", "--print-secret", *to, *data_dir).stdout.strip()
+        asked = ["listen", "--print-secret", *to, *data_dir]
+        secret = CliRunner().invoke(app, asked).stdout.strip()
         assert secret.startswith("whsec_")
-        told = last_json(command("listen", "--print-secret", "--json", *to, *data_dir).stdout)
-        assert told == {"secret": secret}
+        told = CliRunner().invoke(app, [*asked, "--json"]).stdout
+        assert json.loads(told) == {"secret": secret}
         with terminal(tmp_path, *to) as child:
             child.expect("forwarding to")
             fake.happen(event(1))
             hooks.wait(lambda hooks: len(hooks.got) == 1)
-            second = command("listen", *to, *data_dir)
-            assert (second.returncode, "--name" in second.stderr) == (1, True)
-            assert f"pid {child.pid}" in second.stderr
+            second = CliRunner().invoke(app, ["listen", *to, *data_dir]).exception
+            assert isinstance(second, ListenerTaken)
+            assert f"pid {child.pid}" in second.detail
+            assert "--name" in second.detail
     Webhook(secret).verify(hooks.got[0].body, hooks.got[0].headers)
     files = list((tmp_path / "data" / "listeners").iterdir())
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
@@ -224,9 +235,28 @@ def test_a_cursor_that_was_damaged_is_refused_with_a_remedy(
     folder = tmp_path / "data" / "listeners"
     folder.mkdir()
     (folder / "mine.cursor").write_text("1:")
-    refused = command("listen", "--name", "mine", "--data-dir", str(tmp_path / "data"))
-    assert refused.returncode == 1
-    assert "--since" in refused.stderr
+    asked = ["listen", "--name", "mine", "--data-dir", str(tmp_path / "data")]
+    refused = CliRunner().invoke(app, asked).exception
+    assert isinstance(refused, ListenerUnreadable)
+    assert "--since" in refused.detail
+
+
+def test_a_place_is_read_back_as_it_was_written_last(tmp_path: Path) -> None:
+    listener = Listener(tmp_path, "mine")
+    with listener.held():
+        assert listener.place() is None
+        for place in (Place(1, 7), Place(1, 999_999_999), Place(22, 1)):
+            listener.stand_at(place)
+            # While it runs, as a kill would leave it.
+            assert Listener(tmp_path, "mine").place() == place
+        with (
+            pytest.raises(ListenerTaken, match=str(os.getpid())),
+            Listener(tmp_path, "mine").held(),
+        ):
+            pass
+    with listener.held():
+        listener.stand_at(Place(22, 2))
+    assert Listener(tmp_path, "mine").place() == Place(22, 2)
 
 
 @pytest.mark.parametrize("name", ["../mine", ".mine", "a/b", "", "x" * 81])

@@ -11,11 +11,13 @@ from typing import Any
 
 import pexpect
 import pytest
+from typer.testing import CliRunner
 
 from merchants.client import MerchantClient
+from sandbox.cli.commands import app
 from sandbox.cli.endpoints import Running
 from tests.cli.servers import Hooks, webhook_handler
-from tests.journeys.stack import Stack, command, last_json
+from tests.journeys.stack import Stack, command
 
 BIN = str(Path(sys.executable).parent)
 
@@ -91,22 +93,25 @@ def test_a_listener_lives_through_a_kill_of_the_api_and_gets_what_a_webhook_gets
 
 def test_events_pages_and_ids_are_found_from_the_shell(stack: Stack, shop: MerchantClient) -> None:
     session = shop.create_session(25_000)
-    stack_dir = ("--data-dir", str(stack.data_dir))
     assert stack.running is not None
     stack.running.quiesce()
-    listed = last_json(command("events", "list", "--limit", "5", "--json", *stack_dir).stdout)
+
+    def said(*words: str) -> str:
+        answer = CliRunner().invoke(app, [*words, "--data-dir", str(stack.data_dir)])
+        assert answer.exit_code == 0, answer.exception
+        return answer.stdout
+
+    listed = json.loads(said("events", "list", "--limit", "5", "--json"))
     sequences = [one["sequence"] for one in listed["data"]]
     assert sequences == list(range(sequences[0], sequences[0] + 5))
-    newest = [one for one in listed["data"] if one["type"] == "checkout.session.created"][-1]
-    assert newest["data"]["id"] == session["id"]
-    everybodys = command("events", "list", "--role", "operator", "--limit", "3", *stack_dir)
-    assert [len(line) <= 80 for line in everybodys.stdout.splitlines()] == [True] * 3
-    got = command("events", "get", newest["id"], *stack_dir)
-    assert json.loads(got.stdout)["data"]["amount_tiyn"] == 25_000
-    assert "\x1b[" not in everybodys.stdout + got.stdout
-    page = command("open", "checkout", "--no-browser", *stack_dir)
-    assert page.stdout.strip() == session["url"]
-    assert session["url"] in command("open", *stack_dir).stdout
+    [newest] = json.loads(said("events", "list", "--object", session["id"], "--json"))["data"]
+    assert newest["type"] == "checkout.session.created"
+    everybodys = said("events", "list", "--role", "operator", "--limit", "3")
+    assert [len(line) <= 80 for line in everybodys.splitlines()] == [True] * 3
+    assert "\x1b[" not in everybodys
+    assert json.loads(said("events", "get", newest["id"]))["data"]["amount_tiyn"] == 25_000
+    assert said("open", "checkout", "--no-browser") == session["url"] + "\n"
+    assert session["url"] in said("open")
 
 
 def test_the_shell_completes_commands_types_sessions_and_wallets(
