@@ -50,6 +50,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _ROOM_BYTES: Final = 64_000_000
 _FINISH_S: Final = 60.0
 _LONGEST_PAUSE_S: Final = 30.0
+_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +217,15 @@ class Worlds:
         """The snapshot that `reset` goes back to, when the world is ready for the first time."""
         async with self._place.databases.one() as db:
             is_wanted = await db.wants_initial()
-        if is_wanted:
-            await self.save(INITIAL)
+        for attempt in range(_ATTEMPTS if is_wanted else 0):
+            try:
+                await self.save(INITIAL)
+                return
+            except SandboxError as refused:
+                # A machine that is busy with the start of everything is no reason to end it.
+                if attempt + 1 == _ATTEMPTS or refused.status != 503:
+                    raise
+                await asyncio.sleep(AGAIN_S)
 
     async def until_broken(
         self, context: Context, then: Callable[[Context], Awaitable[int]] | None
