@@ -311,10 +311,11 @@ class Worlds:
         deadline = time.monotonic() + _FINISH_S
         while True:
             try:
+                worker = self.hosts.some("worker")
                 opening = [host.ask("open") for host in self.hosts.of("api")]
                 now: Values
                 now, _, _ = await wait_for_all(
-                    self.hosts.some("worker").ask("renew", **renewal(command)),
+                    worker.ask("renew", **renewal(command)),
                     chains.restore(on_chains(command["id"])),
                     # Who fails here tries again when all goes on.
                     asyncio.gather(*opening, return_exceptions=True),
