@@ -1,7 +1,8 @@
 """The control database beside the worlds (CONTRACT 6): which world lives, its epochs, snapshots.
 
 Owner's connection only. Databases: `sbx_world` the live one, `sbx_snap_<id>` a snapshot's,
-`sbx_next_<epoch>` one that is to move in, `sbx_left_<epoch>` one whose log is not sealed yet.
+`sbx_next_<epoch>` one that is to move in, `sbx_left_<epoch>` one whose log is not sealed yet,
+`sbx_spare_<id>` a copy of a snapshot's that is ready for its next restore.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ import asyncpg
 
 WORLD: Final = "sbx_world"
 CONTROL: Final = "sbx_control"
-SNAP, NEXT, LEFT = "sbx_snap_", "sbx_next_", "sbx_left_"
+SNAP, NEXT, LEFT, SPARE = "sbx_snap_", "sbx_next_", "sbx_left_", "sbx_spare_"
 
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS world (name text PRIMARY KEY, epoch int NOT NULL,"
@@ -62,6 +63,10 @@ class Snapshot:
     @property
     def database(self) -> str:
         return f"{SNAP}{self.id}"
+
+    @property
+    def spare(self) -> str:
+        return f"{SPARE}{self.id}"
 
     @property
     def on_chains(self) -> str:
@@ -221,6 +226,9 @@ class Control:
     async def copy(self, source: str, target: str) -> None:
         """Copy a database that nobody is connected to."""
         await self._db.execute(f"CREATE DATABASE {target} TEMPLATE {source}")
+
+    async def rename(self, former: str, name: str) -> None:
+        await self._db.execute(f"ALTER DATABASE {former} RENAME TO {name}")
 
     async def close_to_all(self, database: str) -> None:
         """A snapshot is read by copying only; nor has autovacuum any business there."""

@@ -15,9 +15,9 @@ from sandbox.core.line import Line, LineClosed, Serve, Values
 
 AGAIN_S: Final = 0.2
 _ANSWER_S: Final = 30.0
-# What a step of a worker may still take: before a snapshot it ends well, a world that is left
-# needs nothing of it any more.
-_LAST_STEP_S, _LEFT_STEP_S = 5.0, 0.05
+# What a step of a worker may still take; one that waits for another loop would wait in vain. What
+# is cut off is done again from its rows, and a world that is left needs nothing of it any more.
+_LAST_STEP_S, _LEFT_STEP_S = 0.3, 0.01
 FAILURES: Final = (
     OSError,
     TimeoutError,

@@ -16,6 +16,7 @@ from sandbox.cli.control_db import (
     LEFT,
     NEXT,
     SNAP,
+    SPARE,
     WORLD,
     Connections,
     Control,
@@ -50,6 +51,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _ROOM_BYTES: Final = 64_000_000
 _FINISH_S: Final = 60.0
 _LONGEST_PAUSE_S: Final = 30.0
+_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ class Worlds:
         self.hosts = Hosts(self._asked)
         self._command: str | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._sealing = asyncio.Lock()
+        self._sealing, self._copying = asyncio.Lock(), asyncio.Lock()
+        self._has_spare: int | None = None
 
     async def _asked(self, what: str, values: Values) -> Values:
         commands: dict[str, Callable[..., Awaitable[Values]]] = {
@@ -148,7 +151,7 @@ class Worlds:
             if not await chains.have(snapshot.on_chains):
                 raise SnapshotDamaged(name)
             epoch, former = await db.next_epoch(), await db.epoch()
-            copying = self._task(self._copy(snapshot.database, f"{NEXT}{epoch}"))
+            copying = self._task(self._next(snapshot, f"{NEXT}{epoch}"))
             is_chosen = False
             try:
                 async with self._standing_still(chains):
@@ -181,6 +184,7 @@ class Worlds:
                     await asyncio.gather(copying, return_exceptions=True)
                     with suppress(*FAILURES):
                         await self._undo(epoch)
+        self._task(self._spare(snapshot))
         self._task(self.seal_left())
         return {
             "object": "world",
@@ -198,6 +202,8 @@ class Worlds:
             snapshot = await self._existing(db, name)
             await db.forget(snapshot)
             await chains.sweep(lambda found: found == snapshot.on_chains)
+            if self._has_spare == snapshot.id:
+                await self._spare(None)
         self._task(self._drop(snapshot.database))
         return {"object": "snapshot", "name": name, "deleted": True}
 
@@ -216,14 +222,22 @@ class Worlds:
         """The snapshot that `reset` goes back to, when the world is ready for the first time."""
         async with self._place.databases.one() as db:
             is_wanted = await db.wants_initial()
-        if is_wanted:
-            await self.save(INITIAL)
+        for attempt in range(_ATTEMPTS if is_wanted else 0):
+            try:
+                await self.save(INITIAL)
+                return
+            except SandboxError as refused:
+                # A machine that is busy with the start of everything is no reason to end it.
+                if attempt + 1 == _ATTEMPTS or refused.status != 503:
+                    raise
+                await asyncio.sleep(AGAIN_S)
 
     async def until_broken(
         self, context: Context, then: Callable[[Context], Awaitable[int]] | None
     ) -> int:
         """Do `then`, or nothing for ever; ends with `WorldUnfinished` when a restore cannot end."""
         self.broken = asyncio.get_running_loop().create_future()
+        self._task(self._spare(None))
         self._task(self.seal_left())
         staying = asyncio.ensure_future(then(context)) if then else None
         ends = {self.broken} if staying is None else {self.broken, staying}
@@ -297,10 +311,11 @@ class Worlds:
         deadline = time.monotonic() + _FINISH_S
         while True:
             try:
+                worker = self.hosts.some("worker")
                 opening = [host.ask("open") for host in self.hosts.of("api")]
                 now: Values
                 now, _, _ = await wait_for_all(
-                    self.hosts.some("worker").ask("renew", **renewal(command)),
+                    worker.ask("renew", **renewal(command)),
                     chains.restore(on_chains(command["id"])),
                     # Who fails here tries again when all goes on.
                     asyncio.gather(*opening, return_exceptions=True),
@@ -347,14 +362,35 @@ class Worlds:
             fresh = {**endpoints, "log_vkey": now["vkey"]}
             datadir.write_endpoints(self._place.data_dir, fresh)
 
-    async def _copy(self, source: str, target: str) -> Values:
-        async with self._place.databases.one() as db:
-            await db.copy(source, target)
+    async def _next(self, snapshot: Snapshot, name: str) -> Values:
+        """The database that moves in: the spare one if there is one, or a copy."""
+        async with self._copying, self._place.databases.one() as db:
+            if self._has_spare == snapshot.id:
+                self._has_spare = None
+                await db.rename(snapshot.spare, name)
+            else:
+                await db.copy(snapshot.database, name)
+        return {}
+
+    async def _spare(self, snapshot: Snapshot | None) -> Values:
+        """Have a copy ready: who goes back once does so again. One at most; None: none."""
+        with suppress(*FAILURES):
+            async with self._copying, self._place.databases.one() as db:
+                if snapshot is not None and self._has_spare == snapshot.id:
+                    return {}
+                self._has_spare = None
+                for stale in await db.databases(SPARE):
+                    await db.drop(stale)
+                if snapshot is not None:
+                    self._check_room(snapshot.size_bytes)
+                    await db.copy(snapshot.database, snapshot.spare)
+                    self._has_spare = snapshot.id
         return {}
 
     async def _drop(self, database: str) -> Values:
-        async with self._place.databases.one() as db:
-            await db.drop(database)
+        with suppress(*FAILURES):  # the next start sweeps it away
+            async with self._place.databases.one() as db:
+                await db.drop(database)
         return {}
 
     async def _left(self, db: Control) -> set[int]:

@@ -25,7 +25,7 @@ from sandbox.ledger.journal import Changes
 
 Step = Callable[[], Awaitable[bool]]
 
-_PATIENCE_S = 5.0
+_PATIENCE_S = 15.0
 _LOOK_AGAIN_S = 0.005
 
 _NEWEST = text(
