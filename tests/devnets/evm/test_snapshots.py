@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -394,3 +395,34 @@ async def test_a_large_chain_waits_in_a_second_node(chain: Chain, tmp_path: Path
     await chain.call("sandbox_deleteSnapshot", {"name": "large"})
     assert (await chain.call("sandbox_health"))["spare"] is None
     assert await content(chain) == good
+
+
+@pytest.mark.long
+async def test_kills_at_any_moment_leave_a_chain_that_there_was(stopped_chain: Chain) -> None:
+    """Restores to and fro, each cut short somewhere: never a mixture of two chains."""
+    chain, moments = stopped_chain, random.Random(27)
+    await chain.start()
+    await chain.quiet()
+    await chain.call("sandbox_pause")
+    known = {}
+    for nonce in range(0, 9, 3):
+        for at in range(3):
+            await chain.send(transfer(nonce + at, value=nonce + 1))
+            await chain.call("sandbox_mine", {"blocks": 1})
+        name = f"at-{nonce}"
+        await chain.call("sandbox_snapshot", {"name": name})
+        known[name] = json.dumps(await content(chain))
+    former, cut = "at-6", 0
+    for _ in range(30):
+        wanted = moments.choice(sorted(known))
+        asked = asyncio.create_task(chain.call("sandbox_restore", {"name": wanted}))
+        await asyncio.sleep(moments.uniform(0, 0.08))
+        await chain.kill()
+        answered = isinstance((await asyncio.gather(asked, return_exceptions=True))[0], dict)
+        await chain.start()
+        await chain.call("sandbox_pause")
+        found = json.dumps(await content(chain))
+        assert found == known[wanted] or (found == known[former] and not answered)
+        cut += not answered
+        former = next(name for name, was in known.items() if was == found)
+    assert 5 < cut < 30  # the kills did come at different moments
