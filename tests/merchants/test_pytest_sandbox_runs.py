@@ -225,7 +225,7 @@ def _killed_in_a_test(folder: Path, data_dir: Path) -> None:
     assert done.returncode == -signal.SIGKILL
 
 
-DIES = '''
+DIES = """
 import os, signal
 
 def test_one(sandbox):
@@ -235,7 +235,7 @@ def test_two(sandbox):
     session = sandbox.merchant.get("/v1/checkout/sessions")["data"][0]
     sandbox.merchant.post(f"/v1/checkout/sessions/{session['id']}/cancel", {})
     os.kill(os.getpid(), signal.SIGKILL)
-'''
+"""
 
 
 def nothing_is_left(folder: Path) -> bool:

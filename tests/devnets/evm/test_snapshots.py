@@ -412,17 +412,19 @@ async def test_kills_at_any_moment_leave_a_chain_that_there_was(stopped_chain: C
         name = f"at-{nonce}"
         await chain.call("sandbox_snapshot", {"name": name})
         known[name] = json.dumps(await content(chain))
-    former, cut = "at-6", 0
-    for _ in range(30):
-        wanted = moments.choice(sorted(known))
+    former, delay, ends = "at-6", 0.05, set()
+    for _ in range(40):  # the moment comes closer and closer to the one at which it is decided
+        wanted = moments.choice(sorted(known.keys() - {former}))
         asked = asyncio.create_task(chain.call("sandbox_restore", {"name": wanted}))
-        await asyncio.sleep(moments.uniform(0, 0.08))
+        await asyncio.sleep(delay)
         await chain.kill()
         answered = isinstance((await asyncio.gather(asked, return_exceptions=True))[0], dict)
         await chain.start()
         await chain.call("sandbox_pause")
         found = json.dumps(await content(chain))
         assert found == known[wanted] or (found == known[former] and not answered)
-        cut += not answered
-        former = next(name for name, was in known.items() if was == found)
-    assert 5 < cut < 30  # the kills did come at different moments
+        is_restored = found == known[wanted]
+        ends.add((is_restored, answered))
+        former = wanted if is_restored else former
+        delay *= moments.uniform(0.6, 0.9) if is_restored else moments.uniform(1.1, 1.4)
+    assert {is_restored for is_restored, _ in ends} == {False, True}
