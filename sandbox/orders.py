@@ -124,9 +124,9 @@ class OfWorker:
         return {}
 
     async def drain(self, to_heads: bool) -> Values:
-        """Bring the log to its end, and before it the watchers to the heads; then say where.
+        """Bring the log to its end; then say where it stands. Only while all workers rest.
 
-        Only while all workers rest.
+        With `to_heads`, of a world that will be taken up again: watchers first, and no lease.
         """
         world = await self._shift.open()
         sequence, watchers = worlds.steps_of(self._shift.loops)
@@ -136,7 +136,8 @@ class OfWorker:
             with suppress(TimeoutError):
                 await asyncio.wait_for(world.courier.drain(), DELIVERIES_S)
         await worlds.end_log(world.database, sequence)
-        await worlds.give_back_leases(world.database)
+        if to_heads:
+            await worlds.give_back_leases(world.database)
         return await worlds.facts(world.database)
 
     async def close(self) -> Values:

@@ -26,6 +26,7 @@ from sandbox.cli import (
     bench_solana_devnet,
     bench_statements,
     bench_town,
+    bench_worlds,
     measure,
     pay,
     show,
@@ -80,6 +81,7 @@ def run(payments: int, most: int, history: int, as_json: bool) -> int:
         try:
             figures.add("start to first payable checkout", payable_s, "s")
             _memory(figures, process.pid, "PSS of all processes, idle")
+            asyncio.run(bench_worlds.measure(figures.add, running, "without payments"))
             asyncio.run(_load(figures, running, folder, payments))
             asyncio.run(bench_town.settle(figures.add, running, SolanaPayer(running.endpoints)))
             _memory(figures, process.pid, "PSS of all processes, after the load")

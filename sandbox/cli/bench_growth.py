@@ -4,13 +4,15 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 
-from sandbox.cli import show
+from sandbox.cli import bench_worlds, show
 from sandbox.cli.bench_payers import Payer
 from sandbox.cli.bench_shop import Shop
 from sandbox.cli.endpoints import Running, wait_for
 
 STEP, SETTLED_S = 1_000, 300
 SIZES = (1_000, 10_000, 100_000)
+KEPT = 10_000
+"""At this size the whole world is kept and taken up again."""
 Add = Callable[..., None]
 
 
@@ -45,6 +47,9 @@ async def grow(
         add(f"sessions created {at}", STEP / (began_paying - began), "1/s")
         add(f"payments on {payer.chain} {at}", STEP / (ended - began_paying), "1/s")
         show.err.print(f"{size:,} payments")
+        if size == KEPT:
+            await bench_worlds.measure(add, running, at)
+            shop.another_world()
     await asyncio.to_thread(running.quiesce)  # what is not final is not settled
     began = time.monotonic()
     asked = {"merchant_id": running.endpoints["keys"]["merchant_id"]}

@@ -59,6 +59,10 @@ class Shop:
         await asyncio.gather(*(ask(share) for share in shares))
         return made
 
+    def another_world(self) -> None:
+        """The log is read from the start again: it counts anew in a restored world."""
+        self._after = 0
+
     def took(self, share: float) -> float:
         """Milliseconds within which that share of the last sessions was answered."""
         return measure.percentile(self.took_ms, share)

@@ -24,15 +24,19 @@ _SCHEMA: Final = (
     " snapshot text, command text, changed_at timestamptz NOT NULL DEFAULT now())",
     "ALTER TABLE world ADD COLUMN IF NOT EXISTS last_epoch int NOT NULL DEFAULT 1",
     "ALTER TABLE world ADD COLUMN IF NOT EXISTS wants_initial boolean NOT NULL DEFAULT false",
+    "ALTER TABLE world ADD COLUMN IF NOT EXISTS schema text NOT NULL DEFAULT ''",
     "INSERT INTO world (name, epoch, wants_initial)"
     " VALUES ('sbx_world', 1, true) ON CONFLICT DO NOTHING",
     "CREATE TABLE IF NOT EXISTS snapshot (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
     " name text UNIQUE NOT NULL, epoch int NOT NULL, size bigint NOT NULL, at_ms bigint NOT NULL,"
-    " payments bigint NOT NULL, size_bytes bigint NOT NULL,"
+    " payments bigint NOT NULL, size_bytes bigint NOT NULL, schema text NOT NULL,"
     " created_at timestamptz NOT NULL DEFAULT now())",
     "CREATE SEQUENCE IF NOT EXISTS snapshot_number",
+    "ALTER TABLE snapshot ADD COLUMN IF NOT EXISTS schema text NOT NULL DEFAULT ''",
 )
 Connection = Union["asyncpg.Connection[Any]", "asyncpg.pool.PoolConnectionProxy[Any]"]
+INITIAL: Final = "initial"
+"""The snapshot that is made when a world is ready for the first time; `reset` goes back to it."""
 _GONE_S: Final = 5.0
 
 
@@ -52,6 +56,7 @@ class Snapshot:
     at_ms: int
     payments: int
     size_bytes: int
+    schema: str
     created_at: datetime
 
     @property
@@ -118,10 +123,11 @@ class Control:
 
     async def keep(self, number: int, name: str, values: Mapping[str, Any]) -> Snapshot:
         """From here on it is a snapshot."""
-        await self._db.execute("UPDATE world SET wants_initial = false")
         row = await self._db.fetchrow(
-            "INSERT INTO snapshot (id, name, epoch, size, at_ms, payments, size_bytes)"
-            " OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING *",
+            "WITH begun AS (UPDATE world SET wants_initial = false)"
+            " INSERT INTO snapshot (id, name, epoch, size, at_ms, payments, size_bytes, schema)"
+            " OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6, $7,"
+            " (SELECT schema FROM world)) RETURNING *",
             number,
             name,
             *(values[key] for key in ("epoch", "size", "at_ms", "payments", "size_bytes")),
@@ -134,8 +140,12 @@ class Control:
         await self._db.execute("DELETE FROM snapshot WHERE id = $1", snapshot.id)
 
     async def forget_others(self, snapshot_id: int) -> None:
-        """Only this one is kept."""
+        """Only this one is kept; unless it is the initial one, that is made anew."""
         await self._db.execute("DELETE FROM snapshot WHERE id <> $1", snapshot_id)
+        await self._db.execute(
+            "UPDATE world SET wants_initial = NOT EXISTS (SELECT FROM snapshot WHERE name = $1)",
+            INITIAL,
+        )
 
     async def next_epoch(self) -> int:
         """An epoch that was never used, and will not be again: committed before it is signed."""
@@ -185,6 +195,18 @@ class Control:
                 WORLD,
             )
 
+    async def schema_is(self, version: str) -> list[Snapshot]:
+        """Say which migrations the world has; answers the snapshots that have others."""
+        await self._db.execute("UPDATE world SET schema = $1", version)
+        return [one for one in await self.snapshots() if one.schema != version]
+
+    async def upgraded(self, snapshot: Snapshot) -> None:
+        """This snapshot has the world's migrations now, and is closed again."""
+        await self.close_to_all(snapshot.database)
+        await self._db.execute(
+            "UPDATE snapshot SET schema = (SELECT schema FROM world) WHERE id = $1", snapshot.id
+        )
+
     async def clear_out(self, database: str) -> None:
         """End the sessions of others on a database and wait until they are gone."""
         deadline = asyncio.get_running_loop().time() + _GONE_S
@@ -209,6 +231,12 @@ class Control:
 
     async def drop(self, database: str) -> None:
         await self._db.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+
+    async def open_databases(self, prefix: str) -> list[str]:
+        """Those that anybody may connect to."""
+        closed = await self._db.fetch("SELECT datname FROM pg_database WHERE NOT datallowconn")
+        names = {row["datname"] for row in closed}
+        return [name for name in await self.databases(prefix) if name not in names]
 
     async def databases(self, prefix: str) -> list[str]:
         rows = await self._db.fetch("SELECT datname FROM pg_database ORDER BY oid")

@@ -18,7 +18,7 @@ from sandbox.devnets.postgres_cluster import Cluster, back_up
 _PENDING: Final = "fork.json"
 # What makes it the same sandbox; ports, logs and locks are its own.
 _FILES: Final = ("version", "postgres.json", "prepared.json")
-_FOLDERS: Final = ("keys", "log")
+_FOLDERS: Final = ("keys", "wallets", "log")
 
 
 def pending(data_dir: Path) -> int | None:

@@ -106,6 +106,8 @@ def main() -> None:
         asyncio.run(_databases(settings.owner_url, app_password))
         asyncio.run(_recovered(settings))
         migrations.upgrade(database_of(settings.owner_url, WORLD))
+        if settings.keeps_worlds:
+            asyncio.run(recovery.upgrade_snapshots(settings))
         asyncio.run(_try_app(settings.database_url))
         prepared = asyncio.run(wiring.prepare(settings))
     except SandboxError as error:

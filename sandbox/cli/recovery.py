@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
+import asyncpg
+
 from sandbox import migrations, wiring
 from sandbox.cli import forking
 from sandbox.cli.control_db import (
@@ -113,15 +115,27 @@ async def _seal_kept(settings: Settings, database: Database, epoch: int) -> None
             await sealing.seal(database, kept, settings.sealed_dir)
 
 
+async def upgrade_snapshots(settings: Settings) -> None:
+    """Give snapshots of an older version the tables that the world has by now."""
+    world = await asyncpg.connect(database_of(settings.owner_url, WORLD))
+    try:
+        version = await world.fetchval("SELECT version_num FROM alembic_version")
+    finally:
+        await world.close()
+    async with control(settings.owner_url) as db:
+        for snapshot in await db.schema_is(version):
+            await asyncio.to_thread(migrations.upgrade, await _opened(settings, db, snapshot))
+            await db.upgraded(snapshot)
+
+
 async def _sweep(settings: Settings, db: Control, chains: Chains) -> None:
     """Forget copies that nothing names."""
     known = await db.snapshots()
     databases = {one.database for one in known}
-    for found in await db.databases(SNAP):
-        if found not in databases:
-            await db.drop(found)
-        else:
-            await db.close_to_all(found)
+    for found in set(await db.databases(SNAP)) - databases:
+        await db.drop(found)
+    for found in set(await db.open_databases(SNAP)) & databases:
+        await db.close_to_all(found)
     for found in await db.databases(NEXT):
         await db.drop(found)
     names = {one.on_chains for one in known}

@@ -110,7 +110,7 @@ def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
                 _api("/healthz", plan),
                 env=environment,
                 timeout_s=READY_S,
-                on_line=worlds.serve,
+                on_line=worlds.hosts.hear,
             ),
             ChildSpec(
                 "worker",
@@ -118,7 +118,7 @@ def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
                 _api("/readyz", plan),
                 env=environment,
                 timeout_s=READY_S,
-                on_line=worlds.serve,
+                on_line=worlds.hosts.hear,
             ),
         ],
     ]

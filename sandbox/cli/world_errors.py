@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
+from sandbox.cli.control_db import INITIAL
 from sandbox.core.errors import SandboxError
-
-INITIAL = "initial"
-"""The snapshot that is made when a world is ready for the first time; `reset` goes back to it."""
 
 
 class BadSnapshotName(SandboxError):

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import shutil
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -11,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import asyncpg
-
 from sandbox.cli import forking
 from sandbox.cli.control_db import (
+    INITIAL,
     LEFT,
     NEXT,
     SNAP,
@@ -26,9 +24,9 @@ from sandbox.cli.control_db import (
     on_chains,
     renewal,
 )
-from sandbox.cli.world_chains import ChainRefused, Chains, ChainSilent
+from sandbox.cli.hosts import AGAIN_S, FAILURES, Hosts, wait_for_all
+from sandbox.cli.world_chains import Chains
 from sandbox.cli.world_errors import (
-    INITIAL,
     BadSnapshotName,
     NoRoom,
     SnapshotDamaged,
@@ -42,7 +40,7 @@ from sandbox.cli.world_errors import (
 )
 from sandbox.core import failpoints
 from sandbox.core.errors import NotFound, SandboxError
-from sandbox.core.line import Line, LineClosed, Values
+from sandbox.core.line import Values
 from sandbox.devnets import datadir
 from sandbox.devnets.children import Context
 from sandbox.devnets.postgres_cluster import Cluster
@@ -50,21 +48,9 @@ from sandbox.devnets.postgres_cluster import Cluster
 MOST: Final = 100
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _ROOM_BYTES: Final = 64_000_000
-_ANSWER_S: Final = 30.0
 _FINISH_S: Final = 60.0
-# What a step of a worker may still take: before a snapshot it ends well, a world that is left
-# needs nothing of it any more.
-_LAST_STEP_S, _LEFT_STEP_S = 5.0, 0.05
-_FAILURES: Final = (
-    OSError,
-    TimeoutError,
-    LineClosed,
-    ChainRefused,
-    ChainSilent,
-    SandboxError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-)
+_LONGEST_PAUSE_S: Final = 30.0
+_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,49 +63,16 @@ class Place:
     rpcs: Mapping[str, str]
 
 
-@dataclass(slots=True, eq=False)
-class Host:
-    """A process that holds the world open, or would."""
-
-    role: str
-    line: Line
-    is_open: bool
-
-    async def ask(self, what: str, **values: Any) -> Values:
-        async with asyncio.timeout(_ANSWER_S):
-            return await self.line.ask(what, **values)
-
-
 class Worlds:
     """Commands on the one live world; one at a time. `place` is known when all are started."""
 
     def __init__(self) -> None:
         self.place: Place | None = None
         self.broken: asyncio.Future[int] | None = None
-        self._hosts: list[Host] = []
-        self._is_changing = False
+        self.hosts = Hosts(self._asked)
         self._command: str | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sealing = asyncio.Lock()
-
-    async def serve(self, end: socket.socket) -> None:
-        """A child's control line, until the child has ended."""
-        joined: list[Host] = []
-
-        async def answer(what: str, values: Values) -> Values:
-            if what != "join":
-                return await self._asked(what, values)
-            host = Host(values["role"], line, is_open=not self._is_changing)
-            joined.append(host)
-            self._hosts.append(host)
-            return {"open": host.is_open}
-
-        line = await Line.over(end, answer)
-        try:
-            await line.run()
-        finally:
-            for host in joined:
-                self._hosts.remove(host)
 
     async def _asked(self, what: str, values: Values) -> Values:
         commands: dict[str, Callable[..., Awaitable[Values]]] = {
@@ -172,11 +125,11 @@ class Worlds:
             self._check_room(await db.size_of(WORLD))
             number = await db.next_number()
             async with self._standing_still(chains):
-                where = await self._settled(to_heads=True)
-                await self._close_all()
+                where = await self.hosts.settle(to_heads=True)
+                await self.hosts.close()
                 await db.clear_out(WORLD)
                 failpoints.passed("snapshot.begun")
-                await asyncio.gather(
+                await wait_for_all(
                     db.copy(WORLD, f"{SNAP}{number}"), chains.snapshot(on_chains(number))
                 )
                 now = where["frozen_ms"] or _wall_ms() + where["offset_ms"]
@@ -200,8 +153,8 @@ class Worlds:
             is_chosen = False
             try:
                 async with self._standing_still(chains):
-                    left = await self._settled(to_heads=False)
-                    await self._close_all()
+                    left = await self.hosts.settle(to_heads=False)
+                    await self.hosts.close()
                     await copying
                     failpoints.passed("restore.copied")
                     command = {
@@ -212,18 +165,23 @@ class Worlds:
                         "left": left,
                     }
                     datadir.mark_sealing(self._place.data_dir, former)
-                    await db.move_in(command, f"{LEFT}{former}")
+                    try:
+                        await db.move_in(command, f"{LEFT}{former}")
+                    except FAILURES:
+                        # The answer to the commit may be what was lost.
+                        if not await self._is_chosen(epoch):
+                            raise
                     is_chosen = True
                     failpoints.passed("restore.chosen")
                     now = await self._finish(chains, command)
                     failpoints.passed("restore.finished")
-                    await chains.clear_faults()
+                    with suppress(*FAILURES):  # a devnet that starts anew has no drills
+                        await chains.clear_faults()
             finally:
                 if not is_chosen:
-                    datadir.unmark_sealing_but(self._place.data_dir, await self._left(db))
                     await asyncio.gather(copying, return_exceptions=True)
-                    with suppress(*_FAILURES):
-                        await db.drop(f"{NEXT}{epoch}")
+                    with suppress(*FAILURES):
+                        await self._undo(epoch)
         self._task(self.seal_left())
         return {
             "object": "world",
@@ -259,8 +217,15 @@ class Worlds:
         """The snapshot that `reset` goes back to, when the world is ready for the first time."""
         async with self._place.databases.one() as db:
             is_wanted = await db.wants_initial()
-        if is_wanted:
-            await self.save(INITIAL)
+        for attempt in range(_ATTEMPTS if is_wanted else 0):
+            try:
+                await self.save(INITIAL)
+                return
+            except SandboxError as refused:
+                # A machine that is busy with the start of everything is no reason to end it.
+                if attempt + 1 == _ATTEMPTS or refused.status != 503:
+                    raise
+                await asyncio.sleep(AGAIN_S)
 
     async def until_broken(
         self, context: Context, then: Callable[[Context], Awaitable[int]] | None
@@ -280,14 +245,24 @@ class Worlds:
                 await asyncio.gather(staying, return_exceptions=True)
 
     async def seal_left(self) -> Values:
-        """Have the logs of all worlds that were left written as files; then they are dropped."""
-        async with self._sealing, self._place.databases.one() as db:
-            for database in await db.databases(LEFT):
-                epoch = int(database.removeprefix(LEFT))
-                worker = self._some("worker")
-                await worker.line.ask("seal", database=database, epoch=epoch)
-                await db.drop(database)
-        return {}
+        """Have the logs of all worlds that were left written as files; then they are dropped.
+
+        What cannot be written now is tried again for as long as the sandbox is up.
+        """
+        pause_s = AGAIN_S
+        while True:
+            try:
+                async with self._sealing, self._place.databases.one() as db:
+                    for epoch in sorted(await self._left(db)):
+                        # One whose drop was cut short is sealed, and nobody can read it again.
+                        if not datadir.is_sealed(self._place.data_dir, epoch):
+                            worker = self.hosts.some("worker")
+                            await worker.line.ask("seal", database=f"{LEFT}{epoch}", epoch=epoch)
+                        await db.drop(f"{LEFT}{epoch}")
+                return {}
+            except FAILURES:
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     # Their parts.
 
@@ -297,16 +272,12 @@ class Worlds:
 
         Raises `WorldNotChanged` for what fails in it, unless that has a name.
         """
-        for role in ("api", "worker"):
-            self._some(role)
-        self._is_changing = True
-        for host in self._hosts:
-            host.is_open = False
+        self.hosts.stop()
         paused: list[str] = []
         try:
-            apis = [host.ask("shut") for host in self._of("api")]
-            pausing = self._task(self._pause(chains, paused))
-            await asyncio.gather(pausing, *apis)
+            await wait_for_all(
+                self._pause(chains, paused), *(host.ask("shut") for host in self.hosts.of("api"))
+            )
             yield
         except (WorldUnfinished, asyncio.CancelledError):
             # Nothing goes on: the next start finishes it.
@@ -314,36 +285,17 @@ class Worlds:
             raise
         except SandboxError:
             raise
-        except _FAILURES as error:
-            raise WorldNotChanged(_words(error)) from error
+        except FAILURES as error:
+            raise WorldNotChanged(str(error) or repr(error)) from error
         finally:
             if self.broken is None or not self.broken.done():
-                with suppress(*_FAILURES):
+                with suppress(*FAILURES):
                     await chains.resume(paused)
-                await self._go_on()
+                await self.hosts.go_on()
 
     async def _pause(self, chains: Chains, paused: list[str]) -> Values:
         paused += await chains.pause()
         return {}
-
-    async def _settled(self, *, to_heads: bool) -> Values:
-        """All workers rest, and the world's log has come to its end; where it stands."""
-        workers = self._of("worker")
-        patience_s = _LAST_STEP_S if to_heads else _LEFT_STEP_S
-        values = {"patience_s": patience_s, "release": len(workers) > 1}
-        await asyncio.gather(*(host.ask("rest", **values) for host in workers))
-        return await self._some("worker").ask("drain", to_heads=to_heads)
-
-    async def _close_all(self) -> None:
-        await asyncio.gather(*(host.ask("close") for host in self._hosts))
-
-    async def _go_on(self) -> None:
-        while closed := [host for host in self._hosts if not host.is_open]:
-            for host in closed:
-                host.is_open = True
-            # One that has ended meanwhile is started again, and asks whether it may open.
-            await asyncio.gather(*(host.ask("go_on") for host in closed), return_exceptions=True)
-        self._is_changing = False
 
     async def _finish(self, chains: Chains, command: Mapping[str, Any]) -> Values:
         """Behind the point of no return: whatever fails is tried again for a while.
@@ -353,26 +305,49 @@ class Worlds:
         deadline = time.monotonic() + _FINISH_S
         while True:
             try:
-                opening = [host.ask("open") for host in self._of("api")]
-                now, _, _ = await asyncio.gather(
-                    self._some("worker").ask("renew", **renewal(command)),
+                opening = [host.ask("open") for host in self.hosts.of("api")]
+                now: Values
+                now, _, _ = await wait_for_all(
+                    self.hosts.some("worker").ask("renew", **renewal(command)),
                     chains.restore(on_chains(command["id"])),
+                    # Who fails here tries again when all goes on.
                     asyncio.gather(*opening, return_exceptions=True),
                 )
                 failpoints.passed("restore.renewed")
                 await chains.set_clocks(now["offset_ms"], now["frozen_ms"])
                 async with self._place.databases.one() as db:
                     await db.finished()
-            except _FAILURES as error:
+            except FAILURES as error:
                 if time.monotonic() > deadline:
-                    unfinished = WorldUnfinished(_words(error))
-                    if self.broken is not None and not self.broken.done():
-                        self.broken.set_exception(unfinished)
-                    raise unfinished from error
-                await asyncio.sleep(0.2)
+                    raise self._break(error) from error
+                await asyncio.sleep(AGAIN_S)
             else:
                 self._rewrite_endpoints(now)
                 return now
+
+    async def _is_chosen(self, epoch: int) -> bool:
+        """Whether this epoch's world has moved in, asked until the database tells."""
+        deadline = time.monotonic() + _FINISH_S
+        while True:
+            try:
+                async with self._place.databases.one() as db:
+                    return await db.epoch() == epoch
+            except FAILURES as error:
+                if time.monotonic() > deadline:
+                    raise self._break(error) from error
+                await asyncio.sleep(AGAIN_S)
+
+    def _break(self, error: BaseException) -> WorldUnfinished:
+        """End the stack: only a start can tell how to go on."""
+        unfinished = WorldUnfinished(str(error) or repr(error))
+        if self.broken is not None and not self.broken.done():
+            self.broken.set_exception(unfinished)
+        return unfinished
+
+    async def _undo(self, epoch: int) -> None:
+        async with self._place.databases.one() as db:
+            datadir.unmark_sealing_but(self._place.data_dir, await self._left(db))
+            await db.drop(f"{NEXT}{epoch}")
 
     def _rewrite_endpoints(self, now: Mapping[str, Any]) -> None:
         endpoints = datadir.read_endpoints(self._place.data_dir)
@@ -402,15 +377,6 @@ class Worlds:
     def _chains(self) -> Chains:
         return Chains(self._place.rpcs)
 
-    def _of(self, role: str) -> list[Host]:
-        return [host for host in self._hosts if host.role == role]
-
-    def _some(self, role: str) -> Host:
-        found = self._of(role)
-        if not found:
-            raise WorldNotReady(role)
-        return found[0]
-
     def _check_room(self, needed: int) -> None:
         free = shutil.disk_usage(self._place.data_dir).free
         if free < needed + _ROOM_BYTES:
@@ -424,7 +390,3 @@ class Worlds:
 
 def _wall_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _words(error: BaseException) -> str:
-    return str(error) or repr(error)

@@ -189,6 +189,11 @@ def mark_sealing(data_dir: Path, epoch: int) -> None:
     (logs / f"e{epoch}.sealing").touch(mode=0o600)
 
 
+def is_sealed(data_dir: Path, epoch: int) -> bool:
+    """Whether the files of this epoch's log are there: the folder appears when they are whole."""
+    return (data_dir / "log" / f"e{epoch}").is_dir()
+
+
 def unmark_sealing_but(data_dir: Path, epochs: Collection[int]) -> None:
     """Only these epochs are still to be sealed."""
     for marker in (data_dir / "log").glob("e*.sealing"):

@@ -25,7 +25,7 @@ from sandbox.ledger.journal import Changes
 
 Step = Callable[[], Awaitable[bool]]
 
-_PATIENCE_S = 5.0
+_PATIENCE_S = 15.0
 _LOOK_AGAIN_S = 0.005
 
 _NEWEST = text(
@@ -45,8 +45,8 @@ _SEQUENCES = text(
     " FROM merchant m ORDER BY m.id"
 )
 _LEASED = text(
-    "SELECT quote_ident(table_schema) || '.' || quote_ident(table_name)"
-    " FROM information_schema.columns WHERE column_name = 'lease_owner'"
+    "SELECT CAST(CAST(c.oid AS regclass) AS text) FROM pg_attribute a"
+    " JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r' WHERE a.attname = 'lease_owner'"
 )
 # Only forward: a restore that was cut short after this is finished without doing it again.
 _GO_ON = text(

@@ -38,7 +38,7 @@ class ForkIn(BaseModel):
     )
 
     name: Name
-    data_dir: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^/")]
+    data_dir: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^/[^\x00]*$")]
 
 
 async def _ask(request: Request, what: str, **values: Any) -> dict[str, Any]:

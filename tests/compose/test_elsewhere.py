@@ -223,6 +223,12 @@ def test_a_clock_that_the_chains_cannot_follow_is_not_moved(sandbox: Running) ->
     assert refused.value.code == "clock_not_movable"
 
 
+def test_worlds_are_kept_by_a_supervisor_only(sandbox: Running) -> None:
+    with pytest.raises(ApiError, match="no_supervisor") as refused:
+        sandbox.post("/v1/sandbox/snapshots", {"name": "a"})
+    assert refused.value.status == 501
+
+
 def test_the_books_agree_with_the_chains(sandbox: Running) -> None:
     sandbox.quiesce()
     report = sandbox.get("/v1/sandbox/audit")

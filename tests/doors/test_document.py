@@ -24,8 +24,15 @@ CHECKS = (
     *("not_a_server_error", "status_code_conformance", "content_type_conformance"),
     *("response_schema_conformance", "response_headers_conformance"),
 )
-# The stream does not end by itself; tests/eventlog reads it.
-LEFT_OUT = ("/v1/events/stream",)
+# The stream does not end by itself; tests/eventlog reads it. Another world would take the ids of
+# this one with it, and everybody is refused while one moves in; tests/worlds breaks those.
+LEFT_OUT = (
+    "/v1/events/stream",
+    "/v1/sandbox/snapshots",
+    "/v1/sandbox/snapshots/{name}/restore",
+    "/v1/sandbox/reset",
+    "/v1/sandbox/forks",
+)
 LISTS = {
     "merchant_id": "/v1/merchants",
     "session_id": "/v1/checkout/sessions",

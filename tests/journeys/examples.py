@@ -105,6 +105,10 @@ def answers(running: Running, folder: Path) -> JsonObject:
     event = get("/v1/events", "/v1/events", type="checkout.session.completed")["data"][0]["id"]
     get("/v1/events/{event_id}", f"/v1/events/{event}")
     get("/v1/events/{event_id}/proof", f"/v1/events/{event}/proof")
+    kept = post("/v1/sandbox/snapshots", "/v1/sandbox/snapshots", {"name": "before-refunds"})
+    get("/v1/sandbox/snapshots", "/v1/sandbox/snapshots")
+    forgotten = running.delete(f"/v1/sandbox/snapshots/{kept['name']}", "merchant")
+    found["DELETE /v1/sandbox/snapshots/{name}"] = forgotten
     get("/v1/checkout/sessions", "/v1/checkout/sessions", limit=1)
     get("/v1/payments", "/v1/payments")
     get("/v1/payments/{payment_id}", f"/v1/payments/{payment}")

@@ -53,6 +53,19 @@ def _refused_as(code: str, description: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
 
 
+def _as_in(description: str, example: Mapping[str, Any]) -> dict[str, Any]:
+    content = {"schema": {"type": "object"}, "example": dict(example)}
+    return {"description": description, "content": {"application/json": content}}
+
+
+_WORLD = {
+    "object": "world",
+    "epoch": 2,
+    "now": "2026-11-20T10:00:00.412Z",
+    "restored": "before-refunds",
+    "took_ms": 297,
+}
+_FORK = {"object": "fork", "name": "before-refunds", "data_dir": "/home/me/second"}
 _OBJECT = {"content": {"application/json": {"schema": {"type": "object"}}}}
 # What operations answer beyond what their routes' types say. The refusals from 500 on that a
 # client may meet by what it asks are here and nowhere else (CONTRACT 10).
@@ -64,6 +77,20 @@ _ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
     },
     "GET /log/tile/{level}/{path}": {
         "200": _raw("application/octet-stream", "The tile, as C2SP tlog-tiles has it")
+    },
+    "GET /log/e{epoch}/checkpoint": {
+        "503": _refused_as("epoch_being_sealed", "It was left a moment ago: ask again")
+    },
+    "GET /log/e{epoch}/vkey": {
+        "503": _refused_as("epoch_being_sealed", "It was left a moment ago: ask again")
+    },
+    "GET /log/e{epoch}/tile/entries/{path}": {
+        "200": _raw("application/octet-stream", "The bundle, as C2SP tlog-tiles has it"),
+        "503": _refused_as("epoch_being_sealed", "It was left a moment ago: ask again"),
+    },
+    "GET /log/e{epoch}/tile/{level}/{path}": {
+        "200": _raw("application/octet-stream", "The tile, as C2SP tlog-tiles has it"),
+        "503": _refused_as("epoch_being_sealed", "It was left a moment ago: ask again"),
     },
     "GET /v1/settlements/{settlement_id}/report": {
         "200": {
@@ -83,6 +110,27 @@ _ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
     },
     "POST /v1/sandbox/faucet": {
         "503": _refused_as("float_refilling", "More is being minted: ask again")
+    },
+    **{
+        operation: {
+            **answers,
+            "501": _refused_as("no_supervisor", "Whoever started it keeps no snapshots"),
+            "507": _refused_as("no_room", "The disk would be full in the middle of it"),
+        }
+        for operation, answers in (
+            ("GET /v1/sandbox/snapshots", {}),
+            ("POST /v1/sandbox/snapshots", {}),
+            ("DELETE /v1/sandbox/snapshots/{name}", {}),
+            (
+                "POST /v1/sandbox/snapshots/{name}/restore",
+                {"200": _as_in("The world that lives now", _WORLD)},
+            ),
+            (
+                "POST /v1/sandbox/reset",
+                {"200": _as_in("The world that lives now", _WORLD | {"restored": "initial"})},
+            ),
+            ("POST /v1/sandbox/forks", {"201": _as_in("The folder is whole", _FORK)}),
+        )
     },
     "POST /v1/sandbox/quiesce": {"504": _refused_as("still_busy", "`left` names what is not done")},
 }
