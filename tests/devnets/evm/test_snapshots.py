@@ -198,8 +198,11 @@ async def test_a_restored_chain_makes_no_block_of_its_own_and_finishes_what_it_o
     assert int((await chain.pay(0))["blockNumber"], 16) == height - 2
 
 
-async def test_subscriptions_go_on_with_the_restored_head(still: Chain) -> None:
-    await still.call("sandbox_snapshot", {"name": "one"})
+@pytest.mark.asyncio(loop_scope="module")
+async def test_subscriptions_go_on_with_the_restored_head(shared_chain: Chain) -> None:
+    still = shared_chain
+    await still.call("sandbox_pause")
+    await still.call("sandbox_snapshot", {"name": "told"})
     head = await still.head()
     async with connect(still.ws) as ws:
         await ws.send('{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}')
@@ -207,7 +210,7 @@ async def test_subscriptions_go_on_with_the_restored_head(still: Chain) -> None:
         await still.call("sandbox_mine", {"blocks": 2})
         for number in (1, 2):
             assert _told(await ws.recv(), name)["number"] == hex(int(head["number"], 16) + number)
-        await still.call("sandbox_restore", {"name": "one"})
+        await still.call("sandbox_restore", {"name": "told"})
         assert _told(await ws.recv(), name)["hash"] == head["hash"]
         await still.call("sandbox_mine", {"blocks": 1})
         assert _told(await ws.recv(), name)["parentHash"] == head["hash"]
@@ -220,11 +223,13 @@ def _told(message: str | bytes, subscription: str) -> dict[str, Any]:
     return told
 
 
-async def test_what_was_on_its_way_does_not_reach_the_restored_chain(still: Chain) -> None:
-    await still.call("sandbox_snapshot", {"name": "one"})
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_was_on_its_way_does_not_reach_the_restored_chain(shared_chain: Chain) -> None:
+    still = shared_chain
+    await still.call("sandbox_snapshot", {"name": "sent"})
     await still.call("sandbox_setSendingFault", {"stick": True})
-    tx = await still.send(transfer(3))
-    await still.call("sandbox_restore", {"name": "one"})
+    tx = await still.send(transfer(0))
+    await still.call("sandbox_restore", {"name": "sent"})
     assert (await still.call("sandbox_clearFaults"))["kept"] == []
     await still.call("sandbox_mine", {"blocks": 2})
     assert await still.call("eth_getTransactionReceipt", tx) is None
