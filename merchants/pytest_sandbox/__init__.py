@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 from merchants.client import ApiRefusal, NoAnswer
-from merchants.pytest_sandbox.errors import NoRestore, NotSeen, SandboxTrouble
+from merchants.pytest_sandbox.errors import NoRestore, NotSeen, SandboxTrouble, WorldLeft
 from merchants.pytest_sandbox.process import Asked, SandboxProcess
 from merchants.pytest_sandbox.receiver import Delivery, Webhooks
 from merchants.pytest_sandbox.worlds import (
@@ -91,7 +91,10 @@ def sandbox_base(sandbox_session: Sandbox) -> None:
 
 @pytest.fixture(scope="session")
 def _sandbox_worlds(sandbox_session: Sandbox, sandbox_base: object) -> Iterator[_Worlds]:
-    worlds = _Worlds(sandbox_session)
+    try:
+        worlds = _Worlds(sandbox_session)
+    except SandboxTrouble as trouble:
+        raise pytest.fail.Exception(str(trouble), pytrace=False) from None
     yield worlds
     worlds.end()
 
@@ -152,7 +155,12 @@ class _Worlds:
         self._is_untouched = True  # it is the base world, and no test has had it
         self._without_restore: NoRestore | None = None
         try:
-            sandbox.forget(BASE)  # of a run that was killed
+            if BASE in sandbox.worlds():
+                raise WorldLeft(
+                    f"a run that was killed has left the world of {sandbox.data_dir} as one of its"
+                    f" tests had it; what it was before is the snapshot {BASE!r}: go back to it"
+                    f" with `sandbox snapshot restore {BASE}`, and in any case delete it"
+                )
             sandbox.snapshot(BASE)
         except NoRestore as trouble:
             self._without_restore = trouble
@@ -161,17 +169,19 @@ class _Worlds:
         """Go to the world; gives what is worth a line in a report."""
         self.sandbox.process.check()
         facts: dict[str, object] = {"sandbox_world": world}
-        if world != "shared" and not (world == "fresh" and self._is_untouched):
+        if world == "shared" or (world == "fresh" and self._is_untouched):
+            self.sandbox.begin()
+        else:
             if self._without_restore is not None:
                 raise self._without_restore
             name = BASE if world == "fresh" else world
             facts["sandbox_restore_ms"] = self.sandbox.restore(name)["took_ms"]
         self._is_untouched = False
-        return facts | {"sandbox_epoch": self.sandbox.begin()}
+        return facts | {"sandbox_epoch": self.sandbox.epoch}
 
     def end(self) -> None:
-        """The world of a sandbox that was there before is as it was."""
-        if not self.sandbox.process.is_ours:
+        """A world that was there before the run is as it was."""
+        if self.sandbox.process.is_lent:
             if self._without_restore is None:
                 self.sandbox.restore(BASE)
                 self.sandbox.forget(BASE)

@@ -29,5 +29,9 @@ class NoSuchWorld(SandboxTrouble):
     """A mark names a snapshot that nobody has taken."""
 
 
+class WorldLeft(SandboxTrouble):
+    """A killed run could not bring the world of a data directory back."""
+
+
 class NotSeen(AssertionError):
     """What was waited for did not happen in time; the text says what did."""

@@ -82,7 +82,8 @@ class SandboxProcess:
         self.data_dir, self.endpoints, self.command = data_dir, endpoints, list(command)
         self._child: subprocess.Popen[bytes] | None = None
         self._lock: TextIO | None = None
-        self._is_temporary = False
+        self._is_temporary = False  # its data goes with the run
+        self._is_lent = False
 
     @classmethod
     def of(cls, asked: Asked) -> SandboxProcess:
@@ -102,6 +103,7 @@ class SandboxProcess:
             made = cls(data_dir, endpoints or {}, command)
             made._lock = lock
             made._is_temporary = asked.data_dir is None and not asked.keep
+            made._is_lent = asked.data_dir is not None
             if asked.data_dir is None and asked.keep:
                 _beside(data_dir, _KEPT).touch()
             if endpoints is None:
@@ -119,9 +121,9 @@ class SandboxProcess:
         return None if self._child is None else self._child.pid
 
     @property
-    def is_ours(self) -> bool:
-        """Whether it was started here."""
-        return self._child is not None
+    def is_lent(self) -> bool:
+        """Whether its world is somebody's, who lent it to the run."""
+        return self._is_lent
 
     @property
     def log(self) -> Path:

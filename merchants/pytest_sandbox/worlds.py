@@ -45,6 +45,8 @@ class Sandbox:
         self.webhooks.secret = endpoint["secret"]
         self._endpoint_id: str = endpoint["id"]
         self._begins_after = 0  # the last event of what was before this test
+        self.epoch = 0
+        self.begin()
 
     def close(self) -> None:
         """Close the connections."""
@@ -137,42 +139,43 @@ class Sandbox:
 
     def snapshot(self, name: str) -> JsonObject:
         """Keep the world as it is under a name, for `@pytest.mark.sandbox(world=name)`."""
+        return self.operator.post("/v1/sandbox/snapshots", {"name": name})
+
+    def worlds(self) -> list[str]:
+        """The names of the snapshots that there are. Raises NoRestore."""
         try:
-            return self.operator.post("/v1/sandbox/snapshots", {"name": name})
+            found = self.operator.get("/v1/sandbox/snapshots")["data"]
         except ApiRefusal as refusal:
-            if refusal.status in (404, 405, 501):
-                raise NoRestore(
-                    f"this sandbox cannot go back to a world ({refusal}): a test that may run in"
-                    ' the world of the others has @pytest.mark.sandbox(world="shared")'
-                ) from None
-            raise
+            if refusal.status not in (404, 501):
+                raise
+            raise NoRestore(
+                f"this sandbox cannot go back to a world ({refusal}): a test that may run in the"
+                ' world of the others has @pytest.mark.sandbox(world="shared")'
+            ) from None
+        return [str(each["name"]) for each in found]
 
     def restore(self, name: str) -> JsonObject:
         """Go back to a world; what came since is gone."""
         try:
-            return self.operator.post(f"/v1/sandbox/snapshots/{name}/restore", {})
+            restored = self.operator.post(f"/v1/sandbox/snapshots/{name}/restore", {})
         except ApiRefusal as refusal:
             if refusal.status != 404:
                 raise
-            known = self.operator.get("/v1/sandbox/snapshots")["data"]
-            names = ", ".join(each["name"] for each in known)
+            names = ", ".join(self.worlds())
             raise NoSuchWorld(f"there is no world {name!r}: there are {names}") from None
+        self.begin()
+        return restored
 
     def forget(self, name: str) -> None:
-        """Delete a snapshot, if there is one."""
-        try:
-            self.operator.delete(f"/v1/sandbox/snapshots/{name}")
-        except ApiRefusal as refusal:
-            if refusal.status != 404:
-                raise
+        """Delete a snapshot; the world stays as it is."""
+        self.operator.delete(f"/v1/sandbox/snapshots/{name}")
 
-    def begin(self) -> int:
-        """What comes from now on is this test's; gives the epoch of its world."""
+    def begin(self) -> None:
+        """What comes from now on is this test's."""
+        self.epoch = self.clock.state["epoch"]
+        self.webhooks.begin(self.epoch)
         events = self._events(0)
         self._begins_after = events[-1]["sequence"] if events else 0
-        epoch: int = self.clock.state["epoch"]
-        self.webhooks.begin(epoch)
-        return epoch
 
 
 class Clock:

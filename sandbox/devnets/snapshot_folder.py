@@ -122,8 +122,7 @@ class SnapshotFolder(Generic[A]):
     def choose(self) -> None:
         """What was loaded is the chain from now on, whatever ends this process.
 
-        Nobody may have the former files open for writing. Raises OSError, after which only a start
-        can go on.
+        Raises OSError, after which only a start can go on.
         """
         os.rename(self._data_dir / _LOADING, self._data_dir / _CHOSEN)
         sync_folder(self._data_dir)

@@ -203,8 +203,39 @@ def test_a_sandbox_that_runs_already_is_as_it_was_when_the_run_ends(tmp_path: Pa
         names = [each["name"] for each in running.get("/v1/sandbox/snapshots")["data"]]
         assert "pytest" not in names
         assert running.get("/v1/sandbox/clock")["offset_ms"] < 86_400_000
+        _killed_in_a_test(tmp_path, stack.data_dir)
+        done = run(tmp_path, ATTACHED, "--sandbox-data-dir", str(stack.data_dir))
+        assert "2 errors" in done.stdout, done.stdout
+        assert "go back to it with `sandbox snapshot restore pytest`" in done.stdout
+        [found] = running.get("/v1/checkout/sessions")["data"]
+        assert found["status"] == "canceled"  # nothing was done to it
     finally:
         stack.down()
+
+
+def _killed_in_a_test(folder: Path, data_dir: Path) -> None:
+    (folder / "test_it.py").write_text(DIES)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *PLUGIN, "--sandbox-data-dir", str(data_dir)],
+        cwd=folder,
+        env=user_environment(folder),
+        capture_output=True,
+        timeout=240,
+    )
+    assert done.returncode == -signal.SIGKILL
+
+
+DIES = """
+import os, signal
+
+def test_one(sandbox):
+    pass
+
+def test_two(sandbox):
+    session = sandbox.merchant.get("/v1/checkout/sessions")["data"][0]
+    sandbox.merchant.post(f"/v1/checkout/sessions/{session['id']}/cancel", {})
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def nothing_is_left(folder: Path) -> bool:

@@ -11,6 +11,7 @@ from sandbox.devnets.evm.keeper import Keeper
 from sandbox.devnets.evm.node import Node
 from sandbox.devnets.evm.producer import Producer
 from sandbox.devnets.evm.reorgs import reorg
+from sandbox.devnets.evm.restoring import restore, snapshot
 from sandbox.devnets.evm.snapshots import About
 from sandbox.devnets.faults import Faults
 from sandbox.devnets.json_rpc import METHOD_NOT_FOUND, RpcError
@@ -168,7 +169,7 @@ def _name(params: list[Any]) -> str:
 async def _snapshot(control: Control, params: list[Any]) -> Any:
     name = _name(params)
     try:
-        about = await control.node.snapshot(name, lambda: control.producer.followers)
+        about = await snapshot(control.node, name, lambda: control.producer.followers)
     except SnapshotRefused as refused:
         raise invalid_params(str(refused)) from None
     return about.shown()
@@ -184,7 +185,7 @@ async def _restore(control: Control, params: list[Any]) -> Any:
         control.keeper.replaced()
 
     try:
-        about = await control.node.restore(name, forget)
+        about = await restore(control.node, name, forget)
     except SnapshotRefused as refused:
         raise invalid_params(str(refused)) from None
     return {"name": name, "blockNumber": hex(about.number), "blockHash": about.hash}

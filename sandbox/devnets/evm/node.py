@@ -10,7 +10,7 @@ import contextlib
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final, NoReturn, Protocol
 
 from sandbox.core import failpoints
@@ -36,7 +36,7 @@ from sandbox.devnets.evm.opening import Options
 from sandbox.devnets.evm.pool import Pool
 from sandbox.devnets.evm.replay import Grown, JournalMismatch
 from sandbox.devnets.evm.settings import Settings
-from sandbox.devnets.evm.snapshots import JOURNAL, About, Restored, Snapshots
+from sandbox.devnets.evm.snapshots import JOURNAL, Restored, Snapshots
 from sandbox.devnets.json_rpc import RpcError
 
 FINAL_DEPTH: Final = 2  # anvil's `finalized` with one slot in an epoch
@@ -94,7 +94,7 @@ class Node:
         SnapshotRefused.
         """
         if restore is not None:
-            self._become(await self.snapshots.load(restore))
+            self.become(await self.snapshots.load(restore))
         elif (found := self._journal.genesis()) is not None:
             opening.check(self._options, found)
             self._genesis = found
@@ -107,7 +107,7 @@ class Node:
             self.head = Block(0, self.genesis.timestamp, genesis_hash, ())
             if self._options.seed is not None:
                 await self.set_clock(0, START_MS)
-        await self._fund()
+        await self.fund()
 
     async def _grow(self) -> None:
         started = time.monotonic()
@@ -127,7 +127,7 @@ class Node:
         self._failed.clear()
         self._anvil = anvil
 
-    async def _fund(self) -> None:
+    async def fund(self) -> None:
         """Native coin for the given addresses, once in the life of the chain."""
         for address in self._options.fund:
             if address.lower() not in self.settings.funded:
@@ -165,45 +165,23 @@ class Node:
 
     # -- snapshots
 
-    async def snapshot(self, name: str, followers: Callable[[], int]) -> About:
-        """A copy of the chain and of what waits in its pool. Raises SnapshotRefused."""
+    @contextlib.asynccontextmanager
+    async def still(self) -> AsyncIterator[int]:
+        """A turn in which nothing is changed; gives the bytes of the journal, which are on disk."""
         async with self._turn:
             self._journal.sync()
-            about = await asyncio.to_thread(
-                self.snapshots.take, name, self._journal.size, self.head, followers()
-            )
-        self.snapshots.prepare(about)
-        return about
+            yield self._journal.size
 
-    async def restore(self, name: str, then: Callable[[About], None]) -> About:
-        """The chain and its pool as they were; what came since is gone. `then` is told before
-        anything else can happen.
-
-        Raises SnapshotRefused, after which all is as it is.
+    def become(self, restored: Restored) -> Backend | None:
+        """In a turn: go on with another chain. Gives the node of the former one, which is the
+        caller's to stop. Raises OSError, after which only a start can go on.
         """
-        async with self._turn:
-            former, restored = self._anvil, await self.snapshots.load(name)
-            try:
-                self._become(restored)
-            except OSError as error:
-                self._end(error)
-                raise Unavailable from None
-            then(restored.about)
-            if former is not None:
-                await former.stop()
-            if self.observer is not None:
-                latest = ("eth_getBlockByNumber", ("latest", False))
-                await self.observer.on_restore((await self.look([latest]))[0])
-        await self._fund()
-        self.snapshots.prepare(restored.about)
-        return restored.about
-
-    def _become(self, restored: Restored) -> None:
         failpoints.passed("evm.restore.loaded")
-        self._journal.close()
         self.snapshots.choose()
         failpoints.passed("evm.restore.chosen")
+        former, gone = self._anvil, self._journal
         self._journal = Journal(self._options.data_dir / JOURNAL)
+        gone.close()
         self._genesis = restored.genesis
         self._take(restored.anvil, restored.grown)
         self.left_over, self.held_final = restored.ready, None
@@ -211,6 +189,7 @@ class Node:
         self.work.clear()
         if self.left_over:
             self.work.set()
+        return former
 
     # -- reading
 
@@ -342,10 +321,11 @@ class Node:
         try:
             self._journal.write(records, sync=sync)
         except OSError as error:
-            self._end(error)
+            self.give_up(error)
             raise AnvilGone(f"the journal cannot be written: {error}") from None
 
-    def _end(self, error: OSError) -> None:
+    def give_up(self, error: OSError) -> None:
+        """Nothing can be written down any more: the process ends by name."""
         if not self._unwritable.done():
             self._unwritable.set_result(error)
 

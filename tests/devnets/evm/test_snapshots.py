@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -197,8 +198,11 @@ async def test_a_restored_chain_makes_no_block_of_its_own_and_finishes_what_it_o
     assert int((await chain.pay(0))["blockNumber"], 16) == height - 2
 
 
-async def test_subscriptions_go_on_with_the_restored_head(still: Chain) -> None:
-    await still.call("sandbox_snapshot", {"name": "one"})
+@pytest.mark.asyncio(loop_scope="module")
+async def test_subscriptions_go_on_with_the_restored_head(shared_chain: Chain) -> None:
+    still = shared_chain
+    await still.call("sandbox_pause")
+    await still.call("sandbox_snapshot", {"name": "told"})
     head = await still.head()
     async with connect(still.ws) as ws:
         await ws.send('{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}')
@@ -206,7 +210,7 @@ async def test_subscriptions_go_on_with_the_restored_head(still: Chain) -> None:
         await still.call("sandbox_mine", {"blocks": 2})
         for number in (1, 2):
             assert _told(await ws.recv(), name)["number"] == hex(int(head["number"], 16) + number)
-        await still.call("sandbox_restore", {"name": "one"})
+        await still.call("sandbox_restore", {"name": "told"})
         assert _told(await ws.recv(), name)["hash"] == head["hash"]
         await still.call("sandbox_mine", {"blocks": 1})
         assert _told(await ws.recv(), name)["parentHash"] == head["hash"]
@@ -219,11 +223,13 @@ def _told(message: str | bytes, subscription: str) -> dict[str, Any]:
     return told
 
 
-async def test_what_was_on_its_way_does_not_reach_the_restored_chain(still: Chain) -> None:
-    await still.call("sandbox_snapshot", {"name": "one"})
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_was_on_its_way_does_not_reach_the_restored_chain(shared_chain: Chain) -> None:
+    still = shared_chain
+    await still.call("sandbox_snapshot", {"name": "sent"})
     await still.call("sandbox_setSendingFault", {"stick": True})
-    tx = await still.send(transfer(3))
-    await still.call("sandbox_restore", {"name": "one"})
+    tx = await still.send(transfer(0))
+    await still.call("sandbox_restore", {"name": "sent"})
     assert (await still.call("sandbox_clearFaults"))["kept"] == []
     await still.call("sandbox_mine", {"blocks": 2})
     assert await still.call("eth_getTransactionReceipt", tx) is None
@@ -394,3 +400,36 @@ async def test_a_large_chain_waits_in_a_second_node(chain: Chain, tmp_path: Path
     await chain.call("sandbox_deleteSnapshot", {"name": "large"})
     assert (await chain.call("sandbox_health"))["spare"] is None
     assert await content(chain) == good
+
+
+@pytest.mark.long
+async def test_kills_at_any_moment_leave_a_chain_that_there_was(stopped_chain: Chain) -> None:
+    """Restores to and fro, each cut short somewhere: never a mixture of two chains."""
+    chain, moments = stopped_chain, random.Random(27)
+    await chain.start()
+    await chain.quiet()
+    await chain.call("sandbox_pause")
+    known = {}
+    for nonce in range(0, 9, 3):
+        for at in range(3):
+            await chain.send(transfer(nonce + at, value=nonce + 1))
+            await chain.call("sandbox_mine", {"blocks": 1})
+        name = f"at-{nonce}"
+        await chain.call("sandbox_snapshot", {"name": name})
+        known[name] = json.dumps(await content(chain))
+    former, delay, ends = "at-6", 0.05, set()
+    for _ in range(40):  # the moment comes closer and closer to the one at which it is decided
+        wanted = moments.choice(sorted(known.keys() - {former}))
+        asked = asyncio.create_task(chain.call("sandbox_restore", {"name": wanted}))
+        await asyncio.sleep(delay)
+        await chain.kill()
+        answered = isinstance((await asyncio.gather(asked, return_exceptions=True))[0], dict)
+        await chain.start()
+        await chain.call("sandbox_pause")
+        found = json.dumps(await content(chain))
+        assert found == known[wanted] or (found == known[former] and not answered)
+        is_restored = found == known[wanted]
+        ends.add((is_restored, answered))
+        former = wanted if is_restored else former
+        delay *= moments.uniform(0.6, 0.9) if is_restored else moments.uniform(1.1, 1.4)
+    assert {is_restored for is_restored, _ in ends} == {False, True}
