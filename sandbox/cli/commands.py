@@ -182,7 +182,7 @@ def pay(
         show.paid(paid)
 
 
-@app.command("trigger", epilog=trigger.help_text())
+@app.command("trigger", rich_help_panel="Develop against it", epilog=trigger.help_text())
 def trigger_(
     scenario: Annotated[
         str,
@@ -266,7 +266,11 @@ def audit(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     raise typer.Exit(0 if report["ok"] else 1)
 
 
-@clock_app.command("advance")
+@clock_app.command(
+    "advance",
+    epilog="$ sandbox clock advance 15m\n$ sandbox clock advance 3d --step\n"
+    "$ sandbox clock advance --to cut-off",
+)
 def clock_advance(
     by: Annotated[str | None, typer.Argument(help="How far: 90s, 15m, 2h, 1d.")] = None,
     to: Annotated[
@@ -279,11 +283,7 @@ def clock_advance(
     data_dir: DataDir = HOME,
     as_json: AsJson = False,
 ) -> None:
-    """Move sandbox time forward; business timers and the chains follow.
-
-    Examples: sandbox clock advance 15m; sandbox clock advance 3d --step; sandbox clock advance
-    --to cut-off
-    """
+    """Move sandbox time forward; business timers and the chains follow."""
     from sandbox.cli.duration import seconds
     from sandbox.cli.endpoints import Running
 

@@ -65,18 +65,15 @@ def list_(data_dir: DataDir = HOME, chain: BothChains = None, as_json: AsJson = 
     _show({name: control(data_dir, name, "sandbox_getFaults") for name in chains}, as_json)
 
 
-@app.command("all")
+@app.command("all", epilog="$ sandbox faults all --json")
 def all_(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
-    """Show every fault between every two parts: what breaks, what recovers, what is on.
-
-    Example: sandbox faults all --json
-    """
+    """Show every fault between every two parts: what breaks, what recovers, what is on."""
     from sandbox.cli.endpoints import Running
 
     _show_table(Running.of(data_dir).get("/v1/sandbox/faults"), as_json, only_on=False)
 
 
-@app.command()
+@app.command(epilog="$ sandbox faults switch chain.send_lost --chain evm")
 def switch(
     fault: Annotated[str, typer.Argument(help="As `sandbox faults all` names it.")],
     times: Annotated[int, typer.Option(min=0, max=1000, help="0 = off, and mended.")] = 1,
@@ -84,10 +81,7 @@ def switch(
     data_dir: DataDir = HOME,
     as_json: AsJson = False,
 ) -> None:
-    """Let any fault strike so many times: the bank's, the API's or a chain's.
-
-    Example: sandbox faults switch chain.send_lost --chain evm
-    """
+    """Let any fault strike so many times: the bank's, the API's or a chain's."""
     from sandbox.cli.endpoints import Running
 
     asked = {"fault": fault, "times": times} | ({"chain": chain} if chain else {})
