@@ -8,7 +8,7 @@ from pathlib import Path
 from eth_utils.crypto import keccak
 
 from contracts.evm_addresses import created_address
-from sandbox.chains.customers import Manner, MannerUnknown, Option, stored
+from sandbox.chains.customers import Keys, Manner, MannerUnknown, Option
 from sandbox.chains.errors import NotSponsored
 from sandbox.chains.evm import tx
 from sandbox.chains.evm.accounts import Account, LocalAccount
@@ -32,7 +32,7 @@ class EvmCustomers:
     )
 
     def __init__(self, rpc_url: str, folder: Path, *, chain: str = "evm") -> None:
-        self.chain, self._url, self._folder = chain, rpc_url, folder
+        self.chain, self._url, self._keys = chain, rpc_url, Keys(folder)
         self._node = Node(rpc_url, chain)
         self._wallets: dict[str, EvmWallet] = {}
 
@@ -96,7 +96,7 @@ class EvmCustomers:
     # Inside.
 
     def _key(self, name: str) -> LocalAccount:
-        text = stored(self._folder / f"{name}.evm", lambda: "0x" + secrets.token_hex(32))
+        text = self._keys.text(f"{name}.evm", lambda: "0x" + secrets.token_hex(32))
         key: LocalAccount = Account.from_key(text.strip())
         return key
 

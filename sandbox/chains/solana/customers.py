@@ -13,7 +13,7 @@ from solders.pubkey import Pubkey
 
 from contracts import token as spec
 from contracts.solana_mint import MintAuthorities, create_mint, final_size
-from sandbox.chains.customers import MANNERS, Manner, MannerUnknown, Option, stored
+from sandbox.chains.customers import MANNERS, Keys, Manner, MannerUnknown, Option
 from sandbox.chains.json_rpc import NodeRefused
 from sandbox.chains.solana import tx
 from sandbox.chains.solana.rpc import Rpc
@@ -32,7 +32,7 @@ class SolanaCustomers:
     manners: Collection[Manner] = tuple(one for one in MANNERS if one != "token_contract")
 
     def __init__(self, rpc_url: str, folder: Path, *, chain: str = "solana") -> None:
-        self.chain, self._url, self._folder = chain, rpc_url, folder
+        self.chain, self._url, self._keys = chain, rpc_url, Keys(folder)
         self._rpc = Rpc(rpc_url, chain)
         self._wallets: dict[str, SolanaWallet] = {}
 
@@ -91,7 +91,7 @@ class SolanaCustomers:
     # Inside.
 
     def _key(self, name: str) -> Keypair:
-        text = stored(self._folder / f"{name}.json", lambda: json.dumps(list(bytes(Keypair()))))
+        text = self._keys.text(f"{name}.json", lambda: json.dumps(list(bytes(Keypair()))))
         return Keypair.from_bytes(bytes(json.loads(text)))
 
     def _wallet(self, name: str) -> SolanaWallet:
