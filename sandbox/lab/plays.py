@@ -16,6 +16,7 @@ from sandbox.chains.customers import MannerUnknown
 from sandbox.core.errors import SandboxError
 from sandbox.lab import payers
 from sandbox.lab.stage import Stage
+from sandbox.ledger import days
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
 from sandbox.parties import numbers
@@ -37,7 +38,7 @@ HOLDER: Mapping[str, Any] = {
 RACERS = 10
 DEPOSIT_TIYN = 1_000_000
 RPC_ERRORS = 40
-MIDNIGHT_AND = timedelta(minutes=1)
+AFTER_MIDNIGHT = days.GRACE + timedelta(minutes=1)
 
 Play = Callable[[Stage], Awaitable[None]]
 
@@ -347,8 +348,10 @@ async def _clock(stage: Stage) -> None:
 
 
 async def _day_ends(stage: Stage) -> None:
+    """A day without entries has nothing to seal."""
+    await _captured(stage)
     now = await stage.now()
-    ends = calendar.ends_at(calendar.local_date(now)) + MIDNIGHT_AND
+    ends = calendar.ends_at(calendar.local_date(now)) + AFTER_MIDNIGHT
     await stage.advance((ends - now) // timedelta(seconds=1))
 
 

@@ -145,7 +145,7 @@ PLAYS: Final = (
     Scenario("clock", "moves the clock by one minute", ("clock.moved",), moves_clock=True),
     Scenario(
         "day_ends",
-        "moves the clock behind midnight in Almaty: statements are taken, the books are sealed",
+        "pays and moves the clock behind midnight in Almaty: statements come, the books are sealed",
         ("clock.moved", "bank.statement_received", "ledger.day_sealed"),
         moves_clock=True,
     ),
