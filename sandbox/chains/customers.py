@@ -4,6 +4,7 @@ A customer is a name; its key is a file that every wallet of the chain can impor
 units of the token; an `option` is a session's way to be paid there (`ReceiveOption.fields`).
 """
 
+import errno
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -94,3 +95,25 @@ def stored(path: Path, make: Callable[[], str]) -> str:
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(make())
     return path.read_text()
+
+
+class Keys:
+    """Customers' keys as files of `folder`, each read once.
+
+    Where a process may not write, they live as long as it does.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._texts: dict[str, str] = {}
+
+    def text(self, file: str, make: Callable[[], str]) -> str:
+        """What the file holds, or will."""
+        if file not in self._texts:
+            try:
+                self._texts[file] = stored(self._folder / file, make)
+            except OSError as error:
+                if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                    raise
+                self._texts[file] = make()
+        return self._texts[file]

@@ -52,10 +52,6 @@ class Drills(Protocol):
         """The drills that last → how many more times; 1 for what is simply on."""
         ...
 
-    async def kept_back(self) -> int:
-        """How many sent transactions wait for the end of a drill."""
-        ...
-
     async def depth(self, height: int) -> int:
         """How many of the youngest blocks a reorg must take so that this one is among them."""
         ...
@@ -103,9 +99,6 @@ class DevnetDrills:
             "no_blocks": int(shown["paused"]),
         }
         return found | {drill: times for drill, times in named.items() if times}
-
-    async def kept_back(self) -> int:
-        return len((await self._control("sandbox_getFaults"))["kept"])
 
     async def depth(self, height: int) -> int:
         tip = await self._tip()

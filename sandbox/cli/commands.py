@@ -386,6 +386,8 @@ def audit(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     epilog=examples(
         "sandbox clock advance 15m",
         "sandbox clock advance 1d12h --json",
+        "sandbox clock advance 3d --step  # stop wherever something is due",
+        "sandbox clock advance --to cut-off",
     ),
 )
 def clock_advance(
@@ -400,11 +402,7 @@ def clock_advance(
     data_dir: DataDir = HOME,
     as_json: AsJson = False,
 ) -> None:
-    """Move sandbox time forward; business timers and the chains follow.
-
-    Examples: sandbox clock advance 15m; sandbox clock advance 3d --step; sandbox clock advance
-    --to cut-off
-    """
+    """Move sandbox time forward; business timers and the chains follow."""
     from sandbox.cli.duration import seconds
     from sandbox.cli.endpoints import Running
 

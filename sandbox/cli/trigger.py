@@ -16,7 +16,8 @@ def help_text() -> str:
             *map(_line, PLAYS),
             "Or name an event's type; its scenario is played:",
             ", ".join(sorted(BY_EVENT)),
-            "Example: sandbox trigger short --chain evm --json",
+            "$ sandbox trigger payment.reverted",
+            "$ sandbox trigger short --chain evm --json",
         ]
     )
 
@@ -42,8 +43,7 @@ def run(
     asked: dict[str, Any] = {"scenario": scenario}
     given = {"session": session, "chain": chain, "amount_tiyn": amount_tiyn}
     asked |= {name: value for name, value in given.items() if value is not None}
-    # The seeded merchant's, so that its own events follow.
-    found: JsonObject = running.post("/v1/sandbox/triggers", asked, "merchant")
+    found: JsonObject = running.post("/v1/sandbox/triggers", asked)
     return found
 
 

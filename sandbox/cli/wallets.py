@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from sandbox.chains.customers import Keys
 from sandbox.chains.errors import NotSponsored
 from sandbox.chains.evm import wallet as evm
 from sandbox.chains.solana import wallet as solana
@@ -52,7 +53,7 @@ class SolanaPerson:
 
     def __init__(self, rpc: str, folder: Path, name: str) -> None:
         self._rpc = rpc
-        self._key = solana.kept_key(folder, name, seed=seeds.of(folder.parent))
+        self._key = solana.kept_key(Keys(folder), name, seed=seeds.of(folder.parent))
         self.address = str(self._key.pubkey())
 
     async def units(self, option: JsonObject) -> int:
@@ -75,7 +76,7 @@ class EvmPerson:
 
     def __init__(self, rpc: str, folder: Path, name: str) -> None:
         self._rpc = rpc
-        self._key = evm.kept_key(folder, name, seed=seeds.of(folder.parent))
+        self._key = evm.kept_key(Keys(folder), name, seed=seeds.of(folder.parent))
         self.address: str = self._key.address
 
     async def units(self, option: JsonObject) -> int:

@@ -1,5 +1,6 @@
 """Moving sandbox time, and the chains' clocks after it (DESIGN 2, Time)."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,7 +26,7 @@ Setting = tuple[int, int | None]
 """(offset to wall time in ms, instant in ms at which the clock stands still or None)."""
 
 NEXT_CUT_OFF = "next_cut_off"
-MOST_STOPS = 500
+MOST_STOPS, PATIENCE_S = 500, 30.0
 _SECOND, _WINDOW = timedelta(seconds=1), timedelta(hours=12)
 
 log = structlog.get_logger(__name__)
@@ -92,9 +93,9 @@ async def advance_in_steps(
     """The same with a stop wherever something is due; `rest` is awaited there.
 
     What becomes due because of what fired is so met in its turn. The clock stands still between
-    the moves, so that nothing comes due unseen; it goes on at the end if it did before. At most
-    `MOST_STOPS` stops: `complete` says whether it came to the end. Raises what `advance` and `rest`
-    do; then it stands where it came to.
+    the moves, so that nothing comes due unseen; it goes on at the end if it did before. After
+    `MOST_STOPS` stops or `PATIENCE_S` it answers where it came to, with `complete` false. Raises
+    what `advance` and `rest` do; then too it stays where it came to.
     """
     async with database.transaction() as db:
         was_frozen = (await clock.state(db))[1] is not None
@@ -105,8 +106,8 @@ async def advance_in_steps(
         await rest()
         async with database.transaction() as db:
             target = await clock.now(db) + timedelta(seconds=seconds)
-        stops = 0
-        while stops < MOST_STOPS:
+        stops, began = 0, time.monotonic()
+        while stops < MOST_STOPS and time.monotonic() - began < PATIENCE_S:
             async with database.transaction() as db:
                 now = await clock.now(db)
                 step = await _next_step(db, timers, now, target)

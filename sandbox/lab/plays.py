@@ -12,21 +12,33 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.bank import calendar, faults, simulator
 from sandbox.bank.accounts import RESERVE_IBAN
+from sandbox.chains.customers import MannerUnknown
 from sandbox.core.errors import SandboxError
 from sandbox.lab import payers
 from sandbox.lab.stage import Stage
+from sandbox.ledger import days
+from sandbox.ledger import service as ledger
+from sandbox.ledger.journal import Changes
 from sandbox.parties import numbers
 from sandbox.parties import seed as parties_seed
 from sandbox.parties import service as parties
 from sandbox.payments import refunding, sessions, strays
 from sandbox.payments.models import Payment, Refund, StrayTransfer
+from sandbox.reserve import queues, redemptions
 from sandbox.settlement import making
 from sandbox.settlement import service as settlement
 
+HOLDER: Mapping[str, Any] = {
+    "iban": "KZ41722C000000000001",
+    "payee_name": "A resident",
+    "tax_number": "900101400003",
+    "knp": "342",
+    "kbe": "19",
+}
 RACERS = 10
 DEPOSIT_TIYN = 1_000_000
 RPC_ERRORS = 40
-MIDNIGHT_AND = timedelta(minutes=1)
+AFTER_MIDNIGHT = days.GRACE + timedelta(minutes=1)
 
 Play = Callable[[Stage], Awaitable[None]]
 
@@ -267,6 +279,17 @@ async def _faucet(stage: Stage) -> None:
 
 
 async def _merchant(stage: Stage) -> None:
+    await _sign_up(stage)
+
+
+async def _merchant_suspended(stage: Stage) -> None:
+    merchant_id = await _sign_up(stage)
+    async with stage.database.transaction() as db:
+        await parties.set_status(db, merchant_id, "suspended", "a triggered suspension")
+    stage.say(f"suspended {merchant_id}")
+
+
+async def _sign_up(stage: Stage) -> str:
     async with stage.database.transaction() as db:
         made = await parties.create_merchant(
             db,
@@ -277,6 +300,38 @@ async def _merchant(stage: Stage) -> None:
             kbe=parties_seed.PRIVATE_FIRM_KBE,
         )
     stage.say(f"signed up {made.id}")
+    return made.id
+
+
+async def _redeemed(stage: Stage) -> None:
+    name = f"{payers.PREFIX}exact"
+    async with stage.database.transaction() as db:
+        intake, event = await redemptions.request(
+            db,
+            stage.house.chains,
+            chain=stage.chain,
+            amount_tiyn=stage.amount_tiyn,
+            expires_in_s=900,
+            **HOLDER,
+        )
+        await ledger.record(db, Changes(events=[event]))
+        asked = await queues.shown(db, intake)
+    stage.say(f"asked for redemption {intake.id}")
+    people, option, units = stage.people(), asked["option"], asked["amount_units"]
+    async with stage.turn(name):
+        if await people.units(name, option) < units:
+            await stage.grant(stage.chain, people.address(name), 2 * stage.amount_tiyn)
+        sent = await people.pay(name, option, units)
+    stage.sent(f"gave {stage.amount_tiyn} tiyn back", *sent)
+
+
+async def _swept(stage: Stage) -> None:
+    """On whichever chain collects what was paid from addresses of its own."""
+    collecting = [name for name, port in stage.house.chains.items() if port.sweep_batch]
+    if not collecting:
+        raise MannerUnknown(stage.chain, "swept")
+    stage.chain = collecting[0]
+    await _settle(stage)
 
 
 def _tax_number() -> str:
@@ -293,8 +348,10 @@ async def _clock(stage: Stage) -> None:
 
 
 async def _day_ends(stage: Stage) -> None:
+    """A day without entries has nothing to seal."""
+    await _captured(stage)
     now = await stage.now()
-    ends = calendar.ends_at(calendar.local_date(now)) + MIDNIGHT_AND
+    ends = calendar.ends_at(calendar.local_date(now)) + AFTER_MIDNIGHT
     await stage.advance((ends - now) // timedelta(seconds=1))
 
 
@@ -319,6 +376,9 @@ PLAYS: Mapping[str, Play] = {
     "deposit_reversed": _deposit_reversed,
     "faucet": _faucet,
     "merchant": _merchant,
+    "merchant_suspended": _merchant_suspended,
+    "redeemed": _redeemed,
+    "swept": _swept,
     "clock": _clock,
     "day_ends": _day_ends,
     "rpc_trouble": _rpc_trouble,

@@ -135,8 +135,8 @@ async def read_clock(db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
 async def move_clock(body: ClockIn, request: Request, caller: PrincipalDep) -> dict[str, Any]:
     """Move sandbox and chain time forward, or stop them; `fired` is what that made due, in order.
 
-    Without `step` time jumps: what becomes due because of what fired (a webhook's next attempt)
-    counts from the later instant. With it, everything fires in its own turn.
+    Without `step` time jumps: what becomes due because of what fired counts from the later
+    instant. With it, everything fires in its own turn.
     """
     database, chains = _database(request), _chains(request)
     if body.freeze is not None:

@@ -265,7 +265,7 @@ async def told(
     statement = text(
         "SELECT e.id, e.type FROM event e JOIN log_entry l ON l.event_id = e.id"
         " WHERE e.type = ANY(:types) AND e.created >= :since"
-        " AND (e.merchant = :merchant OR e.merchant IS NULL OR e.type = 'merchant.created')"
+        " AND (e.merchant = :merchant OR e.merchant IS NULL OR e.type LIKE 'merchant.%')"
         " ORDER BY l.epoch, l.position LIMIT 200"
     )
     given = {"types": list(types), "merchant": merchant, "since": since}

@@ -7,7 +7,7 @@ from pathlib import Path
 from eth_utils.crypto import keccak
 
 from contracts.evm_addresses import created_address
-from sandbox.chains.customers import Manner, MannerUnknown, Option
+from sandbox.chains.customers import Keys, Manner, MannerUnknown, Option
 from sandbox.chains.errors import NotSponsored
 from sandbox.chains.evm import tx
 from sandbox.chains.evm.accounts import LocalAccount
@@ -31,7 +31,7 @@ class EvmCustomers:
     )
 
     def __init__(self, rpc_url: str, folder: Path, *, chain: str = "evm") -> None:
-        self.chain, self._url, self._folder = chain, rpc_url, folder
+        self.chain, self._url, self._keys = chain, rpc_url, Keys(folder)
         self._node = Node(rpc_url, chain)
         self._wallets: dict[str, EvmWallet] = {}
 
@@ -95,7 +95,7 @@ class EvmCustomers:
     # Inside.
 
     def _key(self, name: str) -> LocalAccount:
-        return kept_key(self._folder, name)
+        return kept_key(self._keys, name)
 
     def _wallet(self, name: str) -> EvmWallet:
         if name not in self._wallets:

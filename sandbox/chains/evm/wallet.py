@@ -7,12 +7,11 @@ import asyncio
 import re
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import parse_qsl
 
 from eth_utils.address import is_checksum_address, is_checksum_formatted_address
 
-from sandbox.chains.customers import stored
+from sandbox.chains.customers import Keys
 from sandbox.chains.errors import BadPaymentUrl, PaymentRefused
 from sandbox.chains.evm import tx
 from sandbox.chains.evm.accounts import Account, LocalAccount
@@ -203,11 +202,11 @@ async def _units(node: Node, owner: str, token: str) -> int:
     return int(answer, 16)
 
 
-def kept_key(folder: Path, name: str, *, seed: int | None = None) -> LocalAccount:
+def kept_key(keys: Keys, name: str, *, seed: int | None = None) -> LocalAccount:
     """The key of a test wallet, made on first use (ADR 0030): a file with the key in hex."""
 
     def new() -> str:
         return "0x" + chance.key_bytes("evm wallet", name, seed=seed).hex()
 
-    key: LocalAccount = Account.from_key(stored(folder / f"{name}.evm", new).strip())
+    key: LocalAccount = Account.from_key(keys.text(f"{name}.evm", new).strip())
     return key

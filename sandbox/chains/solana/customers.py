@@ -12,7 +12,7 @@ from solders.pubkey import Pubkey
 
 from contracts import token as spec
 from contracts.solana_mint import MintAuthorities, create_mint, final_size
-from sandbox.chains.customers import MANNERS, Manner, MannerUnknown, Option
+from sandbox.chains.customers import MANNERS, Keys, Manner, MannerUnknown, Option
 from sandbox.chains.json_rpc import NodeRefused
 from sandbox.chains.solana import tx
 from sandbox.chains.solana.rpc import Rpc
@@ -31,7 +31,7 @@ class SolanaCustomers:
     manners: Collection[Manner] = tuple(one for one in MANNERS if one != "token_contract")
 
     def __init__(self, rpc_url: str, folder: Path, *, chain: str = "solana") -> None:
-        self.chain, self._url, self._folder = chain, rpc_url, folder
+        self.chain, self._url, self._keys = chain, rpc_url, Keys(folder)
         self._rpc = Rpc(rpc_url, chain)
         self._wallets: dict[str, SolanaWallet] = {}
 
@@ -90,7 +90,7 @@ class SolanaCustomers:
     # Inside.
 
     def _key(self, name: str) -> Keypair:
-        return kept_key(self._folder, name)
+        return kept_key(self._keys, name)
 
     def _wallet(self, name: str) -> SolanaWallet:
         if name not in self._wallets:

@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,7 +19,7 @@ from solders.message import Message
 from solders.pubkey import Pubkey
 from solders.transaction import SanitizeError, Transaction
 
-from sandbox.chains.customers import stored
+from sandbox.chains.customers import Keys
 from sandbox.chains.errors import BadPaymentUrl, PaymentRefused
 from sandbox.chains.json_rpc import NodeRefused
 from sandbox.chains.port import ChainUnavailable
@@ -250,11 +249,11 @@ async def _units(rpc: Rpc, owner: str, mint: str) -> int:
     return sum(token_amount(data) for data in datas)
 
 
-def kept_key(folder: Path, name: str, *, seed: int | None = None) -> Keypair:
+def kept_key(keys: Keys, name: str, *, seed: int | None = None) -> Keypair:
     """The key of a test wallet, made on first use (ADR 0030): a file as `solana-keygen` writes."""
 
     def new() -> str:
         drawn = chance.key_bytes("solana wallet", name, seed=seed)
         return json.dumps(list(bytes(Keypair.from_seed(drawn))))
 
-    return Keypair.from_bytes(bytes(json.loads(stored(folder / f"{name}.json", new))))
+    return Keypair.from_bytes(bytes(json.loads(keys.text(f"{name}.json", new))))
