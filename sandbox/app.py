@@ -23,6 +23,7 @@ from sandbox.core.http import (
     LimitsMiddleware,
     PrincipalDep,
     RequestIdMiddleware,
+    RequestLogMiddleware,
     install,
     openapi,
 )
@@ -35,7 +36,8 @@ A tenge stablecoin payment system on your own machine: checkout, reserve, settle
 that anyone can verify. **A simulation**, not affiliated with any institution.
 
 Amounts are integers in tiyn (1 ₸ = 100 tiyn) or in base units of the token. Every POST that moves
-something needs an `Idempotency-Key`. Refusals are problem details (RFC 9457) with a stable `code`.
+something needs an `Idempotency-Key`. Refusals are problem details (RFC 9457) with a stable `code`,
+listed at `/docs/errors`. Every answer has a `Request-Id` and the `Sandbox-Version` of its shape.
 """
 
 
@@ -67,9 +69,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             for name, value in wiring.app_state(world).items():
                 setattr(app.state, name, value)
             app.state.feed.start(signals=True)
+            app.state.request_log.start()
             try:
                 yield
             finally:
+                await app.state.request_log.stop()
                 await app.state.feed.stop()
 
     app = FastAPI(
@@ -83,6 +87,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(LimitsMiddleware)
     app.add_middleware(DoorsMiddleware, doors=Doors(settings.hosts))
+    app.add_middleware(RequestLogMiddleware)
     app.add_middleware(RequestIdMiddleware)
     app.state.metrics = Metrics(app.version)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)

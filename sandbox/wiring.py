@@ -38,6 +38,11 @@ from sandbox.chains.watcher import Watcher
 from sandbox.chains.watching import BlockHandler, IntentHandler
 from sandbox.core.checks import Check, CheckFunction
 from sandbox.core.db import Database
+from sandbox.core.http import limit_routes, stored_answers
+from sandbox.core.http import log_routes as request_routes
+from sandbox.core.http.expand import Loader
+from sandbox.core.http.rate_limits import Buckets
+from sandbox.core.http.request_log import RequestLog
 from sandbox.core.settings import Settings
 from sandbox.eventlog import checks as log_checks
 from sandbox.eventlog import keys as log_keys
@@ -60,10 +65,12 @@ from sandbox.ledger import routes as ledger_routes
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
 from sandbox.parties import checks as parties_checks
+from sandbox.parties import key_routes
 from sandbox.parties import routes as parties_routes
 from sandbox.parties import seed as parties_seed
 from sandbox.parties import service as parties
 from sandbox.payments import checks as payments_checks
+from sandbox.payments import expanding as payments_expanding
 from sandbox.payments import jobs as payments_jobs
 from sandbox.payments import routes as payments_routes
 from sandbox.payments import row_checks as payments_row_checks
@@ -96,6 +103,7 @@ from sandbox.reserve.handlers import IssuanceHandler, ReserveWatch
 from sandbox.reserve.intake_handlers import IntakeBurns, IntakeSweeps, IntakeWatch, SendBacks
 from sandbox.reserve.moves import BridgeMints
 from sandbox.settlement import checks as settlement_checks
+from sandbox.settlement import expanding as settlement_expanding
 from sandbox.settlement import jobs as settlement_jobs
 from sandbox.settlement import routes as settlement_routes
 from sandbox.settlement import row_checks as settlement_row_checks
@@ -111,6 +119,9 @@ from sandbox.webhooks import routes as webhooks_routes
 from sandbox.webhooks import service as webhooks
 
 ROUTERS: Sequence[APIRouter] = (
+    stored_answers.router,
+    request_routes.router,
+    limit_routes.router,
     payments_routes.router,
     settlement_routes.router,
     log_routes.router,
@@ -122,6 +133,7 @@ ROUTERS: Sequence[APIRouter] = (
     token_routes.router,
     bank_routes.router,
     parties_routes.router,
+    key_routes.router,
     lab_routes.router,
     lab_bank_routes.router,
     audit_routes.router,
@@ -130,6 +142,17 @@ ROUTERS: Sequence[APIRouter] = (
     sponsoring.router,
     reference.router,
 )
+
+
+EXPANDERS: Mapping[str, Loader] = {
+    "checkout_session": payments_expanding.checkout_sessions,
+    "payment": payments_expanding.payments,
+    "refund": payments_expanding.refunds,
+    "stray_transfer": payments_expanding.strays,
+    "settlement": settlement_expanding.settlements,
+    "payout": settlement_expanding.payouts,
+    "merchant": parties.merchants,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,9 +394,12 @@ def app_state(world: World) -> dict[str, Any]:
     return {
         "settings": world.settings,
         "database": world.database,
+        "request_log": RequestLog(world.database, world.settings.request_log_kept),
+        "rate_limits": Buckets(),
         "chains": world.chains,
         "key_lookup": parties.find_key,
         "iban_lookup": iban_of,
+        "expanders": EXPANDERS,
         "feed": Feed(world.database),
         "other_strays": burns,
         "grants": faucet,

@@ -7,6 +7,7 @@ class BankReferenceConflict(SandboxError):
     """The bank reference names another credit already; references are unique per account."""
 
     status, code = 409, "bank_reference_conflict"
+    fields = ("bank_reference",)
 
     def __init__(self, reference: str) -> None:
         super().__init__(
@@ -19,6 +20,7 @@ class ReversalExceedsBalance(SandboxError):
     """The bank takes back what is on the account, and no more."""
 
     status, code = 409, "reversal_exceeds_balance"
+    fields = ("amount_tiyn",)
 
     def __init__(self, amount_tiyn: int, balance_tiyn: int) -> None:
         super().__init__(
@@ -32,6 +34,7 @@ class BankReferenceReserved(SandboxError):
     """References with this beginning are the bank's own."""
 
     status, code = 422, "bank_reference_reserved"
+    fields = ("bank_reference",)
 
     def __init__(self, reference: str, prefix: str) -> None:
         super().__init__(
@@ -44,6 +47,14 @@ class PaymentCodeInvalid(SandboxError):
     """KNP, KBe or KOd of a payment order is missing or malformed."""
 
     status = 422
+    codes = (
+        "knp_missing",
+        "knp_invalid",
+        "kbe_missing",
+        "kbe_invalid",
+        "kod_missing",
+        "kod_invalid",
+    )
 
     def __init__(self, name: str, value: str) -> None:
         self.code = f"{name}_invalid" if value else f"{name}_missing"
@@ -54,6 +65,7 @@ class KbeContradictsPayee(SandboxError):
     """The sector of the KBe is not the payee's: 9 is for people, who have an IIN."""
 
     status, code = 422, "kbe_contradicts_payee"
+    fields = ("kbe",)
 
     def __init__(self, kbe: str) -> None:
         super().__init__(f"the sector of KBe {kbe} is not the payee's", kbe=kbe)
@@ -81,6 +93,7 @@ class AmountAboveRail(SandboxError):
     """More than the rail carries in one payment."""
 
     status, code = 422, "amount_above_rail"
+    fields = ("amount_tiyn",)
 
     def __init__(self, rail: str, amount_tiyn: int, max_tiyn: int) -> None:
         super().__init__(

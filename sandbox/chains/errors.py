@@ -55,6 +55,7 @@ class KeyFileDamaged(KeyNotHeld):
     """The key file can be neither read nor added to."""
 
     code = "key_file_damaged"
+    again = False
 
     def __init__(self, chain: str, role: str) -> None:
         why = f"{chain}: the key file cannot be read or written, so {role} cannot sign"
@@ -65,6 +66,7 @@ class RoleGivenUp(SandboxError):
     """Nobody can do this any more: the role was given up for good."""
 
     status, code = 409, "role_given_up"
+    fields = ("role",)
 
     def __init__(self, chain: str, role: str) -> None:
         super().__init__(f"{chain}: nobody holds {role} any more", chain=chain, role=role)
@@ -74,6 +76,7 @@ class NotRotatable(SandboxError):
     """This role's key is not one that the sandbox can change on this chain."""
 
     status, code = 422, "role_not_rotatable"
+    fields = ("role",)
 
     def __init__(self, chain: str, role: str, rotatable: Iterable[str]) -> None:
         known = ", ".join(rotatable) or "none"
@@ -86,6 +89,7 @@ class RotationUnderWay(SandboxError):
     """The role gets a new key already; everything else on its chain waits for that."""
 
     status, code = 409, "rotation_under_way"
+    again = True
 
     def __init__(self, chain: str, role: str, order: str) -> None:
         super().__init__(
@@ -136,6 +140,7 @@ class PayerCannotPay(SandboxError):
     """The payment would fail, and its fee would be lost."""
 
     status, code = 409, "payer_cannot_pay"
+    fields = ("account",)
 
     def __init__(self, chain: str, account: str, why: str) -> None:
         super().__init__(f"{chain}: {account} cannot pay: {why}", chain=chain, account=account)

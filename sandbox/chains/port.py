@@ -22,6 +22,7 @@ class UnknownRecipient(SandboxError):
     """The address is not one that this chain can pay."""
 
     status, code = 422, "invalid_address"
+    fields = ("address", "recipient")
 
     def __init__(self, chain: str, address: str) -> None:
         super().__init__(f"not an address of {chain}: {address}", chain=chain, address=address)

@@ -35,6 +35,7 @@ class VersionUnknown(SandboxError):
     """No such version of the API, or one that this sandbox does not serve."""
 
     status, code = 400, "version_unknown"
+    fields = ("api_version", "/header/sandbox-version")
 
     def __init__(self, version: str) -> None:
         super().__init__(

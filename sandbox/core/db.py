@@ -39,7 +39,7 @@ class DiskFull(DatabaseUnavailable):
 
     def __init__(self) -> None:
         full = "the disk of the database is full: make room, then try again"
-        SandboxError.__init__(self, full, part="the database's disk", retryable=True)
+        SandboxError.__init__(self, full, part="the database's disk")
 
 
 def unavailable(error: BaseException) -> DatabaseUnavailable:

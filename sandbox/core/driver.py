@@ -9,8 +9,10 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+_CONNECTED = "sandbox.driver"
 _NAME = re.compile(r"(?<![:\w]):([a-z_]+)")
 
 
@@ -29,8 +31,7 @@ class Statement:
         """
         if db.new or db.dirty or db.deleted:
             await db.flush()
-        connection = await db.connection()
-        adapted: Any = (await connection.get_raw_connection()).dbapi_connection
+        connection, adapted = await _connected(db)
         driver: asyncpg.Connection[Any] = adapted.driver_connection
         try:
             if not driver.is_in_transaction():
@@ -53,3 +54,18 @@ class Statement:
             kind = IntegrityError if is_refusal else DBAPIError
             # Without the parameters: they hold secrets, and an error's text ends up in the log.
             raise kind(self.sql, None, error) from error
+
+
+async def _connected(db: AsyncSession) -> tuple[AsyncConnection, Any]:
+    """The connection of the session's transaction, and the driver's below it.
+
+    Asked of SQLAlchemy once for each transaction: each time again took half of a statement.
+    """
+    transaction = db.sync_session.get_transaction()
+    known = db.info.get(_CONNECTED)
+    if known is not None and transaction is not None and known[0] is transaction:
+        return known[1], known[2]
+    connection = await db.connection()
+    adapted: Any = (await connection.get_raw_connection()).dbapi_connection
+    db.info[_CONNECTED] = db.sync_session.get_transaction(), connection, adapted
+    return connection, adapted

@@ -1,8 +1,16 @@
-"""Tables of core: the clock row, leaders, stored answers of idempotent requests."""
+"""Tables of core: the clock row, leaders, stored answers, the request log, rate limits."""
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, LargeBinary
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    LargeBinary,
+)
 from sqlmodel import Field, SQLModel
 
 SQLModel.metadata.naming_convention = {
@@ -55,3 +63,42 @@ class IdempotencyKey(SQLModel, table=True):
     body: bytes = Field(sa_type=LargeBinary)
     request_id: str
     created_at: datetime = Field(sa_column=timestamp())
+
+
+class RequestLogRow(SQLModel, table=True):
+    """One answered request, secrets taken out. Unlogged: what a crash loses is only this."""
+
+    __tablename__ = "request_log"
+    __table_args__ = (
+        Index("ix_request_log_tenant_number", "tenant", "number"),
+        {"prefixes": ["UNLOGGED"]},
+    )
+
+    number: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    id: str = Field(index=True)
+    tenant: str | None = None
+    method: str
+    path: str
+    query: str
+    status: int
+    code: str | None = None
+    duration_ms: int
+    role: str
+    api_key: str | None = None
+    api_version: str
+    idempotency_key: str | None = None
+    replayed: bool
+    request_body: str | None = None
+    response_body: str | None = None
+    created_at: datetime = Field(sa_column=timestamp())
+
+
+class RateLimitRow(SQLModel, table=True):
+    """The limit that a party set itself; no row, no limit."""
+
+    __tablename__ = "rate_limit"
+    __table_args__ = (CheckConstraint("requests_per_s > 0 AND burst > 0", name="positive"),)
+
+    party: str = Field(primary_key=True)
+    requests_per_s: int
+    burst: int

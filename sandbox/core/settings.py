@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     statement_max_age_s: int = Field(
         0, ge=0, description="age of the bank's newest statement above which nothing is minted"
     )
+    request_log_kept: int = Field(
+        10_000, ge=0, description="how many requests the log keeps; 0: none is written"
+    )
     webhook_allow_loopback: bool = True
     log_level: str = "info"
 

@@ -22,11 +22,10 @@ class NotSequenced(SandboxError):
     """The event is written and has no position yet; it gets one within a second."""
 
     status, code = 409, "event_not_in_log_yet"
+    again = True
 
     def __init__(self, event_id: str) -> None:
-        super().__init__(
-            f"{event_id} has no position yet; ask again", event=event_id, retryable=True
-        )
+        super().__init__(f"{event_id} has no position yet; ask again", event=event_id)
 
 
 class BadReceipt(SandboxError):
@@ -42,6 +41,7 @@ class BadTypePattern(SandboxError):
     """Event types are named in full, as `payment.*`, or as `*`."""
 
     status, code = 422, "bad_event_type"
+    fields = ("types", "type")
 
     def __init__(self, pattern: str) -> None:
         super().__init__(
@@ -53,6 +53,7 @@ class BadCursor(SandboxError):
     """`after` and `Last-Event-ID` are `<number>`, `<epoch>:<number>` or `latest`."""
 
     status, code = 422, "bad_cursor"
+    fields = ("after",)
 
     def __init__(self, cursor: str) -> None:
         super().__init__("a cursor is <number>, <epoch>:<number> or latest", cursor=cursor[:64])

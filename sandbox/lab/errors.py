@@ -9,13 +9,14 @@ class FloatRefilling(SandboxError):
     status, code = 503, "float_refilling"
 
     def __init__(self, chain: str) -> None:
-        super().__init__(f"the float on {chain} is being refilled", chain=chain, retryable=True)
+        super().__init__(f"the float on {chain} is being refilled", chain=chain)
 
 
 class FaucetToItself(SandboxError):
     """The faucet pays out of the treasury, so it cannot pay into it."""
 
     status, code = 422, "faucet_to_own_address"
+    fields = ("address",)
 
     def __init__(self, chain: str, address: str) -> None:
         super().__init__("this address is the sandbox's own", chain=chain, address=address)

@@ -7,6 +7,7 @@ class TaxNumberInvalid(SandboxError):
     """Not an IIN or BIN. The number itself is not repeated: it identifies a person."""
 
     status, code = 422, "tax_number_invalid"
+    fields = ("bin", "tax_number")
 
     def __init__(self, reason: str) -> None:
         super().__init__("not a valid BIN or IIN of Kazakhstan", reason=reason)
@@ -16,6 +17,7 @@ class IbanInvalid(SandboxError):
     """Not an IBAN of a bank in Kazakhstan."""
 
     status, code = 422, "iban_invalid"
+    fields = ("iban",)
 
     def __init__(self, reason: str) -> None:
         super().__init__("not a valid IBAN of Kazakhstan", reason=reason)
@@ -25,6 +27,7 @@ class IbanIsOurs(SandboxError):
     """Tenge of others never go to the reserve or to the issuer's own account."""
 
     status, code = 422, "iban_is_ours"
+    fields = ("iban",)
 
     def __init__(self) -> None:
         super().__init__("this account is the issuer's own, nobody else is paid to it")
@@ -34,6 +37,7 @@ class KbeContradictsPayee(SandboxError):
     """The beneficiary code names a sector that the payee's number excludes."""
 
     status, code = 422, "kbe_contradicts_payee"
+    fields = ("kbe",)
 
     def __init__(self, kbe: str, payee: str) -> None:
         super().__init__(f"KBe {kbe} does not fit a payee with {payee.upper()}", kbe=kbe)
@@ -74,6 +78,7 @@ class FeePlanReplaced(SandboxError):
     """A newer plan was offered: consent to what is offered now."""
 
     status, code = 409, "fee_plan_replaced"
+    fields = ("version",)
 
     def __init__(self, version: int, newest: int) -> None:
         super().__init__(
@@ -94,6 +99,7 @@ class RoleNotGrantable(SandboxError):
     """A key hands out no more rights than its holder has."""
 
     status, code = 403, "role_not_grantable"
+    fields = ("role",)
 
     def __init__(self, role: str) -> None:
         super().__init__(f"this key may not make keys of the role {role}", role=role)
@@ -103,6 +109,26 @@ class PartyMissing(SandboxError):
     """Keys of merchants and developers belong to a merchant."""
 
     status, code = 422, "party_missing"
+    fields = ("merchant_id",)
 
     def __init__(self, role: str) -> None:
         super().__init__(f"a key of the role {role} needs a merchant_id", role=role)
+
+
+class KeyEnded(SandboxError):
+    """A key that was revoked or has expired gets no new secret; make a new key."""
+
+    status, code = 409, "key_ended"
+
+    def __init__(self, key: str) -> None:
+        super().__init__("the key is revoked or has expired", key=key)
+
+
+class KeyOutlivesItsMaker(SandboxError):
+    """A key that expires puts no secret into its holder's hands that lives longer."""
+
+    status, code = 403, "key_outlives_its_maker"
+    fields = ("expires_in_s",)
+
+    def __init__(self, expires_at: str) -> None:
+        super().__init__(f"the key that asks expires at {expires_at}", expires_at=expires_at)

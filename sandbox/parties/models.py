@@ -3,9 +3,10 @@
 from datetime import datetime
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, String, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
+from sandbox.core.api_version import LATEST
 from sandbox.core.models import timestamp
 
 
@@ -96,14 +97,34 @@ class FeePlan(SQLModel, table=True):
 
 
 class ApiKey(SQLModel, table=True):
-    """An API key; of its secret only the SHA-256 is kept. `party`: a merchant's id, or the role."""
+    """An API key; of its secrets only the SHA-256 is kept. `party`: a merchant's id, or the role.
+
+    `permissions` null is no restriction below the role. After a rotation the secret before works
+    until `previous_until`.
+    """
 
     __tablename__ = "api_key"
+    __table_args__ = (
+        CheckConstraint(
+            "(previous_sha256 IS NULL) = (previous_until IS NULL)", name="previous_secret"
+        ),
+    )
 
     id: str = Field(primary_key=True)
     secret_sha256: str
     role: str
     party: str = Field(index=True)
     seeded: bool
+    name: str | None = None
+    permissions: list[str] | None = Field(default=None, sa_column=Column(ARRAY(String)))
+    api_version: str = Field(
+        default=LATEST,
+        sa_column=Column(String, nullable=False, server_default=text("'2026-11-20'")),
+    )
+    expires_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+    rotated_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+    previous_sha256: str | None = None
+    previous_until: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
+    last_used_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
     created_at: datetime = Field(sa_column=timestamp())
     revoked_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))

@@ -1,28 +1,20 @@
-"""`/v1/merchants` and `/v1/api_keys`."""
+"""`/v1/merchants`."""
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt
 from sqlmodel import col, select
 
 from sandbox.core.db import SessionDep
 from sandbox.core.errors import NotFound
-from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing, show_once
-from sandbox.core.http.roles import Role
+from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing
 from sandbox.core.money import BPS_PER_WHOLE, MAX_SESSION_TIYN
 from sandbox.parties import plans, service, signs
-from sandbox.parties.errors import NotYours, PartyMissing, RoleNotGrantable
-from sandbox.parties.models import ApiKey, Merchant
+from sandbox.parties.errors import NotYours
+from sandbox.parties.models import Merchant
 
 router = APIRouter(route_class=IdempotentRoute, tags=["parties"])
-
-_GRANTS: dict[Role, tuple[Role, ...]] = {
-    "merchant": ("merchant",),
-    "developer": ("merchant", "developer"),
-    "operator": ("merchant", "developer", "issuer", "operator", "regulator", "fund_officer"),
-}
-"""Which keys a key may make: never one with more rights than itself, but for the operator."""
 
 
 class MerchantIn(BaseModel):
@@ -101,17 +93,6 @@ class FeePlanIn(BaseModel):
     fixed_tiyn: Annotated[StrictInt, Field(ge=0, le=MAX_SESSION_TIYN)] = 0
     minimum_tiyn: Annotated[StrictInt, Field(ge=0, le=MAX_SESSION_TIYN)] = 0
     from_at: Annotated[AwareDatetime, Field(description="not before this moment")] | None = None
-
-
-class ApiKeyIn(BaseModel):
-    """Which rights the new key has, and whose it is."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"role": "merchant"}]}
-    )
-
-    role: Role
-    merchant_id: str | None = None
 
 
 @router.post("/v1/merchants", status_code=201, summary="Create a merchant")
@@ -227,43 +208,3 @@ async def consent_to_plan(
     if caller.merchant != merchant_id:
         raise NotFound("merchant", merchant_id)
     return plans.plan_object(await plans.consent(db, merchant_id, version))
-
-
-@router.post("/v1/api_keys", status_code=201, summary="Create an API key")
-async def create_key(
-    body: ApiKeyIn, request: Request, db: SessionDep, caller: PrincipalDep
-) -> dict[str, Any]:
-    """A new key. The answer is the only place where its text (`key`) ever stands."""
-    show_once(request, "key")
-    if body.role not in _GRANTS.get(caller.role, ()):
-        raise RoleNotGrantable(body.role)
-    party = await _party(body, db, caller.merchant)
-    row, plain = await service.create_key(db, body.role, party)
-    return service.key_object(row) | {"key": plain}
-
-
-async def _party(body: ApiKeyIn, db: SessionDep, own: str | None) -> str:
-    if body.role not in ("merchant", "developer"):
-        return body.role
-    merchant_id = body.merchant_id or own
-    if merchant_id is None:
-        raise PartyMissing(body.role)
-    if own not in (None, merchant_id):
-        raise NotFound("merchant", merchant_id)
-    return (await service.merchant(db, merchant_id)).id
-
-
-@router.get("/v1/api_keys", summary="List API keys")
-async def keys(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
-    """Keys, newest first, revoked ones too; a merchant sees its own."""
-    found = select(ApiKey)
-    if caller.merchant is not None:
-        found = found.where(col(ApiKey.party) == caller.merchant)
-    found = page.of(found, col(ApiKey.id))
-    return listing(page, [service.key_object(row) for row in await db.exec(found)])
-
-
-@router.delete("/v1/api_keys/{key_id}", summary="Revoke an API key")
-async def revoke_key(key_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
-    """End a key at once; nothing is deleted, so that the log keeps its meaning."""
-    return service.key_object(await service.revoke_key(db, key_id, owner=caller.merchant))

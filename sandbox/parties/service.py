@@ -1,25 +1,24 @@
-"""Merchants and API keys: making, finding, revoking."""
+"""Merchants: making, finding, changing; what others need of API keys is here too."""
 
-import base64
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
+from sqlalchemy import ARRAY, String, any_, literal
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core import clock
-from sandbox.core.driver import Statement
 from sandbox.core.errors import NotFound
-from sandbox.core.http import KeyRecord
-from sandbox.core.http.auth import secret_hash
-from sandbox.core.http.roles import Role
+from sandbox.core.http.expand import Reader
 from sandbox.core.ids import new_id
 from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.types import NewEvent
 from sandbox.parties import plans
 from sandbox.parties.errors import MerchantClosed, MerchantStatusFixed, MerchantSuspended
-from sandbox.parties.models import ApiKey, Merchant
+from sandbox.parties.keys import create_key as create_key
+from sandbox.parties.keys import find_key as find_key
+from sandbox.parties.keys import revoke_key as revoke_key
+from sandbox.parties.models import Merchant
 from sandbox.parties.numbers import check_kbe, iban, tax_kind
 from sandbox.parties.signs import Schedule
 
@@ -34,7 +33,6 @@ STATUS_EDGES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 NO_PAYOUT: Final = ("unverified", "suspended")
 """Statuses in which a merchant's money is carried from batch to batch."""
-_SECRET_BYTES = 20  # 32 characters of base32, none of them an underscore
 
 ConfirmPolicy = Literal["detected", "confirmed", "final"]
 
@@ -67,19 +65,6 @@ def merchant_object(row: Merchant) -> dict[str, Any]:
     }
 
 
-def key_object(row: ApiKey) -> dict[str, Any]:
-    """The key as the API shows it, without anything that could be used to call."""
-    return {
-        "object": "api_key",
-        "id": row.id,
-        "role": row.role,
-        "party": row.party,
-        "seeded": row.seeded,
-        "created_at": clock.iso(row.created_at),
-        "revoked_at": None if row.revoked_at is None else clock.iso(row.revoked_at),
-    }
-
-
 async def merchant(db: AsyncSession, merchant_id: str, *, steady: bool = False) -> Merchant:
     """The merchant, or `NotFound`; `steady`: as it stays until the commit."""
     lock = {"read": True} if steady else None
@@ -87,6 +72,13 @@ async def merchant(db: AsyncSession, merchant_id: str, *, steady: bool = False) 
     if found is None:
         raise NotFound("merchant", merchant_id)
     return found
+
+
+async def merchants(db: AsyncSession, ids: list[str], reader: Reader) -> dict[str, dict[str, Any]]:
+    """Merchants that the reader may see, by id (`expand[]`)."""
+    mine = [one for one in ids if reader.merchant in (None, one)]
+    found = select(Merchant).where(col(Merchant.id) == any_(literal(mine, ARRAY(String))))
+    return {row.id: merchant_object(row) for row in await db.exec(found)}
 
 
 async def create_merchant(
@@ -215,49 +207,3 @@ def check_may_sell(merchant_id: str, status: str) -> None:
         raise MerchantSuspended(merchant_id)
     if status == "closed":
         raise MerchantClosed(merchant_id)
-
-
-async def create_key(
-    db: AsyncSession, role: Role, party: str, *, seeded: bool = False
-) -> tuple[ApiKey, str]:
-    """A new key and its text `sk_sbx_<id>_<secret>`, which is kept nowhere (CONTRACT 1)."""
-    at = await clock.now(db)
-    secret = base64.b32encode(secrets.token_bytes(_SECRET_BYTES)).decode().lower()
-    row = ApiKey(
-        id=new_id("k", at).removeprefix("k_"),
-        secret_sha256=secret_hash(secret),
-        role=role,
-        party=party,
-        seeded=seeded,
-        created_at=at,
-    )
-    db.add(row)
-    await db.flush()
-    owner = party if role in ("merchant", "developer") else None
-    event = NewEvent(new_id("evt", at), "api_key.created", at, key_object(row), merchant=owner)
-    await eventlog.append_many(db, [event], {})
-    return row, f"sk_sbx_{row.id}_{secret}"
-
-
-_KEY = Statement(
-    "SELECT id, secret_sha256, role, party, seeded FROM api_key"
-    " WHERE id = :id AND revoked_at IS NULL"
-)
-
-
-async def find_key(db: AsyncSession, key_id: str) -> KeyRecord | None:
-    """The live key with this id. One plain statement: it is asked on every request."""
-    found = await _KEY.fetch(db, {"id": key_id})
-    return KeyRecord(**found[0]) if found else None
-
-
-async def revoke_key(db: AsyncSession, key_id: str, *, owner: str | None) -> ApiKey:
-    """End a key at once; ending it again changes nothing. `owner` limits it to one party."""
-    found = select(ApiKey).where(col(ApiKey.id) == key_id).with_for_update(key_share=True)
-    row = (await db.exec(found)).one_or_none()
-    if row is None or (owner is not None and row.party != owner):
-        raise NotFound("api_key", key_id)
-    if row.revoked_at is None:
-        row.revoked_at = await clock.now(db)
-        await db.flush()
-    return row

@@ -16,6 +16,7 @@ class ReferenceInUse(SandboxError):
     """`unique_reference` was asked for, and another open session has this reference."""
 
     status, code = 409, "reference_in_use"
+    fields = ("client_reference_id",)
 
     def __init__(self, session: str) -> None:
         super().__init__(
@@ -28,6 +29,8 @@ class PaymentNotFinal(SandboxError):
     """The money is not the merchant's yet: ask again when the payment is final and captured."""
 
     status, code = 409, "payment_not_final"
+    again = True
+    fields = ("payment",)
 
     def __init__(self, payment: str, chain_state: str) -> None:
         super().__init__(
@@ -42,6 +45,7 @@ class RefundExceedsPayment(SandboxError):
     """All refunds of a payment, pending ones included, never exceed what it counted for."""
 
     status, code = 409, "refund_exceeds_payment"
+    fields = ("amount_tiyn",)
 
     def __init__(self, asked_tiyn: int, left_tiyn: int) -> None:
         super().__init__(
@@ -56,6 +60,7 @@ class InsufficientMerchantBalance(SandboxError):
     payment is being settled, or the reserve holds less."""
 
     status, code = 409, "insufficient_merchant_balance"
+    fields = ("amount_tiyn",)
 
     def __init__(self, asked_tiyn: int, available_tiyn: int) -> None:
         super().__init__(
@@ -69,6 +74,7 @@ class TreasuryShort(SandboxError):
     """Units are sent from the treasury, and it has too few until deposit addresses are swept."""
 
     status, code = 409, "treasury_short"
+    again = True
 
     def __init__(self, chain: str, asked_units: int, available_units: int) -> None:
         super().__init__(
@@ -76,7 +82,6 @@ class TreasuryShort(SandboxError):
             chain=chain,
             asked_units=asked_units,
             available_units=available_units,
-            retryable=True,
         )
 
 
@@ -93,6 +98,7 @@ class StrayNotFinal(SandboxError):
     """The chain may still take the money back."""
 
     status, code = 409, "stray_not_final"
+    again = True
 
     def __init__(self, stray: str, chain_state: str) -> None:
         super().__init__(

@@ -7,6 +7,7 @@ class ChainUnknown(SandboxError):
     """This world has no such chain."""
 
     status, code = 422, "chain_unknown"
+    fields = ("chain", "from_chain")
 
     def __init__(self, chain: str, known: list[str]) -> None:
         super().__init__(
@@ -18,6 +19,7 @@ class DepositUnknown(SandboxError):
     """A mint names the deposit it converts; this one was never received."""
 
     status, code = 404, "deposit_unknown"
+    fields = ("deposit",)
 
     def __init__(self, deposit: str) -> None:
         super().__init__(f"no deposit {deposit}", deposit=deposit)
@@ -27,6 +29,7 @@ class DepositExhausted(SandboxError):
     """A mint converts its own deposit and no more; mints under way count as spent."""
 
     status, code = 409, "deposit_exhausted"
+    fields = ("amount_tiyn",)
 
     def __init__(self, deposit: str, asked_tiyn: int, left_tiyn: int) -> None:
         super().__init__(
@@ -50,6 +53,7 @@ class SupplyCapExceeded(SandboxError):
     """CONTRACT 2: supply per chain stays below what the ledger's columns hold."""
 
     status, code = 409, "supply_cap_exceeded"
+    fields = ("amount_tiyn",)
 
     def __init__(self, chain: str, cap_tiyn: int) -> None:
         super().__init__(
@@ -83,6 +87,7 @@ class NotAttestedYet(SandboxError):
     """The attestation was asked for, and the worker has not made it yet."""
 
     status, code = 409, "not_attested_yet"
+    again = True
 
     def __init__(self, attestation: str) -> None:
         super().__init__(f"{attestation} is not made yet", attestation=attestation)
@@ -102,6 +107,7 @@ class NotReconciledYet(SandboxError):
     """No whole turn of checks has ended since minting was turned off."""
 
     status, code = 409, "not_reconciled_yet"
+    again = True
 
     def __init__(self, not_made: list[str]) -> None:
         super().__init__(
@@ -182,6 +188,7 @@ class RemainderShort(SandboxError):
     """More is asked back than lies there unredeemed."""
 
     status, code = 409, "remainder_short"
+    fields = ("amount_units",)
 
     def __init__(self, intake: str, asked_units: int, left_units: int) -> None:
         super().__init__(
@@ -198,9 +205,15 @@ class BurnNotFinal(SandboxError):
     """A burn that may still leave its chain is paid to nobody."""
 
     status, code = 409, "stray_not_final"
+    again = True
 
     def __init__(self, burn: str, chain_state: str) -> None:
-        super().__init__(f"{burn} is {chain_state}", id=burn, chain_state=chain_state)
+        super().__init__(
+            f"{burn} is {chain_state}",
+            id=burn,
+            chain_state=chain_state,
+            retryable=chain_state != "reverted",
+        )
 
 
 class BurnRedeemed(SandboxError):
@@ -225,6 +238,7 @@ class SameChain(SandboxError):
     """A move ends on another chain than it begins."""
 
     status, code = 422, "same_chain"
+    fields = ("to_chain", "chain")
 
     def __init__(self, chain: str) -> None:
         super().__init__(f"a move from {chain} goes to another chain", chain=chain)

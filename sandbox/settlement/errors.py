@@ -29,6 +29,7 @@ class MerchantMissing(SandboxError):
     """An operator has to say whose payments are to be settled."""
 
     status, code = 422, "merchant_id_missing"
+    fields = ("merchant_id",)
 
     def __init__(self) -> None:
         super().__init__("name the merchant: merchant_id")
@@ -38,6 +39,7 @@ class WalletMissing(SandboxError):
     """Tokens can be sent only where the merchant has a wallet."""
 
     status, code = 422, "wallet_missing"
+    fields = ("wallets",)
 
     def __init__(self, mode: str) -> None:
         super().__init__(f"the mode {mode} needs a wallet on one chain at least", mode=mode)
@@ -47,6 +49,7 @@ class WalletChainUnknown(SandboxError):
     """No such chain in this sandbox."""
 
     status, code = 422, "wallet_chain_unknown"
+    fields = ("wallets",)
 
     def __init__(self, chain: str, known: list[str]) -> None:
         super().__init__(f"no chain {chain}; there are {', '.join(known)}", chain=chain)
@@ -56,6 +59,7 @@ class WalletIsOurs(SandboxError):
     """What is sent to one of the sandbox's own addresses would reach nobody."""
 
     status, code = 422, "wallet_is_ours"
+    fields = ("wallets",)
 
     def __init__(self, chain: str, address: str) -> None:
         super().__init__("this address is the sandbox's own", chain=chain, address=address)
@@ -65,6 +69,7 @@ class SplitShareWrong(SandboxError):
     """A split needs the share that is paid out in tenge, and no other mode has one."""
 
     status, code = 422, "split_share_wrong"
+    fields = ("split_bps",)
 
     def __init__(self, mode: str) -> None:
         said = (

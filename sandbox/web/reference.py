@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from markupsafe import Markup, escape
 
+from sandbox.core.http import refusals
 from sandbox.web.routes import templates
 
 router = APIRouter(include_in_schema=False)
@@ -43,6 +44,13 @@ async def reference(request: Request) -> HTMLResponse:
         intro=prose(document["info"]["description"]),
         groups=groups(document, str(request.base_url).rstrip("/")),
     )
+    return HTMLResponse(html, headers=_HEADERS)
+
+
+@router.get("/docs/errors")
+async def errors() -> HTMLResponse:
+    """Every refusal with its texts; a problem document's `doc_url` leads to its line here."""
+    html = templates.get_template("errors.html").render(refusals=refusals.listed())
     return HTMLResponse(html, headers=_HEADERS)
 
 

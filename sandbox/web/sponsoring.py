@@ -4,6 +4,7 @@ A transaction request as wallets know it: GET says who asks, POST gives a transa
 only the payer's signature. Public, as the payment page is: who knows the session may pay it.
 """
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, Any, cast
@@ -18,7 +19,7 @@ from sandbox.chains.port import Chain
 from sandbox.core import clock
 from sandbox.core.db import Database, SessionDep
 from sandbox.core.errors import NotFound, SandboxError
-from sandbox.core.http import problem
+from sandbox.core.http import problem, refusal
 from sandbox.core.money import format_tenge, units_from_tiyn
 from sandbox.parties import service as parties
 from sandbox.payments import service as payments
@@ -34,9 +35,11 @@ class SponsoredTooOften(SandboxError):
 
     status, code = 429, "sponsored_too_often"
 
-    def __init__(self, session: str) -> None:
+    def __init__(self, session: str, wait_s: float) -> None:
         super().__init__(
-            f"at most {MAX_PER_MINUTE} transactions a minute for one session", session=session
+            f"at most {MAX_PER_MINUTE} transactions a minute for one session",
+            session=session,
+            retry_after_s=math.ceil(wait_s),
         )
 
 
@@ -64,7 +67,7 @@ class Turns:
         while served and served[0] <= now - MINUTE_S:
             served.popleft()
         if len(served) >= MAX_PER_MINUTE:
-            raise SponsoredTooOften(session)
+            raise SponsoredTooOften(session, served[0] + MINUTE_S - now)
         served.append(now)
         while len(self._served) > MAX_SESSIONS:
             self._served.popitem(last=False)
@@ -80,8 +83,8 @@ class WalletRoute(APIRoute):
             try:
                 return await handle(request)
             except SandboxError as refused:
-                values = {**refused.values, "message": refused.detail}
-                return problem(request, refused.status, refused.code, refused.detail, values)
+                refused.values = {**refused.values, "message": refused.detail}
+                return refusal(request, refused)
             except RequestValidationError:
                 detail = 'send the account that pays, as JSON: {"account": "…"}'
                 return problem(request, 422, "invalid_request", detail, {"message": detail})

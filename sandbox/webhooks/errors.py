@@ -7,6 +7,7 @@ class WebhookUrlRefused(SandboxError):
     """The sandbox does not send anything there."""
 
     status, code = 422, "webhook_url_refused"
+    fields = ("url",)
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"webhooks do not go there: {reason}")

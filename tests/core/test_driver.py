@@ -5,7 +5,8 @@ from contextlib import AsyncExitStack
 import asyncpg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core.db import Database, DatabaseUnavailable
 from sandbox.core.driver import Statement
@@ -91,3 +92,19 @@ async def test_a_full_or_busy_server_is_refused_by_name(database: Database, sqls
     with pytest.raises(DatabaseUnavailable):
         async with database.transaction() as db:
             await full.fetch(db, {})
+
+
+async def test_a_session_that_goes_on_after_a_rollback_has_another_transaction(
+    database: Database,
+) -> None:
+    """What was kept of the connection belongs to the transaction before, which may be cut."""
+    async with AsyncSession(database.engine) as db:
+        await SET_OFFSET.fetch(db, {"offset": 5})
+        await db.rollback()
+        with pytest.raises(DBAPIError):
+            await CUT_OFF.fetch(db, {})
+        await db.rollback()
+        await SET_OFFSET.fetch(db, {"offset": 9})
+        await db.commit()
+    async with database.transaction() as db:
+        assert await db.scalar(text("SELECT offset_ms FROM clock")) == 9

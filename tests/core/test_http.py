@@ -1,7 +1,8 @@
 """The HTTP kit: roles, idempotency, refusals, over a real database."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -10,7 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.core import clock
+from sandbox.core import api_version, clock
 from sandbox.core.db import Database, SessionDep
 from sandbox.core.errors import SandboxError, Unavailable
 from sandbox.core.http import (
@@ -21,6 +22,7 @@ from sandbox.core.http import (
     RequestIdMiddleware,
     idempotency,
     install,
+    stored_answers,
 )
 from sandbox.core.http.auth import secret_hash
 from sandbox.core.http.limits import MAX_BODY_BYTES
@@ -36,10 +38,12 @@ KEYS = {
 
 class Body(BaseModel):
     amount_tiyn: SessionTiyn
+    pairs: dict[str, int] = {}
 
 
 class TooMuch(SandboxError):
     status, code = 409, "too_much"
+    fields = ("price", "amount_tiyn")
 
 
 router = APIRouter(route_class=IdempotentRoute)
@@ -54,11 +58,17 @@ async def take(body: Body, db: SessionDep, who: PrincipalDep) -> dict[str, objec
     )
     if body.amount_tiyn == 13:
         raise TooMuch("thirteen", amount_tiyn=13)
+    if body.amount_tiyn == 16:
+        raise TooMuch("sixteen", retryable=True)
+    if body.amount_tiyn == 17:
+        raise TooMuch("seventeen")
+    if body.amount_tiyn == 18:
+        raise TooMuch("eighteen", status=200, type="about:blank", extra=1)
     if body.amount_tiyn == 14:
         raise Unavailable("the chain")
     if body.amount_tiyn == 15:
         await asyncio.sleep(0.3)
-    return {"party": who.party, "merchant": who.merchant}
+    return {"object": "thing", "party": who.party, "merchant": who.merchant}
 
 
 @router.get("/v1/events")
@@ -80,6 +90,7 @@ async def http(database: Database, owner_url: str) -> AsyncIterator[httpx2.Async
     app = FastAPI()
     app.state.database, app.state.key_lookup = database, lookup
     app.include_router(router)
+    app.include_router(stored_answers.router)
     app.add_middleware(LimitsMiddleware)
     app.add_middleware(RequestIdMiddleware)
     install(app)
@@ -200,11 +211,15 @@ async def test_the_same_key_and_body_get_the_first_answer_and_act_once(
     http: httpx2.AsyncClient, database: Database
 ) -> None:
     first = await pay(http)
+    async with database.transaction() as db:
+        await clock.advance(db, 90)
     again = await pay(http, idem='"k-1"')
     assert first.status_code == again.status_code == 201
     assert first.content == again.content
     assert again.headers["idempotency-replayed"] == "true"
     assert again.headers["original-request-id"] == first.headers["request-id"]
+    assert 90 <= int(again.headers["idempotency-age"]) <= 120
+    assert first.headers["idempotency-key"] == again.headers["idempotency-key"] == '"k-1"'
     assert await rows(database) == 1
 
 
@@ -214,7 +229,15 @@ async def test_the_same_key_with_another_body_is_refused_and_names_the_first(
     first = await pay(http)
     other = await pay(http, 6)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
-    assert other.json()["first_request_id"] == first.headers["request-id"]
+    problem = other.json()
+    assert problem["first_request_id"] == first.headers["request-id"]
+    assert problem["why"] == "other_body"
+    named = problem["first_request"]
+    assert (named["path"], named["status"]) == ("/v1/checkout/sessions", 201)
+    assert named["request_id"] == first.headers["request-id"]
+    assert named["created_at"] < named["expires_at"]
+    assert first.headers["request-id"] in problem["messages"]["en"]
+    assert other.headers["idempotency-key"] == '"k-1"'
 
 
 async def test_keys_of_two_tenants_do_not_meet(http: httpx2.AsyncClient) -> None:
@@ -231,6 +254,98 @@ async def test_a_named_refusal_is_stored_and_leaves_no_row(
     assert first.content == again.content
     assert again.headers["content-type"] == "application/problem+json"
     assert await rows(database) == 0
+
+
+async def test_a_refusal_that_may_end_is_not_remembered(
+    http: httpx2.AsyncClient, database: Database
+) -> None:
+    """The same key may then succeed: nobody has to find out that the old answer was kept."""
+    for _ in range(2):
+        answer = await pay(http, 16)
+        assert (answer.status_code, answer.json()["retryable"]) == (409, True)
+        assert "idempotency-replayed" not in answer.headers
+    assert await rows(database) == 0
+
+
+async def test_a_refusal_says_which_field_and_what_to_do_in_three_languages(
+    http: httpx2.AsyncClient,
+) -> None:
+    answer = await pay(http, idem="k" * 256)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (400, "idempotency_key_invalid")
+    assert problem["param"] == "/header/idempotency-key"
+    assert problem["retryable"] is False
+    assert set(problem["messages"]) == {"kk", "ru", "en"}
+    assert len(set(problem["messages"].values())) == 3
+    assert problem["doc_url"] == "/docs/errors#idempotency_key_invalid"
+    assert problem["request_log_url"] == f"/v1/request_logs/{answer.headers['request-id']}"
+
+
+async def test_a_field_is_named_by_its_pointer_and_two_are_not_one(
+    http: httpx2.AsyncClient,
+) -> None:
+    one = await http.post("/v1/checkout/sessions", json={"amount_tiyn": "1"}, headers=head())
+    assert one.json()["param"] == "/body/amount_tiyn"
+    named = await pay(http, 17)
+    assert named.json()["param"] == "/body/amount_tiyn", "of the refusal's fields the route has one"
+    odd = {"amount_tiyn": 1, "pairs": {"a/b~c": "x"}}
+    odd_name = await http.post("/v1/checkout/sessions", json=odd, headers=head(idem="k-2"))
+    assert odd_name.json()["param"] == "/body/pairs/a~1b~0c"
+    worse = odd | {"amount_tiyn": 0}
+    two = await http.post("/v1/checkout/sessions", json=worse, headers=head(idem="k-2"))
+    assert two.json()["param"] is None
+    assert len(two.json()["errors"]) == 2
+
+
+async def test_what_a_refusal_is_made_with_replaces_nothing_that_every_one_has(
+    http: httpx2.AsyncClient,
+) -> None:
+    problem = (await pay(http, 18)).json()
+    assert (problem["status"], problem["type"]) == (409, "urn:kzte-sandbox:problem:too_much")
+    assert problem["extra"] == 1
+    assert problem["messages"]["en"], "a code that no catalog has still says something"
+
+
+async def test_what_no_route_takes_is_a_problem_too(http: httpx2.AsyncClient) -> None:
+    for answer, code in (
+        (await http.get("/v1/nothing", headers=head(idem=None)), "not_found"),
+        (await http.put("/v1/events", headers=head(idem=None)), "method_not_allowed"),
+    ):
+        assert answer.json()["code"] == code
+        assert answer.json()["messages"]["ru"]
+
+
+async def test_a_stored_answer_is_shown_to_its_own_tenant_only(http: httpx2.AsyncClient) -> None:
+    await pay(http)
+    for stranger in (head("m2", "two", None), head("op", "three", None)):
+        answer = await http.get("/v1/idempotency_keys/k-1", headers=stranger)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert answer.json()["param"] == "/path/idempotency_key"
+    assert (await http.get("/v1/idempotency_keys/k-1")).status_code == 401
+
+
+async def test_a_key_tells_what_is_kept_under_it_and_for_how_long(
+    http: httpx2.AsyncClient, database: Database
+) -> None:
+    name = 'a "b" \\c/d?'
+    first = await pay(http, 13, idem=name)
+    async with database.transaction() as db:
+        await clock.advance(db, 3_600)
+    for asked in (name, first.headers["idempotency-key"]):
+        path = f"/v1/idempotency_keys/{quote(asked, safe='')}"
+        found = (await http.get(path, headers=head(idem=None))).json()
+        assert (found["object"], found["key"]) == ("idempotency_key", name)
+        assert found["canonical"] == first.headers["idempotency-key"] == '"a \\"b\\" \\\\c/d?"'
+    [use] = found["uses"]
+    assert (use["path"], use["status"], use["code"]) == ("/v1/checkout/sessions", 409, "too_much")
+    assert use["request_id"] == first.headers["request-id"]
+    assert 3_600 <= use["age_s"] <= 3_660
+    assert use["expired"] is False
+    async with database.transaction() as db:
+        await clock.advance(db, 82_800)
+    later = (await http.get(path, headers=head(idem=None))).json()
+    assert later["uses"][0]["expired"] is True
+    assert use["expires_at"] == later["uses"][0]["expires_at"]
 
 
 async def test_an_unavailable_part_is_not_remembered(
@@ -299,6 +414,48 @@ async def test_who_saw_an_expired_answer_forgets_no_fresh_one(
             await idempotency._one_row(db, idempotency._FORGET, where, asked)
     assert (await pay(http)).content == fresh.content
     assert (await pay(http)).headers["idempotency-replayed"] == "true"
+
+
+async def test_a_client_of_an_older_version_gets_the_shapes_that_it_knows(
+    http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is one version so far: the seam is tried with a change that nobody published."""
+
+    def undo(made: dict[str, object]) -> dict[str, object]:
+        return {"tenant" if name == "party" else name: value for name, value in made.items()}
+
+    undos = (api_version.Undo("2026-11-20", "thing", undo),)
+    old = ("2026-10-01", *api_version.VERSIONS)
+    monkeypatch.setattr(api_version, "VERSIONS", old)
+    plain = api_version.shaped
+    monkeypatch.setattr(api_version, "shaped", lambda body, version: plain(body, version, undos))
+    new = await pay(http)
+    asked = head() | {"Sandbox-Version": "2026-10-01"}
+    body = {"amount_tiyn": 5}
+    again = await http.post("/v1/checkout/sessions", json=body, headers=asked)
+    assert again.headers["sandbox-version"] == "2026-10-01"
+    assert again.headers["idempotency-replayed"] == "true", "kept once, whatever the version"
+    assert (new.json()["party"], "tenant" in new.json()) == ("mch_1", False)
+    assert (again.json()["tenant"], "party" in again.json()) == ("mch_1", False)
+
+
+def test_changes_are_taken_back_newest_first_inside_lists_and_objects() -> None:
+    def rename(old: str, new: str) -> Callable[[api_version.Object], api_version.Object]:
+        return lambda made: {old if name == new else name: v for name, v in made.items()}
+
+    undos = (
+        api_version.Undo("2026-02-01", "thing", rename("a", "b")),
+        api_version.Undo("2026-03-01", "thing", rename("b", "c")),
+    )
+    thing = {
+        "object": "thing",
+        "c": 1,
+        "in": [{"object": "thing", "c": 2}, {"object": "x", "c": 3}],
+    }
+    for version, name in (("2026-01-01", "a"), ("2026-02-01", "b"), ("2026-03-01", "c")):
+        found = api_version.shaped({"data": [thing]}, version, undos)["data"][0]
+        assert (found[name], found["in"][0][name], found["in"][1]["c"]) == (1, 2, 3)
+    assert thing["c"] == 1
 
 
 async def test_access_follows_the_role(http: httpx2.AsyncClient) -> None:

@@ -100,7 +100,6 @@ def answers(running: Running, folder: Path) -> JsonObject:
         f"/v1/checkout/sessions/{canceled['id']}/cancel",
         {},
     )
-    post("/v1/api_keys", "/v1/api_keys", {"role": "merchant"})
     running.quiesce()
     event = get("/v1/events", "/v1/events", type="checkout.session.completed")["data"][0]["id"]
     get("/v1/events/{event_id}", f"/v1/events/{event}")
@@ -158,7 +157,7 @@ def answers(running: Running, folder: Path) -> JsonObject:
         f"/v1/merchants/{merchant_id}/settlement_terms",
         {"mode": "payout"},
     )
-    get("/v1/api_keys", "/v1/api_keys")
+    found |= _own_requests(running, payment)
     get("/v1/webhook_endpoints", "/v1/webhook_endpoints")
     get("/v1/webhook_deliveries", "/v1/webhook_deliveries")
     get("/v1/sandbox/faucet/{grant_id}", f"/v1/sandbox/faucet/{grant['id']}")
@@ -166,6 +165,43 @@ def answers(running: Running, folder: Path) -> JsonObject:
     post("/v1/sandbox/clock", "/v1/sandbox/clock", {"advance_s": 60}, "operator")
     post("/v1/sandbox/quiesce", "/v1/sandbox/quiesce", {"timeout_s": 30}, "operator")
     get("/v1/sandbox/audit", "/v1/sandbox/audit")
+    return found
+
+
+def _own_requests(running: Running, payment: str) -> JsonObject:
+    """A restricted key and its rotation, what was asked and kept, and a limit set and lifted."""
+    found: JsonObject = {}
+    asked = {
+        "role": "merchant",
+        "name": "till 2",
+        "permissions": ["checkout:write", "payments:read"],
+        "expires_in_s": 2_592_000,
+    }
+    keys = "/v1/api_keys"
+    key = found[f"POST {keys}"] = running.post(keys, asked, "merchant")
+    rotated = running.post(f"{keys}/{key['id']}/rotate", {"overlap_s": 3_600}, "merchant")
+    found[f"POST {keys}/{{key_id}}/rotate"] = rotated
+    found[f"GET {keys}/{{key_id}}"] = running.get(f"{keys}/{key['id']}", "merchant")
+    listed = running.get(keys, "merchant")
+    found[f"GET {keys}"] = listed | {"data": listed["data"][:1]}
+
+    logs = "/v1/request_logs"
+    running.get(f"/v1/payments/{payment}", "merchant")
+    listed = running.get(logs, "merchant", limit=1, method="GET", status="2xx")
+    found[f"GET {logs}"] = listed
+    found[f"GET {logs}/{{request_id}}"] = running.get(
+        f"{logs}/{listed['data'][0]['id']}", "merchant"
+    )
+    [made] = running.get(logs, "merchant", limit=1, method="POST")["data"]
+    kept = running.get(f"/v1/idempotency_keys/{made['idempotency_key']}", "merchant")
+    found["GET /v1/idempotency_keys/{idempotency_key}"] = kept
+
+    limits = "/v1/sandbox/rate_limits"
+    found[f"POST {limits}"] = running.post(
+        limits, {"requests_per_s": 1_000, "burst": 2_000}, "merchant"
+    )
+    found[f"GET {limits}"] = running.get(limits, "merchant")
+    running.post(limits, {"requests_per_s": None}, "merchant")
     return found
 
 

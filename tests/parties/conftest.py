@@ -9,8 +9,17 @@ import pytest
 from fastapi import FastAPI
 
 from sandbox.core.db import Database
-from sandbox.core.http import RequestIdMiddleware, install
-from sandbox.parties import routes, service
+from sandbox.core.http import (
+    LimitsMiddleware,
+    RequestIdMiddleware,
+    RequestLogMiddleware,
+    install,
+    limit_routes,
+    log_routes,
+)
+from sandbox.core.http.rate_limits import Buckets
+from sandbox.core.http.request_log import RequestLog
+from sandbox.parties import key_routes, routes, service
 from sandbox.parties.seed import seed
 
 Post = Callable[..., "httpx2.Response"]
@@ -20,10 +29,18 @@ Post = Callable[..., "httpx2.Response"]
 def app(database: Database) -> FastAPI:
     app = FastAPI()
     install(app)
+    app.add_middleware(LimitsMiddleware)
+    app.add_middleware(RequestLogMiddleware)
     app.add_middleware(RequestIdMiddleware)
     app.state.database = database
     app.state.key_lookup = service.find_key
+    app.state.rate_limits = Buckets(lambda: app.state.wall_s)
+    app.state.wall_s = 0.0
+    app.state.request_log = RequestLog(database, 1_000)
     app.include_router(routes.router)
+    app.include_router(key_routes.router)
+    app.include_router(log_routes.router)
+    app.include_router(limit_routes.router)
     return app
 
 

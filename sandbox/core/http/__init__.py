@@ -5,8 +5,9 @@ from sandbox.core.http.doors import DoorsMiddleware
 from sandbox.core.http.idempotency import IdempotentRoute, show_once
 from sandbox.core.http.limits import LimitsMiddleware
 from sandbox.core.http.paging import Page, PageDep, listing
-from sandbox.core.http.problems import install, problem
+from sandbox.core.http.problems import install, problem, refusal
 from sandbox.core.http.request_id import RequestIdMiddleware
+from sandbox.core.http.request_log import RequestLogMiddleware
 
 __all__ = [
     "DoorsMiddleware",
@@ -19,8 +20,10 @@ __all__ = [
     "Principal",
     "PrincipalDep",
     "RequestIdMiddleware",
+    "RequestLogMiddleware",
     "install",
     "listing",
     "problem",
+    "refusal",
     "show_once",
 ]

@@ -1,16 +1,21 @@
-"""Bearer keys: who calls, and what the role table lets them do."""
+"""Bearer keys: who calls, and what the role table and the key's own restrictions let them do."""
 
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.core import api_version
 from sandbox.core.db import Database
 from sandbox.core.errors import SandboxError
+from sandbox.core.http import permissions
+from sandbox.core.http.rate_limits import SWITCH, Buckets, Limit
+from sandbox.core.http.request_id import say
 from sandbox.core.http.roles import RULES, Access, Role
 
 
@@ -18,9 +23,20 @@ class Unauthenticated(SandboxError):
     """No key, or one that is unknown or revoked; the answer does not say which."""
 
     status, code = 401, "unauthenticated"
+    fields = ("/header/authorization",)
 
     def __init__(self) -> None:
         super().__init__("send a valid key: Authorization: Bearer sk_sbx_…")
+
+
+class KeyExpired(SandboxError):
+    """The secret is right, the key's time is over."""
+
+    status, code = 401, "key_expired"
+    fields = ("/header/authorization",)
+
+    def __init__(self, key: str) -> None:
+        super().__init__("this key has expired: make a new one", key=key)
 
 
 class Forbidden(SandboxError):
@@ -34,13 +50,24 @@ class Forbidden(SandboxError):
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """A stored API key: only the SHA-256 of its secret is kept."""
+    """A stored API key: only the SHA-256 of its secret is kept.
+
+    `previous_sha256` is that of the secret before a rotation, while both work. `permissions` None
+    is no restriction. `at` is the sandbox time of the look-up.
+    """
 
     id: str
     secret_sha256: str
     role: Role
     party: str
     seeded: bool
+    previous_sha256: str | None = None
+    permissions: list[str] | None = None
+    expires_at: datetime | None = None
+    is_expired: bool = False
+    api_version: str = api_version.LATEST
+    at: datetime | None = None
+    limit: Limit | None = None
 
 
 KeyLookup = Callable[[AsyncSession, str], Awaitable[KeyRecord | None]]
@@ -55,6 +82,7 @@ class Principal:
     party: str
     access: Access
     seeded: bool = False
+    key: KeyRecord | None = None
 
     @property
     def merchant(self) -> str | None:
@@ -62,7 +90,8 @@ class Principal:
         return self.party if self.access == "own" else None
 
 
-_NOBODY = KeyRecord("", "0" * 64, "public", "", False)
+_NO_SECRET = "0" * 64
+_NOBODY = KeyRecord("", _NO_SECRET, "public", "", False)
 
 
 def secret_hash(secret: str) -> str:
@@ -80,9 +109,15 @@ async def _caller(request: Request, db: AsyncSession) -> KeyRecord | None:
         raise Unauthenticated
     lookup: KeyLookup = request.app.state.key_lookup
     found = await lookup(db, parts[2])
-    expected = (found or _NOBODY).secret_sha256
-    if not hmac.compare_digest(secret_hash(parts[3]), expected) or found is None:
+    known, given = found or _NOBODY, secret_hash(parts[3])
+    # Both are compared whatever the first says, so that the time tells nothing.
+    is_current = hmac.compare_digest(given, known.secret_sha256)
+    is_previous = hmac.compare_digest(given, known.previous_sha256 or _NO_SECRET)
+    if found is None or not (is_current or is_previous):
         raise Unauthenticated
+    request.state.key = found
+    if found.is_expired:
+        raise KeyExpired(found.id)
     return found
 
 
@@ -94,17 +129,45 @@ def rule_of(request: Request) -> tuple[str, dict[Role, Access]]:
 
 
 async def authorize(request: Request, db: AsyncSession) -> Principal:
-    """Who calls this route, or `Unauthenticated` (401) or `Forbidden` (403)."""
+    """Who calls this route.
+
+    Raises `Unauthenticated` and `KeyExpired` (401), `Forbidden` and `PermissionMissing` (403),
+    `RateLimited` (429), `VersionUnknown` (400).
+    """
     path, rule = rule_of(request)
     record = await _caller(request, db)
+    _choose_version(request, record)
     if record is None:
         if "public" not in rule:
             raise Unauthenticated
         return Principal("public", "", rule["public"])
+    if record.limit is not None and path != SWITCH:
+        _count(request, record.id, record.limit)
     access = rule.get(record.role)
     if access is None or (access == "seeded" and not record.seeded):
         raise Forbidden(record.role, f"{request.method} {path}")
-    return Principal(record.role, record.party, access, record.seeded)
+    if record.permissions is not None and "public" not in rule:
+        # A route for several kinds of object names the kind in its address.
+        named = request.url.path if path.startswith("/v1/{") else path
+        permission = permissions.needed(request.method, named)
+        if not permissions.allows(record.permissions, permission):
+            raise permissions.PermissionMissing(permission, record.id)
+    return Principal(record.role, record.party, access, record.seeded, record)
+
+
+def _choose_version(request: Request, record: KeyRecord | None) -> None:
+    pinned = api_version.LATEST if record is None else record.api_version
+    asked = request.headers.get("sandbox-version")
+    version = pinned if asked is None else api_version.known(asked)
+    request.state.api_version = version
+    say(request, "Sandbox-Version", version)
+
+
+def _count(request: Request, key: str, limit: Limit) -> None:
+    buckets: Buckets = request.app.state.rate_limits
+    say(request, "RateLimit-Policy", limit.policy)
+    say(request, "RateLimit", f'"key";r=0;t={limit.seconds_to_one}')
+    say(request, "RateLimit", buckets.take(key, limit))
 
 
 async def principal(request: Request) -> Principal:

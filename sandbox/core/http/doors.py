@@ -12,6 +12,7 @@ class HostNotAllowed(SandboxError):
     """The Host header names somebody else: a page that had its own name point here."""
 
     status, code = 403, "host_not_allowed"
+    fields = ("/header/host",)
 
     def __init__(self) -> None:
         super().__init__("no such host here; SANDBOX_ALLOWED_HOSTS names further ones")
@@ -21,6 +22,7 @@ class OriginNotAllowed(SandboxError):
     """A page of another site asks; keys belong on servers, not in browsers."""
 
     status, code = 403, "origin_not_allowed"
+    fields = ("/header/origin",)
 
     def __init__(self) -> None:
         super().__init__("pages of other sites may not call this API; call it from a server")

@@ -5,34 +5,42 @@ before the answer leaves: whoever got an answer can rely on it, and a repeat can
 """
 
 import hashlib
-from collections.abc import Callable, Coroutine
+import re
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import orjson
 from fastapi import Request, Response
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.core import failpoints
+from sandbox.core import api_version, clock, failpoints
 from sandbox.core.canonical import canonical
 from sandbox.core.db import Database
 from sandbox.core.driver import Statement
 from sandbox.core.errors import SandboxError
-from sandbox.core.http.auth import authorize
+from sandbox.core.http import expand
+from sandbox.core.http.auth import Principal, authorize
 from sandbox.core.http.limits import check_json
 from sandbox.core.http.problems import refusal
+from sandbox.core.http.rate_limits import SWITCH
+from sandbox.core.http.request_id import say
 
-EXEMPT = frozenset({"/v1/sandbox/clock", "/v1/sandbox/faults", "/v1/sandbox/quiesce"})
+EXEMPT = frozenset({"/v1/sandbox/clock", "/v1/sandbox/faults", "/v1/sandbox/quiesce", SWITCH})
 KEPT_HOURS = 24
 MAX_KEY_LENGTH = 255
+_ESCAPED = re.compile(r"\\([\"\\])")
 
 
 class IdempotencyKeyMissing(SandboxError):
     """Every POST that moves something needs a key, before its body is looked at."""
 
     status, code = 400, "idempotency_key_missing"
+    fields = ("/header/idempotency-key",)
 
     def __init__(self) -> None:
         super().__init__("send an Idempotency-Key header, a new one for each new intention")
@@ -42,6 +50,7 @@ class IdempotencyKeyInvalid(SandboxError):
     """1 to 255 printable ASCII characters, bare or as a quoted structured-field string."""
 
     status, code = 400, "idempotency_key_invalid"
+    fields = ("/header/idempotency-key",)
 
     def __init__(self) -> None:
         super().__init__(f"an Idempotency-Key has 1 to {MAX_KEY_LENGTH} printable characters")
@@ -51,12 +60,16 @@ class IdempotencyKeyReused(SandboxError):
     """The key was used for another request; it names that one."""
 
     status, code = 422, "idempotency_key_reused"
+    fields = ("/header/idempotency-key",)
 
-    def __init__(self, key: str, first_request: str) -> None:
+    def __init__(self, key: str, first: Mapping[str, Any]) -> None:
         super().__init__(
-            "this Idempotency-Key belongs to a request with another body",
+            f"this Idempotency-Key belongs to POST {first['path']} of {first['age_s']} s ago, which"
+            " had another body",
             key=key,
-            first_request_id=first_request,
+            why="other_body",
+            first_request_id=first["request_id"],
+            first_request=dict(first),
         )
 
 
@@ -64,11 +77,11 @@ class RequestInProgress(SandboxError):
     """The first request with this key is still running; ask again."""
 
     status, code = 409, "request_in_progress"
+    again = True
+    fields = ("/header/idempotency-key",)
 
     def __init__(self, key: str) -> None:
-        super().__init__(
-            "the first request with this key is still running", key=key, retryable=True
-        )
+        super().__init__("the first request with this key is still running", key=key)
 
 
 def key_of(request: Request) -> str:
@@ -76,12 +89,25 @@ def key_of(request: Request) -> str:
     key = request.headers.get("idempotency-key")
     if key is None:
         raise IdempotencyKeyMissing
+    return plain_key(key)
+
+
+def plain_key(key: str) -> str:
+    """The key without the quotes of a structured-field string (RFC 8941, 3.3.3).
+
+    Raises `IdempotencyKeyInvalid`.
+    """
     key = key.strip()
     if len(key) >= 2 and key[0] == key[-1] == '"':
-        key = key[1:-1]
+        key = _ESCAPED.sub(r"\1", key[1:-1])
     if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isascii() or not key.isprintable():
         raise IdempotencyKeyInvalid
     return key
+
+
+def quoted_key(key: str) -> str:
+    """The canonical form of a key: a structured-field string."""
+    return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def fingerprint(method: str, path: str, body: bytes) -> str:
@@ -110,8 +136,11 @@ class _Asked:
 # then `_FORGET` forgets nothing, or `_KEEP` keeps nothing, and the request is told to ask again.
 _LOOK = Statement(
     """
-    SELECT locked.ok, k.fingerprint, k.status, k.body, k.request_id,
-        k.created_at <= sandbox_now() - :hours * interval '1 hour' AS expired
+    SELECT locked.ok, k.fingerprint, k.status, k.body, k.request_id, k.created_at,
+        CASE WHEN k.created_at IS NOT NULL
+            THEN extract(epoch FROM sandbox_now() - k.created_at)::bigint END AS age_s,
+        CASE WHEN k.created_at IS NOT NULL
+            THEN k.created_at <= sandbox_now() - :hours * interval '1 hour' END AS expired
     FROM (SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0)) AS ok OFFSET 0) AS locked
     LEFT JOIN idempotency_key k ON k.tenant = :tenant AND k.route = :route AND k.key = :key
     """
@@ -140,13 +169,28 @@ async def _first_answer(db: AsyncSession, asked: _Asked) -> Response | None:
         await _one_row(db, _FORGET, {**asked.where, "hours": KEPT_HOURS}, asked)
         return None
     if first["fingerprint"] != asked.fingerprint:
-        raise IdempotencyKeyReused(asked.key, first["request_id"])
+        raise IdempotencyKeyReused(asked.key, _told(asked, first))
     return Response(
         first["body"],
         first["status"],
-        {"Idempotency-Replayed": "true", "Original-Request-Id": first["request_id"]},
+        {
+            "Idempotency-Replayed": "true",
+            "Idempotency-Age": str(first["age_s"]),
+            "Original-Request-Id": first["request_id"],
+        },
         media_type="application/json" if first["status"] < 400 else "application/problem+json",
     )
+
+
+def _told(asked: _Asked, first: Any) -> dict[str, Any]:
+    return {
+        "request_id": first["request_id"],
+        "path": asked.path,
+        "status": first["status"],
+        "created_at": clock.iso(first["created_at"]),
+        "expires_at": clock.iso(first["created_at"] + timedelta(hours=KEPT_HOURS)),
+        "age_s": first["age_s"],
+    }
 
 
 async def _keep(db: AsyncSession, asked: _Asked, request: Request, response: Response) -> None:
@@ -188,8 +232,21 @@ def _without_secrets(request: Request, body: bytes) -> bytes:
     return orjson.dumps({**orjson.loads(body), **dict.fromkeys(fields)})
 
 
+def _in_version(request: Request, answer: Response) -> Response:
+    version: str = getattr(request.state, "api_version", api_version.LATEST)
+    if version == api_version.LATEST or answer.media_type != "application/json":
+        return answer
+    kept = {name: text for name, text in answer.headers.items() if name != "content-length"}
+    body = api_version.shaped(orjson.loads(answer.body), version)
+    return JSONResponse(body, answer.status_code, kept)
+
+
 class IdempotentRoute(APIRoute):
-    """A route whose POST answers once per key. Use as `route_class` of a slice's router."""
+    """A route whose POST answers once per key. Use as `route_class` of a slice's router.
+
+    Answers are kept as they are by default; what the request wants expanded, and the shape of the
+    version that it is pinned to, are made of that each time.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -213,7 +270,16 @@ class IdempotentRoute(APIRoute):
             failpoints.passed("post.committed", what)
             return answer
 
-        return once
+        async def as_asked(request: Request) -> Response:
+            steps = request.state.expand = expand.asked(request)
+            answer = await once(request)
+            caller: Principal | None = getattr(request.state, "principal", None)
+            if steps is not None and caller is not None:
+                expand.check(steps, caller)
+                answer = await expand.expanded(request, caller, answer, steps)
+            return _in_version(request, answer)
+
+        return as_asked
 
     async def _answer(
         self,
@@ -222,7 +288,11 @@ class IdempotentRoute(APIRoute):
         handle: Callable[[Request], Coroutine[Any, Any, Response]],
     ) -> Response:
         principal = request.state.principal = await authorize(request, db)
+        if request.state.expand is not None:
+            expand.check(request.state.expand, principal)
         key, path = key_of(request), request.url.path
+        request.state.idempotency_key = key
+        say(request, "Idempotency-Key", quoted_key(key))
         body = await request.body()
         check_json(body)
         print_ = fingerprint(request.method, path, body)
@@ -233,7 +303,8 @@ class IdempotentRoute(APIRoute):
         try:
             response = await handle(request)
         except SandboxError as error:
-            if error.status >= 500 or error.status in (401, 403):
+            # What may succeed next time is not decided: who asks again is not told the old answer.
+            if error.status >= 500 or error.status in (401, 403) or error.retryable is True:
                 raise
             raise _Refused(asked, error) from error
         await _keep(db, asked, request, response)

@@ -7,30 +7,53 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from sandbox.core.api_version import VERSIONS
+from sandbox.core.http import expand
 from sandbox.core.http.idempotency import EXEMPT, MAX_KEY_LENGTH
 from sandbox.core.http.roles import RULES
 
+_TEXT = {"type": "string"}
 _PROBLEM = {
     "type": "object",
-    "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
+    "required": [
+        "type", "title", "status", "detail", "instance", "code", "param", "retryable", "messages",
+        "request_id", "request_log_url", "doc_url",
+    ],
     "properties": {
         "type": {"type": "string", "examples": ["urn:kzte-sandbox:problem:payment_not_final"]},
         "title": {"type": "string", "examples": ["Conflict"]},
         "status": {"type": "integer", "examples": [409]},
-        "detail": {"type": "string"},
+        "detail": {"type": "string", "description": "English, for developers"},
         "instance": {"type": "string", "examples": ["/v1/refunds"]},
         "code": {"type": "string", "description": "stable; decide by this member"},
+        "param": {
+            "type": ["string", "null"],
+            "description": "JSON pointer to the one field at fault, its place first",
+            "examples": ["/body/amount_tiyn"],
+        },
+        "retryable": {
+            "enum": [True, False, "unknown"],
+            "description": "true: send the same again with the same key, it may succeed;"
+            " false: change what is wrong and use a new key; unknown: a repeat does no harm",
+        },
+        "messages": {
+            "type": "object",
+            "required": ["kk", "ru", "en"],
+            "properties": {"kk": _TEXT, "ru": _TEXT, "en": _TEXT},
+            "description": "may be shown to anybody",
+        },
         "request_id": {"type": "string", "examples": ["req_4f2c9d1e8b7a605f3c2d1e0f"]},
+        "request_log_url": {
+            "type": "string", "examples": ["/v1/request_logs/req_4f2c9d1e8b7a605f3c2d1e0f"],
+        },
+        "doc_url": {"type": "string", "examples": ["/docs/errors#payment_not_final"]},
         "errors": {
             "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"param": {"type": "string"}, "message": {"type": "string"}},
-            },
+            "items": {"type": "object", "properties": {"param": _TEXT, "message": _TEXT}},
         },
     },
     "description": "Problem details (RFC 9457); more members explain single refusals.",
-}
+}  # fmt: skip
 _REFUSED = {
     "description": "Refused by name",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -138,6 +161,36 @@ _IDEMPOTENCY_KEY = {
 }
 
 
+_VERSION = {
+    "name": "Sandbox-Version",
+    "in": "header",
+    "required": False,
+    "description": "The version of the answer's shape; without it the one that the key pins.",
+    "schema": {"type": "string", "enum": list(VERSIONS)},
+}
+_EXPAND = {
+    "name": "expand[]",
+    "in": "query",
+    "required": False,
+    "schema": {
+        "type": "array",
+        "maxItems": expand.MAX_PATHS,
+        "items": {"type": "string", "maxLength": 200},
+    },
+}
+
+
+def _expandable(method: str, path: str) -> dict[str, Any] | None:
+    """The parameter `expand[]` of a route, None where its answer names nothing."""
+    fields = expand.FIELDS.get(expand.root(path), {})
+    if not fields:
+        return None
+    is_list = expand.is_list(method, path)
+    known = ", ".join(f"`data.{one}`" if is_list else f"`{one}`" for one in fields)
+    said = f"Puts objects in the place of their ids, up to {expand.MAX_LEVELS} levels: {known}."
+    return {**_EXPAND, "description": said}
+
+
 def install(app: FastAPI) -> None:
     """Let `app.openapi()` describe the whole contract; made once, then kept."""
     plain = app.openapi
@@ -179,6 +232,11 @@ def _describe(document: dict[str, Any]) -> dict[str, Any]:
         responses["default"] = _REFUSED
         if method == "POST" and path.startswith("/v1/") and path not in EXEMPT:
             operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+        if path.startswith("/v1/"):
+            operation.setdefault("parameters", []).append(_VERSION)
+        expansion = _expandable(method, template)
+        if expansion is not None:
+            operation["parameters"].append(expansion)
         name = f"{method} {path}"
         example = shown.get(_SHOWN_BY.get(name, name))
         if example is not None:

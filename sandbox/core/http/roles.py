@@ -40,6 +40,9 @@ _PARTIES: dict[Role, Access] = {
     "merchant": "own", "developer": "own", "operator": "all", "regulator": "read",
 }  # fmt: skip
 _PARTIES_WRITE: dict[Role, Access] = {"merchant": "own", "developer": "own", "operator": "all"}
+# What a key sent itself, whichever role it has.
+_OWN: dict[Role, Access] = {role: "own" for role in ROLES if role != "public"}
+_REQUESTS: dict[Role, Access] = {**_OWN, "operator": "all", "regulator": "all"}
 _SANDBOX: dict[Role, Access] = {"merchant": "seeded", "developer": "yes", "operator": "yes"}
 _AUDIT: dict[Role, Access] = {
     "merchant": "seeded", "developer": "yes", "operator": "yes", "regulator": "yes",
@@ -51,6 +54,7 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("GET", "/metrics"): {"operator": "yes"},
     ("GET", "/openapi.json"): _PUBLIC,
     ("GET", "/docs"): _PUBLIC,
+    ("GET", "/docs/errors"): _PUBLIC,
     ("GET", "/"): _PUBLIC,
     ("GET", "/pay/assets/{name}"): _PUBLIC,
     ("GET", "/pay/{session_id}"): _PUBLIC,
@@ -73,7 +77,12 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("POST", "/v1/merchants/{merchant_id}/fee_plans/{version}/consent"): _MERCHANT_WRITES,
     ("POST", "/v1/api_keys"): _PARTIES_WRITE,
     ("GET", "/v1/api_keys"): _PARTIES,
+    ("GET", "/v1/api_keys/{key_id}"): _PARTIES,
+    ("POST", "/v1/api_keys/{key_id}/rotate"): _PARTIES_WRITE,
     ("DELETE", "/v1/api_keys/{key_id}"): _PARTIES_WRITE,
+    ("GET", "/v1/request_logs"): _REQUESTS,
+    ("GET", "/v1/request_logs/{request_id}"): _REQUESTS,
+    ("GET", "/v1/idempotency_keys/{idempotency_key:path}"): _OWN,
     ("POST", "/v1/checkout/sessions"): _MERCHANT_WRITES,
     ("GET", "/v1/checkout/sessions"): _MERCHANT_READS,
     ("GET", "/v1/checkout/sessions/{session_id}"): _MERCHANT_READS,
@@ -158,6 +167,8 @@ RULES: dict[tuple[str, str], dict[Role, Access]] = {
     ("POST", "/v1/sandbox/bank/reversals"): _SANDBOX,
     ("GET", "/v1/sandbox/faults"): _SANDBOX,
     ("POST", "/v1/sandbox/faults"): _SANDBOX,
+    ("GET", "/v1/sandbox/rate_limits"): _SANDBOX,
+    ("POST", "/v1/sandbox/rate_limits"): _SANDBOX,
     ("GET", "/v1/sandbox/audit"): _AUDIT,
     ("GET", "/v1/checkout/sessions/{session_id}/explain"): _MERCHANT_READS,
     ("GET", "/v1/payments/{payment_id}/explain"): _MERCHANT_READS,
