@@ -99,6 +99,16 @@ _BANK = text(
 )
 
 
+# What a party asked is its own business; who sees everything sees that too.
+_REQUESTS = text(
+    """
+    SELECT id, method, path, status, idempotency_key, replayed, duration_ms FROM request_log
+    WHERE id = ANY(CAST(:ids AS text[]))
+        AND (CAST(:viewer AS text) IS NULL OR tenant = :viewer)
+    """
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """An event; `index` is its place among those found, in the order of the log."""
@@ -197,7 +207,17 @@ class Facts:
     orders: list[Any] = field(default_factory=list)
     moved: dict[str, Moved] = field(default_factory=dict)
     bank: list[Any] = field(default_factory=list)
+    requests: dict[str, dict[str, Any]] = field(default_factory=dict)
     cut: dict[str, int] = field(default_factory=dict)
+
+    def asked(self, request_id: str | None) -> dict[str, Any]:
+        """What is kept of a request, for a step: `request` is null where nothing is."""
+        found = self.requests.get(request_id or "")
+        words = None
+        if found is not None:
+            key = found["idempotency_key"]
+            words = f"{found['method']} {found['path']}" + (f", {key}" if key else "")
+        return {"request_id": request_id, "request": found, "asked": words}
 
     def of(self, id_: str, *types: str) -> list[Told]:
         """The events of one object, of these types if any are named, oldest first."""
@@ -223,6 +243,7 @@ async def read(
     await _events(db, facts, wanted)
     await _entries(db, facts, wanted)
     await _deliveries(db, facts)
+    await _requests(db, facts)
     refs = {entry.ref for entry in facts.entries} | set(orders) | set(wanted)
     facts.orders = list(await db.execute(_ORDERS, {"ids": sorted(refs)}))
     pairs = {*txs, *((row.chain, row.tx_id) for row in facts.orders if row.tx_id)}
@@ -239,6 +260,7 @@ async def read_event(db: AsyncSession, viewer: str | None, event_id: str) -> Fac
     for event in facts.events:
         await _entries(db, facts, event.entries, _BY_ID)
     await _deliveries(db, facts)
+    await _requests(db, facts)
     return facts
 
 
@@ -297,6 +319,12 @@ async def _deliveries(db: AsyncSession, facts: Facts) -> None:
     }
     found = (await db.execute(_DELIVERIES, values)).all()
     facts.deliveries = list(_kept(facts, "deliveries", found, MOST_DELIVERIES))
+
+
+async def _requests(db: AsyncSession, facts: Facts) -> None:
+    ids = sorted({event.request_id for event in facts.events if event.request_id is not None})
+    found = await db.execute(_REQUESTS, {"ids": ids, "viewer": facts.viewer})
+    facts.requests = {row.id: dict(row._mapping) for row in found}
 
 
 async def _moved(

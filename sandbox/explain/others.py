@@ -222,7 +222,8 @@ def _requests(read: Other) -> list[Step]:
         if event.request_id is None or event.request_id in known:
             continue
         known.add(event.request_id)
-        values = {"about": event.about, "type": event.type, "request_id": event.request_id}
+        asked = read.facts.asked(event.request_id)
+        values = {"about": event.about, "type": event.type, **asked}
         made.append(
             Step(event.at, read.asker, "api", "request", "request.object", values,
                  links=(link("request_log", event.request_id, read.facts.viewer),),

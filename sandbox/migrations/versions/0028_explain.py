@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0028_explain"
-down_revision = "0022_receivables"
+down_revision = "0023_api_kit"
 
 
 def upgrade() -> None:
