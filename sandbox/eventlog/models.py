@@ -26,7 +26,7 @@ class Event(SQLModel, table=True):
     __tablename__ = "event"
     __table_args__ = (
         CheckConstraint("octet_length(leaf) <= 65535", name="leaf_fits"),
-        Index("ix_event_about", "about", postgresql_where=text("about IS NOT NULL")),
+        Index("ix_event_object_id", "object_id", postgresql_where=text("object_id IS NOT NULL")),
     )
 
     id: str = Field(primary_key=True)
@@ -38,8 +38,8 @@ class Event(SQLModel, table=True):
     salt: bytes = Field(sa_type=LargeBinary)
     # Of the request that caused it, if one did; nobody outside sees it.
     request_id: str | None = None
-    # The id of the object that `data` is: for finding, the leaf is what counts.
-    about: str | None = None
+    # Of the object that `data` is, as the leaf has it: by it an object's events are found.
+    object_id: str | None = None
 
 
 class EventQueue(SQLModel, table=True):

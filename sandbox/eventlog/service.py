@@ -20,7 +20,6 @@ from sandbox.eventlog.types import EntryHash, NewEvent
 
 API_VERSION = api_version.LATEST
 SALT_SIZE = 32
-MAX_ID_LENGTH = 64
 
 _TYPE = re.compile(r"\*|[a-z_]+(?:\.[a-z_]+)*(?:\.\*)?")
 
@@ -31,12 +30,14 @@ _APPEND = Statement(
         SELECT * FROM unnest(
             CAST(:ids AS text[]), CAST(:types AS text[]), CAST(:created AS timestamptz[]),
             CAST(:merchants AS text[]), CAST(:leaves AS bytea[]), CAST(:private AS text[]),
-            CAST(:salts AS bytea[]), CAST(:request_ids AS text[]), CAST(:about AS text[])
+            CAST(:salts AS bytea[]), CAST(:request_ids AS text[]), CAST(:objects AS text[])
         ) WITH ORDINALITY
-            AS g (id, type, created, merchant, leaf, private, salt, request_id, about, line)
+            AS g (id, type, created, merchant, leaf, private, salt, request_id, object_id, line)
     ), written AS (
-        INSERT INTO event (id, type, created, merchant, leaf, private, salt, request_id, about)
-        SELECT id, type, created, merchant, leaf, CAST(private AS jsonb), salt, request_id, about
+        INSERT INTO event
+            (id, type, created, merchant, leaf, private, salt, request_id, object_id)
+        SELECT id, type, created, merchant, leaf, CAST(private AS jsonb), salt, request_id,
+            object_id
         FROM given
     )
     INSERT INTO event_queue (event_id) SELECT id FROM given ORDER BY line
@@ -75,14 +76,14 @@ async def append_many(
             "private": [orjson.dumps(built.private).decode() for built in parts],
             "salts": salts,
             "request_ids": [event.request_id for event in events],
-            "about": [_about(event) for event in events],
+            "objects": [_object_id(event) for event in events],
         },
     )
 
 
-def _about(event: NewEvent) -> str | None:
-    id_ = event.data.get("id")
-    return id_[:MAX_ID_LENGTH] if isinstance(id_, str) else None
+def _object_id(event: NewEvent) -> str | None:
+    own = event.data.get("id")
+    return own if isinstance(own, str) else None
 
 
 def api_event(row: Any, *, viewer: str | None) -> dict[str, Any]:

@@ -20,13 +20,13 @@ MOST_DELIVERIES = 200
 MOST_TRANSFERS = 60
 
 _EVENTS = """
-    SELECT e.id, e.type, e.created, e.merchant, e.leaf, e.private, e.request_id, e.about,
-        l.epoch, l.position, l.sequence
+    SELECT e.id, e.type, e.created, e.merchant, e.leaf, e.private, e.request_id,
+        e.object_id, l.epoch, l.position, l.sequence
     FROM event e LEFT JOIN log_entry l ON l.event_id = e.id
     WHERE {which} AND (CAST(:viewer AS text) IS NULL OR e.merchant = :viewer)
     ORDER BY l.epoch, l.position, e.id LIMIT :most
 """
-_ABOUT = text(_EVENTS.format(which="e.about = ANY(CAST(:ids AS text[]))"))
+_ABOUT = text(_EVENTS.format(which="e.object_id = ANY(CAST(:ids AS text[]))"))
 _NAMED = text(_EVENTS.format(which="e.id = ANY(CAST(:ids AS text[]))"))
 _ENTRIES = """
     SELECT e.id, e.ref, e.kind, e.reason, e.chain, e.recorded_at, r.outcome, r.event_id, r.height,

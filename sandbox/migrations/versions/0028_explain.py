@@ -8,12 +8,15 @@ down_revision = "0023_api_kit"
 
 
 def upgrade() -> None:
-    op.add_column("event", sa.Column("about", sa.String(), nullable=True))
+    # Events by object: whoever comes first adds it, webhooks find by it too.
+    op.execute("ALTER TABLE event ADD COLUMN IF NOT EXISTS object_id varchar")
     op.execute(
-        "UPDATE event SET about = left(convert_from(leaf, 'UTF8')::jsonb #>> '{data,id}', 64)"
+        "UPDATE event SET object_id = convert_from(leaf, 'UTF8')::json -> 'data' ->> 'id'"
+        " WHERE object_id IS NULL"
     )
-    op.create_index(
-        "ix_event_about", "event", ["about"], postgresql_where=sa.text("about IS NOT NULL")
+    op.execute(
+        "CREATE INDEX IF NOT EXISTS ix_event_object_id ON event (object_id)"
+        " WHERE object_id IS NOT NULL"
     )
     op.create_index(
         "ix_stray_transfer_session",
