@@ -141,8 +141,9 @@ async def of_holder_burn(db: AsyncSession, id_: str) -> Other:
 async def of_grant(db: AsyncSession, id_: str, viewer: str | None, grants: Grants) -> Other:
     """Tokens that the faucet gave away. Raises `NotFound`."""
     shown = grants.grant_object(await grants.find(db, id_))
-    # Whose it is nobody knows: whoever may ask the faucet may read what became of it.
+    # Its events are nobody's: whoever may ask the faucet may read them, and not the books.
     facts = await reading.read(db, None, [id_])
+    facts.viewer = viewer
     return _with_txs(Other("faucet_grant", id_, shown, facts))
 
 
