@@ -290,8 +290,9 @@ async def _events(
         owner = facts.viewer is not None and facts.viewer == row.merchant
         facts.events.append(
             Told(
-                row.id, row.type, row.created, row.object_id, row.merchant, row.request_id, row.epoch,
-                row.position, row.sequence, api_data(leaf["data"], row.private if owner else None),
+                row.id, row.type, row.created, row.object_id, row.merchant, row.request_id,
+                row.epoch, row.position, row.sequence,
+                api_data(leaf["data"], row.private if owner else None),
                 tuple(entry["id"] for entry in leaf["entries"]), index,
             )
         )  # fmt: skip
