@@ -75,7 +75,8 @@ def visible_legs(facts: Facts, entry: Booked) -> tuple[list[dict[str, Any]], int
     if facts.viewer is None:
         return legs, 0
     mine = {facts.viewer, *(event.about for event in facts.events)}
-    mine |= {event.data.get("session") for event in facts.events}
+    named = (event.data.get("session") for event in facts.events)
+    mine |= {id_ for id_ in named if isinstance(id_, str)}
     shown = [leg for leg in legs if str(leg["code"]).rpartition(":")[2] in mine]
     return shown, len(legs) - len(shown)
 

@@ -62,7 +62,7 @@ class _Telling:
             "session": session.id,
             "amount_tiyn": session.amount_tiyn,
             "expires_in_s": session.expires_in_s,
-            "request_id": None if created is None else created.request_id,
+            **self.facts.asked(None if created is None else created.request_id),
         }
         if self.viewer is not None:
             # Private: nobody but the owner reads them (CONTRACT 4).
@@ -262,7 +262,7 @@ class _Telling:
             "stray": refund.stray,
             "amount_tiyn": tiyn_from_units(refund.amount_units, refund.decimals)[0],
             "recipient": refund.recipient,
-            "request_id": request_id,
+            **self.facts.asked(request_id),
         }
         asked_links = (link("refund", refund.id, self.viewer), *self._request(request_id))
         return [

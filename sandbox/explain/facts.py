@@ -21,8 +21,7 @@ MOST_TRANSFERS = 60
 
 _EVENTS = """
     SELECT e.id, e.type, e.created, e.merchant, e.leaf, e.private, e.request_id,
-        e.object_id AS about,
-        l.epoch, l.position, l.sequence
+        e.object_id, l.epoch, l.position, l.sequence
     FROM event e LEFT JOIN log_entry l ON l.event_id = e.id
     WHERE {which} AND (CAST(:viewer AS text) IS NULL OR e.merchant = :viewer)
     ORDER BY l.epoch, l.position, e.id LIMIT :most
@@ -96,6 +95,16 @@ _BANK = text(
     SELECT direction, kind, ref, end_to_end_id, created_at, read_at, body ->> 'reason' AS reason,
         (body ->> 'amount_tiyn')::bigint AS amount_tiyn
     FROM bank_message WHERE end_to_end_id = ANY(CAST(:ids AS text[])) ORDER BY id LIMIT 60
+    """
+)
+
+
+# What a party asked is its own business; who sees everything sees that too.
+_REQUESTS = text(
+    """
+    SELECT id, method, path, status, idempotency_key, replayed, duration_ms FROM request_log
+    WHERE id = ANY(CAST(:ids AS text[]))
+        AND (CAST(:viewer AS text) IS NULL OR tenant = :viewer)
     """
 )
 
@@ -198,7 +207,17 @@ class Facts:
     orders: list[Any] = field(default_factory=list)
     moved: dict[str, Moved] = field(default_factory=dict)
     bank: list[Any] = field(default_factory=list)
+    requests: dict[str, dict[str, Any]] = field(default_factory=dict)
     cut: dict[str, int] = field(default_factory=dict)
+
+    def asked(self, request_id: str | None) -> dict[str, Any]:
+        """What is kept of a request, for a step: `request` is null where nothing is."""
+        found = self.requests.get(request_id or "")
+        words = None
+        if found is not None:
+            key = found["idempotency_key"]
+            words = f"{found['method']} {found['path']}" + (f", {key}" if key else "")
+        return {"request_id": request_id, "request": found, "asked": words}
 
     def of(self, id_: str, *types: str) -> list[Told]:
         """The events of one object, of these types if any are named, oldest first."""
@@ -224,6 +243,7 @@ async def read(
     await _events(db, facts, wanted)
     await _entries(db, facts, wanted)
     await _deliveries(db, facts)
+    await _requests(db, facts)
     refs = {entry.ref for entry in facts.entries} | set(orders) | set(wanted)
     facts.orders = list(await db.execute(_ORDERS, {"ids": sorted(refs)}))
     pairs = {*txs, *((row.chain, row.tx_id) for row in facts.orders if row.tx_id)}
@@ -240,6 +260,7 @@ async def read_event(db: AsyncSession, viewer: str | None, event_id: str) -> Fac
     for event in facts.events:
         await _entries(db, facts, event.entries, _BY_ID)
     await _deliveries(db, facts)
+    await _requests(db, facts)
     return facts
 
 
@@ -269,8 +290,9 @@ async def _events(
         owner = facts.viewer is not None and facts.viewer == row.merchant
         facts.events.append(
             Told(
-                row.id, row.type, row.created, row.about, row.merchant, row.request_id, row.epoch,
-                row.position, row.sequence, api_data(leaf["data"], row.private if owner else None),
+                row.id, row.type, row.created, row.object_id, row.merchant, row.request_id,
+                row.epoch, row.position, row.sequence,
+                api_data(leaf["data"], row.private if owner else None),
                 tuple(entry["id"] for entry in leaf["entries"]), index,
             )
         )  # fmt: skip
@@ -298,6 +320,12 @@ async def _deliveries(db: AsyncSession, facts: Facts) -> None:
     }
     found = (await db.execute(_DELIVERIES, values)).all()
     facts.deliveries = list(_kept(facts, "deliveries", found, MOST_DELIVERIES))
+
+
+async def _requests(db: AsyncSession, facts: Facts) -> None:
+    ids = sorted({event.request_id for event in facts.events if event.request_id is not None})
+    found = await db.execute(_REQUESTS, {"ids": ids, "viewer": facts.viewer})
+    facts.requests = {row.id: dict(row._mapping) for row in found}
 
 
 async def _moved(

@@ -19,7 +19,7 @@ def steps(
         return []
     moved = [one for one in read.facts.moved.values() if one.tx == tx]
     known = [chain for (chain, id_), found in seen.items() if id_ == tx and found is not None]
-    known += [one.chain for one in moved]
+    known += [one.chain for one in moved if one.chain in chains]
     now, place = read.facts.state.now, backbone.LAST
     if not known:
         values = {"tx": tx, "network": ", ".join(sorted(one.network for one in chains.values()))}

@@ -141,8 +141,9 @@ async def of_holder_burn(db: AsyncSession, id_: str) -> Other:
 async def of_grant(db: AsyncSession, id_: str, viewer: str | None, grants: Grants) -> Other:
     """Tokens that the faucet gave away. Raises `NotFound`."""
     shown = grants.grant_object(await grants.find(db, id_))
-    # Whose it is nobody knows: whoever may ask the faucet may read what became of it.
+    # Its events are nobody's: whoever may ask the faucet may read them, and not the books.
     facts = await reading.read(db, None, [id_])
+    facts.viewer = viewer
     return _with_txs(Other("faucet_grant", id_, shown, facts))
 
 
@@ -222,7 +223,8 @@ def _requests(read: Other) -> list[Step]:
         if event.request_id is None or event.request_id in known:
             continue
         known.add(event.request_id)
-        values = {"about": event.about, "type": event.type, "request_id": event.request_id}
+        asked = read.facts.asked(event.request_id)
+        values = {"about": event.about, "type": event.type, **asked}
         made.append(
             Step(event.at, read.asker, "api", "request", "request.object", values,
                  links=(link("request_log", event.request_id, read.facts.viewer),),

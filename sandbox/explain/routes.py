@@ -53,7 +53,9 @@ class Asked:
 
 
 def _viewer(caller: Principal) -> str | None:
-    return caller.merchant
+    """The merchant as which the caller looks; None for who sees everything."""
+    is_merchant = caller.role in ("merchant", "developer")
+    return caller.party if is_merchant else caller.merchant
 
 
 def accepted(accept: str | None) -> Format:

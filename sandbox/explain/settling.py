@@ -44,7 +44,7 @@ def figures_of(object_: str, shown: Shown) -> dict[str, Any]:
 _FIGURES: Mapping[str, tuple[str, ...]] = {
     "stray_transfer": ("chain", "tx", "amount_units", "redemption"),
     "settlement": ("merchant", "status", "mode", "value_date", "hold", "fee_status"),
-    "payout": ("settlement", "status", "amount_tiyn", "value_date", "reason", "iban"),
+    "payout": ("settlement", "status", "amount_tiyn", "value_date", "reason"),
     "deposit": ("amount_tiyn", "unminted_tiyn", "bank_reference"),
     "issuance": ("deposit", "chain", "amount_tiyn", "recipient", "status", "tx", "reason"),
     "redemption": ("chain", "amount_tiyn", "status", "reason", "payout_status", "value_date",

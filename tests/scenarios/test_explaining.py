@@ -18,6 +18,7 @@ on_one = pytest.mark.parametrize(
 
 async def explained(world: World, path: str, role: str = "merchant") -> Json:
     await world.run("sequence")
+    await world.app.state.request_log.flush()
     return await world.get(f"{path}/explain?lang=en", role)
 
 
@@ -50,7 +51,13 @@ async def test_an_open_session_tells_how_it_is_paid_and_until_when(world: World)
     assert (found["summary"]["code"], found["summary"]["reasons"]) == ("session.open", [])
     asked = one(found, "request.session")
     assert asked["values"]["description"] == "Two coffees"
-    assert asked["values"]["request_id"].startswith("req_")
+    request = asked["values"]["request"]
+    assert request["id"] == asked["values"]["request_id"]
+    assert (request["method"], request["path"], request["status"]) == (
+        "POST", "/v1/checkout/sessions", 201,
+    )  # fmt: skip
+    assert request["idempotency_key"].startswith("test-")
+    assert request["idempotency_key"] in asked["text"]
     offer = one(found, "offer")
     assert offer["values"]["url"] == world.option(session)["url"]
     assert offer["values"]["recipient"] == world.place(session)

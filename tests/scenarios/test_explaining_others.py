@@ -87,6 +87,8 @@ async def test_a_grant_is_told_to_whoever_may_ask_the_faucet(world: World) -> No
     await world.carry_out()
     found = await explained(world, path, "merchant")
     assert (found["summary"]["code"], waits(found)) == ("faucet_grant.sent", [])
+    legs = [step["values"]["legs"] for step in found["steps"] if step["kind"] == "entry"]
+    assert legs == [[], []]
     assert await status_of(world, "/v1/sandbox/faucet/fau_nothing", "operator") == 404
     assert await status_of(world, path, "issuer") == 403
 
