@@ -117,41 +117,45 @@ async def in_turns(
     # Others wait for what watchers saw, and do not within a turn: it comes first.
     ordered = sorted((one for one in loops if not one.looks_on), key=lambda one: not one.follows)
     async with asyncio.TaskGroup() as group:
-        group.create_task(take_turns(ordered, stop, pace, database), name="turns")
+        group.create_task(take_turns(ordered, stop, database), name="turns")
         for loop in loops:
             if loop.looks_on:
                 with chance.within(f"loop {loop.name}"):  # the task keeps it
                     group.create_task(drive(loop, stop, pace, asyncio.Event()), name=loop.name)
 
 
-async def take_turns(
-    loops: Sequence[wiring.Loop], stop: asyncio.Event, pace: Pace, database: Database
-) -> None:
+async def take_turns(loops: Sequence[wiring.Loop], stop: asyncio.Event, database: Database) -> None:
     """All loops of a seeded world, until `stop`: one step of each in their order, then again.
 
     While they have their turn nobody else changes anything and the clock stands, so they find the
-    same whatever this machine was doing.
+    same whatever this machine was doing. What can tell that it has nothing to do is passed over.
     """
-    failed: set[str] = set()
+    lookout = Lookout(database, {loop.name: loop.due for loop in loops if loop.due is not None})
+    stepped, failed = dict[str, float](), set[str]()
     while not stop.is_set():
         worked, wait = False, 0.0
         try:
             async with turn(database):
+                due = await lookout.look()
                 for loop in loops:
-                    with chance.within(f"loop {loop.name}", is_turn=True):
-                        try:
+                    since = time.monotonic() - stepped.get(loop.name, 0.0)
+                    if loop.due is not None and loop.name not in due and since < loop.undue_s:
+                        continue
+                    stepped[loop.name] = time.monotonic()
+                    try:
+                        with chance.within(f"loop {loop.name}", is_turn=True):
                             worked |= await loop.step()
-                            failed.discard(loop.name)
-                        except Exception as error:
-                            # Once each time: the others go on at their own pace.
-                            if loop.name not in failed:
-                                say(loop.name, error)
-                            failed.add(loop.name)
-                            wait = FIRST_PAUSE_S
+                        failed.discard(loop.name)
+                    except Exception as error:
+                        # Once: the others go on at their own pace.
+                        if loop.name not in failed:
+                            say(loop.name, error)
+                        failed.add(loop.name)
+                        wait = FIRST_PAUSE_S
         except Exception as error:
             say("turn", error)
             wait = FIRST_PAUSE_S
-        await _rest(stop, wait or (TURN_REST_S if worked else pace.look_s()))
+        await _rest(stop, wait or (TURN_REST_S if worked else LOOK_S))
 
 
 async def _rest(until: asyncio.Event, seconds: float) -> None:
