@@ -8,36 +8,35 @@ import typer
 
 from sandbox.cli.options import HOME, AsJson, DataDir
 
-_RECORD = """Record what a program does: requests, answers, events, chain transactions.
-
-The command gets the recorder's address as API and KZTE_API, and all else that `sandbox env` says;
-commands of the sandbox are recorded, too. Without a command it records until Ctrl-C. Secrets are
-left out.
-
-sandbox record --out one.jsonl -- python tests/checkout.py
-
-sandbox record --out by-hand.jsonl
-"""
-_REPLAY = """Send a recording's requests again, to a sandbox or, offline, to nobody.
-
-To a sandbox: the same requests with the same idempotency keys; what this world calls otherwise, as
-ids and addresses, is put in its place. The new recording is for `sandbox diff`.
-
-sandbox replay one.jsonl --out two.jsonl
-
-Offline: recorded answers for a client's tests, found by method, path and body; no sandbox runs.
-
-sandbox replay one.jsonl --offline -- npm test
-"""
-_DIFF = """Show where two recordings part; exit 1 if they do.
-
-The first difference with what came before it, then how many there are of each sort. What is the
-machine's (request_id, waited_ms, …) is left out by name: docs/record-and-compare.md has the list.
-
-sandbox diff one.jsonl two.jsonl
-
-sandbox diff one.jsonl two.jsonl --mask created --rename-ids
-"""
+_RECORD = (
+    "Record what a program does: requests, answers, events, chain transactions.\n\n"
+    "The command gets the recorder's address as API and KZTE_API, and all else that `sandbox env`"
+    " says; commands of the sandbox are recorded, too. Without a command it records until Ctrl-C."
+    " Secrets are left out.\n\n"
+    "Examples:\n\n"
+    "  sandbox record --out one.jsonl -- python tests/checkout.py\n\n"
+    "  sandbox record --out by-hand.jsonl"
+)
+_REPLAY = (
+    "Send a recording's requests again, to a sandbox or, offline, to nobody.\n\n"
+    "To a sandbox: the same requests with the same idempotency keys; what this world calls"
+    " otherwise, as ids and addresses, is put in its place. The new recording is for"
+    " `sandbox diff`.\n\n"
+    "Offline: recorded answers for a client's tests, found by method, path and body; no sandbox"
+    " runs. The command gets their address as API and KZTE_API.\n\n"
+    "Examples:\n\n"
+    "  sandbox replay one.jsonl --out two.jsonl\n\n"
+    "  sandbox replay one.jsonl --offline -- npm test"
+)
+_DIFF = (
+    "Show where two recordings part; exit 1 if they do.\n\n"
+    "The first difference with what came before it, then how many there are of each sort. What is"
+    " the machine's (request_id, waited_ms, …) is left out by name: docs/record-and-compare.md has"
+    " the list.\n\n"
+    "Examples:\n\n"
+    "  sandbox diff one.jsonl two.jsonl\n\n"
+    "  sandbox diff one.jsonl two.jsonl --mask created --rename-ids"
+)
 _MORE = {"allow_extra_args": True, "ignore_unknown_options": False}
 
 
