@@ -138,7 +138,7 @@ async def take_turns(loops: Sequence[wiring.Loop], stop: asyncio.Event, database
             async with turn(database):
                 due = await lookout.look()
                 for loop in loops:
-                    since = time.monotonic() - stepped.get(loop.name, 0.0)
+                    since = time.monotonic() - stepped.get(loop.name, float("-inf"))
                     if loop.due is not None and loop.name not in due and since < loop.undue_s:
                         continue
                     stepped[loop.name] = time.monotonic()
