@@ -139,7 +139,9 @@ async def take_turns(loops: Sequence[wiring.Loop], stop: asyncio.Event, database
                 due = await lookout.look()
                 for loop in loops:
                     since = time.monotonic() - stepped.get(loop.name, float("-inf"))
-                    if loop.due is not None and loop.name not in due and since < loop.undue_s:
+                    # What one did in this turn may be for another, which was not due before.
+                    is_due = worked or loop.due is None or loop.name in due
+                    if not is_due and since < loop.undue_s:
                         continue
                     stepped[loop.name] = time.monotonic()
                     try:

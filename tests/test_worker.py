@@ -164,6 +164,19 @@ async def test_in_turns_who_is_not_due_is_passed_over(database: Database) -> Non
     assert never.count <= 1
 
 
+async def test_in_turns_what_one_did_is_found_by_all_behind_it_in_the_same_turn(
+    database: Database,
+) -> None:
+    never, worker_ = Steps(), Steps(False, True, False, True)
+    loops = [
+        Loop("busy", worker_.step, 0.0),
+        Loop("never", never.step, 0.0, due="false", undue_s=FOREVER_S),
+    ]
+    async with turning(loops, database):
+        await worker_.until(5)
+    assert never.count == 3  # the first time, and behind what was done
+
+
 async def test_in_turns_who_looks_on_takes_no_part(database: Database) -> None:
     watching, other = asyncio.Event(), Steps()
 
