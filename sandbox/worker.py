@@ -110,18 +110,25 @@ def say(name: str, error: Exception) -> None:
         log.exception("a step failed", loop=name, exc_info=error)
 
 
-async def in_turns(
-    loops: Sequence[wiring.Loop], stop: asyncio.Event, pace: Pace, database: Database
-) -> None:
-    """The loops of a seeded world: those that look on beside those that take turns."""
+def in_turns(
+    group: asyncio.TaskGroup,
+    loops: Sequence[wiring.Loop],
+    stop: asyncio.Event,
+    pace: Pace,
+    database: Database,
+) -> list["asyncio.Task[None]"]:
+    """The loops of a seeded world as tasks of `group`: one for all that take turns, and one for
+    each that looks on beside them.
+    """
     # Others wait for what watchers saw, and do not within a turn: it comes first.
     ordered = sorted((one for one in loops if not one.looks_on), key=lambda one: not one.follows)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(take_turns(ordered, stop, database), name="turns")
-        for loop in loops:
-            if loop.looks_on:
-                with chance.within(f"loop {loop.name}"):  # the task keeps it
-                    group.create_task(drive(loop, stop, pace, asyncio.Event()), name=loop.name)
+    tasks = [group.create_task(take_turns(ordered, stop, database), name="turns")]
+    for loop in loops:
+        if loop.looks_on:
+            with chance.within(f"loop {loop.name}"):  # the task keeps it
+                looking_on = drive(loop, stop, pace, asyncio.Event())
+                tasks.append(group.create_task(looking_on, name=loop.name))
+    return tasks
 
 
 async def take_turns(loops: Sequence[wiring.Loop], stop: asyncio.Event, database: Database) -> None:
@@ -190,21 +197,19 @@ async def run(settings: Settings, only: Sequence[str] = ()) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with wiring.open_world(settings, signing=True) as world:
         loops = [loop for loop in wiring.loops(world) if not only or loop.name in only]
-        pace = Pace()
-        if chance.is_sown():
-            log.info("worker runs in turns", pid=os.getpid(), loops=[loop.name for loop in loops])
-            await in_turns(loops, stop, pace, world.database)
-            return
-        dues = {loop.name: asyncio.Event() for loop in loops}
+        pace, dues = Pace(), {loop.name: asyncio.Event() for loop in loops}
         conditions = {loop.name: loop.due for loop in loops if loop.due is not None}
         lookout = Lookout(world.database, conditions)
         log.info("worker runs", pid=os.getpid(), loops=[loop.name for loop in loops])
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(drive(loop, stop, pace, dues[loop.name]), name=loop.name)
-                for loop in loops
-            ]
-            tasks.append(group.create_task(look(lookout, dues, stop, pace), name="lookout"))
+            if chance.is_sown():
+                tasks = in_turns(group, loops, stop, pace, world.database)
+            else:
+                tasks = [
+                    group.create_task(drive(loop, stop, pace, dues[loop.name]), name=loop.name)
+                    for loop in loops
+                ]
+                tasks.append(group.create_task(look(lookout, dues, stop, pace), name="lookout"))
             await stop.wait()
             # Some wait for others, which have ended: what is cut off is done again from its rows.
             _, late = await asyncio.wait(tasks, timeout=LAST_STEP_S)

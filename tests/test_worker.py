@@ -115,7 +115,7 @@ async def test_a_stop_wakes_the_loops_that_rest() -> None:
 async def turning(loops: Sequence[Loop], database: Database) -> AsyncIterator[None]:
     stop = asyncio.Event()
     async with asyncio.timeout(WITHIN_S), asyncio.TaskGroup() as group:
-        group.create_task(worker.in_turns(loops, stop, worker.Pace(), database))
+        worker.in_turns(group, loops, stop, worker.Pace(), database)
         yield
         stop.set()
 
