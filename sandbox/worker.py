@@ -121,48 +121,61 @@ def say(name: str, error: Exception) -> None:
         log.exception("a step failed", loop=name, exc_info=error)
 
 
-async def in_turns(
-    loops: Sequence[wiring.Loop], stop: asyncio.Event, pace: Pace, database: Database
-) -> None:
-    """The loops of a seeded world: those that look on beside those that take turns."""
+def in_turns(
+    group: asyncio.TaskGroup,
+    loops: Sequence[wiring.Loop],
+    stop: asyncio.Event,
+    pace: Pace,
+    database: Database,
+) -> list["asyncio.Task[None]"]:
+    """The loops of a seeded world as tasks of `group`: one for all that take turns, and one for
+    each that looks on beside them.
+    """
     # Others wait for what watchers saw, and do not within a turn: it comes first.
     ordered = sorted((one for one in loops if not one.looks_on), key=lambda one: not one.follows)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(take_turns(ordered, stop, pace, database), name="turns")
-        for loop in loops:
-            if loop.looks_on:
-                with chance.within(f"loop {loop.name}"):  # the task keeps it
-                    group.create_task(drive(loop, stop, pace, asyncio.Event()), name=loop.name)
+    tasks = [group.create_task(take_turns(ordered, stop, database), name="turns")]
+    for loop in loops:
+        if loop.looks_on:
+            with chance.within(f"loop {loop.name}"):  # the task keeps it
+                looking_on = drive(loop, stop, pace, asyncio.Event())
+                tasks.append(group.create_task(looking_on, name=loop.name))
+    return tasks
 
 
-async def take_turns(
-    loops: Sequence[wiring.Loop], stop: asyncio.Event, pace: Pace, database: Database
-) -> None:
+async def take_turns(loops: Sequence[wiring.Loop], stop: asyncio.Event, database: Database) -> None:
     """All loops of a seeded world, until `stop`: one step of each in their order, then again.
 
     While they have their turn nobody else changes anything and the clock stands, so they find the
-    same whatever this machine was doing.
+    same whatever this machine was doing. What can tell that it has nothing to do is passed over.
     """
-    failed: set[str] = set()
+    lookout = Lookout(database, {loop.name: loop.due for loop in loops if loop.due is not None})
+    stepped, failed = dict[str, float](), set[str]()
     while not stop.is_set():
         worked, wait = False, 0.0
         try:
             async with turn(database):
+                due = await lookout.look()
                 for loop in loops:
-                    with chance.within(f"loop {loop.name}", is_turn=True):
-                        try:
+                    since = time.monotonic() - stepped.get(loop.name, float("-inf"))
+                    # What one did in this turn may be for another, which was not due before.
+                    is_due = worked or loop.due is None or loop.name in due
+                    if not is_due and since < loop.undue_s:
+                        continue
+                    stepped[loop.name] = time.monotonic()
+                    try:
+                        with chance.within(f"loop {loop.name}", is_turn=True):
                             worked |= await loop.step()
-                            failed.discard(loop.name)
-                        except Exception as error:
-                            # Once each time: the others go on at their own pace.
-                            if loop.name not in failed:
-                                say(loop.name, error)
-                            failed.add(loop.name)
-                            wait = FIRST_PAUSE_S
+                        failed.discard(loop.name)
+                    except Exception as error:
+                        # Once: the others go on at their own pace.
+                        if loop.name not in failed:
+                            say(loop.name, error)
+                        failed.add(loop.name)
+                        wait = FIRST_PAUSE_S
         except Exception as error:
             say("turn", error)
             wait = FIRST_PAUSE_S
-        await _rest(stop, wait or (TURN_REST_S if worked else pace.look_s()))
+        await _rest(stop, wait or (TURN_REST_S if worked else LOOK_S))
 
 
 async def _rest(until: asyncio.Event, seconds: float) -> None:
@@ -252,8 +265,7 @@ class Shift:
         self, group: asyncio.TaskGroup, loops: Sequence[wiring.Loop], database: Database
     ) -> list[asyncio.Task[None]]:
         log.info("worker runs in turns", pid=os.getpid(), loops=[loop.name for loop in loops])
-        turns = in_turns(loops, self._stop, Pace(), database)
-        return [group.create_task(turns, name="loops in turns")]
+        return in_turns(group, loops, self._stop, Pace(), database)
 
     def _side_by_side(
         self, group: asyncio.TaskGroup, loops: Sequence[wiring.Loop], database: Database

@@ -1,12 +1,13 @@
 """How the worker's loops rest and wake, without a world around them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
 from sandbox import worker
-from sandbox.core.db import DatabaseUnavailable
+from sandbox.core import chance
+from sandbox.core.db import Database, DatabaseUnavailable
 from sandbox.core.lookout import Lookout
 from sandbox.wiring import Loop
 
@@ -122,3 +123,86 @@ async def test_a_loop_wakes_the_next_without_anybody_looking_but_only_with_news(
         await second.until(3)
         await first.until(first.count + 20)
         assert (second.count, news) == (3, [])
+
+
+# A seeded world: turns.
+
+
+@asynccontextmanager
+async def turning(loops: Sequence[Loop], database: Database) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    async with asyncio.timeout(WITHIN_S), asyncio.TaskGroup() as group:
+        worker.in_turns(group, loops, stop, worker.Pace(), database)
+        yield
+        stop.set()
+
+
+async def test_loops_take_turns_in_their_order_with_those_that_follow_a_chain_first(
+    database: Database,
+) -> None:
+    order, last = list[str](), Steps()
+
+    def noted(name: str) -> Callable[[], Awaitable[bool]]:
+        async def step() -> bool:
+            assert chance.is_turn()
+            order.append(name)
+            return False
+
+        return step
+
+    loops = [
+        Loop("one", noted("one"), 0.0),
+        Loop("two", noted("two"), 0.0),
+        Loop("watch", noted("watch"), 0.0, follows=True),
+        Loop("last", last.step, 0.0),
+    ]
+    async with turning(loops, database):
+        await last.until(3)
+    assert order[:9] == ["watch", "one", "two"] * 3
+
+
+async def test_in_turns_a_step_that_fails_holds_nobody_up(database: Database) -> None:
+    bad, good = Steps(*(ValueError("a bug") for _ in range(3))), Steps()
+    async with turning([Loop("bad", bad.step, 0.0), Loop("good", good.step, 0.0)], database):
+        await good.until(4)
+    assert bad.count >= 4
+
+
+async def test_in_turns_who_is_not_due_is_passed_over(database: Database) -> None:
+    never, always, other = Steps(), Steps(), Steps()
+    loops = [
+        Loop("never", never.step, 0.0, due="false", undue_s=FOREVER_S),
+        Loop("always", always.step, 0.0, due="true", undue_s=FOREVER_S),
+        Loop("other", other.step, 0.0),
+    ]
+    async with turning(loops, database):
+        await other.until(5)
+    assert always.count >= 4
+    assert never.count <= 1
+
+
+async def test_in_turns_what_one_did_is_found_by_all_behind_it_in_the_same_turn(
+    database: Database,
+) -> None:
+    never, worker_ = Steps(), Steps(False, True, False, True)
+    loops = [
+        Loop("busy", worker_.step, 0.0),
+        Loop("never", never.step, 0.0, due="false", undue_s=FOREVER_S),
+    ]
+    async with turning(loops, database):
+        await worker_.until(5)
+    assert never.count == 3  # the first time, and behind what was done
+
+
+async def test_in_turns_who_looks_on_takes_no_part(database: Database) -> None:
+    watching, other = asyncio.Event(), Steps()
+
+    async def look_on() -> bool:
+        assert not chance.is_turn()
+        watching.set()
+        return False
+
+    loops = [Loop("on", look_on, 0.0, looks_on=True), Loop("other", other.step, 0.0)]
+    async with turning(loops, database):
+        await watching.wait()
+        await other.until(2)

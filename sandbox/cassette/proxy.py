@@ -37,8 +37,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Any method."""
         size = self.headers.get("content-length", "0")
         if not size.isdigit() or int(size) > _MAX_BODY or "transfer-encoding" in self.headers:
-            self._plain(413, {"code": "body_too_long"})
             self.close_connection = True
+            is_told = "transfer-encoding" not in self.headers
+            status, code = (413, "body_too_long") if is_told else (411, "length_required")
+            self._plain(status, {"code": code})
             return
         body = self.rfile.read(int(size))
         if self.path == ACTS:

@@ -4,14 +4,15 @@ import re
 from typing import Any
 
 _KEY = re.compile(r"\b(sk_sbx_[0-9a-z]+)_[a-z2-7]{16,}\b")
-_WEBHOOK = re.compile(r"\bwhsec_[A-Za-z0-9+/=]+")
+# Standard Webhooks: shared secrets, and the private keys of asymmetric signatures.
+_WEBHOOK = re.compile(r"\b(whsec|whsk)_[A-Za-z0-9+/=]+")
 SHOWN_KEY = re.compile(r"\bsk_sbx_([0-9a-z]+)_\*\*\*")
 
 
 def without(value: Any) -> Any:
     """The same JSON value or text with each secret as `***`."""
     if isinstance(value, str):
-        return _WEBHOOK.sub("whsec_***", _KEY.sub(r"\1_***", value))
+        return _WEBHOOK.sub(r"\1_***", _KEY.sub(r"\1_***", value))
     if isinstance(value, list):
         return [without(one) for one in value]
     if isinstance(value, dict):

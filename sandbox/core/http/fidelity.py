@@ -1,6 +1,6 @@
-"""`Sandbox-Fidelity` on answers: which parts they touched, and what of them is real (ADR 0030).
+"""`Sandbox-Fidelity` on answers: which parts they touched, and what of them is real.
 
-An RFC 9651 dictionary of tokens: `database=real, ledger=real, bank=simulated`.
+An RFC 9651 dictionary of tokens: `ledger=real, bank=simulated`, and each chain under its name.
 """
 
 from collections.abc import Collection, Mapping

@@ -23,15 +23,23 @@ class InsideChain(Chain):
     """A chain that makes a slot only when it is told to; everything of `Chain` but its process."""
 
     def __init__(
-        self, data_dir: Path, depths: Depths | None = None, *, records: int = 2_000
+        self,
+        data_dir: Path,
+        depths: Depths | None = None,
+        *,
+        records: int = 2_000,
+        seed: int | None = None,
     ) -> None:
+        self._seed = seed
         self._ids = itertools.count(1)
         self.data_dir, self._depths, self._records = data_dir, depths or Depths(), records
         data_dir.mkdir(parents=True, exist_ok=True)
         self._open()
 
     def _open(self) -> None:
-        bank = Bank.open(self.data_dir, self._depths, max_memory_records=self._records)
+        bank = Bank.open(
+            self.data_dir, self._depths, max_memory_records=self._records, seed=self._seed
+        )
         faults, snapshots = Faults(Sending()), Snapshots(self.data_dir)
         self.node = Node(bank, Producer(bank, 400), True, faults, snapshots)
         self.hub = bank.observer = Hub(self.node)
