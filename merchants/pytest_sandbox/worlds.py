@@ -123,7 +123,7 @@ class Sandbox:
 
     def events(self, type_: str | None = None) -> list[JsonObject]:
         """The merchant's events since this test began, oldest first; `type_` may end in `*`."""
-        query: dict[str, str | int] = {} if type_ is None else {"types": type_}
+        query: dict[str, str | int] = {} if type_ is None else {"type": type_}
         return self._events(self._begins_after, **query)
 
     def _events(self, after: int, **query: str | int) -> list[JsonObject]:

@@ -44,6 +44,8 @@ def test_begins_with_the_base(sandbox):
     sandbox.create_session(100, client_reference_id="not kept")
     sandbox.quiesce()
     assert [each["type"] for each in sandbox.events()] == ["checkout.session.created"] * 2
+    assert len(sandbox.events("checkout.*")) == 2
+    assert sandbox.events("payment.*") == []
 
 @pytest.mark.sandbox(world="shared")
 def test_sees_what_the_test_before_did(sandbox):
@@ -133,6 +135,25 @@ def test_one(sandbox):
     os.rename("pids.new", "pids")
     time.sleep(600)
 """
+
+
+def test_a_run_that_is_ended_while_its_sandbox_starts_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(SLEEPS)
+    with subprocess.Popen(
+        [sys.executable, "-m", "pytest", *PLUGIN],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        env=user_environment(tmp_path),
+        start_new_session=True,
+    ) as pytests:
+        started = "sandbox-pytest-*/children.json"
+        _until(lambda: any(tmp_path.glob(started)), "its first process")
+        [file] = tmp_path.glob(started)
+        pids = [int(p) for p in re.findall(r'"pid": (\d+)', file.read_text())]
+        os.killpg(pytests.pid, signal.SIGINT)
+        assert pytests.wait(60) == 2
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert nothing_is_left(tmp_path)
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
