@@ -1,9 +1,13 @@
 """`sandbox trigger`: have a scenario played in the running sandbox, and tell what came of it."""
 
-from typing import Any
+from __future__ import annotations
 
-from sandbox.cli.endpoints import JsonObject, Running
+from typing import TYPE_CHECKING, Any
+
 from sandbox.lab.scenarios import BY_EVENT, PAYERS, PLAYS, Scenario
+
+if TYPE_CHECKING:  # an HTTP client takes longer to load than the help takes to print
+    from sandbox.cli.endpoints import JsonObject, Running
 
 
 def help_text() -> str:

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from sandbox.cli import show
 from sandbox.cli.options import HOME, AsJson, DataDir, examples
 
 app = typer.Typer(no_args_is_help=True, help="The keys that sign webhooks (v1a).")
@@ -27,7 +26,7 @@ def rotate_key(
     as_json: AsJson = False,
 ) -> None:
     """Give a running sandbox another signing key; receivers find it in the public key document."""
-    from sandbox.cli import duration
+    from sandbox.cli import duration, show
     from sandbox.cli.endpoints import Running
     from sandbox.webhooks import keys
 

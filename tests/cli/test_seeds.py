@@ -21,7 +21,7 @@ def test_another_seed_on_the_same_data_is_refused(tmp_path: Path) -> None:
 def test_a_world_without_a_seed_gets_none(tmp_path: Path) -> None:
     plan = Plan(tmp_path / "sandbox")
     assert seeds.kept(plan).seed is None
-    plan.data_dir.mkdir()
+    plan.data_dir.mkdir(exist_ok=True)
     (plan.data_dir / PREPARED).write_text("{}")
     with pytest.raises(OtherSeed, match="made without a seed"):
         seeds.kept(replace(plan, seed=42))
