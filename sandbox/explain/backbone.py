@@ -5,6 +5,7 @@ caused it, because with a clock that stands still times say nothing.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sandbox.chains.port import Chain
@@ -255,6 +256,14 @@ def _deliveries(facts: Facts) -> list[Step]:
             "error": row.last_error,
             "next_at": None if row.next_attempt_at is None else iso(row.next_attempt_at),
         }
+        for attempt in (row.attempts_made or ())[:-1]:
+            failed = {"attempts": attempt["number"], "status": attempt["status"],
+                      "error": attempt["error"], "next_at": None}  # fmt: skip
+            made.append(
+                Step(datetime.fromisoformat(attempt["at"]), "log", "receiver", "delivery",
+                     "webhook.failed", {**values, **failed}, place=(event.index, DELIVERED),
+                     is_fault=True)
+            )  # fmt: skip
         made.append(
             Step(
                 row.last_attempt_at or row.created_at,

@@ -53,7 +53,12 @@ _DELIVERIES = text(
     """
     SELECT d.id, d.event_id, d.endpoint, d.status, d.attempts, d.next_attempt_at,
         d.last_attempt_at, d.last_status, d.last_error, d.created_at,
-        w.status AS endpoint_status, w.status_reason
+        w.status AS endpoint_status, w.status_reason, (
+            SELECT json_agg(json_build_object('number', number, 'status', status, 'error', error,
+                'at', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+                ORDER BY number)
+            FROM webhook_attempt WHERE delivery = d.id
+        ) AS attempts_made
     FROM webhook_delivery d JOIN webhook_endpoint w ON w.id = d.endpoint
     WHERE d.event_id = ANY(CAST(:ids AS text[]))
         AND (CAST(:viewer AS text) IS NULL OR d.merchant = :viewer)

@@ -328,12 +328,16 @@ async def test_a_receiver_that_fails_is_named_with_the_next_attempt_and_then_wit
         found = await of_session(world, session)
         sent = one(found, "webhook.delivered")
         assert (sent["fault"], sent["values"]["attempts"]) == (False, 2)
+        first = one(found, "webhook.failed")
+        assert (first["values"]["attempts"], first["values"]["status"]) == (1, 503)
         assert "webhook_retry" not in waits(found)
         delivery = sent["values"]["delivery"]
         alone = await explained(world, f"/v1/webhook_deliveries/{delivery}")
         assert (alone["summary"]["code"], waits(alone)) == ("webhook_delivery.delivered", [])
         event = await explained(world, f"/v1/events/{sent['values']['event']}")
-        assert codes(event) == ["request.object", "event.logged", "webhook.delivered"]
+        assert codes(event) == [
+            "request.object", "event.logged", "webhook.failed", "webhook.delivered",
+        ]  # fmt: skip
         gone = await world.http.delete(
             f"/v1/webhook_endpoints/{made.json()['id']}",
             headers={"Authorization": f"Bearer {world.keys['merchant']}"},
