@@ -15,10 +15,10 @@ import httpx2
 import uvicorn
 from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
-from sqlalchemy import text
 
 from sandbox.cli.endpoints import Running
 from sandbox.core.db import Database, SessionDep
+from sandbox.core.driver import Statement
 from sandbox.core.http import IdempotentRoute, RequestIdMiddleware
 from sandbox.parties import keys
 
@@ -32,14 +32,21 @@ DATABASE = "SANDBOX_DATABASE_URL"
 Add = Callable[..., None]
 
 
+_WRITE = Statement(
+    "INSERT INTO leader (name, term, owner, taken_at)"
+    " VALUES ('bench', 1, 'bench', clock_timestamp())"
+    " ON CONFLICT (name) DO UPDATE SET taken_at = excluded.taken_at"
+)
+
+
 class _Asked(BaseModel):
     payment: str
     amount_tiyn: int
 
 
 async def _work(body: _Asked, db: SessionDep) -> dict[str, Any]:
-    """One transaction with one statement, in both routes."""
-    await db.scalar(text("SELECT 1"))
+    """What both routes do: one transaction that writes, as every POST does."""
+    await _WRITE.fetch(db, {})
     return {"object": "refund", **body.model_dump()}
 
 

@@ -116,6 +116,7 @@ def body_of(method: str, template: str, victim: Shop) -> JsonObject | None:
         "/v1/refunds": {"payment": victim.ids["payment_id"][0], "amount_tiyn": 1},
         "/v1/settlements": {"merchant_id": victim.id},
         "/v1/api_keys": {"role": "merchant", "merchant_id": victim.id},
+        "/v1/api_keys/{key_id}/rotate": {"overlap_s": 0},
         "/v1/stray_transfers/{stray_id}/resolve": {"action": "refund"},
         "/v1/checkout/sessions/{session_id}/cancel": {},
         "/v1/merchants/{merchant_id}": {"iban": "KZ62722C000000000011"},
