@@ -33,7 +33,6 @@ _SCHEMA: Final = (
     " payments bigint NOT NULL, size_bytes bigint NOT NULL, schema text NOT NULL,"
     " created_at timestamptz NOT NULL DEFAULT now())",
     "CREATE SEQUENCE IF NOT EXISTS snapshot_number",
-    "ALTER TABLE snapshot ADD COLUMN IF NOT EXISTS schema text NOT NULL DEFAULT ''",
 )
 Connection = Union["asyncpg.Connection[Any]", "asyncpg.pool.PoolConnectionProxy[Any]"]
 INITIAL: Final = "initial"
@@ -168,6 +167,9 @@ class Control:
         wanted: bool = await self._db.fetchval("SELECT wants_initial FROM world")
         return wanted
 
+    async def give_up_initial(self) -> None:
+        await self._db.execute("UPDATE world SET wants_initial = false")
+
     async def epoch(self) -> int:
         epoch: int = await self._db.fetchval("SELECT epoch FROM world WHERE name = $1", WORLD)
         return epoch
@@ -261,7 +263,7 @@ class Connections:
 
     def __init__(self, owner_url: str) -> None:
         self._pool: asyncpg.Pool[Any] = asyncpg.create_pool(
-            database_of(owner_url, CONTROL), min_size=0, max_size=4
+            database_of(owner_url, CONTROL), min_size=0, max_size=6
         )
 
     @asynccontextmanager

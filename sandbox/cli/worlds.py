@@ -219,18 +219,23 @@ class Worlds:
         return {"object": "fork", "name": name, "data_dir": str(target)}
 
     async def keep_initial(self) -> None:
-        """The snapshot that `reset` goes back to, when the world is ready for the first time."""
+        """The snapshot that `reset` goes back to, when the world is ready for the first time.
+
+        Where it cannot be made, as on a full disk, there is none.
+        """
         async with self._place.databases.one() as db:
             is_wanted = await db.wants_initial()
-        for attempt in range(_ATTEMPTS if is_wanted else 0):
+        for _ in range(_ATTEMPTS if is_wanted else 0):
             try:
                 await self.save(INITIAL)
                 return
-            except SandboxError as refused:
-                # A machine that is busy with the start of everything is no reason to end it.
-                if attempt + 1 == _ATTEMPTS or refused.status != 503:
-                    raise
+            except SandboxError:
+                # A machine that is busy with the start of everything may have time in a moment.
                 await asyncio.sleep(AGAIN_S)
+        if is_wanted:
+            # A sandbox that cannot be reset is one still; what is kept later is not the beginning.
+            async with self._place.databases.one() as db:
+                await db.give_up_initial()
 
     async def until_broken(
         self, context: Context, then: Callable[[Context], Awaitable[int]] | None

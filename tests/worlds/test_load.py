@@ -1,6 +1,7 @@
 """Worlds kept, left and forked while people pay on both chains: each epoch is sound by itself."""
 
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,10 @@ class Crowd:
             thread.start()
 
     def _pay(self, chain: str, name: str) -> None:
-        running = Running(self._sandbox.endpoints)
+        with closing(Running(self._sandbox.endpoints)) as running:
+            self._pay_with(running, chain, name)
+
+    def _pay_with(self, running: Running, chain: str, name: str) -> None:
         while not self._stop.is_set():
             try:
                 bill = running.post("/v1/checkout/sessions", {"amount_tiyn": 700}, "merchant")
