@@ -16,6 +16,8 @@ from sandbox.cli.endpoints import Running, wait_for
 from tests.journeys.stack import Stack, command, last_json
 
 SEED = "20261123"
+# How many days end within three depends on the day that a world without a seed begins with.
+OF_THE_CALENDAR = ("ledger.day_sealed", "bank.statement_received", "reserve.attested")
 SCRIPT = (sys.executable, "-m", "tests.journeys.seeded_script")
 
 
@@ -103,7 +105,10 @@ def test_a_replay_in_a_world_without_a_seed_has_the_same_shape(tmp_path: Path) -
     assert [step.get("status") for step in first.steps] == [
         step.get("status") for step in second.steps
     ]
-    kinds = [sorted(event["type"] for event in run.events) for run in (first, second)]
+    kinds = [
+        sorted(event["type"] for event in run.events if event["type"] not in OF_THE_CALENDAR)
+        for run in (first, second)
+    ]
     assert kinds[0] == kinds[1]
 
 
