@@ -10,11 +10,12 @@ import typer
 
 from sandbox.cli import (
     cassettes,
-    completion,
+    clock,
     develop,
     devnet,
     explain,
     faults,
+    paying,
     snapshots,
     token,
     trigger,
@@ -49,8 +50,7 @@ app = typer.Typer(
     )
     + "\n\nExit status: 0 done, 1 refused or failed, 2 wrong usage.",
 )
-clock_app = typer.Typer(no_args_is_help=True, help="Move or stop the sandbox clock.")
-app.add_typer(clock_app, name="clock", rich_help_panel=WORLD)
+app.add_typer(clock.app, name="clock", rich_help_panel=WORLD)
 app.add_typer(verifying.settlement_app, name="settlement", rich_help_panel=VERIFY)
 app.add_typer(verifying.log_app, name="log", rich_help_panel=VERIFY)
 app.add_typer(faults.app, name="faults", rich_help_panel=WORLD)
@@ -61,7 +61,6 @@ app.add_typer(webhooks.app, name="webhooks", rich_help_panel=DEVELOP)
 app.add_typer(develop.events_app, name="events", rich_help_panel=DEVELOP)
 app.add_typer(develop.logs_app, name="logs", rich_help_panel=DEVELOP)
 
-_INSTANTS = {"cut-off": "next_cut_off"}
 Port = Annotated[int, typer.Option(help="0 = any free port.", min=0, max=65535)]
 
 
@@ -194,102 +193,9 @@ app.command("listen", rich_help_panel=DEVELOP, epilog=develop.LISTEN_EXAMPLES)(d
 app.command("open", rich_help_panel=DEVELOP, epilog=develop.OPEN_EXAMPLES)(develop.open_)
 
 
-@app.command(
-    rich_help_panel=DEVELOP,
-    epilog=examples(
-        "sandbox pay  # the newest open session, on Solana",
-        "sandbox pay cs_01kahz3mfyf2r8q3v1s6w0d9xt --chain evm",
-        "sandbox pay --amount-tiyn 50000 --wallet aigul  # a part, by somebody",
-    ),
-)
-def pay(
-    session: Annotated[
-        str | None,
-        typer.Argument(
-            help="A checkout session, cs_…; default: the newest open one. Also a redemption, red_…,"
-            " or a move between chains, mov_…: they name their chain themselves.",
-            autocompletion=completion.sessions,
-        ),
-    ] = None,
-    data_dir: DataDir = HOME,
-    chain: Annotated[str, typer.Option(help="Which option of the session to use.")] = "solana",
-    wallet: Annotated[
-        str | None,
-        typer.Option(
-            "--as",
-            "--wallet",
-            help="A test wallet's name (default: resident), or a payer of `sandbox trigger`:"
-            " exact, short, over, late, twice, …",
-            autocompletion=completion.wallets,
-        ),
-    ] = None,
-    amount_tiyn: Annotated[
-        int | None, typer.Option(help="Pay another amount than asked, in tiyn.", min=1)
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Pay a checkout session as a test wallet; the faucet fills the wallet when it is short.
-
-    Who names no wallet and no amount pays as the session's amount says: sandbox pay --help and
-    docs/magic-values.md list the endings.
-    """
-    from sandbox.cli import pay as command
-    from sandbox.cli.endpoints import Running
-    from sandbox.cli.recorded import note, unrecorded
-
-    # A recording has the payment as one act, and none of the requests that it takes.
-    running = unrecorded(data_dir)
-    session = session or command.newest_open(running)
-    if not command.is_intake(session) and (
-        payer := command.simulated(running, session, wallet, amount_tiyn)
-    ):
-        answer = trigger.run(Running.of(data_dir), payer, session, chain, None)
-        if as_json:
-            _say(answer)
-        else:
-            trigger.show(answer)
-        return
-    asked = {
-        "session": session,
-        "chain": chain,
-        "wallet": wallet or command.RESIDENT,
-        "amount_tiyn": amount_tiyn,
-    }
-    paid = command.act(running, data_dir, asked)
-    note("pay", **asked, tx=paid["tx"])
-    if as_json:
-        _say(paid)
-    else:
-        from sandbox.cli import show
-
-        show.paid(paid)
-
-
+app.command(rich_help_panel=DEVELOP, epilog=paying.PAY_EXAMPLES)(paying.pay)
+app.command("trigger", rich_help_panel=DEVELOP, epilog=trigger.help_text())(paying.trigger_)
 app.command("explain", rich_help_panel=DEVELOP, epilog=examples(*explain.EXAMPLES))(explain.explain)
-
-
-@app.command("trigger", rich_help_panel=DEVELOP, epilog=trigger.help_text())
-def trigger_(
-    scenario: Annotated[
-        str,
-        typer.Argument(metavar="EVENT|SCENARIO", help="See below.", autocompletion=trigger.names),
-    ],
-    session: Annotated[str | None, typer.Option(help="Payers: the session to pay, cs_…")] = None,
-    chain: Annotated[str | None, typer.Option(help="Default: the first chain.")] = None,
-    amount_tiyn: Annotated[
-        int | None, typer.Option("--amount", help="Of the session that is made, in tiyn.", min=1)
-    ] = None,
-    data_dir: DataDir = HOME,
-    as_json: AsJson = False,
-) -> None:
-    """Bring an event about by real acts: sessions, signed payments, settlements, faults."""
-    from sandbox.cli.endpoints import Running
-
-    answer = trigger.run(Running.of(data_dir), scenario, session, chain, amount_tiyn)
-    if as_json:
-        _say(answer)
-    else:
-        trigger.show(answer)
 
 
 @app.command(
@@ -379,90 +285,6 @@ def audit(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
 
         show.audit(report)
     raise typer.Exit(0 if report["ok"] else 1)
-
-
-@clock_app.command(
-    "advance",
-    epilog=examples(
-        "sandbox clock advance 15m",
-        "sandbox clock advance 1d12h --json",
-        "sandbox clock advance 3d --step  # stop wherever something is due",
-        "sandbox clock advance --to cut-off",
-    ),
-)
-def clock_advance(
-    by: Annotated[str | None, typer.Argument(help="How far: 90s, 15m, 2h, 1d.")] = None,
-    to: Annotated[
-        str | None,
-        typer.Option(help="Instead: cut-off, the next one; or 2026-11-23T18:00:00+05:00."),
-    ] = None,
-    step: Annotated[
-        bool, typer.Option("--step", help="Stop wherever something is due, until all is done.")
-    ] = False,
-    data_dir: DataDir = HOME,
-    as_json: AsJson = False,
-) -> None:
-    """Move sandbox time forward; business timers and the chains follow."""
-    from sandbox.cli.duration import seconds
-    from sandbox.cli.endpoints import Running
-
-    if (by is None) == (to is None):
-        raise typer.BadParameter("say how far, or --to when")
-    asked: dict[str, Any] = {"step": step}
-    asked |= {"advance_s": seconds(by)} if by else {"until": _INSTANTS.get(to or "", to)}
-    _say_clock(Running.of(data_dir).post("/v1/sandbox/clock", asked), as_json)
-
-
-@clock_app.command(
-    "freeze",
-    epilog=examples(
-        "sandbox clock freeze",
-        "sandbox clock freeze --json",
-    ),
-)
-def clock_freeze(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
-    """Stop sandbox time."""
-    from sandbox.cli.endpoints import Running
-
-    moved = Running.of(data_dir).post("/v1/sandbox/clock", {"freeze": True})
-    _say_clock(moved | {"frozen": True}, as_json)
-
-
-@clock_app.command(
-    "release",
-    epilog=examples(
-        "sandbox clock release",
-        "sandbox clock release --json",
-    ),
-)
-def clock_release(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
-    """Let a stopped clock go on from where it stood."""
-    from sandbox.cli.endpoints import Running
-
-    _say_clock(Running.of(data_dir).post("/v1/sandbox/clock", {"freeze": False}), as_json)
-
-
-@clock_app.command(
-    "show",
-    epilog=examples(
-        "sandbox clock show",
-        "sandbox clock show --json | jq -r .now",
-    ),
-)
-def clock_show(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
-    """The sandbox time now."""
-    from sandbox.cli.endpoints import Running
-
-    _say_clock(Running.of(data_dir).get("/v1/sandbox/clock"), as_json)
-
-
-def _say_clock(answer: dict[str, Any], as_json: bool) -> None:
-    from sandbox.cli import show
-
-    if as_json:
-        _say(answer)
-    else:
-        show.clock(answer["now"], answer.get("frozen", False), answer.get("fired", ()))
 
 
 @app.command(
