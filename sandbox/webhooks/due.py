@@ -40,6 +40,8 @@ _AT: Final = (
 
 _EARLIER_OF_D: Final = _EARLIER.replace("webhook_delivery.", "d.")
 
+# A claim need not be on disk: one that a crash of the server forgets is a delivery that is made
+# again, as after a crash of ours.
 CLAIM: Final = Statement(
     f"""
     WITH quota AS (
@@ -82,7 +84,8 @@ CLAIM: Final = Statement(
         CAST(extract(epoch FROM d.at - clock_timestamp()) * 1000 AS bigint) AS clock_offset_ms,
         w.url, w.secret, w.status AS endpoint_status, w.api_version, w.failing,
         CASE WHEN w.previous_until > d.at THEN w.previous_secret END AS previous_secret,
-        e.request_id, {eventlog.COLUMNS}
+        e.request_id, {eventlog.COLUMNS},
+        set_config('synchronous_commit', 'off', true) AS not_waited_for
     FROM timed d JOIN webhook_endpoint w ON w.id = d.endpoint
     JOIN log_entry l ON l.event_id = d.event_id JOIN event e ON e.id = d.event_id
     ORDER BY d.next_attempt_at, d.id

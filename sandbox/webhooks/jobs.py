@@ -28,8 +28,8 @@ from sandbox.webhooks.sending import Attempt
 __all__ = ["DUE", "Courier", "body_of"]
 
 LEASE_S = 20
-SLOTS = 128
-PER_ENDPOINT = 32
+SLOTS = 256
+PER_ENDPOINT = 64
 # Endpoints that have not answered promptly share so many slots, however many they are.
 SLOW_SLOTS = SLOTS // 2
 PROMPT_S = 5.0

@@ -24,8 +24,8 @@ MAX_BODY_BYTES = 8_192
 IDLE_S = 15.0
 MAX_AGE_S = 60.0
 """A name that moves to another address is noticed so late at most."""
-KEPT_PER_HOST = 32
-KEPT = 128
+KEPT_PER_HOST = 64
+KEPT = 256
 
 Resolve = Callable[[Destination], Awaitable[IpAddress]]
 _Key = tuple[str, str, int]
