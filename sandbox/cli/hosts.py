@@ -17,7 +17,7 @@ AGAIN_S: Final = 0.2
 _ANSWER_S: Final = 30.0
 # What a step of a worker may still take; one that waits for another loop would wait in vain. What
 # is cut off is done again from its rows, and a world that is left needs nothing of it any more.
-_LAST_STEP_S, _LEFT_STEP_S = 0.3, 0.01
+_LAST_STEP_S, _LEFT_STEP_S = 0.05, 0.01
 FAILURES: Final = (
     OSError,
     TimeoutError,
