@@ -313,12 +313,12 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Measure the sandbox against the limits of this machine, in the same run."""
-    from sandbox.cli import bench as command
+    from sandbox.cli.benches import run as command
 
     if statement_lines:
         raise typer.Exit(command.reconcile(statement_lines, as_json))
     if webhooks_only:
-        raise typer.Exit(command.webhooks(as_json))
+        raise typer.Exit(command.only_webhooks(as_json))
     if devnet is not None:
         if devnet not in command.DEVNETS:
             raise typer.BadParameter(f"--devnet must be one of: {', '.join(command.DEVNETS)}")

@@ -17,9 +17,9 @@ if __name__ == "__main__":
 import asyncpg
 
 from sandbox import migrations, wiring
-from sandbox.cli import recovery
-from sandbox.cli.control_db import CONTROL, WORLD, control, database_of
-from sandbox.cli.world_chains import ChainRefused, ChainSilent
+from sandbox.cli.world import recovery
+from sandbox.cli.world.chains import ChainRefused, ChainSilent
+from sandbox.cli.world.control_db import CONTROL, WORLD, control, database_of
 from sandbox.core import log as logging
 from sandbox.core.errors import SandboxError
 from sandbox.core.settings import Settings

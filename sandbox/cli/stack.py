@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx2
 
-from sandbox.cli.control_db import WORLD, Connections
-from sandbox.cli.worlds import Place, Worlds
+from sandbox.cli.world.control_db import WORLD, Connections
+from sandbox.cli.world.keeping import Place, Worlds
 from sandbox.devnets import postgres
 from sandbox.devnets.children import ChildSpec, Context, http_answers
 from sandbox.devnets.evm import process as evm

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sandbox.cli import seeds, show
 from sandbox.cli.stack import Plan, endpoints, stages
-from sandbox.cli.worlds import Worlds
+from sandbox.cli.world.keeping import Worlds
 from sandbox.core import failpoints
 from sandbox.devnets import supervisor
 from sandbox.devnets.children import Context

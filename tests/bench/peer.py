@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sandbox import migrations
-from sandbox.cli import bench_books
-from sandbox.cli.measure import percentile
+from sandbox.cli.benches import books as bench_books
+from sandbox.cli.benches.measure import percentile
 from sandbox.core.db import Database
 from sandbox.devnets import postgres
 from sandbox.ledger import accounts

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.cli.measure import percentile
+from sandbox.cli.benches.measure import percentile
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from solders.transaction import Transaction
 from contracts import token as specification
 from contracts.solana_mint import MintAuthorities, create_mint
 from sandbox.chains.solana import tx
-from sandbox.cli import bench_rpc
-from sandbox.cli.bench_limits import payment
+from sandbox.cli.benches import rpc
+from sandbox.cli.benches.limits import payment
 
 WALLETS = 16
 _START_UNITS = 10**9
@@ -46,7 +46,7 @@ class Payers:
         return tx.token_account(owner, self._mint.pubkey())
 
     async def ask(self, method: str, *params: Any) -> Any:
-        return await bench_rpc.ask(self._url, method, *params)
+        return await rpc.ask(self._url, method, *params)
 
     async def fund(self) -> None:
         """Lamports, the mint and the token accounts, all in blocks that nobody waits for."""

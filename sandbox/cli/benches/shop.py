@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from sandbox.cli import measure
+from sandbox.cli.benches import measure
 from sandbox.cli.endpoints import Running
 
 CONNECTIONS = 16

@@ -9,8 +9,9 @@ from typing import Any, Final
 import asyncpg
 
 from sandbox import migrations, wiring
-from sandbox.cli import forking
-from sandbox.cli.control_db import (
+from sandbox.cli.world import forking
+from sandbox.cli.world.chains import Chains
+from sandbox.cli.world.control_db import (
     LEFT,
     NEXT,
     SNAP,
@@ -22,7 +23,6 @@ from sandbox.cli.control_db import (
     on_chains,
     renewal,
 )
-from sandbox.cli.world_chains import Chains
 from sandbox.core.db import Database
 from sandbox.core.settings import Settings
 from sandbox.devnets import datadir

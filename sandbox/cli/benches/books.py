@@ -15,7 +15,7 @@ import uvloop
 from sqlalchemy import text
 
 from sandbox import migrations
-from sandbox.cli.measure import percentile
+from sandbox.cli.benches.measure import percentile
 from sandbox.core.db import Database
 from sandbox.core.ids import new_id
 from sandbox.devnets import postgres
@@ -188,7 +188,7 @@ async def _reads(database: Database, per_second: float) -> float:
     return percentile(took, 0.99) * 1000
 
 
-_WRITER = "import sys; from sandbox.cli.bench_books import write; write(sys.argv[1], sys.argv[2])"
+_WRITER = "import sys; from sandbox.cli.benches.books import write; write(sys.argv[1], sys.argv[2])"
 
 
 def write(url: str, per_second: str) -> None:

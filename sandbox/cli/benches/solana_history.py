@@ -14,9 +14,10 @@ from solders.account import Account
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from sandbox.cli import bench_rpc, measure, show
-from sandbox.cli.bench_rpc import Connection
-from sandbox.cli.bench_solana_payers import Payers
+from sandbox.cli import show
+from sandbox.cli.benches import measure, rpc
+from sandbox.cli.benches.rpc import Connection
+from sandbox.cli.benches.solana_payers import Payers
 from sandbox.devnets.running import Running, start
 from sandbox.devnets.solana.bank import Bank, Depths
 from sandbox.devnets.solana.history import first_position
@@ -130,7 +131,7 @@ async def _look(add: Add, past: _Past, when: str) -> None:
 async def _list(devnet: Running, connection: Connection, key: bytes) -> float:
     """Seconds of one answer that is as long as it can be."""
     asked = (str(Pubkey(key)), {"limit": 1_000, "commitment": "confirmed"})
-    request = bench_rpc.call(devnet.rpc, "getSignaturesForAddress", *asked)
+    request = rpc.call(devnet.rpc, "getSignaturesForAddress", *asked)
     began = time.perf_counter()
     answer = await connection.ask(request)
     took = _since(began)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sandbox.cli import forking
-from sandbox.cli.control_db import (
+from sandbox.cli.world import forking
+from sandbox.cli.world.chains import Chains
+from sandbox.cli.world.control_db import (
     INITIAL,
     LEFT,
     NEXT,
@@ -25,9 +26,7 @@ from sandbox.cli.control_db import (
     on_chains,
     renewal,
 )
-from sandbox.cli.hosts import AGAIN_S, FAILURES, Hosts, wait_for_all
-from sandbox.cli.world_chains import Chains
-from sandbox.cli.world_errors import (
+from sandbox.cli.world.errors import (
     BadSnapshotName,
     NoRoom,
     SnapshotDamaged,
@@ -39,6 +38,7 @@ from sandbox.cli.world_errors import (
     WorldNotReady,
     WorldUnfinished,
 )
+from sandbox.cli.world.hosts import AGAIN_S, FAILURES, Hosts, wait_for_all
 from sandbox.core import failpoints
 from sandbox.core.errors import NotFound, SandboxError
 from sandbox.core.line import Values

@@ -10,8 +10,8 @@ from typing import Any
 import httpx2
 import orjson
 
-from sandbox.cli import measure
-from sandbox.cli.bench_payers import Payer
+from sandbox.cli.benches import measure
+from sandbox.cli.benches.payers import Payer
 from sandbox.cli.endpoints import Running
 
 COMPLETED = "checkout.session.completed"

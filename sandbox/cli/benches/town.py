@@ -8,9 +8,10 @@ from typing import Any
 
 import aiohttp
 
-from sandbox.cli import measure, pay
-from sandbox.cli.bench_payers import Payer
-from sandbox.cli.bench_shop import CONNECTIONS
+from sandbox.cli import pay
+from sandbox.cli.benches import measure
+from sandbox.cli.benches.payers import Payer
+from sandbox.cli.benches.shop import CONNECTIONS
 from sandbox.cli.endpoints import Running
 
 MERCHANTS, PAYMENTS, PRICE_TIYN = 200, 10_000, 1_000

@@ -15,7 +15,7 @@ from sandbox.chains.port import Signed
 from sandbox.chains.solana import tx as solana_tx
 from sandbox.chains.solana import wallet as solana_wallet
 from sandbox.chains.solana.rpc import Rpc
-from sandbox.cli import bench_limits_evm as evm_limits
+from sandbox.cli.benches import limits_evm as evm_limits
 
 BATCH = 50
 SEND = {"encoding": "base64", "skipPreflight": True}

@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 import aiohttp
 import httpx2
 
-from sandbox.cli import measure, show
-from sandbox.cli.bench_payers import Payer
-from sandbox.cli.bench_shop import Shop
+from sandbox.cli import show
+from sandbox.cli.benches import measure
+from sandbox.cli.benches.payers import Payer
+from sandbox.cli.benches.shop import Shop
 from sandbox.cli.endpoints import Running
 
 EVENTS, RESENT_AT_ONCE = 1_000, 1_000
@@ -56,7 +57,7 @@ class Receiver:
 async def receiving() -> AsyncIterator[Receiver]:
     """A receiver until the end of the block."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "sandbox.cli.bench_receiver", stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "sandbox.cli.benches.receiver", stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     try:

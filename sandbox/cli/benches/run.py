@@ -19,24 +19,23 @@ from typing import Any
 
 from rich.table import Table
 
-from sandbox.cli import (
-    bench_books,
-    bench_door,
-    bench_growth,
-    bench_latency,
-    bench_solana_devnet,
-    bench_statements,
-    bench_town,
-    bench_webhooks,
-    bench_worlds,
+from sandbox.cli import pay, show
+from sandbox.cli.benches import (
+    books,
+    door,
+    growth,
+    latency,
     measure,
-    pay,
-    show,
+    solana_devnet,
+    statements,
+    town,
+    webhooks,
+    worlds,
 )
-from sandbox.cli.bench_limits import litesvm_transfers_per_second
-from sandbox.cli.bench_limits_evm import anvil_transfers_per_second
-from sandbox.cli.bench_payers import EvmPayer, Payer, SolanaPayer
-from sandbox.cli.bench_shop import CONNECTIONS, Shop, open_shop
+from sandbox.cli.benches.limits import litesvm_transfers_per_second
+from sandbox.cli.benches.limits_evm import anvil_transfers_per_second
+from sandbox.cli.benches.payers import EvmPayer, Payer, SolanaPayer
+from sandbox.cli.benches.shop import CONNECTIONS, Shop, open_shop
 from sandbox.cli.endpoints import Running
 from sandbox.devnets.evm import process as evm
 
@@ -46,7 +45,7 @@ SLOT_MS = 100
 LIMIT_TRANSFERS = 2_000
 EVM_TRANSFERS = 10_000
 LATENCIES = 100
-DEVNETS = {"solana": bench_solana_devnet.run}
+DEVNETS = {"solana": solana_devnet.run}
 RAW = {"solana": "raw LiteSVM transfers", "evm": "raw anvil transfers"}
 
 
@@ -76,16 +75,16 @@ def run(payments: int, most: int, history: int, as_json: bool) -> int:
         for measured in DEVNETS.values():
             measured(figures.add, history)
         show.err.print("books and log alone")
-        bench_books.measure(figures.add)
+        books.measure(figures.add)
         show.err.print("a long statement of the bank")
-        bench_statements.measure(figures.add)
+        statements.measure(figures.add)
         process, running, payable_s = _start(folder)
         try:
             figures.add("start to first payable checkout", payable_s, "s")
             _memory(figures, process.pid, "PSS of all processes, idle")
-            asyncio.run(bench_worlds.measure(figures.add, running, "without payments"))
+            asyncio.run(worlds.measure(figures.add, running, "without payments"))
             asyncio.run(_load(figures, running, folder, payments))
-            asyncio.run(bench_town.settle(figures.add, running, SolanaPayer(running.endpoints)))
+            asyncio.run(town.settle(figures.add, running, SolanaPayer(running.endpoints)))
             _memory(figures, process.pid, "PSS of all processes, after the load")
             for name, pids in _processes(folder).items():
                 figures.add(f"PSS of {name}, after the load", measure.pss_bytes(pids) / 1e6, "MB")
@@ -115,7 +114,7 @@ def run(payments: int, most: int, history: int, as_json: bool) -> int:
 def reconcile(lines: int, as_json: bool) -> int:
     """Take and reconcile one statement of so many lines, and nothing else."""
     figures = Figures()
-    bench_statements.measure(figures.add, lines)
+    statements.measure(figures.add, lines)
     _say(figures, as_json, statement_lines=lines)
     return 0
 
@@ -179,13 +178,13 @@ async def _load(figures: Figures, running: Running, folder: Path, payments: int)
         for payer in payers:
             await _paid(figures, shop, running, folder, payer, sessions)
             sessions = await shop.create(payments)
-        await bench_latency.waits(figures.add, running, payers, LATENCIES)
-        await bench_door.costs(figures.add, running)
+        await latency.waits(figures.add, running, payers, LATENCIES)
+        await door.costs(figures.add, running)
         await _webhooks(figures, running, shop)
         await _fill_up(payers[1], 2 * payments)
 
 
-def webhooks(as_json: bool) -> int:
+def only_webhooks(as_json: bool) -> int:
     """Webhooks and event streams, and nothing else."""
     folder = Path(tempfile.mkdtemp(prefix="kzte-bench-"))
     figures = Figures()
@@ -210,26 +209,26 @@ def webhooks(as_json: bool) -> int:
             process.wait(30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    _say(figures, as_json, deliveries=bench_webhooks.DELIVERIES)
+    _say(figures, as_json, deliveries=webhooks.DELIVERIES)
     return 0
 
 
 async def _webhooks(figures: Figures, running: Running, shop: Shop) -> None:
     """What webhooks do, alone and at half of the rate of payments that was measured before."""
-    await bench_webhooks.measure_all(figures.add, running, shop)
+    await webhooks.measure_all(figures.add, running, shop)
     load, probe = SolanaPayer(running.endpoints), SolanaPayer(running.endpoints)
     half = figures.value(f"payments on {load.chain}, with HTTP creation") / 2
     for payer in (load, probe):
-        needed_tiyn = round(half * bench_webhooks.LONGEST_LOAD_S) * PRICE_TIYN
+        needed_tiyn = round(half * webhooks.LONGEST_LOAD_S) * PRICE_TIYN
         await asyncio.to_thread(pay.fund, running, payer.chain, payer.address, needed_tiyn)
-    await bench_webhooks.under_load(figures.add, running, shop, load, probe, half)
+    await webhooks.under_load(figures.add, running, shop, load, probe, half)
 
 
 async def _grow(figures: Figures, running: Running, folder: Path, most: int) -> None:
     payer = SolanaPayer(running.endpoints)
     await asyncio.to_thread(pay.fund, running, payer.chain, payer.address, most * PRICE_TIYN)
     async with open_shop(running, PRICE_TIYN) as shop:
-        await bench_growth.grow(figures.add, running, payer, most, shop, lambda: _cpu(folder))
+        await growth.grow(figures.add, running, payer, most, shop, lambda: _cpu(folder))
 
 
 async def _paid(

@@ -12,16 +12,11 @@ from pathlib import Path
 
 import uvloop
 
-from sandbox.cli import (
-    bench_rpc,
-    bench_solana_history,
-    bench_solana_subscriptions,
-    measure,
-    show,
-)
-from sandbox.cli.bench_limits import litesvm_transfers_per_second
-from sandbox.cli.bench_rpc import Connection
-from sandbox.cli.bench_solana_payers import Payers, Signed
+from sandbox.cli import show
+from sandbox.cli.benches import measure, rpc, solana_history, solana_subscriptions
+from sandbox.cli.benches.limits import litesvm_transfers_per_second
+from sandbox.cli.benches.rpc import Connection
+from sandbox.cli.benches.solana_payers import Payers, Signed
 from sandbox.devnets.running import Running, start
 from sandbox.devnets.solana.process import command
 
@@ -45,7 +40,7 @@ def run(add: Add, history: int) -> None:
     folder = Path(tempfile.mkdtemp(prefix="kzte-bench-solana-"))
     try:
         uvloop.run(_load(add, folder / "load"))
-        uvloop.run(bench_solana_history.measured(add, folder / "history", history))
+        uvloop.run(solana_history.measured(add, folder / "history", history))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -61,7 +56,7 @@ async def _load(add: Add, folder: Path) -> None:
         name = f"PSS of the Solana devnet, right after {payers.signed:,} payments"
         add(name, measure.pss_bytes([devnet.pid]) / 1e6, "MB")
         show.err.print("Solana devnet: subscriptions")
-        await bench_solana_subscriptions.served(add, devnet, payers, SLOT_MS)
+        await solana_subscriptions.served(add, devnet, payers, SLOT_MS)
         found = await payers.received()
         assert found == payers.signed, f"{payers.signed} payments were sent, {found} arrived"
     finally:
@@ -80,7 +75,7 @@ async def _speed(add: Add, devnet: Running, payers: Payers) -> None:
             requests = _requests(devnet.rpc, await payers.sign(TRANSACTIONS), way)
             cpu, own = measure.cpu_seconds([devnet.pid]), time.process_time()
             began = time.perf_counter()
-            await bench_rpc.pour(devnet.rpc, CONNECTIONS, requests)
+            await rpc.pour(devnet.rpc, CONNECTIONS, requests)
             rates[way].append(TRANSACTIONS / (time.perf_counter() - began))
             used[way] = used.get(way, 0) + measure.cpu_seconds([devnet.pid]) - cpu
             if way == "skip":
@@ -97,9 +92,9 @@ async def _speed(add: Add, devnet: Running, payers: Payers) -> None:
 def _requests(url: str, signed: list[Signed], way: str) -> list[bytes]:
     options = {"encoding": "base64", "skipPreflight": way != "preflight"}
     if way != "batch":
-        return [bench_rpc.call(url, "sendTransaction", one.raw, options) for one in signed]
-    asked = [bench_rpc.one("sendTransaction", one.raw, options) for one in signed]
-    return [bench_rpc.post(url, asked[at : at + BATCH]) for at in range(0, len(asked), BATCH)]
+        return [rpc.call(url, "sendTransaction", one.raw, options) for one in signed]
+    asked = [rpc.one("sendTransaction", one.raw, options) for one in signed]
+    return [rpc.post(url, asked[at : at + BATCH]) for at in range(0, len(asked), BATCH)]
 
 
 async def _reads(add: Add, devnet: Running, payers: Payers) -> None:
@@ -108,13 +103,13 @@ async def _reads(add: Add, devnet: Running, payers: Payers) -> None:
     url, signed = devnet.rpc, await payers.sign(READ_LOAD)
     account = (str(payers.paid_to), {"encoding": "base64", "commitment": "confirmed"})
     asked = {
-        "getLatestBlockhash": [bench_rpc.call(url, "getLatestBlockhash")],
-        "getAccountInfo": [bench_rpc.call(url, "getAccountInfo", *account)],
+        "getLatestBlockhash": [rpc.call(url, "getLatestBlockhash")],
+        "getAccountInfo": [rpc.call(url, "getAccountInfo", *account)],
         "getSignatureStatuses": [
-            bench_rpc.call(url, "getSignatureStatuses", [one.signature]) for one in signed[::100]
+            rpc.call(url, "getSignatureStatuses", [one.signature]) for one in signed[::100]
         ],
     }
-    sending = asyncio.create_task(bench_rpc.pour(url, CONNECTIONS, _requests(url, signed, "skip")))
+    sending = asyncio.create_task(rpc.pour(url, CONNECTIONS, _requests(url, signed, "skip")))
     reading = {
         name: [asyncio.create_task(_read(url, requests, sending)) for _ in range(READERS)]
         for name, requests in asked.items()

@@ -1,6 +1,6 @@
 """The receiver of a measurement, in a process of its own: answers 204 at once, notes who came when.
 
-`python -m sandbox.cli.bench_receiver` prints its port. GET /heard answers {object id: monotonic
+`python -m sandbox.cli.benches.receiver` prints its port. GET /heard answers {object id: monotonic
 seconds of its first webhook}, GET /heard/<id> that of one or null, GET /count how many came and
 when the last did. POST /hang/… is read and never answered.
 """

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import asyncpg
 
-from sandbox.cli.world_chains import ChainRefused, ChainSilent
-from sandbox.cli.world_errors import WorldNotReady
+from sandbox.cli.world.chains import ChainRefused, ChainSilent
+from sandbox.cli.world.errors import WorldNotReady
 from sandbox.core.errors import SandboxError
 from sandbox.core.line import Line, LineClosed, Serve, Values
 

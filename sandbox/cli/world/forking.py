@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from sandbox.cli.control_db import Snapshot
-from sandbox.cli.world_errors import BadForkTarget
+from sandbox.cli.world.control_db import Snapshot
+from sandbox.cli.world.errors import BadForkTarget
 from sandbox.devnets import datadir
 from sandbox.devnets.postgres_cluster import Cluster, back_up
 

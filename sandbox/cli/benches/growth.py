@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 
-from sandbox.cli import bench_worlds, show
-from sandbox.cli.bench_payers import Payer
-from sandbox.cli.bench_shop import Shop
+from sandbox.cli import show
+from sandbox.cli.benches import worlds
+from sandbox.cli.benches.payers import Payer
+from sandbox.cli.benches.shop import Shop
 from sandbox.cli.endpoints import Running, wait_for
 
 STEP, SETTLED_S = 1_000, 300
@@ -48,7 +49,7 @@ async def grow(
         add(f"payments on {payer.chain} {at}", STEP / (ended - began_paying), "1/s")
         show.err.print(f"{size:,} payments")
         if size == KEPT:
-            await bench_worlds.measure(add, running, at)
+            await worlds.measure(add, running, at)
             shop.another_world()
     await asyncio.to_thread(running.quiesce)  # what is not final is not settled
     began = time.monotonic()

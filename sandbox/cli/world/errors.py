@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sandbox.cli.control_db import INITIAL
+from sandbox.cli.world.control_db import INITIAL
 from sandbox.core.errors import SandboxError
 
 

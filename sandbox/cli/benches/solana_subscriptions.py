@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from sandbox.cli import bench_rpc
-from sandbox.cli.bench_solana_payers import Payers, Signed
+from sandbox.cli.benches import rpc
+from sandbox.cli.benches.solana_payers import Payers, Signed
 from sandbox.devnets.running import Running
 
 SUBSCRIPTIONS, SOCKETS, SENDERS, BATCH = 1_000, 10, 4, 50
@@ -36,20 +36,18 @@ async def served(add: Add, devnet: Running, payers: Payers, slot_ms: int) -> Non
 async def _try(devnet: Running, signed: list[Signed], slot_ms: int) -> tuple[set[int], float]:
     """The slots that the notifications name, and how long after the first one's end they came."""
     options = {"encoding": "base64", "skipPreflight": True}
-    asked = [bench_rpc.one("sendTransaction", one.raw, options) for one in signed]
-    requests = [
-        bench_rpc.post(devnet.rpc, asked[at : at + BATCH]) for at in range(0, len(asked), BATCH)
-    ]
+    asked = [rpc.one("sendTransaction", one.raw, options) for one in signed]
+    requests = [rpc.post(devnet.rpc, asked[at : at + BATCH]) for at in range(0, len(asked), BATCH)]
     sockets = [await connect(devnet.ws) for _ in range(SOCKETS + 1)]
     try:
         clock, *listeners = sockets
         for number, listener in enumerate(listeners):
             await _subscribe(listener, signed[number::SOCKETS])
-        await clock.send(json.dumps(bench_rpc.one("slotSubscribe")))
+        await clock.send(json.dumps(rpc.one("slotSubscribe")))
         await clock.recv()
         await clock.recv()
         ends_at = time.perf_counter() + slot_ms / 1000
-        await bench_rpc.pour(devnet.rpc, SENDERS, requests)
+        await rpc.pour(devnet.rpc, SENDERS, requests)
         heard = [asyncio.create_task(_hear(each, SUBSCRIPTIONS // SOCKETS)) for each in listeners]
         slots = set[int]().union(*(await asyncio.gather(*heard)))
         return slots, time.perf_counter() - ends_at
@@ -59,7 +57,7 @@ async def _try(devnet: Running, signed: list[Signed], slot_ms: int) -> tuple[set
 
 
 async def _subscribe(listener: ClientConnection, signed: list[Signed]) -> None:
-    asked = [bench_rpc.one("signatureSubscribe", one.signature, LEVEL) for one in signed]
+    asked = [rpc.one("signatureSubscribe", one.signature, LEVEL) for one in signed]
     await listener.send(json.dumps(asked))
     assert len(json.loads(await listener.recv())) == len(asked)
 

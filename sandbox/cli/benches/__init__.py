@@ -1,0 +1,1 @@
+"""What `sandbox bench` measures: each part beside a limit of the same run."""

@@ -1,0 +1,1 @@
+"""The supervisor's part in snapshots, restores and forks (ADR 0026)."""
