@@ -13,6 +13,7 @@ from sandbox.cassette.tape import Cassette, JsonObject
 MASKS: Final = {
     "request_id": "the machine's: random for each request, in problem documents",
     "first_request_id": "the same, of the request that a key belongs to",
+    "request_log_url": "the same, as an address",
     "idempotency_key": "the caller's own choice, mostly random",
     "waited_ms": "how long `quiesce` waited",
     "waited_for": "what `quiesce` saw, which depends on when it looked",

@@ -202,7 +202,7 @@ async def switch_fault(
 
 
 @router.get("/fidelity", summary="What of the sandbox is real, and what is simulated")
-async def read_fidelity(request: Request) -> dict[str, Any]:
+async def read_fidelity(request: Request, caller: PrincipalDep) -> dict[str, Any]:
     """The parts that `Sandbox-Fidelity` names on answers, each with the test that shows it."""
     known: Fidelity = request.app.state.fidelity
     data = fidelity.described(known.levels, known.chains)

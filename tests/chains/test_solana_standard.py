@@ -101,6 +101,8 @@ def test_the_code_names_no_other_methods() -> None:
     assert {method for _, method in found} - {CLOCK} <= STANDARD
     # No name of a control method stands anywhere else either.
     for path in PACKAGE.glob("*.py"):
+        if path.name == "drills.py":
+            continue  # fault tools, which only our own devnet has
         assert path.read_text().count("sandbox_") == (1 if path.name == "chain.py" else 0), path
 
 
@@ -192,6 +194,7 @@ async def test_a_whole_life_of_the_token_needs_standard_methods_only(
         paid = await wallet.pay(str(option.fields["url"]))
         await world.final(paid)
         assert await wallet.units(str(option.fields["mint"])) == before - 250_000
+        assert await chain.decode(paid) is not None
         offered = await chain.sponsored_payment(option.fields, holder, 250_000)
         await world.final(await wallet.pay_sponsored(str(option.fields["url"]), offered))
         await wallet.aclose()

@@ -403,7 +403,7 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     )),
     ("a webhook marked delivered", "I8", (
         "UPDATE webhook_delivery SET status = 'delivered' WHERE id ="
-        " (SELECT min(id) FROM webhook_delivery WHERE status = 'pending')",
+        " (SELECT min(id) FROM webhook_delivery WHERE status <> 'delivered')",
         "SELECT 'webhook_delivery ' || min(id) FROM webhook_delivery WHERE status = 'delivered'",
     )),
     # What was there and is nowhere: NULL is equal to nothing, and different from nothing.

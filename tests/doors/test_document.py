@@ -32,6 +32,8 @@ LEFT_OUT = (
     "/v1/sandbox/snapshots/{name}/restore",
     "/v1/sandbox/reset",
     "/v1/sandbox/forks",
+    # Whoever switches a limit on is held by it from there on.
+    "/v1/sandbox/rate_limits",
 )
 LISTS = {
     "merchant_id": "/v1/merchants",
@@ -218,7 +220,7 @@ def test_only_three_refusals_from_500_on_are_documented(document: JsonObject) ->
         (method, path, code)
         for method, path, operation in operations_of(document)
         for code in operation["responses"]
-        if code.startswith("5") and path.startswith("/v1/")
+        if code.startswith("5") and path.startswith("/v1/") and path not in LEFT_OUT
     }
     assert found == {
         ("POST", "/v1/sandbox/faucet", "503"),

@@ -212,6 +212,8 @@ def test_each_route_answers_each_role_as_the_table_says(
     path = re.sub(r"\{\w+(:path)?\}", NOWHERE, template)
     rule = RULES[(method, template)]
     for role in ROLES:
+        if template == "/v1/sandbox/reset" and rule.get(role) == "yes":
+            continue  # it would leave the world that these keys live in; tests/worlds asks it
         headers = {"Authorization": f"Bearer {keys[role]}"} if role != "public" else {}
         # Neither a key nor a body that fits: who may call it is refused for that, and does nothing.
         body = b'{"no such member": 1}' if method == "POST" else None
