@@ -29,11 +29,6 @@ EXCEPTIONS = {
         '"from_chain": "evm",',
         '"to_chain": "solana",',
     ),
-    # The options of `sandbox up`.
-    "merchants/pytest_sandbox/process.py": (
-        '"--solana-port", "0", "--evm-port"',
-        '"--evm-block-ms", "40", "--evm-final-delay-ms"',
-    ),
     # A reader of /docs must be able to send the example as it stands.
     "sandbox/lab/routes.py": ('"chain": "solana",',),
     "sandbox/reserve/routes.py": ('"chain": "solana",',),
