@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sandbox.eventlog import line
 from sandbox.eventlog.checkpoint import Checkpoint, open_checkpoint
+from sandbox.eventlog.keys import of_epoch
 from sandbox.eventlog.leaf import MalformedLeaf
 from sandbox.eventlog.note import BadNote, Verifier
 from sandbox.eventlog.report import Former, Report
@@ -45,8 +46,22 @@ def verify_export(path: Path, vkey: str, since: Path | None = None) -> Report:
         report.add("unreadable", str(path), str(error))
         return report
     if stated is not None and stated != f"{vkey.strip()}\n".encode():
-        report.add("vkey_differs", "vkey", "the export names another key than the one given")
+        report.add("vkey_differs", "vkey", _difference(stated, vkey))
     return _verify(source, vkey, since, report, with_entries=True)
+
+
+def _difference(stated: bytes, vkey: str) -> str:
+    try:
+        theirs, given = Verifier.parse(stated.decode().strip()), Verifier.parse(vkey.strip())
+    except ValueError:
+        return "the export names another key than the one given"
+    epoch = line.epoch_of(theirs)
+    if of_epoch(given.vkey, epoch) != theirs.vkey:
+        return "the export names another key than the one given"
+    return (
+        f"the export is the log of {theirs.name}, the key is given as that of {given.name}:"
+        f" a world that was restored goes on in an epoch of its own (--epoch {epoch})"
+    )
 
 
 def verify_url(

@@ -15,6 +15,7 @@ from sandbox.eventlog.keys import of_epoch
 from sandbox.eventlog.proofs import verify_receipt
 from sandbox.eventlog.verify import verify_export, verify_url
 from sandbox.reserve.verify import verify as verify_attestation
+from sandbox.reserve.verify import verify_branch
 from sandbox.settlement.verification import verify as verify_settlement
 from tests.journeys.stack import command
 from tests.worlds.doing import raw, red, restore, save, told, vkey_now
@@ -83,6 +84,10 @@ def test_everything_that_is_signed_verifies_offline_after_restores_of_restores(
     assert (over_http.findings, over_http.former) == ([], report.former)
     assert verify_export(log, vkey, monday).findings == []
     assert [one.code for one in verify_export(log, vkey, unkept).findings] == ["world_restored"]
+    # Whoever has kept the first epoch's key is told which epoch it is.
+    [named, unsigned] = verify_export(log, of_epoch(vkey, 1)).findings
+    assert (named.code, unsigned.code) == ("vkey_differs", "checkpoint_bad")
+    assert f"--epoch {second}" in named.detail
     former = log / f"e{early['epoch']}"
     assert verify_export(former, of_epoch(vkey, early["epoch"]), unkept).findings == []
 
@@ -90,6 +95,10 @@ def test_everything_that_is_signed_verifies_offline_after_restores_of_restores(
         assert verify_attestation(made, log, vkey).differences == []
     assert any(one["supply_units"] > 0 for one in after["chains"])
     assert [one.code for one in verify_attestation(left, log, vkey).differences] == ["not_logged"]
+
+    branch = sandbox.get(f"/v1/reserve/attestations/{before['id']}/branch", "merchant")
+    assert branch["branches"]
+    assert verify_branch(branch, vkey).differences == []
 
     # What happened before the restore is proven to be of this world; what was left is not.
     proof = sandbox.get(f"/v1/events/{event_of(early)}/proof", "merchant")
