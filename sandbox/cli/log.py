@@ -13,6 +13,7 @@ from sandbox.eventlog.errors import BadReceipt
 from sandbox.eventlog.keys import of_epoch
 from sandbox.eventlog.note import BadNote
 from sandbox.eventlog.proofs import verify_receipt
+from sandbox.eventlog.report import Report
 from sandbox.eventlog.sources import Unreadable
 
 
@@ -62,6 +63,9 @@ def verify(
         raise VkeyNeeded
     if epoch is not None:
         vkey = _key_of(vkey, epoch)
+        # An export has the epochs that it goes on from beside the one that lives.
+        if (Path(source) / f"e{epoch}").is_dir():
+            source = str(Path(source) / f"e{epoch}")
     if Path(source).is_file():
         return _verify_receipt(Path(source), vkey, as_json)
     if source.startswith(("http://", "https://")):
@@ -87,7 +91,7 @@ def _key_of(vkey: str, epoch: int) -> str:
         return vkey  # the verifier says what is wrong with it
 
 
-def _show(report: verifier.Report) -> None:
+def _show(report: Report) -> None:
     read = "every entry, hash and signature is right"
     if report.entries < report.size:
         read = "every hash and signature is right; entries need a regulator's key (--key)"
@@ -95,6 +99,11 @@ def _show(report: verifier.Report) -> None:
     if report.since_size is not None:
         show.out.print(f"  still begins with the {report.since_size} of the older checkpoint")
     show.out.print(f"  root {report.root}")
+    for former in report.former:
+        show.out.print(
+            f"  goes on from the first {former.kept_size} of the {former.size} entries of"
+            f" {former.origin}, verified too"
+        )
 
 
 def _verify_receipt(file: Path, vkey: str, as_json: bool) -> int:

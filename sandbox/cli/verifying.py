@@ -46,7 +46,11 @@ def log_verify(
     key: Annotated[str | None, typer.Option(help="A regulator's API key, for a URL.")] = None,
     epoch: Annotated[
         int | None,
-        typer.Option(help="Of a sandbox: the log of this epoch, also of one that was left.", min=1),
+        typer.Option(
+            help="The log of this epoch: of a sandbox also one that was left, of an export also one"
+            " that it goes on from.",
+            min=1,
+        ),
     ] = None,
     data_dir: DataDir = HOME,
     as_json: AsJson = False,
@@ -71,7 +75,10 @@ def log_export(
     data_dir: DataDir = HOME,
     as_json: AsJson = False,
 ) -> None:
-    """Write the whole log as static files that can be verified offline."""
+    """Write the whole log as static files that can be verified offline.
+
+    Of a restored world also the epochs that it goes on from, each in a folder e<N> of its own.
+    """
     from sandbox.cli import log
 
     raise typer.Exit(log.export(folder, data_dir, as_json))

@@ -10,7 +10,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.core.checks import Check, say
 from sandbox.core.clock import iso
 from sandbox.eventlog import leaf as leaves
-from sandbox.eventlog.checkpoint import open_checkpoint
+from sandbox.eventlog.checkpoint import Checkpoint, open_checkpoint
+from sandbox.eventlog.line import epoch_of, kept_by
 from sandbox.eventlog.merkle import Tree, leaf_hash
 from sandbox.eventlog.note import BadNote, Verifier
 
@@ -66,7 +67,10 @@ async def i8_log(db: AsyncSession, verifier_key: str) -> list[Check]:
     # A page at a time goes by the index, whatever suits checks that compare whole tables.
     await db.execute(text("SET LOCAL enable_nestloop = on"))
     epochs = (await db.execute(text("SELECT epoch, origin FROM log_epoch ORDER BY epoch"))).all()
-    checks = [await _epoch(db, row.epoch, Verifier(row.origin, known.public)) for row in epochs]
+    checks, ended = list[Check](), None
+    for row in epochs:
+        check, ended = await _epoch(db, row.epoch, Verifier(row.origin, known.public), ended)
+        checks.append(check)
     if known.name not in {row.origin for row in epochs}:
         checks.append(Check(ID, False, None, known.name, "no log of this origin was ever opened"))
     lost = [row.id for row in await db.execute(_LOST)]
@@ -77,7 +81,10 @@ async def i8_log(db: AsyncSession, verifier_key: str) -> list[Check]:
     return checks
 
 
-async def _epoch(db: AsyncSession, epoch: int, verifier: Verifier) -> Check:
+async def _epoch(
+    db: AsyncSession, epoch: int, verifier: Verifier, former: Checkpoint | None
+) -> tuple[Check, Checkpoint | None]:
+    """The check of one epoch that goes on from where `former` ended, and where itself ended."""
     faults = list[str]()
     signed = await _signed_roots(db, epoch, verifier, faults)
     size = max(signed, default=0)
@@ -90,7 +97,9 @@ async def _epoch(db: AsyncSession, epoch: int, verifier: Verifier) -> Check:
         for row in rows:
             if row.position != tree.size:
                 faults.append(f"log_entry {epoch} {tree.size}: position {tree.size} is missing")
-                return _answer(epoch, tree, size, signed, faults)
+                return _answer(epoch, tree, size, signed, faults), None
+            if row.position == 0 and row.leaf is not None:
+                faults += _beginning_faults(row.leaf, verifier, former)
             hash_ = b"" if row.leaf is None else leaf_hash(row.leaf)
             faults += [f"{_where(epoch, row)}: {fault}" for fault in _row_faults(row, hash_)]
             nodes.update(((level, index), node) for level, index, node in tree.extend([hash_]))
@@ -116,7 +125,25 @@ async def _epoch(db: AsyncSession, epoch: int, verifier: Verifier) -> Check:
     unsigned = await db.scalar(_UNSIGNED, {"epoch": epoch})
     if unsigned:
         faults.append(f"checkpoint {epoch} {size}: {unsigned} entries stand behind the newest")
-    return _answer(epoch, tree, size, signed, faults)
+    ended = Checkpoint(verifier.name, size, signed[size]) if signed else None
+    return _answer(epoch, tree, size, signed, faults), ended
+
+
+def _beginning_faults(leaf: bytes, log: Verifier, former: Checkpoint | None) -> list[str]:
+    """A restored world has of the epoch before exactly what leaf 0 says that it goes on from."""
+    where = f"log_entry {epoch_of(log)} 0"
+    try:
+        kept = kept_by(leaf, log)
+    except ValueError as error:
+        return [f"{where}: {error}"]
+    told = None if kept is None else kept.checkpoint
+    if told == former:
+        return []
+    return [f"{where}: goes on from {_said(told)}, here is {_said(former)}"]
+
+
+def _said(there: Checkpoint | None) -> str:
+    return "nothing" if there is None else f"{there.origin} {there.size}:{there.root.hex()}"
 
 
 async def _signed_roots(

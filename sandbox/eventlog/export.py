@@ -8,14 +8,23 @@ from sandbox.eventlog.checkpoint import Checkpoint, open_checkpoint
 from sandbox.eventlog.note import Verifier
 from sandbox.eventlog.sources import Running, Unreadable
 from sandbox.eventlog.tiles import tiles_of
+from sandbox.eventlog.verify import line_of
 
 Fetch = Callable[[str], bytes | None]
 
 
 def export_url(url: str, api_key: str, path: Path) -> Checkpoint:
-    """Write the log of a running sandbox; `api_key` is a regulator's. Raises `Unreadable`."""
+    """Write the log of a running sandbox, and beside it as `e<N>` each epoch that it goes on from.
+
+    `api_key` is a regulator's. The epoch that lives is written last. Raises `Unreadable`,
+    `BadNote`.
+    """
     source = Running(url, api_key)
     try:
+        vkey = _fetch(source.read, "vkey").decode()
+        (path / "checkpoint").unlink(missing_ok=True)
+        for former in line_of(source, vkey)[:-1]:
+            write_export(former.source.read, path / f"e{former.number}")
         return write_export(source.read, path)
     finally:
         source.close()

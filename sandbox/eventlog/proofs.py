@@ -9,19 +9,16 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core.errors import NotFound
-from sandbox.eventlog.checkpoint import open_checkpoint
 from sandbox.eventlog.errors import BadReceipt, NotSequenced
-from sandbox.eventlog.leaf import parse
+from sandbox.eventlog.line import open_line
 from sandbox.eventlog.merkle import (
     Subtree,
     carry_out,
     complete_root,
     consistency_plan,
     inclusion_plan,
-    leaf_hash,
     verify_inclusion,
 )
-from sandbox.eventlog.note import Verifier
 from sandbox.eventlog.tiles import hashes_under
 
 
@@ -76,6 +73,11 @@ _HASHES = text(
 )
 
 
+_BEGINNINGS = text(
+    "SELECT event_id FROM log_entry WHERE position = 0 AND epoch > :epoch ORDER BY epoch DESC"
+)
+
+
 async def inclusion(db: AsyncSession, event_id: str, viewer: str | None) -> Inclusion:
     """The proof of one event under the newest checkpoint of its epoch.
 
@@ -112,27 +114,35 @@ async def inclusions(
     return made
 
 
-def verify_receipt(receipt: Mapping[str, Any], vkey: str) -> int:
-    """The position that a receipt (`Inclusion.as_json`) proves, with only the verifier key.
+async def links(db: AsyncSession, epoch: int) -> list[dict[str, Any]]:
+    """What shows that this world goes on from a former epoch: for `line.open_line`.
 
-    Raises `BadReceipt` when leaf, proof, checkpoint or key do not belong together.
+    The receipt of leaf 0 of each later epoch, the newest first; none for the epoch that lives.
     """
-    try:
-        checkpoint = open_checkpoint(receipt["checkpoint"].encode(), Verifier.parse(vkey))
-        leaf = base64.b64decode(receipt["leaf"], validate=True)
-        proof = [base64.b64decode(hash_, validate=True) for hash_ in receipt["proof"]]
-        position = receipt["position"]
-        parse(leaf)
-        if isinstance(position, bool) or not isinstance(position, int):
-            raise BadReceipt("the position is not a number")
-        # Only the origin is signed; a receipt must not say another epoch than its checkpoint.
-        if not checkpoint.origin.endswith(f"/e{receipt['epoch']}"):
-            raise BadReceipt(f"its checkpoint is not of epoch {receipt['epoch']}")
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise BadReceipt(str(error) or repr(error)) from error
-    if not verify_inclusion(leaf_hash(leaf), position, checkpoint.size, proof, checkpoint.root):
-        raise BadReceipt(f"the proof does not lead from position {position} to the signed root")
-    return position
+    found = await db.scalars(_BEGINNINGS, {"epoch": epoch})
+    ids = list(found)
+    proven = await inclusions(db, ids, None)
+    return [proven[id_].as_json() for id_ in ids]
+
+
+async def receipt(db: AsyncSession, event_id: str, viewer: str | None) -> dict[str, Any]:
+    """The proof of one event, in a former epoch with `continued`: its `links`.
+
+    Raises as `inclusion` does.
+    """
+    found = await inclusion(db, event_id, viewer)
+    continued = await links(db, found.epoch)
+    return {**found.as_json(), **({"continued": continued} if continued else {})}
+
+
+def verify_receipt(receipt: Mapping[str, Any], vkey: str) -> int:
+    """The position that a receipt proves, with only the verifier key of a world's newest epoch.
+
+    Raises `BadReceipt` when leaf, proof, checkpoint, key and epochs do not belong together.
+    """
+    if not isinstance(receipt, Mapping):
+        raise BadReceipt("not a receipt")
+    return open_line(receipt.get("continued", []), vkey).verify(receipt)
 
 
 async def consistency(db: AsyncSession, epoch: int, old: int, new: int) -> list[bytes]:

@@ -170,6 +170,9 @@ async def event(event_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str
 
 @router.get("/v1/events/{event_id}/proof", tags=["events"], summary="The proof of an event")
 async def proof(event_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
-    """The event's leaf, its inclusion proof and the checkpoint: verifies offline."""
-    found = await proofs.inclusion(db, event_id, caller.merchant)
-    return found.as_json()
+    """The event's leaf, its inclusion proof and the checkpoint: verifies offline.
+
+    An event of an epoch that a restored world goes on from has `continued` too: the proofs of the
+    `world.restored` of each later epoch, the newest first.
+    """
+    return await proofs.receipt(db, event_id, caller.merchant)

@@ -1,64 +1,43 @@
-"""The offline verifier: a whole log against one public key, byte by byte.
+"""The offline verifier: a world's log against one public key, down to its first epoch.
 
 It trusts nothing but the key: every entry is hashed anew, every tile compared with what the
-entries give, the root with the signed checkpoint, and an older checkpoint with the same entries.
+entries give, the root with the signed checkpoint, an older checkpoint with the same entries, and
+each former epoch with what the one that goes on from it says of it.
 """
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.eventlog import leaf as leaves
+from sandbox.eventlog import line
 from sandbox.eventlog.checkpoint import Checkpoint, open_checkpoint
-from sandbox.eventlog.merkle import HASH_SIZE, Tree, leaf_hash
+from sandbox.eventlog.keys import of_epoch
+from sandbox.eventlog.leaf import MalformedLeaf
 from sandbox.eventlog.note import BadNote, Verifier
+from sandbox.eventlog.report import Former, Report
 from sandbox.eventlog.sources import Folder, Refused, Running, Source, Unreadable
-from sandbox.eventlog.tiles import MalformedTile, Tile, decode_bundle, decode_hashes, tiles_of
-
-MAX_FINDINGS = 100
+from sandbox.eventlog.tiles import tiles_of
+from sandbox.eventlog.verify_tree import Mark, Seen, check_tree, read_entries
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is not as it must be: a stable code, where, and what."""
+class Epoch:
+    """One log of a world's line, as it was read; of a former one, `kept` is what counts of it."""
 
-    code: str
-    where: str
-    detail: str
-
-
-@dataclass(slots=True)
-class Report:
-    """What a verification found. `ok` is the whole answer; a log that cannot be read is not ok.
-
-    `entries` is how many entries were read and hashed: 0 when only the public hash tiles of a
-    running sandbox were checked, for want of a regulator's key.
-    """
-
-    origin: str = ""
-    size: int = 0
-    root: str = ""
-    entries: int = 0
-    since_size: int | None = None
-    findings: list[Finding] = field(default_factory=list)
-    more_findings: int = 0
+    source: Source
+    number: int
+    verifier: Verifier
+    checkpoint: Checkpoint
+    kept: Checkpoint | None
+    within: str
 
     @property
-    def ok(self) -> bool:
-        return not self.findings
-
-    def add(self, code: str, where: str, detail: str) -> None:
-        if len(self.findings) < MAX_FINDINGS:
-            self.findings.append(Finding(code, where, detail))
-        else:
-            self.more_findings += 1
-
-    def as_json(self) -> dict[str, object]:
-        return {**asdict(self), "ok": self.ok}
+    def kept_size(self) -> int:
+        return (self.kept or self.checkpoint).size
 
 
 def verify_export(path: Path, vkey: str, since: Path | None = None) -> Report:
-    """Verify a folder that `export.write_export` wrote."""
+    """Verify a folder that `export.export_url` wrote, or one of a former epoch."""
     report = Report()
     try:
         source = Folder(path)
@@ -67,8 +46,22 @@ def verify_export(path: Path, vkey: str, since: Path | None = None) -> Report:
         report.add("unreadable", str(path), str(error))
         return report
     if stated is not None and stated != f"{vkey.strip()}\n".encode():
-        report.add("vkey_differs", "vkey", "the export names another key than the one given")
+        report.add("vkey_differs", "vkey", _difference(stated, vkey))
     return _verify(source, vkey, since, report, with_entries=True)
+
+
+def _difference(stated: bytes, vkey: str) -> str:
+    try:
+        theirs, given = Verifier.parse(stated.decode().strip()), Verifier.parse(vkey.strip())
+    except ValueError:
+        return "the export names another key than the one given"
+    epoch = line.epoch_of(theirs)
+    if of_epoch(given.vkey, epoch) != theirs.vkey:
+        return "the export names another key than the one given"
+    return (
+        f"the export is the log of {theirs.name}, the key is given as that of {given.name}:"
+        f" a world that was restored goes on in an epoch of its own (--epoch {epoch})"
+    )
 
 
 def verify_url(
@@ -79,7 +72,7 @@ def verify_url(
     *,
     epoch: int | None = None,
 ) -> Report:
-    """Verify a running sandbox; without a regulator's key its hash tiles only.
+    """Verify a running sandbox; without a regulator's key its hash tiles of one epoch only.
 
     The epoch that lives, or another, then `vkey` is that one's (`keys.of_epoch`).
     """
@@ -95,6 +88,31 @@ def verify_source(source: Source, vkey: str, since: Path | None = None) -> Repor
     return _verify(source, vkey, since, Report(), with_entries=True)
 
 
+def line_of(source: Source, vkey: str) -> list[Epoch]:
+    """The epochs of a log, the first of all first; their trees are not verified here.
+
+    Raises `Unreadable`, also when the line is broken.
+    """
+    report = Report()
+    epochs = _line(source, Verifier.parse(vkey.strip()), report, with_entries=True)
+    for finding in report.findings:
+        raise Unreadable(f"{finding.where}: {finding.detail} ({finding.code})")
+    return epochs[::-1]
+
+
+def entries_of(epoch: Epoch) -> Iterator[bytes]:
+    """What of a verified epoch is its world's, in the order of the log. Raises `Unreadable`."""
+    left = epoch.kept_size
+    for tile in tiles_of(epoch.checkpoint.size):
+        if tile.level > 0 or left <= 0:
+            return
+        entries = read_entries(epoch.source, tile, Report())
+        if entries is None:
+            raise Unreadable(f"{epoch.within}{tile.entries_path}: cannot be read any more")
+        yield from entries[:left]
+        left -= len(entries)
+
+
 def _verify(
     source: Source, vkey: str, since: Path | None, report: Report, *, with_entries: bool
 ) -> Report:
@@ -104,18 +122,101 @@ def _verify(
         report.add("bad_vkey", "vkey", str(error))
         return report
     try:
-        checkpoint = _checkpoint(source.read("checkpoint"), verifier, "checkpoint", report)
-        if checkpoint is None:
+        epochs = _line(source, verifier, report, with_entries)
+        if not epochs:
             return report
-        report.origin, report.size = checkpoint.origin, checkpoint.size
-        report.root = checkpoint.root.hex()
-        old = None if since is None else _old_checkpoint(since, verifier, checkpoint, report)
-        _check_tree(source, checkpoint, old, report, with_entries)
+        newest = epochs[0].checkpoint
+        report.origin, report.size, report.root = newest.origin, newest.size, newest.root.hex()
+        report.former = [
+            Former(one.number, one.checkpoint.origin, one.checkpoint.size, one.kept_size)
+            for one in epochs[1:]
+        ]
+        old = None if since is None else _old_checkpoint(since, epochs, report)
+        seen = Seen()
+        for one in reversed(epochs):
+            _check(one, old, seen, report, with_entries)
     except Refused as error:
         report.add("refused", "log", str(error))
     except Unreadable as error:
         report.add("unreadable", "log", str(error))
     return report
+
+
+def _check(
+    one: Epoch, old: tuple[Epoch, Checkpoint] | None, seen: Seen, report: Report, with_entries: bool
+) -> None:
+    marks = []
+    if one.kept is not None:
+        marks.append(Mark(one.kept, "epoch_forked", "the epoch that goes on from there"))
+    if old is not None and old[0] is one:
+        marks.append(Mark(old[1], "log_forked", "the older checkpoint"))
+    found = Report()
+    try:
+        check_tree(
+            one.source,
+            one.checkpoint,
+            marks,
+            found,
+            seen,
+            with_entries=with_entries,
+            kept_size=one.kept_size,
+        )
+    finally:
+        report.take(found, one.within)
+    if one.kept is None:
+        report.entries = found.entries
+
+
+def _line(source: Source, verifier: Verifier, report: Report, with_entries: bool) -> list[Epoch]:
+    """The epochs down to the first as they say themselves, the newest first; verifies no tree."""
+    epochs: list[Epoch] = []
+    kept: line.Kept | None = None
+    beside: Source | None = source
+    while True:
+        within = "" if kept is None else f"e{kept.epoch}/"
+        if kept is not None:
+            verifier, beside = kept.verifier, source.epoch(kept.epoch)
+        note = None if beside is None else beside.read("checkpoint")
+        if kept is not None and (beside is None or note is None):
+            report.add(
+                "epoch_missing",
+                within,
+                f"the log goes on from {kept.checkpoint.size} entries of {verifier.name},"
+                " which is not there: export it anew",
+            )
+            return epochs
+        checkpoint = _checkpoint(note, verifier, f"{within}checkpoint", report)
+        if checkpoint is None or beside is None:
+            return epochs
+        if kept is not None and checkpoint.size < kept.checkpoint.size:
+            report.add(
+                "epoch_shortened",
+                f"{within}checkpoint",
+                f"{kept.checkpoint.size} entries of it were kept, now it has {checkpoint.size}",
+            )
+        number = line.epoch_of(verifier)
+        of_it = None if kept is None else kept.checkpoint
+        epochs.append(Epoch(beside, number, verifier, checkpoint, of_it, within))
+        if not with_entries:
+            return epochs
+        kept = _kept_by(epochs[-1], report)
+        if kept is None:
+            return epochs
+
+
+def _kept_by(epoch: Epoch, report: Report) -> line.Kept | None:
+    tile = next((tile for tile in tiles_of(epoch.checkpoint.size) if tile.level == 0), None)
+    if tile is None:
+        return None
+    # What cannot be read or parsed is found, and named, in the check of its tree.
+    entries = read_entries(epoch.source, tile, Report())
+    try:
+        return line.kept_by(entries[0], epoch.verifier) if entries else None
+    except MalformedLeaf:
+        return None
+    except line.BrokenLine as error:
+        report.add("epoch_unfounded", f"{epoch.within}position 0", str(error))
+        return None
 
 
 def _checkpoint(
@@ -132,159 +233,32 @@ def _checkpoint(
 
 
 def _old_checkpoint(
-    path: Path, verifier: Verifier, newest: Checkpoint, report: Report
-) -> Checkpoint | None:
+    path: Path, epochs: Sequence[Epoch], report: Report
+) -> tuple[Epoch, Checkpoint] | None:
+    """The older checkpoint and the epoch that it is of."""
     try:
         note = path.read_bytes()
     except OSError as error:
         report.add("since_unreadable", str(path), str(error))
         return None
-    old = _checkpoint(note, verifier, str(path), report)
+    origin = note.split(b"\n")[0].decode(errors="replace")
+    epoch = next((one for one in epochs if one.verifier.name == origin), epochs[0])
+    old = _checkpoint(note, epoch.verifier, str(path), report)
     if old is None:
         return None
     report.since_size = old.size
-    if old.size > newest.size:
+    if old.size > epoch.checkpoint.size:
         report.add(
-            "log_shortened", "checkpoint", f"it had {old.size} entries, now it has {newest.size}"
+            "log_shortened",
+            f"{epoch.within}checkpoint",
+            f"it had {old.size} entries, now it has {epoch.checkpoint.size}",
         )
         return None
-    return old
-
-
-def _check_tree(
-    source: Source,
-    checkpoint: Checkpoint,
-    old: Checkpoint | None,
-    report: Report,
-    with_entries: bool,
-) -> None:
-    tree = Tree()
-    nodes: dict[int, list[bytes]] = {}
-    seen = _Seen()
-    for tile in tiles_of(checkpoint.size):
-        if tile.level > 0:
-            _compare(source, tile, nodes[tile.level][tile.start : tile.start + tile.width], report)
-            continue
-        hashes = _leaf_hashes(source, tile, report, seen, with_entries)
-        if hashes is None:
-            # Whatever stands above a gap cannot be recomputed.
-            return
-        for level, index, hash_ in _extend(tree, hashes, old, report):
-            assert index == len(nodes.setdefault(level, []))
-            nodes[level].append(hash_)
-    if old is not None and old.size == 0:
-        _check_old(tree if checkpoint.size == 0 else Tree(), old, report)
-    if tree.root() != checkpoint.root:
+    if old.size > epoch.kept_size:
         report.add(
-            "root_differs",
-            "checkpoint",
-            f"the tiles give {tree.root().hex()}, the checkpoint says {checkpoint.root.hex()}",
+            "world_restored",
+            str(path),
+            f"the world went back to the first {epoch.kept_size} of the {old.size} entries of"
+            f" {origin}; that log still has them: verify it by itself (--epoch {epoch.number})",
         )
-
-
-def _extend(
-    tree: Tree, hashes: list[bytes], old: Checkpoint | None, report: Report
-) -> Iterator[tuple[int, int, bytes]]:
-    """Grow the tree, stopping where the old checkpoint stood to compare the roots."""
-    if old is not None and tree.size < old.size <= tree.size + len(hashes):
-        before = old.size - tree.size
-        yield from tree.extend(hashes[:before])
-        _check_old(tree, old, report)
-        hashes = hashes[before:]
-    yield from tree.extend(hashes)
-
-
-def _check_old(tree: Tree, old: Checkpoint, report: Report) -> None:
-    if tree.root() != old.root:
-        report.add(
-            "log_forked",
-            f"position {old.size}",
-            f"its first {old.size} entries have the root {tree.root().hex()},"
-            f" the older checkpoint says {old.root.hex()}",
-        )
-
-
-@dataclass(slots=True)
-class _Seen:
-    events: set[str] = field(default_factory=set)
-    entries: set[str] = field(default_factory=set)
-
-
-def _leaf_hashes(
-    source: Source, tile: Tile, report: Report, seen: _Seen, with_entries: bool
-) -> list[bytes] | None:
-    if not with_entries:
-        return _tile(source, tile, report)
-    where = tile.entries_path
-    data = _read(source, where, tile.full_entries_path)
-    if data is None:
-        report.add("entries_missing", where, "there is no such bundle")
-        return None
-    try:
-        if data[0] == tile.full_entries_path and where != data[0]:
-            entries = decode_bundle(data[1], 256)[: tile.width]
-        else:
-            entries = decode_bundle(data[1], tile.width)
-    except MalformedTile as error:
-        report.add("bundle_malformed", where, str(error))
-        return None
-    report.entries += len(entries)
-    for position, entry in enumerate(entries, tile.start):
-        _check_leaf(entry, position, report, seen)
-    hashes = [leaf_hash(entry) for entry in entries]
-    _compare(source, tile, hashes, report)
-    return hashes
-
-
-def _check_leaf(entry: bytes, position: int, report: Report, seen: _Seen) -> None:
-    where = f"position {position}"
-    try:
-        found = leaves.parse(entry)
-    except leaves.MalformedLeaf as error:
-        report.add("leaf_malformed", where, str(error))
-        return
-    if found["id"] in seen.events:
-        report.add("event_twice", where, f"{found['id']} stands in the log before")
-    seen.events.add(found["id"])
-    for named in found["entries"]:
-        if named["id"] in seen.entries:
-            report.add("entry_twice", where, f"{named['id']} is named by an event before")
-        seen.entries.add(named["id"])
-
-
-def _read(source: Source, path: str, full_path: str) -> tuple[str, bytes] | None:
-    """A resource, or the full one that may have replaced the partial (C2SP tlog-tiles)."""
-    for candidate in dict.fromkeys((path, full_path)):
-        data = source.read(candidate)
-        if data is not None:
-            return candidate, data
-    return None
-
-
-def _tile(source: Source, tile: Tile, report: Report) -> list[bytes] | None:
-    found = _read(source, tile.path, tile.full_path)
-    if found is None:
-        report.add("tile_missing", tile.path, "there is no such tile")
-        return None
-    path, data = found
-    try:
-        return decode_hashes(data, tile.width if path == tile.path else 256)[: tile.width]
-    except MalformedTile as error:
-        report.add("tile_malformed", path, str(error))
-        return None
-
-
-def _compare(source: Source, tile: Tile, hashes: list[bytes], report: Report) -> None:
-    stated = _tile(source, tile, report)
-    if stated is None:
-        return
-    assert len(stated) == len(hashes) == tile.width
-    for index, (theirs, ours) in enumerate(zip(stated, hashes, strict=True), tile.start):
-        if theirs != ours:
-            what = f"position {index}" if tile.level == 0 else f"hash {index}"
-            report.add(
-                "hash_differs",
-                tile.path,
-                f"{what}: the tile says {theirs.hex()[: 2 * HASH_SIZE]}, its content gives"
-                f" {ours.hex()}",
-            )
+    return epoch, old

@@ -4,18 +4,20 @@ The key is the log's, under a name of its own (`<log>/attestation`), and the fir
 the text is: no attestation can be taken for a checkpoint, nor the other way round.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
 
 from sandbox.core.canonical import canonical_exact, sha256_hex
-from sandbox.eventlog.keys import LogKey
+from sandbox.eventlog.keys import LogKey, of_epoch
 from sandbox.eventlog.leaf import public_data
 from sandbox.eventlog.note import BadNote, Signer, Verifier, open_note
 
 TITLE: Final = "kzte reserve attestation v1"
 EVENT: Final = "reserve.attested"
+_SIGNED_IN: Final = re.compile("^\u2014 [^ ]+/e([1-9][0-9]{0,8})/attestation ".encode(), re.M)
 
 
 def _name(log_origin: str) -> str:
@@ -40,6 +42,21 @@ def open_signed(note: bytes, log: Verifier) -> dict[str, Any]:
         raise BadNote("an attestation that is not JSON") from error
     if not isinstance(said, dict) or canonical_exact(said).decode() != lines[1]:
         raise BadNote("an attestation that is not in RFC 8785 form")
+    return said
+
+
+def open_of_any_epoch(note: bytes, log: Verifier) -> dict[str, Any]:
+    """What a note says that the key of `log` signed, in whichever epoch. Raises `BadNote`.
+
+    Whether that epoch is one of the world in question is for a log to tell.
+    """
+    signed_in = _SIGNED_IN.search(note)
+    if signed_in is None:
+        return open_signed(note, log)
+    epoch = int(signed_in[1])
+    said = open_signed(note, Verifier.parse(of_epoch(log.vkey, epoch)))
+    if not isinstance(said.get("log"), dict) or said["log"].get("epoch") != epoch:
+        raise BadNote(f"signed in epoch {epoch}, and it names another")
     return said
 
 

@@ -5,7 +5,7 @@ compared by whoever has the chain or the statement (`statement`).
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from sandbox.eventlog.leaf import api_data
 from sandbox.eventlog.merkle import Tree, leaf_hash
 from sandbox.eventlog.note import BadNote, Verifier
 from sandbox.eventlog.sources import Folder, Unreadable
-from sandbox.eventlog.tiles import decode_bundle, tiles_of
+from sandbox.eventlog.verify import Epoch, entries_of
 from sandbox.reserve import attestation, sumtree
 from sandbox.reserve.replay import Figures
 
@@ -83,7 +83,7 @@ def verify(
         if statement is not None:
             _statement(report, report.said, statement)
         if log.ok:
-            _log(report, said, Folder(folder), log.size)
+            _log(report, said, log_verify.line_of(Folder(folder), vkey))
             if report.position is not None and shown.get("position") is not None:
                 report.compare("file", "position", shown["position"], report.position)
                 report.compare("file", "event", shown.get("event"), report.event)
@@ -100,7 +100,7 @@ def _signed(report: Report, shown: Mapping[str, Any], vkey: str) -> dict[str, An
         report.add("bad_vkey", str(error))
         return None
     try:
-        said = attestation.open_signed(str(shown.get("signed_note")).encode(), verifier)
+        said = attestation.open_of_any_epoch(str(shown.get("signed_note")).encode(), verifier)
     except BadNote as error:
         report.add("signature", str(error))
         return None
@@ -145,23 +145,26 @@ def _statement(report: Report, said: Mapping[str, Any], bank: Mapping[str, Any])
     report.compare("statement", "closing_tiyn", one["closing_tiyn"], bank["opening_tiyn"] + moved)
 
 
-def _leaves(source: Folder, size: int) -> Iterator[bytes]:
-    """The entries of an export that was verified."""
-    for tile in tiles_of(size):
-        if tile.level == 0:
-            whole = source.read(tile.full_entries_path)
-            part = whole if whole is not None else source.read(tile.entries_path)
-            assert part is not None, "the export was verified"
-            width = 256 if whole is not None else tile.width
-            yield from decode_bundle(part, width)[: tile.width]
+def _log(report: Report, said: Mapping[str, Any], epochs: Sequence[Epoch]) -> None:
+    """Find its own event in the log, and compare with what the log tells before it.
 
-
-def _log(report: Report, said: Mapping[str, Any], source: Folder, size: int) -> None:
-    """Find its own event in the log, and compare with what the log tells before it."""
-    tree = Tree()
+    The log is that of all epochs of its world, of a former one what is kept of it.
+    """
+    its = next((one for one in epochs if one.number == said["log"]["epoch"]), None)
+    if its is None:
+        report.add(
+            "log_epoch",
+            f"it was made in epoch {said['log']['epoch']}; this log's world is of the epochs"
+            f" {', '.join(str(one.number) for one in epochs)}",
+        )
+        return
     now = Figures({one["chain"]: one["decimals"] for one in said["chains"]})
+    for former in epochs[: epochs.index(its)]:
+        for data in entries_of(former):
+            now.take(orjson.loads(data))
+    tree = Tree()
     root: bytes | None = tree.root() if said["log"]["size"] == 0 else None
-    for position, data in enumerate(_leaves(source, size)):
+    for position, data in enumerate(entries_of(its)):
         leaf = orjson.loads(data)
         if leaf["type"] == attestation.EVENT and leaf["data"].get("id") == said["id"]:
             report.position, report.event = position, leaf["id"]
@@ -172,7 +175,8 @@ def _log(report: Report, said: Mapping[str, Any], source: Folder, size: int) -> 
             root = tree.root()
         now.take(leaf)
     if report.position is None:
-        report.add("not_logged", f"the log of {size} entries does not hold {said['id']}")
+        kept = f"{its.kept_size} entries of {its.checkpoint.origin}"
+        report.add("not_logged", f"this world's log, {kept}, does not hold {said['id']}")
         return
     report.compare(
         "log", f"root of the first {said['log']['size']}", said["log"]["root"],
@@ -205,7 +209,7 @@ def verify_branch(shown: Mapping[str, Any], vkey: str) -> Report:
     """Whether the leaves of a holder (`GET …/branch`) are counted in the attestation they name."""
     report = Report()
     try:
-        said = attestation.open_signed(
+        said = attestation.open_of_any_epoch(
             str(shown.get("signed_note")).encode(), Verifier.parse(vkey.strip())
         )
         report.said = api_data(said, None)

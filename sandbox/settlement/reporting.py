@@ -75,6 +75,9 @@ async def settlement_report(
         events = sorted(report.events_in(made))
         proven = await proofs.inclusions(db, events, merchant)
         made["proofs"] = {id_: proven[id_].as_json() for id_ in events}
+        continued = await proofs.links(db, min(one.epoch for one in proven.values()))
+        if continued:
+            made["continued"] = continued
         if told is not None and merchant is not None:
             made["payout"]["iban_salt"] = base64.b64encode(row.salt).decode()
     return made

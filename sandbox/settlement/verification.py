@@ -16,8 +16,8 @@ from sandbox.core.errors import SandboxError
 from sandbox.core.money import BPS_PER_WHOLE, fee_tiyn, units_from_tiyn, vat_included_tiyn
 from sandbox.eventlog import leaf as leaves
 from sandbox.eventlog.errors import BadReceipt
+from sandbox.eventlog.line import Line, open_line
 from sandbox.eventlog.note import BadNote, Verifier
-from sandbox.eventlog.proofs import verify_receipt
 from sandbox.settlement import report, sums, vat
 
 
@@ -64,10 +64,11 @@ def _verify(found: Any, vkey: str) -> Verified:
         raise ReportWrong("version", f"this verifier reads version {report.VERSION}")
     if not isinstance(found.get("proofs"), dict) or not found["proofs"]:
         raise ReportWrong("proofs", "there are none: ask for the report with proofs=1")
-    said = {name: value for name, value in found.items() if name != "proofs"}
+    said = {name: value for name, value in found.items() if name not in ("proofs", "continued")}
     _numbers_are_whole(said, "")
     lines = _lines(said)
-    proven = {id_: _proven(id_, one, vkey) for id_, one in found["proofs"].items()}
+    epochs = _line(found, vkey)
+    proven = {id_: _proven(id_, one, epochs) for id_, one in found["proofs"].items()}
     facts = report.Facts(proven.values(), said["id"])
     made = report.made(facts, said["id"], lines)
     # Before what is computed of the lines, or that would be named instead of them.
@@ -106,10 +107,18 @@ def _lines(said: Mapping[str, Any]) -> list[dict[str, Any]]:
     return lines
 
 
-def _proven(id_: str, one: Any, vkey: str) -> report.Fact:
+def _line(found: Mapping[str, Any], vkey: str) -> Line:
+    """The epochs of the log that the report's proofs may stand in."""
+    try:
+        return open_line(found.get("continued", []), vkey)
+    except BadReceipt as error:
+        raise ReportWrong("continued", str(error)) from error
+
+
+def _proven(id_: str, one: Any, epochs: Line) -> report.Fact:
     where = f"proofs {id_}"
     try:
-        position = verify_receipt(one, vkey)
+        position = epochs.verify(one)
         if one.keys() != {"epoch", "position", "leaf", "proof", "checkpoint"}:
             raise ReportWrong(where, "has other members than a proof")
         for encoded in (one["leaf"], *one["proof"]):

@@ -1,12 +1,15 @@
 """A log in memory that serves the same resources as a running sandbox: input for the verifier."""
 
+import base64
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sandbox.eventlog import leaf, tiles
 from sandbox.eventlog.checkpoint import Checkpoint, open_checkpoint
 from sandbox.eventlog.export import write_export
-from sandbox.eventlog.merkle import Tree, leaf_hash
+from sandbox.eventlog.line import epoch_of
+from sandbox.eventlog.merkle import Tree, leaf_hash, root_of
 from sandbox.eventlog.types import EntryHash, NewEvent
 from tests.eventlog import golden
 
@@ -60,11 +63,32 @@ class MemoryLog:
         return path
 
 
-class Files:
-    """A source over a dictionary."""
+def restored(
+    epoch: int, former: MemoryLog, size: int, changed: Mapping[str, object] | None = None
+) -> bytes:
+    """Leaf 0 of an epoch that goes on from the first `size` entries of `former`."""
+    log = former.signer.verifier
+    kept = {
+        "epoch": epoch_of(log),
+        "origin": log.name,
+        "size": size,
+        "root": base64.b64encode(root_of(map(leaf_hash, former.entries[:size]))).decode(),
+    }
+    data = {"object": "world", "epoch": epoch, "left": kept, "kept": {**kept, **(changed or {})}}
+    event = NewEvent(f"evt_e{epoch}", "world.restored", START, data)
+    return leaf.build(event, [], bytes(32)).leaf
 
-    def __init__(self, files: dict[str, bytes]) -> None:
-        self.files = files
+
+class Files:
+    """A source over a dictionary, and over those of other epochs."""
+
+    def __init__(
+        self, files: dict[str, bytes], former: Mapping[int, dict[str, bytes]] | None = None
+    ) -> None:
+        self.files, self.former = files, former or {}
+
+    def epoch(self, number: int) -> "Files | None":
+        return Files(self.former[number]) if number in self.former else None
 
     def read(self, path: str) -> bytes | None:
         return self.files.get(path)

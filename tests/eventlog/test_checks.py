@@ -9,7 +9,7 @@ from sandbox.eventlog import sequencer
 from sandbox.eventlog.checks import i8_log
 from sandbox.eventlog.keys import LogKey
 from tests.eventlog import golden
-from tests.eventlog.facts import append
+from tests.eventlog.facts import append, restore
 
 
 @pytest.fixture
@@ -111,3 +111,35 @@ async def test_a_whole_log_is_green_with_equal_figures(log: Database, key: LogKe
     assert str(tree.left).startswith("305:")
     assert tree.detail == "epoch 1: 305 events under 4 signed checkpoints"
     assert (lost.ok, lost.left, lost.right) == (True, 0, 0)
+
+
+async def test_every_epoch_of_a_restored_world_is_green_and_goes_on_from_the_one_before(
+    log: Database, owner: asyncpg.Connection, leader: Leader, key: LogKey
+) -> None:
+    await sequencer.step(log, leader, key)
+    for epoch in (2, 7):
+        await restore(log, owner, epoch)
+        await append(log, 3)
+        await sequencer.step(log, leader, key)
+    checks = await checked(log, key.vkey(1))
+    assert [check.detail for check in checks if not check.ok] == []
+    assert [str(check.left).split(":")[0] for check in checks[:-1]] == ["308", "4", "4"]
+    # A former epoch that grew by an entry which this world does not go on from.
+    await owner.execute("UPDATE clock SET epoch = 2")
+    await append(log, 1)
+    await sequencer.step(log, leader, key)
+    await owner.execute("UPDATE clock SET epoch = 7")
+    [bad] = [check for check in await checked(log, key.vkey(1)) if not check.ok]
+    assert "log_entry 7 0: goes on from log.example/e2 4:" in bad.detail
+    assert "here is log.example/e2 5:" in bad.detail
+
+
+async def test_an_epoch_that_hides_where_it_comes_from_is_found(
+    log: Database, owner: asyncpg.Connection, leader: Leader, key: LogKey
+) -> None:
+    await sequencer.step(log, leader, key)
+    await owner.execute("UPDATE clock SET epoch = 2")
+    await append(log, 1)
+    await sequencer.step(log, leader, key)
+    [bad] = [check for check in await checked(log, key.vkey(1)) if not check.ok]
+    assert "log_entry 2 0: epoch 2 begins with payment.final" in bad.detail

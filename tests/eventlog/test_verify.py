@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.eventlog.report import Report
 from sandbox.eventlog.sources import Unreadable
-from sandbox.eventlog.verify import Report, verify_export, verify_source
+from sandbox.eventlog.verify import verify_export, verify_source
 from tests.eventlog.logs import Files, MemoryLog, entry
 
 

@@ -52,6 +52,7 @@ def port(running: Running) -> str:
     return str(httpx2.URL(running.endpoints["api"]).port)
 
 
+@pytest.mark.long
 def test_two_worlds_of_one_seed_are_the_same_and_no_other_seed_goes_on_with_them(
     tmp_path: Path,
 ) -> None:

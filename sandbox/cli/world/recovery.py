@@ -31,7 +31,7 @@ from sandbox.lab import worlds
 
 _OURS: Final = re.compile(r"world-[0-9]+")
 # Far from every epoch that the sandbox of which it is a fork will ever count to.
-_FORKS_FROM, _FORKS_TO = 100_000_000, 900_000_000
+_FORKS_FROM, _FORKS_TO, _FORKS_APART = 100_000_000, 900_000_000, 1_000_000
 
 
 async def recover(settings: Settings) -> None:
@@ -56,7 +56,9 @@ async def _begin_fork(settings: Settings, db: Control, snapshot_id: int) -> dict
     """The snapshot's world instead of that of the sandbox it came from, which is no more here."""
     await db.forget_others(snapshot_id)
     snapshot = next(one for one in await db.snapshots() if one.id == snapshot_id)
-    epoch = _FORKS_FROM + secrets.randbelow(_FORKS_TO - _FORKS_FROM)
+    # A world goes on from lower epochs only, also the fork of a fork: a part of what is above.
+    first = max(_FORKS_FROM, snapshot.epoch + _FORKS_APART)
+    epoch = first + secrets.randbelow((_FORKS_TO - first) // 8)
     await db.count_epochs_from(epoch)
     for stale in (*await db.databases(NEXT), *await db.databases(LEFT)):
         await db.drop(stale)
