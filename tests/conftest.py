@@ -3,6 +3,7 @@
 import gc
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,11 @@ from tests.opened import Opening, Openings
 
 # Looking through half-loaded test files again and again took half of the time of collecting them.
 gc.disable()
+
+# Where a run is started in the background, Ctrl-C is ignored, by whatever it starts as well: what
+# tests type into a terminal would not be heard.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Nothing here has to survive a power cut.
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

@@ -127,7 +127,8 @@ def refusals(sandbox: Running) -> Iterator[str]:
         for header in wrong:
             yield refused(http.get("/v1/payments", headers={"Authorization": header}))
         for (method, template), rule in RULES.items():
-            if method == "POST" and "operator" in rule:
+            # A reset has no body that could be malformed: it is carried out.
+            if method == "POST" and "operator" in rule and template != "/v1/sandbox/reset":
                 for body in malformed(keys[0]):
                     asked = {
                         "Authorization": f"Bearer {sandbox.key('operator')}",
