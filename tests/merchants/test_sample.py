@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from tests.merchants.test_pytest_sandbox import user_environment
 
 SAMPLE = Path(__file__).parents[2] / "merchants" / "sample"
 
 
+@pytest.mark.long
 def test_the_sample_is_green_as_its_pipeline_runs_it(tmp_path: Path) -> None:
     shop = tmp_path / "shop"
     shutil.copytree(SAMPLE, shop, ignore=shutil.ignore_patterns(".pytest_cache", "__pycache__"))
