@@ -43,8 +43,8 @@ def build(folder: Path = ARTIFACTS) -> list[Path]:
 
 def _compile() -> dict[str, dict[str, Any]]:
     # Vyper ships no type marker.
-    from vyper import __version__  # type: ignore[import-untyped]
-    from vyper.cli.vyper_json import compile_json  # type: ignore[import-untyped]
+    from vyper import __version__  # type: ignore[import-untyped]  # no type marker
+    from vyper.cli.vyper_json import compile_json  # type: ignore[import-untyped]  # no type marker
 
     if __version__ != VYPER:
         raise WrongCompiler(f"vyper {VYPER} is needed, {__version__} is installed")

@@ -1,5 +1,6 @@
 """The `Drills` protocol: what control methods of a devnet make go wrong, the same on any chain."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Literal, Protocol, get_args
 
@@ -59,7 +60,7 @@ class Drills(Protocol):
     async def aclose(self) -> None: ...
 
 
-class DevnetDrills:
+class DevnetDrills(ABC):
     """What both devnets take by the same names; a chain adds its own."""
 
     drills: Collection[Drill] = (
@@ -104,9 +105,9 @@ class DevnetDrills:
         tip = await self._tip()
         return tip - height + 1
 
+    @abstractmethod
     async def _tip(self) -> int:
         """The height of the youngest whole block."""
-        raise NotImplementedError
 
     async def _control(self, method: str, *params: Any) -> Any:
         try:

@@ -29,7 +29,7 @@ def _load() -> None:
 _load()
 
 # Not before.
-from eth_account import Account  # noqa: E402
-from eth_account.signers.local import LocalAccount  # noqa: E402
+from eth_account import Account  # noqa: E402  see above
+from eth_account.signers.local import LocalAccount  # noqa: E402  see above
 
 __all__ = ["Account", "LocalAccount"]

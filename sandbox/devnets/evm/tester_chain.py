@@ -8,14 +8,14 @@ from typing import Any, Final
 from eth.abc import BlockAPI, BlockHeaderAPI, ReceiptAPI, SignedTransactionAPI, StateAPI
 from eth.exceptions import PyEVMError
 from eth_keys.exceptions import BadSignature
-from eth_tester.backends.pyevm.main import (  # type: ignore[import-untyped]
+from eth_tester.backends.pyevm.main import (  # type: ignore[import-untyped]  # no type marker
     PyEVMBackend,
     get_default_genesis_params,
 )
 from eth_typing import Address, Hash32
 from eth_utils.crypto import keccak
 from eth_utils.exceptions import ValidationError
-from rlp.exceptions import RLPException  # type: ignore[import-untyped]
+from rlp.exceptions import RLPException  # type: ignore[import-untyped]  # no type marker
 
 from sandbox.devnets.evm.errors import TRANSACTION_REJECTED, invalid_params
 from sandbox.devnets.evm.journal import Genesis

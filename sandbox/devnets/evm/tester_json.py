@@ -6,7 +6,7 @@ import contextlib
 from typing import Any, Final
 
 from eth.abc import BlockAPI, ReceiptAPI, SignedTransactionAPI
-from eth_tester.backends.pyevm.serializers import (  # type: ignore[import-untyped]
+from eth_tester.backends.pyevm.serializers import (  # type: ignore[import-untyped]  # no type marker
     serialize_block,
     serialize_transaction,
     serialize_transaction_receipt,

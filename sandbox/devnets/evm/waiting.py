@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-import rlp  # type: ignore[import-untyped]
+import rlp  # type: ignore[import-untyped]  # no type marker
 
 from sandbox.devnets.evm.blocks import hex_of
 from sandbox.devnets.evm.journal import Tx, Unsigned
