@@ -17,7 +17,8 @@ setup: .venv/.installed node_modules/.installed contracts/artifacts/.built
 demo: setup
 	$(BIN)/sandbox demo
 
-# Three at a time, as many wait for blocks; the tests of one file stay together, and share what they start. In their own order:
+# Three at a time, as many wait for blocks; the tests of one file stay together, and share what they
+# start, and so do some folders (tests/spread.py), which come first. The others in their own order:
 # files of one long test would come last and leave the other half idle.
 test: setup $(OTHER_CLIENTS)
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)

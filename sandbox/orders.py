@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from sandbox import wiring
+from sandbox.core import chance
 from sandbox.core.db import Database
 from sandbox.core.http.gate import Gate
 from sandbox.core.line import Line, Values
@@ -131,7 +132,8 @@ class OfWorker:
         world = await self._shift.open()
         sequence, watchers = worlds.steps_of(self._shift.loops)
         if to_heads:
-            await worlds.read_to_heads(world.database, world.chains, watchers)
+            with chance.within("world"):
+                await worlds.read_to_heads(world.database, world.chains, watchers)
             # What is cut off is attempted again: webhooks come at least once.
             with suppress(TimeoutError):
                 await asyncio.wait_for(world.courier.drain(), DELIVERIES_S)
@@ -160,7 +162,7 @@ class OfWorker:
         """Write the log of a world that was left, `database`, as static files."""
         settings = self._shift.settings
         url = urlsplit(settings.database_url)._replace(path=f"/{database}").geturl()
-        left = Database(url, pool_size=1)
+        left = Database(url, connections=2)
         try:
             return {"size": await sealing.seal(left, epoch, settings.sealed_dir)}
         finally:

@@ -27,6 +27,7 @@ from sandbox.core.errors import Unavailable
 from sandbox.core.lookout import Lookout
 from sandbox.core.settings import Settings
 from sandbox.core.turns import turn
+from sandbox.lab import worlds
 
 log = structlog.get_logger()
 
@@ -68,44 +69,60 @@ class Pace:
         return QUIET_LOOK_S if self.is_quiet else LOOK_S
 
 
+class Bell:
+    """What ends the rest of a loop: `due`, when it has something to do, and `called`, when
+    somebody knows that it has and waits for it.
+    """
+
+    def __init__(self) -> None:
+        self.due, self.called = asyncio.Event(), asyncio.Event()
+
+    def call(self) -> None:
+        self.due.set()
+        self.called.set()
+
+
 async def drive(
     loop: wiring.Loop,
     stop: asyncio.Event,
     pace: Pace,
-    due: asyncio.Event,
-    wakes: Sequence[asyncio.Event] = (),
+    bell: Bell,
+    wakes: Sequence[Bell] = (),
 ) -> None:
     """Repeat one loop until `stop`: at once while there is work, with a pause after a failure.
 
-    A loop that can tell when it is due rests until `due` is set, or looks by itself. Nothing a
-    step does may end the loop: what failed is said and tried again from its rows. Whoever has the
-    next turn with what a step did is not left to wait until that is looked for: `wakes`.
+    A loop that can tell when it is due rests until then, or looks by itself. Nothing a step does
+    may end the loop: what failed is said and tried again from its rows. Whoever has the next turn
+    with what a step did is not left to wait until that is looked for, nor for its rest: `wakes`.
     """
     pause = FIRST_PAUSE_S
     while not stop.is_set():
-        asked, until_due = due.is_set(), False
+        bell.called.clear()
+        asked, until_due, failed = bell.due.is_set(), False, False
         try:
             worked = await loop.step()
             if worked:
                 pace.worked(loop)
                 if loop.has_news():
                     for other in wakes:
-                        other.set()
+                        other.call()
             # What seems due and is not, for a lock or a limit, is looked at in its usual rhythm.
             until_due = not worked and not asked and loop.due is not None
             wait = loop.busy_s if worked else pace.rest_s(loop)
             pause = FIRST_PAUSE_S
         except Exception as error:
             say(loop.name, error)
-            wait = pause
+            failed, wait = True, pause
             if not isinstance(error, LostLead):
                 pause = min(pause * 2, LONGEST_PAUSE_S)
         # Set before the step had read: if there is still something, the next look says so.
-        due.clear()
-        if until_due and not stop.is_set():
-            await _rest(due, loop.undue_s)
-        elif wait:
+        bell.due.clear()
+        if failed:
             await _rest(stop, wait)
+        elif until_due and not bell.called.is_set():
+            await _rest(bell.due, loop.undue_s)
+        elif wait and not until_due:
+            await _rest(bell.called, wait)
         else:
             # A loop that always finds work still lets the others run.
             await asyncio.sleep(0)
@@ -134,26 +151,32 @@ def in_turns(
     # Others wait for what watchers saw, and do not within a turn: it comes first.
     ordered = sorted((one for one in loops if not one.looks_on), key=lambda one: not one.follows)
     tasks = [group.create_task(take_turns(ordered, stop, database), name="turns")]
-    for loop in loops:
-        if loop.looks_on:
-            with chance.within(f"loop {loop.name}"):  # the task keeps it
-                looking_on = drive(loop, stop, pace, asyncio.Event())
-                tasks.append(group.create_task(looking_on, name=loop.name))
+    bells = [Bell() for loop in loops if loop.looks_on]
+    for loop, bell in zip([one for one in loops if one.looks_on], bells, strict=True):
+        with chance.within(f"loop {loop.name}"):  # the task keeps it
+            looking_on = drive(loop, stop, pace, bell)
+            tasks.append(group.create_task(looking_on, name=loop.name))
+    tasks.append(group.create_task(call_at_end(bells, stop), name="end"))
     return tasks
 
 
 async def take_turns(loops: Sequence[wiring.Loop], stop: asyncio.Event, database: Database) -> None:
     """All loops of a seeded world, until `stop`: one step of each in their order, then again.
 
-    While they have their turn nobody else changes anything and the clock stands, so they find the
-    same whatever this machine was doing. What can tell that it has nothing to do is passed over.
+    While they have their turn nobody else changes anything and the clock stands, and the next one
+    waits for what they set going in this one: so they find the same whatever this machine was
+    doing. What can tell that it has nothing to do is passed over.
     """
     lookout = Lookout(database, {loop.name: loop.due for loop in loops if loop.due is not None})
-    stepped, failed = dict[str, float](), set[str]()
+    stepped, failed, is_first = dict[str, float](), set[str](), True
     while not stop.is_set():
         worked, wait = False, 0.0
         try:
             async with turn(database):
+                if is_first:
+                    # Of who was killed: until they ran out, what else there is would go first.
+                    await worlds.give_back_leases(database)
+                    is_first = False
                 due = await lookout.look()
                 for loop in loops:
                     since = time.monotonic() - stepped.get(loop.name, float("-inf"))
@@ -172,6 +195,10 @@ async def take_turns(loops: Sequence[wiring.Loop], stop: asyncio.Event, database
                             say(loop.name, error)
                         failed.add(loop.name)
                         wait = FIRST_PAUSE_S
+            # Not within the turn: whom they ask may ask us, and would wait for its end.
+            for loop in loops:
+                if loop.ended is not None:
+                    await loop.ended()
         except Exception as error:
             say("turn", error)
             wait = FIRST_PAUSE_S
@@ -183,22 +210,46 @@ async def _rest(until: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(until.wait(), seconds)
 
 
+async def hear(loop: wiring.Loop, bell: Bell, stop: asyncio.Event, pace: Pace) -> None:
+    """Call a loop when its chain is announced to have moved, until `stop`.
+
+    Not while nobody uses the sandbox: then it looks by itself, now and then.
+    """
+
+    def told() -> None:
+        if not pace.is_quiet:
+            bell.call()
+
+    assert loop.announced is not None
+    following = asyncio.ensure_future(loop.announced(told))
+    try:
+        await stop.wait()
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
+
+
 async def look(
-    lookout: Lookout, dues: Mapping[str, asyncio.Event], stop: asyncio.Event, pace: Pace
+    lookout: Lookout, bells: Mapping[str, Bell], stop: asyncio.Event, pace: Pace
 ) -> None:
-    """Wake what is due, until `stop`; everything when that cannot be told, and at the end."""
+    """Wake what is due, until `stop`; everything when that cannot be told."""
     pause = FIRST_PAUSE_S
     while not stop.is_set():
         try:
             found, wait, pause = await lookout.look(), pace.look_s(), FIRST_PAUSE_S
         except Exception as error:
             log.warning("cannot tell what is due", error=str(error))
-            found, wait, pause = set(dues), pause, min(pause * 2, LONGEST_PAUSE_S)
+            found, wait, pause = set(bells), pause, min(pause * 2, LONGEST_PAUSE_S)
         for name in found:
-            dues[name].set()
+            bells[name].due.set()
         await _rest(stop, wait)
-    for due in dues.values():
-        due.set()
+
+
+async def call_at_end(bells: Sequence[Bell], stop: asyncio.Event) -> None:
+    """Rouse who rests when it is time to stop."""
+    await stop.wait()
+    for bell in bells:
+        bell.call()
 
 
 class Shift:
@@ -256,6 +307,11 @@ class Shift:
         async with asyncio.TaskGroup() as group:
             tasks = begin(group, loops, self.world.database)
             await self._stop.wait()
+            looking_on = {loop.name for loop in loops if loop.looks_on}
+            for task in tasks:
+                # It may wait for what the others would do, who end now; it begins anew anyway.
+                if task.get_name() in looking_on:
+                    task.cancel()
             # Some wait for others, which have ended: what is cut off is done again from its rows.
             _, late = await asyncio.wait(tasks, timeout=self._patience_s)
             for task in late:
@@ -270,7 +326,7 @@ class Shift:
     def _side_by_side(
         self, group: asyncio.TaskGroup, loops: Sequence[wiring.Loop], database: Database
     ) -> list[asyncio.Task[None]]:
-        pace, dues = Pace(), {loop.name: asyncio.Event() for loop in loops}
+        pace, bells = Pace(), {loop.name: Bell() for loop in loops}
         conditions = {loop.name: loop.due for loop in loops if loop.due is not None}
         lookout = Lookout(database, conditions)
         log.info("worker runs", pid=os.getpid(), loops=[loop.name for loop in loops])
@@ -280,15 +336,21 @@ class Shift:
                     loop,
                     self._stop,
                     pace,
-                    dues[loop.name],
-                    [dues[name] for name in loop.wakes if name in dues],
+                    bells[loop.name],
+                    [bells[name] for name in loop.wakes if name in bells],
                 ),
                 name=loop.name,
             )
             for loop in loops
         ]
-        looking = look(lookout, dues, self._stop, pace)
+        for loop in loops:
+            if loop.announced is not None:
+                hearing = hear(loop, bells[loop.name], self._stop, pace)
+                tasks.append(group.create_task(hearing, name=f"hear {loop.name}"))
+        looking = look(lookout, bells, self._stop, pace)
         tasks.append(group.create_task(looking, name="lookout"))
+        ending = call_at_end(list(bells.values()), self._stop)
+        tasks.append(group.create_task(ending, name="end"))
         return tasks
 
 

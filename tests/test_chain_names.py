@@ -10,7 +10,7 @@ CHAIN_NAME = re.compile(r"solana|ethereum|evm|anvil", re.IGNORECASE)
 
 AT_HOME = (
     "sandbox/core/settings.py",
-    "sandbox/wiring.py",
+    "sandbox/wiring/world.py",
     "sandbox/chains",
     "sandbox/cli",
     "sandbox/devnets",

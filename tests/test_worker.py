@@ -3,13 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import cast
+
+from sqlalchemy import text
 
 from sandbox import worker
 from sandbox.core import chance
 from sandbox.core.db import Database, DatabaseUnavailable
 from sandbox.core.lookout import Lookout
-from sandbox.wiring import Loop
+from sandbox.core.settings import Settings
+from sandbox.core.turns import turn
+from sandbox.wiring import Loop, World
 
 FOREVER_S = 3600.0
 WITHIN_S = 20.0
@@ -56,12 +61,15 @@ class Told:
 async def driven(loops: Sequence[Loop], told: Told) -> AsyncIterator[Callable[[], None]]:
     """The loops run; the yielded function stops them, and so does the end."""
     stop, pace = asyncio.Event(), worker.Pace()
-    dues = {loop.name: asyncio.Event() for loop in loops}
+    bells = {loop.name: worker.Bell() for loop in loops}
     async with asyncio.timeout(WITHIN_S), asyncio.TaskGroup() as group:
         for loop in loops:
-            wakes = [dues[name] for name in loop.wakes]
-            group.create_task(worker.drive(loop, stop, pace, dues[loop.name], wakes))
-        group.create_task(worker.look(cast(Lookout, told), dues, stop, pace))
+            wakes = [bells[name] for name in loop.wakes]
+            group.create_task(worker.drive(loop, stop, pace, bells[loop.name], wakes))
+            if loop.announced is not None:
+                group.create_task(worker.hear(loop, bells[loop.name], stop, pace))
+        group.create_task(worker.look(cast(Lookout, told), bells, stop, pace))
+        group.create_task(worker.call_at_end(list(bells.values()), stop))
         yield stop.set
         stop.set()
 
@@ -123,6 +131,45 @@ async def test_a_loop_wakes_the_next_without_anybody_looking_but_only_with_news(
         await second.until(3)
         await first.until(first.count + 20)
         assert (second.count, news) == (3, [])
+
+
+async def test_who_is_woken_while_it_works_looks_again_without_its_rest() -> None:
+    """What came after a step had read would else wait for the whole rest."""
+    first, second, told = Steps(), Steps(), Told()
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> bool:
+        worked = await second.step()
+        started.set()
+        await go_on.wait()
+        return worked
+
+    loops = [
+        Loop("first", first.step, 0.001, wakes=("second",)),
+        Loop("second", slow, FOREVER_S, busy_s=FOREVER_S),
+    ]
+    second.answers = [True]
+    async with driven(loops, told):
+        await started.wait()
+        first.answers = [True]
+        await first.until(first.count + 2)
+        go_on.set()
+        await second.until(2)
+
+
+async def test_a_loop_looks_at_once_when_its_chain_is_announced_to_have_moved() -> None:
+    steps, tellers = Steps(), asyncio.Queue[Callable[[], None]]()
+
+    async def announced(told: Callable[[], None]) -> None:
+        tellers.put_nowait(told)
+        await asyncio.Event().wait()
+
+    async with driven([Loop("one", steps.step, FOREVER_S, announced=announced)], Told()):
+        await steps.until(1)
+        tell = await tellers.get()
+        for count in (2, 3):
+            tell()
+            await steps.until(count)
 
 
 # A seeded world: turns.
@@ -194,6 +241,47 @@ async def test_in_turns_what_one_did_is_found_by_all_behind_it_in_the_same_turn(
     assert never.count == 3  # the first time, and behind what was done
 
 
+async def test_in_turns_what_a_killed_worker_held_is_free_from_the_first_turn_on(
+    database: Database,
+) -> None:
+    async with database.transaction() as db:
+        await db.execute(
+            text(
+                "INSERT INTO attestation (id, cause, status, asked_at, lease_owner, lease_until)"
+                " VALUES ('att_1', 'asked', 'pending', sandbox_now(), 'dead',"
+                " clock_timestamp() + interval '1 hour')"
+            )
+        )
+    held = list[int]()
+
+    async def look() -> bool:
+        async with database.transaction() as db:
+            held.append(await db.scalar(text("SELECT count(lease_owner) FROM attestation")) or 0)
+        return False
+
+    steps = Steps()
+    async with turning([Loop("one", look, 0.0), Loop("two", steps.step, 0.0)], database):
+        await steps.until(1)
+    assert held[0] == 0
+
+
+async def test_in_turns_what_a_step_set_going_ends_before_the_next_turn_and_holds_no_request_up(
+    database: Database,
+) -> None:
+    steps, is_answered = Steps(), asyncio.Event()
+
+    async def ended() -> None:
+        assert not chance.is_turn()
+        await is_answered.wait()
+
+    async with turning([Loop("one", steps.step, 0.0, ended=ended)], database):
+        await steps.until(1)
+        async with turn(database):  # free, as for a request of whoever is asked
+            assert steps.count == 1
+            is_answered.set()
+        await steps.until(3)
+
+
 async def test_in_turns_who_looks_on_takes_no_part(database: Database) -> None:
     watching, other = asyncio.Event(), Steps()
 
@@ -206,3 +294,20 @@ async def test_in_turns_who_looks_on_takes_no_part(database: Database) -> None:
     async with turning(loops, database):
         await watching.wait()
         await other.until(2)
+
+
+async def test_who_looks_on_is_not_waited_for_at_the_end(database: Database) -> None:
+    watching = asyncio.Event()
+
+    async def waits_for_others() -> bool:
+        watching.set()
+        await asyncio.sleep(FOREVER_S)
+        return False
+
+    shift = worker.Shift(cast(Settings, None))
+    shift.world = cast(World, SimpleNamespace(database=database))
+    shift.loops = [Loop("on", waits_for_others, 0.0, looks_on=True)]
+    await shift.start()
+    async with asyncio.timeout(WITHIN_S):
+        await watching.wait()
+        await shift.rest(FOREVER_S)

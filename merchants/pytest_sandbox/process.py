@@ -220,9 +220,13 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 def _end_at_once(child: subprocess.Popen[bytes], data_dir: Path) -> None:
     """Nobody needs its data: its own children are leashed to it, and end when it does."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        pids = [each["pid"] for each in json.loads((data_dir / "children.json").read_text())]
+        children = json.loads((data_dir / "children.json").read_text())
+        pids = [each["pid"] for each in children]
         child.kill()
         child.wait()
+        for each in children:
+            if each["name"] == "postgres":  # at once, not with all that it would write first
+                os.kill(each["pid"], signal.SIGQUIT)
         deadline = time.monotonic() + _STOP_SECONDS
         while any(Path(f"/proc/{pid}").exists() for pid in pids):
             if time.monotonic() > deadline:

@@ -51,6 +51,9 @@ SELECT coalesce('bank_message ' || m.id, 'bank_sim.payment_order ' || o.id) AS n
             (m.body ->> 'amount_tiyn')::bigint, m.body ->> 'value_date')
         THEN format('%s to %s, bank_sim.payment_order %s has %s to %s', m.body ->> 'amount_tiyn',
             m.body ->> 'creditor_iban', o.id, o.amount_tiyn, o.creditor_iban)
+    WHEN m.read_at IS NULL AND o.status IN ('accepted', 'rejected')
+        AND coalesce(a.accepted, a.rejected) IS NULL
+        THEN NULL  -- its answer was lost, and it is sent again
     WHEN a.accepted IS NULL AND a.rejected IS NULL THEN 'the bank never answered it'
     WHEN o.status IN ('booked', 'returned') AND a.booked IS NULL
         THEN 'is booked, and no message says so'

@@ -109,4 +109,4 @@ class FaultUnknown(SandboxError):
     status, code = 422, "fault_unknown"
 
     def __init__(self, name: str, known: list[str]) -> None:
-        super().__init__(f"no fault {name}; there are {', '.join(known)}", known=known)
+        super().__init__(f"no fault {name}", known=known)

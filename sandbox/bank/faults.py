@@ -14,6 +14,7 @@ REJECT_PAYOUT: Final = "bank.reject_payout"
 DELAY: Final = "bank.delay"
 RETURN: Final = "bank.return"
 DUPLICATE_NOTICE: Final = "bank.duplicate_notice"
+ANSWER_LOST: Final = "bank.answer_lost"
 MISSING_LINE: Final = "bank.missing_line"
 CONTRADICTORY_NOTICE: Final = "bank.contradictory_notice"
 
@@ -21,6 +22,7 @@ MEANINGS: Final = {
     REJECT: "the next payment order is rejected (MS03)",
     REJECT_PAYOUT: "the next payment order to somebody else than the issuer is rejected (MS03)",
     DELAY: "the next payment order is booked one banking day late",
+    ANSWER_LOST: "the bank takes the next payment order, and its answer is lost",
     RETURN: "the next booked payment to somebody else comes back at once (AC04)",
     DUPLICATE_NOTICE: "the notice of the next credit comes twice",
     MISSING_LINE: "the next line of the reserve account is missing on its statement",

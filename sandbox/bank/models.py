@@ -72,6 +72,18 @@ class BankMessage(SQLModel, table=True):
     read_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
 
 
+class BankResend(SQLModel, table=True):
+    """An order that went to the bank once more, because no answer to it had come."""
+
+    __tablename__ = "bank_resend"
+
+    id: int | None = Field(
+        default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
+    )
+    message: int = Field(foreign_key="bank_message.id", sa_type=BigInteger, index=True)
+    at: datetime = Field(sa_column=timestamp())
+
+
 class BankHeld(SQLModel, table=True):
     """A message that contradicts what the bank said before: shown, and never posted."""
 

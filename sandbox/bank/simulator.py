@@ -4,6 +4,7 @@ With its failure switches (`faults`) the only writer of the schema `bank_sim`. W
 goes out as `bank_message` rows.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any, Final
@@ -22,7 +23,14 @@ from sandbox.bank.errors import (
 )
 from sandbox.bank.iso20022 import messages
 from sandbox.bank.iso20022 import values as iso
-from sandbox.bank.models import BankAccount, BankMessage, Booking, Kind, PaymentOrder
+from sandbox.bank.models import (
+    BankAccount,
+    BankMessage,
+    BankResend,
+    Booking,
+    Kind,
+    PaymentOrder,
+)
 from sandbox.core import clock, failpoints
 from sandbox.core.db import Database
 from sandbox.core.errors import NotFound
@@ -287,32 +295,49 @@ async def _receive(db: AsyncSession, limit: int) -> int:
         .with_for_update(skip_locked=True)
     )
     orders = (await db.exec(found)).all()
-    on = await faults.armed(db)
+    on, at = await faults.armed(db), await clock.now(db)
+    known = await _known(db, [message.ref for message in orders])
     for message in orders:
-        order = await _order_of(db, message.body)
-        rail, at = rails.RAILS[order.rail], order.received_at
-        order.reason = _refusal(order, rail) or await _objection(db, order)
-        payee = order.creditor_iban
-        if order.reason is None and (
-            await faults.strikes(db, faults.REJECT, on, payee=payee)
-            or (
-                payee != accounts.OPERATING_IBAN
-                and await faults.strikes(db, faults.REJECT_PAYOUT, on)
-            )
-        ):
-            order.reason = NO_REASON
-        if order.reason is not None:
-            order.status, order.ended_at = "rejected", at
-        elif await faults.strikes(db, faults.DELAY, on, payee=payee):
-            late = calendar.next_banking_day(calendar.local_date(order.due_at))
-            order.due_at = calendar.bank_opens(late)
-        db.add(order)
-        await _answer(db, order, at)
-        is_late = order.due_at > at and order.value_date <= calendar.local_date(at)
-        if order.reason is None and is_late:
-            await _tell_waiting(db, order, at)
-        await service.mark_read(db, message)
+        order = known.get(message.ref)
+        if order is None:
+            order = await _taken(db, message.body, on)
+        else:
+            assert message.id is not None
+            db.add(BankResend(message=message.id, at=at))
+        # Unread, it is sent again under its end-to-end id.
+        if not await faults.strikes(db, faults.ANSWER_LOST, on):
+            await _answer(db, order, at)
+            is_late = order.due_at > at and order.value_date <= calendar.local_date(at)
+            if order.reason is None and is_late:
+                await _tell_waiting(db, order, at)
+            await service.mark_read(db, message)
     return len(orders)
+
+
+async def _known(db: AsyncSession, refs: Sequence[str]) -> dict[str, PaymentOrder]:
+    """Orders that the bank took already, by their end-to-end id: each is carried out once."""
+    found = select(PaymentOrder).where(col(PaymentOrder.end_to_end_id).in_(refs))
+    return {order.end_to_end_id: order for order in (await db.exec(found)).all()}
+
+
+async def _taken(db: AsyncSession, body: dict[str, Any], on: frozenset[str]) -> PaymentOrder:
+    order = await _order_of(db, body)
+    rail, at = rails.RAILS[order.rail], order.received_at
+    order.reason = _refusal(order, rail) or await _objection(db, order)
+    payee = order.creditor_iban
+    if order.reason is None and (
+        await faults.strikes(db, faults.REJECT, on, payee=payee)
+        or (payee != accounts.OPERATING_IBAN and await faults.strikes(db, faults.REJECT_PAYOUT, on))
+    ):
+        order.reason = NO_REASON
+    if order.reason is not None:
+        order.status, order.ended_at = "rejected", at
+    elif await faults.strikes(db, faults.DELAY, on, payee=payee):
+        late = calendar.next_banking_day(calendar.local_date(order.due_at))
+        order.due_at = calendar.bank_opens(late)
+    db.add(order)
+    await db.flush()
+    return order
 
 
 def _due_at(rail: rails.Rail, value_date: date, received_at: datetime) -> datetime:
@@ -361,9 +386,13 @@ async def _objection(db: AsyncSession, order: PaymentOrder) -> str | None:
     return None if creditor.closed_at is None else CLOSED_ACCOUNT
 
 
-# Of those that wait for cover only the ones that found it, or waited long enough.
+# Of those that wait for cover only the ones that found it, or waited long enough; and none whose
+# acceptance was not told: what is booked is booked after that.
 _DUE = """
-due_at <= sandbox_now() AND (cover_until IS NULL OR cover_until <= sandbox_now() OR amount_tiyn <= (
+due_at <= sandbox_now() AND NOT EXISTS (
+    SELECT FROM bank_message m WHERE m.direction = 'out' AND m.read_at IS NULL
+        AND m.end_to_end_id = payment_order.end_to_end_id
+) AND (cover_until IS NULL OR cover_until <= sandbox_now() OR amount_tiyn <= (
     SELECT coalesce(sum(CASE b.side WHEN 'credit' THEN b.amount_tiyn ELSE -b.amount_tiyn END), 0)
     FROM bank_sim.booking b WHERE b.iban = debtor_iban AND NOT b.left_out))
 """

@@ -56,11 +56,13 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All differences in order, and the lines of the first run before the first of them."""
+    """All differences in order, and the lines of the first run before the first of them; `seeds`
+    of the two worlds, None where one has none."""
 
     differences: list[Difference]
     context: list[str]
     compared: dict[str, int] = field(default_factory=dict)
+    seeds: tuple[int | None, int | None] = (None, None)
 
     @property
     def is_same(self) -> bool:
@@ -71,6 +73,7 @@ class Comparison:
         return {
             "object": "comparison",
             "same": self.is_same,
+            "seeds": list(self.seeds),
             "compared": self.compared,
             "differences": dict(sorted(counts.items())),
             "first": None if self.is_same else self.differences[0].as_json(),
@@ -104,7 +107,8 @@ def compare(
                 context = [_title(line) for line in one[max(0, number - 1 - _CONTEXT) : number - 1]]
             found += parted
         compared[sort] = max(len(one), len(other))
-    return Comparison(found, context, compared)
+    seeds = first.header.get("seed"), second.header.get("seed")
+    return Comparison(found, context, compared, seeds)
 
 
 def _paired(

@@ -35,15 +35,16 @@ class Recorder:
     ) -> tuple[httpx2.Response, JsonObject]:
         """Pass a request on; its answer, unread, and its line, which `answered` ends.
 
-        Raises `WorldSilent`.
+        Lines stand in the order of the answers: one that waits, as `quiesce` does, comes after what
+        it waited for, whoever of two programs was first to ask. Raises `WorldSilent`.
         """
         onward = {name: value for name, value in headers.items() if name.lower() not in HOP_BY_HOP}
         line = self._asked(method, path, {k.lower(): v for k, v in headers.items()}, body)
-        self.steps.append(line)
         try:
             request = self.world.http.build_request(method, path, headers=onward, content=body)
             answer = self.world.http.send(request, stream=True)
         except httpx2.TransportError as error:
+            self.steps.append(line)
             raise WorldSilent(self.world.url, str(error)) from None
         line["status"] = answer.status_code
         line["answer_headers"] = {
@@ -56,6 +57,7 @@ class Recorder:
     def answered(self, line: JsonObject, body: bytes | None) -> None:
         """The end of a line; None for a stream, of which a recording holds the events."""
         line["answer"] = {"stream": True} if body is None else self._content(body)
+        self.steps.append(line)
 
     def act(self, name: str, **what: Any) -> None:
         """Something that was done to the world past its API."""

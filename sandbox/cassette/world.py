@@ -76,7 +76,12 @@ class World:
         return int(epoch[1]), int(size) - 1
 
     def header(self) -> JsonObject:
-        """The first line of a recording that begins now."""
+        """The first line of a recording that begins now; with a seed, once all is at rest.
+
+        What is still to come of the time before would be on the recording, or not.
+        """
+        if self.endpoints.get("seed") is not None:
+            self.quiesce()
         epoch, position = self.newest()
         clock = self.ask("GET", "/v1/sandbox/clock", "operator").json()
         return tape.header(

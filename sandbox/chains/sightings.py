@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, text, update
+import orjson
+from sqlalchemy import func, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -28,6 +29,30 @@ _STORE_EMPTY = Statement(
         CAST(:times AS timestamptz[])
     ) AS seen (height, hash, parent_hash, time)
     """
+)
+_STORE = Statement(
+    """
+    INSERT INTO chain_block
+        (chain, height, hash, parent_hash, time, is_empty, attempts, foreign_transfers)
+    VALUES (:chain, :height, :hash, :parent_hash, :time, :is_empty, CAST(:attempts AS jsonb),
+        CAST(:foreign_transfers AS jsonb))
+    """
+)
+_INCLUDE = Statement(
+    """
+    WITH moved AS (
+        INSERT INTO chain_transfer SELECT * FROM
+            jsonb_populate_recordset(NULL::chain_transfer, CAST(:fresh AS jsonb))
+    )
+    INSERT INTO chain_inclusion SELECT * FROM
+        jsonb_populate_recordset(NULL::chain_inclusion, CAST(:inclusions AS jsonb))
+    """
+)
+_INTENTS = Statement("SELECT tx_id, intent_id FROM chain_attempt WHERE tx_id = ANY(:txs)")
+_MARK = Statement(
+    "UPDATE chain_inclusion i SET state = :state FROM chain_transfer t"
+    " WHERE i.block_hash = ANY(:hashes) AND i.state = 'confirmed'"
+    " AND t.id = i.transfer_id AND t.chain = :chain"
 )
 _FORGET = Statement(
     "DELETE FROM chain_block WHERE chain = :chain AND height BETWEEN :first AND :last"
@@ -54,7 +79,7 @@ class Sightings:
         seen = await self._include(db, block, intents, places, at)
         is_empty = not (seen or foreign or intents)
         attempts = [[tx, block.tx_errors.get(tx)] for tx in block.txs if tx in intents]
-        await self._insert_rows(db, [_row(self.chain, block, is_empty, attempts, foreign)])
+        await _STORE.fetch(db, _row(self.chain, block, is_empty, attempts, foreign))
         if is_empty:
             return None
         return self._block(block.id.height, block.id.hash, block.time, seen, foreign)
@@ -92,14 +117,7 @@ class Sightings:
 
     async def mark(self, db: AsyncSession, hashes: Sequence[str], state: str) -> None:
         """Move the confirmed inclusions of the blocks `hashes` to `final` or `reverted`."""
-        await db.execute(
-            text(
-                "UPDATE chain_inclusion i SET state = :state FROM chain_transfer t"
-                " WHERE i.block_hash = ANY(:hashes) AND i.state = 'confirmed'"
-                " AND t.id = i.transfer_id AND t.chain = :chain"
-            ),
-            {"state": state, "hashes": list(hashes), "chain": self.chain},
-        )
+        await _MARK.fetch(db, {"state": state, "hashes": list(hashes), "chain": self.chain})
 
     async def window(
         self, db: AsyncSession, above: int, upto: int | None = None, limit: int | None = None
@@ -172,9 +190,8 @@ class Sightings:
                 }
             )
             seen.append(_seen(id_, transfer, n + 1, intent, places))
-        if fresh:
-            await db.execute(insert(ChainTransfer), fresh)
-        await db.execute(insert(ChainInclusion), inclusions)
+        written = {"fresh": _json(fresh), "inclusions": _json(inclusions)}
+        await _INCLUDE.fetch(db, written)
         return seen
 
     async def _known(
@@ -189,10 +206,6 @@ class Sightings:
         )
         found = found.execution_options(populate_existing=True)
         return {(row.tx, row.ordinal): (row, n) for row, n in (await db.exec(found)).all()}
-
-    async def _insert_rows(self, db: AsyncSession, rows: list[dict[str, Any]]) -> None:
-        if rows:
-            await db.execute(insert(ChainBlock), rows)
 
     def _block(
         self,
@@ -251,11 +264,12 @@ async def _intents_of(db: AsyncSession, txs: Sequence[str]) -> dict[str, str]:
     """Which of these transactions the sandbox sent: tx id → intent id."""
     if not txs:
         return {}
-    rows = await db.execute(
-        text("SELECT tx_id, intent_id FROM chain_attempt WHERE tx_id = ANY(:txs)"),
-        {"txs": list(txs)},
-    )
-    return {row.tx_id: row.intent_id for row in rows}
+    rows = await _INTENTS.fetch(db, {"txs": list(txs)})
+    return {row["tx_id"]: row["intent_id"] for row in rows}
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
 
 
 def _seen(
@@ -279,8 +293,8 @@ def _row(
         "parent_hash": block.id.parent_hash,
         "time": block.time,
         "is_empty": is_empty,
-        "attempts": attempts,
-        "foreign_transfers": [foreign_to_json(transfer) for transfer in foreign],
+        "attempts": _json(attempts),
+        "foreign_transfers": _json([foreign_to_json(transfer) for transfer in foreign]),
     }
 
 

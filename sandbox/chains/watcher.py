@@ -32,6 +32,8 @@ from sandbox.core.ids import new_id
 from sandbox.eventlog.types import NewEvent
 
 BATCH = 64
+# Somebody waits for what is confirmed meanwhile; what is final can wait for one more block.
+FINAL_AT_ONCE = 2
 FAILURES_TO_HALT = 3
 # A leaf has at most 65,535 bytes; `chain_inclusion` has them all.
 MAX_DROPPED_NAMED = 500
@@ -194,9 +196,13 @@ class Watcher:
         now_there = await self._chain.block_ids(at.height + 1, rows[-1].height)
         if [(b.height, b.hash) for b in now_there] != [(row.height, row.hash) for row in rows]:
             return await self._reorg({CONFIRMED: confirmed, FINAL: at}, confirmed.height)
+        busy = 0
         for portion in _portions(rows, lambda row: row.is_empty):
+            if busy == FINAL_AT_ONCE:
+                break
             await self._finalize(portion)
-        return len(rows) == self._batch or not all(row.is_empty for row in rows)
+            busy += not portion[-1].is_empty
+        return len(rows) == self._batch or busy > 0
 
     async def _finalize(self, portion: Sequence[ChainBlock]) -> None:
         newest = portion[-1]

@@ -10,21 +10,24 @@ from sandbox.cli.options import DEVELOP, HOME, AsJson, DataDir, examples
 
 _RECORD = """Record what a program does: requests, answers, events, chain transactions.
 
-The command gets the recorder's address as API and KZTE_API, and all else that `sandbox env` says;
-commands of the sandbox are recorded, too. Without a command it records until Ctrl-C. Secrets are
-left out.
+The command gets the recorder's address as API and KZTE_API, and all
+else that `sandbox env` says; commands of the sandbox are recorded, too.
+Without a command it records until Ctrl-C. Secrets are left out.
 """
 _REPLAY = """Send a recording's requests again, to a sandbox or, offline, to nobody.
 
-To a sandbox: the same requests with the same idempotency keys; what this world calls otherwise, as
-ids and addresses, is put in its place. The new recording is for `sandbox diff`.
+To a sandbox: the same requests with the same idempotency keys; what this
+world calls otherwise, as ids and addresses, is put in its place. The new
+recording is for `sandbox diff`.
 
-Offline: recorded answers for a client's tests, found by method, path and body; no sandbox runs.
+Offline: recorded answers for a client's tests, found by method, path and
+body; no sandbox runs.
 """
 _DIFF = """Show where two recordings part; exit 1 if they do.
 
-The first difference with what came before it, then how many there are of each sort. What is the
-machine's (request_id, waited_ms, …) is left out by name: docs/record-and-compare.md has the list.
+The first difference with what came before it, then how many there are of
+each sort. What is the machine's (request_id, waited_ms, …) is left out by
+name: docs/record-and-compare.md has the list.
 """
 _MORE = {"allow_extra_args": True, "ignore_unknown_options": False}
 
@@ -114,5 +117,5 @@ def diff(
     if as_json:
         print(json.dumps(found.as_json(), ensure_ascii=False), flush=True)
     else:
-        show.comparison(found)
+        show.comparison(found, str(first), str(second), is_renamed=rename_ids)
     raise typer.Exit(0 if found.is_same else 1)

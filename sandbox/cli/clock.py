@@ -7,7 +7,16 @@ import typer
 
 from sandbox.cli.options import HOME, AsJson, DataDir, examples
 
-app = typer.Typer(no_args_is_help=True, help="Move or stop the sandbox clock.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Move or stop the sandbox clock.",
+    epilog=examples(
+        "sandbox clock show",
+        "sandbox clock advance 15m",
+        "sandbox clock advance --to cut-off --step",
+        "sandbox clock freeze",
+    ),
+)
 _INSTANTS = {"cut-off": "next_cut_off"}
 
 

@@ -98,15 +98,17 @@ def up(
     port: Port = 8000,
     solana_port: Port = 8899,
     evm_port: Port = 8545,
-    slot_ms: Annotated[int, typer.Option(min=5, max=10_000, help="Length of a Solana slot.")] = 400,
+    slot_ms: Annotated[
+        int, typer.Option(min=5, max=10_000, help="How long a Solana slot is.")
+    ] = 400,
     finality: Annotated[
         int, typer.Option(min=2, max=64, help="Slots until a block is final on Solana.")
     ] = 32,
     evm_block_ms: Annotated[
-        int, typer.Option(min=5, max=10_000, help="An EVM transaction is in a block within.")
+        int, typer.Option(min=5, max=10_000, help="So long an EVM transaction waits for its block.")
     ] = 200,
     evm_final_delay_ms: Annotated[
-        int, typer.Option(min=5, max=60_000, help="Until an EVM block is final.")
+        int, typer.Option(min=5, max=60_000, help="So long until an EVM block is final.")
     ] = 1_000,
     seed: Annotated[
         int | None,
@@ -116,6 +118,15 @@ def up(
             help="Make a world that can be made again: the same ids, keys, addresses and times."
             " Its clock stands until `sandbox clock advance`. Whoever knows the seed knows every"
             " key and secret in it.",
+        ),
+    ] = None,
+    forks_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--forks-dir",
+            help="Where forks that the API is asked for are written, and nowhere else; default:"
+            " the folder forks in the data directory.",
+            readable=False,
         ),
     ] = None,
     as_json: AsJson = False,
@@ -134,6 +145,7 @@ def up(
         evm_block_ms,
         evm_final_delay_ms,
         seed,
+        forks_dir,
     )
     raise typer.Exit(command.up(plan, as_json))
 

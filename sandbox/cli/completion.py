@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from sandbox.cli.options import HOME
+from sandbox.cli.options import CHAINS, HOME
+from sandbox.lab.scenarios import PAYERS
 
 PATIENCE_S = 0.5
 END: Final = 10**17
@@ -30,6 +31,17 @@ PAGES: Final = {
     "evm": "the chain's RPC, for wallets",
 }
 """What `sandbox open` knows."""
+SIMULATED: Final = "sim-"
+"""How the names of the wallets begin that scenarios make for themselves."""
+_LISTS: Final = {
+    "cs": "/v1/checkout/sessions",
+    "pay": "/v1/payments",
+    "re": "/v1/refunds",
+    "str": "/v1/stray_transfers",
+    "stl": "/v1/settlements",
+    "po": "/v1/payouts",
+}
+"""How an id begins → the list that has its kind."""
 
 
 @cache
@@ -60,11 +72,65 @@ def request_ids(context: typer.Context, incomplete: str) -> Iterator[tuple[str, 
             yield one["id"], f"{one['status']} {one['method']} {one['path']}"
 
 
-def wallets(context: typer.Context, incomplete: str) -> list[str]:
-    """The test wallets that there are; any other name makes a new one."""
+def wallets(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """The simulated payers and the test wallets that there are; any other name makes a new one."""
+    for payer in PAYERS:
+        if payer.name.startswith(incomplete):
+            yield payer.name, payer.does
     files = (_data_dir(context) / "wallets").glob("*")
     names = {"resident"} | {file.stem for file in files}
-    return sorted(name for name in names if name.startswith(incomplete))
+    for name in sorted(names - {payer.name for payer in PAYERS}):
+        if name.startswith(incomplete) and not name.startswith(SIMULATED):
+            yield name, "a wallet"
+
+
+def objects(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """What can be explained: the newest sessions, or of the kind whose id is begun."""
+    kind, begun, _ = incomplete.partition("_")
+    if not begun:
+        yield from sessions(context, incomplete)
+    elif kind in _LISTS:
+        for one in _listed(_data_dir(context), "operator", f"{_LISTS[kind]}?limit=20"):
+            if one["id"].startswith(incomplete):
+                yield one["id"], str(one.get("status") or one.get("chain_state") or "")
+    elif kind == "evt":
+        yield from event_ids(context, incomplete)
+
+
+def faults(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """What `sandbox faults switch` knows, once each."""
+    found = _listed(_data_dir(context), "operator", "/v1/sandbox/faults")
+    for name, means in {one["fault"]: one["means"] for one in found}.items():
+        if name.startswith(incomplete):
+            yield name, means
+
+
+def snapshots(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """Worlds that are kept."""
+    for one in _listed(_data_dir(context), "operator", "/v1/sandbox/snapshots"):
+        if one["name"].startswith(incomplete):
+            yield one["name"], f"{one['payments']} payments, {one['now']}"
+
+
+def endpoints(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """The seeded merchant's webhook endpoints."""
+    for one in _listed(_data_dir(context), "merchant", "/v1/webhook_endpoints?limit=20"):
+        if one["id"].startswith(incomplete):
+            yield one["id"], one["url"]
+
+
+def chains(incomplete: str) -> list[str]:
+    """The chains of a sandbox."""
+    return [name for name in CHAINS if name.startswith(incomplete)]
+
+
+def token_roles(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """Roles of the token that may get a new key, on the chain that is named."""
+    chain = context.params.get("chain") or CHAINS[0]
+    path = f"/v1/chains/{chain}/token"
+    for one in _listed(_data_dir(context), "operator", path, within="authorities"):
+        if one["rotatable"] and one["role"].startswith(incomplete):
+            yield one["role"], one["address"] or "nobody"
 
 
 def event_types(incomplete: str) -> list[str]:
@@ -87,7 +153,7 @@ def _data_dir(context: typer.Context) -> Path:
     return Path(asked or os.environ.get("SANDBOX_DATA_DIR") or HOME)
 
 
-def _listed(data_dir: Path, role: str, path: str) -> list[dict[str, Any]]:
+def _listed(data_dir: Path, role: str, path: str, within: str = "data") -> list[dict[str, Any]]:
     """The data of a list of the API; empty when anything at all is in the way."""
     try:
         endpoints = json.loads((data_dir / "endpoints.json").read_text())
@@ -95,7 +161,7 @@ def _listed(data_dir: Path, role: str, path: str) -> list[dict[str, Any]]:
         headers = {"Authorization": f"Bearer {endpoints['keys'][role]}"}
         try:
             connection.request("GET", path, headers=headers)
-            found = json.loads(connection.getresponse().read())["data"]
+            found = json.loads(connection.getresponse().read())[within]
         finally:
             connection.close()
     except (OSError, ValueError, LookupError, TypeError, AttributeError, HTTPException):

@@ -4,7 +4,7 @@ it needs, when it runs.
 
 import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,17 +22,33 @@ from sandbox.cli.options import (
 
 _PATTERN = re.compile(r"\*|[a-z_]+(?:\.[a-z_]+)*(?:\.\*)?")
 
-events_app = typer.Typer(no_args_is_help=True, help="Read events, or have them sent again.")
-logs_app = typer.Typer(no_args_is_help=True, help="What was asked of the API, and its answers.")
+events_app = typer.Typer(
+    no_args_is_help=True,
+    help="Read events, or have them sent again.",
+    epilog=examples(
+        "sandbox events list --type 'payment.*'",
+        "sandbox events get evt_01kahz3mfyf2r8q3v1s6w0d9xt",
+        "sandbox events resend evt_01kahz3mfyf2r8q3v1s6w0d9xt",
+    ),
+)
+logs_app = typer.Typer(
+    no_args_is_help=True,
+    help="What was asked of the API, and its answers.",
+    epilog=examples(
+        "sandbox logs tail  # as they are answered",
+        "sandbox logs tail --status 4xx --no-follow",
+        "sandbox logs show req_4f2c9d1e8b7a605f3c2d1e0f",
+    ),
+)
 
-EventTypes = Annotated[
-    list[str] | None,
-    typer.Option(
+
+def _event_types(name: str) -> Any:
+    return typer.Option(
+        name,
         help="Types or groups, such as payment.*; with commas, or again and again.",
         metavar="TYPES",
         autocompletion=completion.event_types,
-    ),
-]
+    )
 
 
 def patterns(given: list[str] | None) -> list[str]:
@@ -68,7 +84,7 @@ def listen(
             metavar="URL",
         ),
     ] = None,
-    events: EventTypes = None,
+    events: Annotated[list[str] | None, _event_types("--events")] = None,
     headers: Annotated[
         list[str] | None,
         typer.Option(help="Add a header, 'Name: value'; may be repeated.", metavar="HEADER"),
@@ -152,15 +168,7 @@ def listen(
     ),
 )
 def events_list(
-    type_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--type",
-            help="Types or groups, such as payment.*; with commas, or again and again.",
-            metavar="TYPES",
-            autocompletion=completion.event_types,
-        ),
-    ] = None,
+    type_: Annotated[list[str] | None, _event_types("--type")] = None,
     object_: Annotated[
         str | None,
         typer.Option(
@@ -245,7 +253,11 @@ def events_resend(
     to_sequence: Annotated[int | None, typer.Option(min=1, help="… up to this one.")] = None,
     endpoint: Annotated[
         str | None,
-        typer.Option(help="To this webhook endpoint only, we_…; default: to all.", metavar="ID"),
+        typer.Option(
+            help="To this webhook endpoint only, we_…; default: to all.",
+            metavar="ID",
+            autocompletion=completion.endpoints,
+        ),
     ] = None,
     key: Key = None,
     data_dir: DataDir = HOME,

@@ -5,9 +5,12 @@ The devnets are programs of their own and read their options themselves.
 
 import typer
 
+from sandbox.cli.options import examples
+
 app = typer.Typer(
     no_args_is_help=True,
     help="Run one local chain alone, without the payment system.",
+    epilog=examples("sandbox devnet solana --help", "sandbox devnet evm --help"),
 )
 _ITS_OWN_OPTIONS = {
     "ignore_unknown_options": True,

@@ -4,6 +4,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -32,13 +33,26 @@ class NotRunning(SandboxError):
 
 
 class ApiError(SandboxError):
-    """The API refused; its own words are passed on."""
+    """The API refused; its own words are passed on, with what was probably meant."""
 
-    def __init__(self, problem: JsonObject) -> None:
-        super().__init__(f"{problem.get('code')}: {problem.get('detail')}")
+    def __init__(self, problem: JsonObject, sent: JsonObject | None = None) -> None:
+        said = [f"{problem.get('code')}: {problem.get('detail')}"]
+        said += [f"{one['param']}: {one['message']}" for one in problem.get("errors", ())]
+        if hint := _hint(problem.get("known"), sent or {}):
+            said.append(hint)
+        super().__init__("; ".join(said))
         self.problem = problem
         self.code = str(problem.get("code"))
         self.status = int(problem.get("status", 500))
+
+
+def _hint(known: Any, sent: JsonObject) -> str:
+    """Of the names that there are, those like one that was sent; all when none is."""
+    if not isinstance(known, list) or not all(isinstance(one, str) for one in known):
+        return ""
+    wrong = [value for value in sent.values() if isinstance(value, str) and value not in known]
+    near = [name for value in wrong for name in get_close_matches(value, known, 3, 0.7)]
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
 
 
 class NoAnswer(SandboxError):
@@ -138,7 +152,7 @@ class Running:
         except httpx2.TransportError as error:
             raise GaveUp(f"{self.endpoints['api']} ({error})", 0) from None
         if answer.is_error:
-            raise ApiError(answer.json())
+            raise ApiError(answer.json(), options.get("json"))
         return answer
 
     def advance(self, seconds: int) -> JsonObject:

@@ -32,10 +32,11 @@ def list_(
     if as_json:
         print(json.dumps({"object": "list", "data": found}, ensure_ascii=False), flush=True)
         return 0
+    width = max((len(event["type"]) for event in found), default=0)
     for event in found:
         at = event["created"][5:19].replace("T", " ")
         show.out.print(
-            f"[dim]{following.number(event):>6} {at}[/] {event['type']:<26} {event['id']}"
+            f"[dim]{following.number(event):>6} {at}[/] {event['type']:<{width}} {event['id']}"
         )
     if not found:
         show.err.print("no events")

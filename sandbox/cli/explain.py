@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sandbox.cli import completion
 from sandbox.cli.options import HOME, AsJson, DataDir
 from sandbox.core.errors import SandboxError
 
@@ -55,7 +56,14 @@ def path_of(id_: str) -> str:
 
 
 def explain(
-    id_: Annotated[str, typer.Argument(metavar="ID", help="What to explain: cs_…, pay_…, evt_…")],
+    id_: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="What to explain: cs_…, pay_…, re_…, stl_…, evt_… and others.",
+            autocompletion=completion.objects,
+        ),
+    ],
     data_dir: DataDir = HOME,
     lang: Annotated[Lang, typer.Option(help="The language of the texts.")] = Lang.en,
     tx: Annotated[
@@ -65,7 +73,9 @@ def explain(
         Path | None,
         typer.Option(help="Write a sequence diagram there; - is standard output.", allow_dash=True),
     ] = None,
-    viewer: Annotated[Viewer, typer.Option("--as", help="Whose key asks.")] = Viewer.operator,
+    viewer: Annotated[
+        Viewer, typer.Option("--as", "--role", help="Whose key asks.")
+    ] = Viewer.operator,
     as_json: AsJson = False,
 ) -> None:
     """Say why an object is as it is: every step, every rule, and what it still waits for."""

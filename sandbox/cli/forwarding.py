@@ -124,7 +124,7 @@ def _retry_after_s(value: str | None, now: datetime) -> float:
         return min(float(text[:9]), LONGEST_RETRY_AFTER_S)
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # an offset may have any number of digits
         return 0.0
     if until.tzinfo is None:
         until = until.replace(tzinfo=UTC)

@@ -194,8 +194,9 @@ class _Listening:
             colour = "bold red" if note.kind in _LOUD else "dim"
             show.err.print(f"[{colour}]{escape(note.text)}[/]")
         if note.kind == "listening" and self._forwarder is not None and not self._asked.as_json:
-            to = f"forwarding to {self._asked.forward_to}"
-            show.err.print(f"[dim]{escape(to)}; --print-secret tells the secret; Ctrl-C ends it[/]")
+            show.err.print(f"[dim]forwarding to {escape(self._asked.forward_to or '')}[/]")
+            show.err.print(f"[dim]signed with[/] {_listener(self._asked).secret()}")
+            show.err.print("[dim]Ctrl-C ends it, the next run goes on[/]")
 
     def _print(self, arrival: Arrival, attempt: Attempt | None) -> None:
         if self._asked.as_json:

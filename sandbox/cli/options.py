@@ -1,7 +1,7 @@
 """Options that many commands have, the panels of `sandbox --help`, and how examples are shown."""
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 import typer
 
@@ -12,6 +12,8 @@ VERIFY: Final = "Verify"
 MEASURE: Final = "Measure"
 
 Caller = Literal["merchant", "operator", "regulator"]
+ChainName = Literal["solana", "evm"]
+CHAINS: Final[tuple[ChainName, ...]] = get_args(ChainName)
 
 DataDir = Annotated[
     Path,
@@ -23,7 +25,9 @@ DataDir = Annotated[
         readable=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON, the last one.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="For programs: the last line is one JSON object.")
+]
 AsLines = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 Format = Annotated[
     Literal["text", "json"],
@@ -35,8 +39,10 @@ Key = Annotated[
 ]
 Role = Annotated[
     Caller,
-    typer.Option("--role", help="merchant: its own events; the others see everybody's, bare."),
+    typer.Option("--role", help="Who asks. merchant: its own; operator, regulator: everybody's."),
 ]
+OneChain = Annotated[ChainName, typer.Option("--chain", help="Which chain.")]
+BothChains = Annotated[ChainName | None, typer.Option("--chain", help="Default: both chains.")]
 HOME = Path(".sandbox")
 
 

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from sandbox.cli.endpoints import JsonObject, Running, wait_for
-from sandbox.cli.wallets import wallet
+from sandbox.cli.wallets import Wallet, wallet
 from sandbox.core.errors import SandboxError
 from sandbox.core.money import format_tenge
 from sandbox.lab.scenarios import BY_NAME, payer_for
@@ -126,6 +126,27 @@ def fund(running: Running, chain: str, address: str, amount_tiyn: int) -> JsonOb
     return sent
 
 
+def _fill(
+    running: Running, chain: str, payer: Wallet, option: JsonObject, units: int, price: int
+) -> None:
+    """A faucet grant, waited for until the wallet can spend it, which is long before it is final.
+
+    With a seed until it is final: what a world tells must not depend on who looked first.
+    """
+    body = {"chain": chain, "address": payer.address, "amount_tiyn": max(price, MIN_GRANT_TIYN)}
+    grant = running.post("/v1/sandbox/faucet", body)
+    is_seeded = running.endpoints.get("seed") is not None
+
+    def can_pay() -> bool:
+        if running.get(f"/v1/sandbox/faucet/{grant['id']}")["status"] != "pending":
+            return True
+        return (
+            not is_seeded and payer.gets_coin_at_once and asyncio.run(payer.units(option)) >= units
+        )
+
+    wait_for("the faucet", can_pay, bool)
+
+
 def _units_per_tiyn(session: JsonObject) -> dict[str, int]:
     return {o["chain"]: o["amount_units"] // session["amount_tiyn"] for o in session["options"]}
 
@@ -158,7 +179,7 @@ def pay(
     price = amount_tiyn or _left_tiyn(session)
     units = price * _units_per_tiyn(session)[chain]
     if asyncio.run(payer.units(option)) < units:
-        fund(running, chain, payer.address, max(price, MIN_GRANT_TIYN))
+        _fill(running, chain, payer, option, units, price)
     is_sponsored = amount_tiyn in (None, _left_tiyn(session)) and asyncio.run(payer.needs_sponsor())
     if is_sponsored:
         path = f"/pay/{session_id}/{chain}/transaction"
@@ -176,6 +197,7 @@ def pay(
         "chain": chain,
         "tx": tx,
         "wallet": payer.address,
+        "name": person,
         "amount": format_tenge(price),
         "sponsored": is_sponsored,
         "status_before": session["status"],

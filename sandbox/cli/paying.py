@@ -1,17 +1,22 @@
 """`sandbox pay` and `sandbox trigger`: what customers do, and everybody else."""
 
 import json
+import sys
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from sandbox.cli import completion, trigger
 from sandbox.cli.options import HOME, AsJson, DataDir, examples
+from sandbox.lab.scenarios import PAYERS
 
 PAY_EXAMPLES = examples(
     "sandbox pay  # the newest open session, on Solana",
     "sandbox pay cs_01kahz3mfyf2r8q3v1s6w0d9xt --chain evm",
-    "sandbox pay --amount-tiyn 50000 --wallet aigul  # a part, by somebody",
+    "sandbox pay --as aigul --amount-tiyn 50000  # a part, by somebody",
+    "sandbox pay --as short  # a payer of `sandbox trigger`: 1% too little",
 )
 
 
@@ -25,7 +30,10 @@ def pay(
         ),
     ] = None,
     data_dir: DataDir = HOME,
-    chain: Annotated[str, typer.Option(help="Which option of the session to use.")] = "solana",
+    chain: Annotated[
+        str,
+        typer.Option(help="Which option of the session to use.", autocompletion=completion.chains),
+    ] = "solana",
     wallet: Annotated[
         str | None,
         typer.Option(
@@ -43,13 +51,16 @@ def pay(
 ) -> None:
     """Pay a checkout session as a test wallet; the faucet fills the wallet when it is short.
 
-    Who names no wallet and no amount pays as the session's amount says: sandbox pay --help and
-    docs/magic-values.md list the endings.
+    Without --as and --amount-tiyn the last two digits of the session's
+    amount may choose a payer: 250004 is paid too little. The digits are in
+    docs/magic-values.md, the payers in `sandbox trigger --help`.
     """
     from sandbox.cli import pay as command
     from sandbox.cli.endpoints import Running
     from sandbox.cli.recorded import note, unrecorded
 
+    if wallet is not None:
+        _say_if_new(wallet, data_dir)
     # A recording has the payment as one act, and none of the requests that it takes.
     running = unrecorded(data_dir)
     session = session or command.newest_open(running)
@@ -83,10 +94,17 @@ def trigger_(
         str,
         typer.Argument(metavar="EVENT|SCENARIO", help="See below.", autocompletion=trigger.names),
     ],
-    session: Annotated[str | None, typer.Option(help="Payers: the session to pay, cs_…")] = None,
-    chain: Annotated[str | None, typer.Option(help="Default: the first chain.")] = None,
+    session: Annotated[
+        str | None,
+        typer.Option(help="Payers: the session to pay, cs_…", autocompletion=completion.sessions),
+    ] = None,
+    chain: Annotated[
+        str | None,
+        typer.Option(help="Default: the first chain.", autocompletion=completion.chains),
+    ] = None,
     amount_tiyn: Annotated[
-        int | None, typer.Option("--amount", help="Of the session that is made, in tiyn.", min=1)
+        int | None,
+        typer.Option("--amount-tiyn", "--amount", help="Of the session that is made.", min=1),
     ] = None,
     data_dir: DataDir = HOME,
     as_json: AsJson = False,
@@ -99,6 +117,16 @@ def trigger_(
         _say(answer)
     else:
         trigger.show(answer)
+
+
+def _say_if_new(name: str, data_dir: Path) -> None:
+    """A mistyped payer would be a wallet of that name, made on the spot."""
+    payers = [payer.name for payer in PAYERS]
+    known = {file.stem for file in (data_dir / "wallets").glob("*")}
+    if name not in known.union(payers):
+        near = get_close_matches(name, payers, 1, 0.7)
+        hint = f"; the payer is called {near[0]}" if near else ""
+        print(f"{name} is a new wallet{hint}", file=sys.stderr)
 
 
 def _say(value: Any) -> None:

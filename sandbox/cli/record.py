@@ -105,8 +105,8 @@ def save(out: Path, made: Cassette) -> None:
         raise CassetteUnwritable(out, str(error.strerror)) from None
 
 
-def say(out: Path, made: Cassette, as_json: bool) -> None:
-    """What is on the recording."""
+def say(out: Path | None, made: Cassette, as_json: bool) -> None:
+    """What is on the recording; None: it was not kept."""
     counts = {
         "steps": len(made.steps),
         "events": len(made.events),
@@ -114,9 +114,12 @@ def say(out: Path, made: Cassette, as_json: bool) -> None:
     }
     if as_json:
         facts = {"seed": made.header["seed"], "quiet": made.header["quiet"]}
-        print(json.dumps({"object": "cassette", "path": str(out), **counts, **facts}), flush=True)
+        path = None if out is None else str(out)
+        print(json.dumps({"object": "cassette", "path": path, **counts, **facts}), flush=True)
         return
-    told = ", ".join(f"{count} {name}" for name, count in counts.items())
-    show.out.print(f"[green]✓[/] {out}: {told}")
+    what = "sent again" if out is None else out
+    show.out.print(f"[green]✓[/] {what}: {show.counted(counts)}")
+    if out is None:
+        show.out.print("  --out FILE keeps what came of it, for `sandbox diff`")
     if not made.header["quiet"]:
         show.out.print("  [yellow]the sandbox was still busy: what came later is not on it[/]")

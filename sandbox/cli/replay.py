@@ -42,7 +42,7 @@ def replay(cassette: Path, data_dir: Path, out: Path | None, as_json: bool) -> i
         world.close()
     if out is not None:
         record.save(out, made)
-    record.say(out or cassette, made, as_json)
+    record.say(out, made, as_json)
     return 0
 
 

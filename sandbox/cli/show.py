@@ -4,7 +4,9 @@ import json
 import shlex
 import shutil
 import sys
+import textwrap
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,6 +15,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 from sandbox.cassette.comparing import Comparison
 from sandbox.core.zone import ALMATY
@@ -31,8 +34,23 @@ INVARIANTS = {
     "I9": "separation",
 }
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class Terminal(Console):
+    """A console that takes no orders from what it shows: strangers choose paths and answers."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """Escape sequences and what turns the direction of text are shown as U+FFFD."""
+        return super().render_str("".join(map(_shown_letter, text)), **how)
+
+
+def _shown_letter(letter: str) -> str:
+    # Letters, marks, spaces and signs are shown; controls, formats and halves of letters are not.
+    is_other = unicodedata.category(letter)[0] == "C" and letter not in "\n\t"
+    return "\N{REPLACEMENT CHARACTER}" if is_other else letter
+
+
+out = Terminal(highlight=False, soft_wrap=True)
+err = Terminal(stderr=True, highlight=False, soft_wrap=True)
 
 _MARKS = {
     "ready": "[green]✓[/]",
@@ -54,6 +72,14 @@ def failure(message: str, remedy: str = "") -> None:
     """One clear line with the remedy, on standard error."""
     then = f" [bold]→[/] {escape(remedy)}" if remedy else ""
     err.print(f"[red]sandbox:[/] {escape(message)}{then}")
+
+
+def indented(text: str, by: int) -> None:
+    """A paragraph that keeps its indent where a terminal would break it; one line for programs."""
+    width = max(out.width, 40) if out.is_terminal else sys.maxsize
+    margin = " " * by
+    filled = textwrap.fill(text, width, initial_indent=margin, subsequent_indent=margin + "  ")
+    out.print(filled, markup=False)
 
 
 def addresses(endpoints: Mapping[str, Any], data_dir: Path) -> None:
@@ -79,19 +105,19 @@ def addresses(endpoints: Mapping[str, Any], data_dir: Path) -> None:
         out.print(f"  [bold]{name:<16}[/]  {value}")
     out.print(f"  [dim]all of this is in {data_dir / 'endpoints.json'}[/]")
     sandbox = "sandbox" if shutil.which("sandbox") else sys.argv[0]
-    where = "" if data_dir == HOME else f" --data-dir {data_dir}"
     out.print("\n[bold]Try in another shell[/]")
+    if data_dir != HOME:
+        out.print(f"  export SANDBOX_DATA_DIR={shlex.quote(str(data_dir))}", markup=False)
     for command, what in (
-        ("pay", "pay the newest open session as a test wallet, on Solana"),
-        ("pay --chain evm", "the same on the EVM chain"),
-        ("listen", "watch what happens; --forward-to posts it to your webhook handler"),
-        ("audit", "recompute every invariant"),
-        ("log verify", "check every byte of the log"),
+        (f'eval "$({sandbox} env)"', "API and KEY for curl"),
+        (f"{sandbox} listen", "watch; --forward-to posts it to your handler"),
+        (f"{sandbox} trigger payment.captured", "a payment, as a customer makes it"),
+        (f"{sandbox} pay", "pay your newest open session"),
+        (f"{sandbox} explain ID", "why something is as it is"),
+        (f"{sandbox} audit", "recompute every invariant"),
     ):
-        out.print(f"  {sandbox} {command + where:<15}  [dim]{what}[/]")
-    out.print(
-        "  [dim]docs/first-payment.md goes through a merchant's day, docs/cli.md tours these[/]\n"
-    )
+        out.print(f"  {escape(command):<32} [dim]{what}[/]")
+    out.print("  [dim]docs/first-payment.md is a merchant's day, docs/cli.md a tour of these[/]\n")
 
 
 def variables(endpoints: Mapping[str, Any]) -> dict[str, str]:
@@ -191,7 +217,8 @@ def clock(now: str, frozen: bool, fired: Sequence[Mapping[str, Any]]) -> None:
 
 def paid(answer: Mapping[str, Any]) -> None:
     """What a test wallet paid, and what came of it."""
-    out.print(f"[green]✓[/] {answer['amount']} paid on {answer['chain']}")
+    by = f" by {answer['name']}" if "name" in answer else ""
+    out.print(f"[green]✓[/] {answer['amount']} paid on {answer['chain']}{by}")
     fee = ", the fee paid by the sandbox" if answer.get("sponsored") else ""
     out.print(f"  transaction {answer['tx']}{fee}")
     if "session" not in answer:
@@ -206,18 +233,34 @@ def paid(answer: Mapping[str, Any]) -> None:
         )
 
 
-def comparison(found: Comparison) -> None:
-    """Where two recordings part."""
-    compared = ", ".join(f"{count} {name}" for name, count in found.compared.items())
+def counted(counts: Mapping[str, int]) -> str:
+    """`3 steps, 1 event`: names in the plural, each with how many there are."""
+    return ", ".join(
+        f"{count} {name.removesuffix('s') if count == 1 else name}"
+        for name, count in counts.items()
+    )
+
+
+def comparison(
+    found: Comparison, first_name: str, second_name: str, *, is_renamed: bool = False
+) -> None:
+    """Where two recordings part; the names are those of the files."""
+    compared = counted(found.compared)
     if found.is_same:
         out.print(f"[green]✓[/] the same: {compared}")
         return
     first = found.differences[0]
     out.print(f"[red]✗[/] they part at {escape(first.where)}")
-    for line in found.context:
-        out.print(f"    [dim]{escape(line)}[/]")
-    out.print(f"  [red]-[/] {escape(_shown(first.first))}")
-    out.print(f"  [green]+[/] {escape(_shown(first.second))}")
+    if found.context:
+        out.print(f"    [dim]after {escape(', '.join(found.context))}[/]")
+    out.print(f"  [red]-[/] {escape(first_name)}: {escape(_shown(first.first))}")
+    out.print(f"  [green]+[/] {escape(second_name)}: {escape(_shown(first.second))}")
+    if not is_renamed and (found.seeds[0] is None or found.seeds[0] != found.seeds[1]):
+        seeds = " and ".join("none" if seed is None else str(seed) for seed in found.seeds)
+        out.print(
+            f"\nseeds: {seeds}. Only worlds of one seed give the same ids, addresses and"
+            " transactions; --rename-ids counts ids by their order"
+        )
     out.print(f"\ncompared: {compared}; different:")
     for sort, count in sorted(Counter(one.sort for one in found.differences).items()):
         out.print(f"  {sort:<13} {count}")

@@ -1,6 +1,7 @@
 """`sandbox snapshot`, `sandbox reset` and `sandbox fork`: the whole world by name."""
 
 import json
+import secrets
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sandbox.cli import completion
 from sandbox.cli.options import HOME, AsJson, DataDir, examples
 
 JsonObject = dict[str, Any]
@@ -26,7 +28,13 @@ FORK_EXAMPLES = examples(
     "sandbox fork before-refunds ../second",
     "sandbox up --data-dir ../second --port 0 --solana-port 0 --evm-port 0",
 )
-Name = Annotated[str, typer.Argument(help="1 to 64 letters, digits, - and _.")]
+NewName = Annotated[str, typer.Argument(help="1 to 64 letters, digits, - and _.")]
+Kept = Annotated[
+    str,
+    typer.Argument(
+        help="As `sandbox snapshot list` names it.", autocompletion=completion.snapshots
+    ),
+]
 
 
 def _done(data_dir: Path, as_json: bool, ask: Callable[[Any], JsonObject], say: str) -> None:
@@ -42,7 +50,7 @@ def _done(data_dir: Path, as_json: bool, ask: Callable[[Any], JsonObject], say: 
 
 
 @app.command(epilog=examples("sandbox snapshot save before-refunds"))
-def save(name: Name, data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
+def save(name: NewName, data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     """Keep the world as it is now."""
     _done(
         data_dir,
@@ -70,7 +78,7 @@ def list_(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
 
 
 @app.command(epilog=examples("sandbox snapshot restore before-refunds --json"))
-def restore(name: Name, data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
+def restore(name: Kept, data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     """Go back to a snapshot."""
     _done(
         data_dir,
@@ -81,7 +89,7 @@ def restore(name: Name, data_dir: DataDir = HOME, as_json: AsJson = False) -> No
 
 
 @app.command(epilog=examples("sandbox snapshot delete before-refunds"))
-def delete(name: Name, data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
+def delete(name: Kept, data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
     """Forget a snapshot."""
     _done(
         data_dir,
@@ -102,7 +110,7 @@ def reset(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
 
 
 def fork(
-    name: Name,
+    name: Kept,
     folder: Annotated[
         Path, typer.Argument(help="A folder that does not exist or is empty.", readable=False)
     ],
@@ -113,8 +121,22 @@ def fork(
     _done(
         data_dir,
         as_json,
-        lambda running: running.post(
-            "/v1/sandbox/forks", {"name": name, "data_dir": str(folder.absolute())}
-        ),
+        lambda running: _forked(running, name, folder.absolute(), data_dir.resolve()),
         "start it with: sandbox up --data-dir {data_dir} --port 0 --solana-port 0 --evm-port 0",
     )
+
+
+def _forked(running: Any, name: str, target: Path, data_dir: Path) -> JsonObject:
+    """Have the API write it where it may, then move it with the rights of who types."""
+    from sandbox.cli.world import forking
+    from sandbox.lab.world_errors import BadForkTarget
+
+    inside = target.resolve()
+    if inside.is_relative_to(data_dir) and str(inside.parent) != running.endpoints["forks_dir"]:
+        raise BadForkTarget(target, "lies in the data directory that is forked")
+    forking.check_free(target)
+    made: JsonObject = running.post(
+        "/v1/sandbox/forks", {"name": name, "data_dir": f"{name[:64]}-{secrets.token_hex(4)}"}
+    )
+    forking.move(Path(made["data_dir"]), target)
+    return {**made, "data_dir": str(target)}

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 
+from sandbox.cli.seeds import PREPARED
 from sandbox.cli.world.control_db import WORLD, Connections
 from sandbox.cli.world.keeping import Place, Worlds
 from sandbox.devnets import postgres
@@ -17,7 +18,6 @@ from sandbox.devnets.evm import process as evm
 from sandbox.devnets.ports import LOOPBACK
 from sandbox.devnets.solana import process as solana
 
-PREPARED = "prepared.json"
 # A busy machine is no reason to give up; a process that ended is noticed at once anyway.
 READY_S = 180.0
 # The first blocks pass quickly, until the token and the float are final (DESIGN 6).
@@ -37,10 +37,14 @@ class Plan:
     evm_block_ms: int = 200
     evm_final_delay_ms: int = 1_000
     seed: int | None = None
+    forks_dir: Path | None = None
 
 
 def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
-    """PostgreSQL and both devnets; migrations, contracts, seeds; API and worker (DESIGN 6)."""
+    """PostgreSQL and both devnets; migrations, contracts, seeds; API and worker (DESIGN 6).
+
+    API and worker load while the world is made ready, and open it when it is.
+    """
 
     def environment(context: Context) -> Mapping[str, str]:
         cluster = postgres.cluster(context)
@@ -52,7 +56,9 @@ def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
             "SANDBOX_HOST": LOOPBACK,
             "SANDBOX_PORT": str(context.ports.get("the API", plan.port)),
             "SANDBOX_SOLANA_RPC": _solana_rpc(context, plan),
+            "SANDBOX_SOLANA_WS": _solana_ws(context, plan),
             "SANDBOX_EVM_RPC": _evm_rpc(context, plan),
+            "SANDBOX_EVM_WS": _evm_ws(context, plan),
             "SANDBOX_EVM_PUBLIC_RPC": _evm_rpc(context, plan),
             "SANDBOX_DEVNETS": "solana,evm",
         }
@@ -99,7 +105,8 @@ def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
         timeout_s=READY_S,
     )
     return [
-        [postgres.child(), solana_child, evm_child],
+        # A new cluster is made before PostgreSQL starts: meanwhile the chains do.
+        [solana_child, evm_child, postgres.child()],
         [
             ChildSpec(
                 "prepare",
@@ -107,9 +114,8 @@ def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
                 env=as_owner,
                 one_shot=True,
                 timeout_s=READY_S,
-            )
-        ],
-        [
+                on_ready=worlds.hosts.begin,
+            ),
             ChildSpec(
                 "api",
                 module("sandbox.app"),
@@ -156,6 +162,14 @@ def _evm_rpc(context: Context, plan: Plan) -> str:
     return f"http://{LOOPBACK}:{_evm_port(context, plan)}"
 
 
+def _solana_ws(context: Context, plan: Plan) -> str:
+    return f"ws://{LOOPBACK}:{_solana_port(context, plan) + 1}"
+
+
+def _evm_ws(context: Context, plan: Plan) -> str:
+    return f"ws://{LOOPBACK}:{_evm_port(context, plan)}"
+
+
 async def endpoints(context: Context, plan: Plan, worlds: Worlds) -> dict[str, Any]:
     """The content of endpoints.json (DESIGN 6), once everything is ready.
 
@@ -163,7 +177,10 @@ async def endpoints(context: Context, plan: Plan, worlds: Worlds) -> dict[str, A
     """
     rpcs = {"solana": _solana_rpc(context, plan), "evm": _evm_rpc(context, plan)}
     cluster = postgres.cluster(context)
-    worlds.place = Place(context.data_dir, cluster, Connections(cluster.owner_url()), rpcs)
+    forks_dir = (plan.forks_dir or context.data_dir / "forks").resolve()
+    worlds.place = Place(
+        context.data_dir, cluster, Connections(cluster.owner_url()), rpcs, forks_dir
+    )
     await worlds.keep_initial()
     prepared = json.loads((context.data_dir / PREPARED).read_text())
     solana_rpc, evm_rpc = _solana_rpc(context, plan), _evm_rpc(context, plan)
@@ -173,11 +190,12 @@ async def endpoints(context: Context, plan: Plan, worlds: Worlds) -> dict[str, A
     return {
         "api": _api_url(context, plan),
         "solana_rpc": solana_rpc,
-        "solana_ws": f"ws://{LOOPBACK}:{_solana_port(context, plan) + 1}",
+        "solana_ws": _solana_ws(context, plan),
         "evm_rpc": evm_rpc,
-        "evm_ws": f"ws://{LOOPBACK}:{_evm_port(context, plan)}",
+        "evm_ws": _evm_ws(context, plan),
         "database": postgres.cluster(context).app_url(WORLD),
         "seed": plan.seed,
+        "forks_dir": str(forks_dir),
         **prepared,
     }
 

@@ -8,18 +8,22 @@ from typing import Annotated, Any
 
 import typer
 
-from sandbox.cli.options import HOME, AsJson, DataDir, examples
+from sandbox.cli import completion
+from sandbox.cli.options import CHAINS, HOME, AsJson, DataDir, examples
 from sandbox.core.errors import SandboxError
 
 JsonObject = dict[str, Any]
-CHAINS = ("solana", "evm")
 WAIT_S = 120.0
 
 app = typer.Typer(
     no_args_is_help=True,
     help="What each chain says of the token, beside the books; new keys for its roles.",
+    epilog=examples("sandbox token show"),
 )
-ChainName = Annotated[str | None, typer.Option("--chain", help="Default: every chain.")]
+EveryChain = Annotated[
+    str | None,
+    typer.Option("--chain", help="Default: every chain.", autocompletion=completion.chains),
+]
 
 
 class KeyNotChanged(SandboxError):
@@ -41,7 +45,7 @@ class KeyNotChanged(SandboxError):
         "sandbox token show --chain evm --json",
     ),
 )
-def show_(data_dir: DataDir = HOME, chain: ChainName = None, as_json: AsJson = False) -> None:
+def show_(data_dir: DataDir = HOME, chain: EveryChain = None, as_json: AsJson = False) -> None:
     """Show the token on each chain beside the books; exit 1 when they differ."""
     from sandbox.cli.endpoints import Running
 
@@ -68,9 +72,16 @@ def show_(data_dir: DataDir = HOME, chain: ChainName = None, as_json: AsJson = F
     ),
 )
 def rotate(
-    role: Annotated[str, typer.Argument(help="A role that `sandbox token show` names.")],
+    role: Annotated[
+        str,
+        typer.Argument(
+            help="A role that `sandbox token show` names.", autocompletion=completion.token_roles
+        ),
+    ],
     data_dir: DataDir = HOME,
-    chain: Annotated[str, typer.Option(help="Which chain.")] = "solana",
+    chain: Annotated[
+        str, typer.Option(help="Which chain.", autocompletion=completion.chains)
+    ] = "solana",
     as_json: AsJson = False,
 ) -> None:
     """Give a role a new key; what the old key signed is waited for, and nothing is lost.

@@ -2,38 +2,62 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import textwrap
+from typing import TYPE_CHECKING, Any, Final
 
+from sandbox.cli.options import examples
 from sandbox.lab.scenarios import BY_EVENT, PAYERS, PLAYS, Scenario
 
 if TYPE_CHECKING:  # an HTTP client takes longer to load than the help takes to print
     from sandbox.cli.endpoints import JsonObject, Running
 
 
+_WIDTH: Final = 76
+_NAMES: Final = max(len(one.name) for one in (*PAYERS, *PLAYS))
+
+
 def help_text() -> str:
     """Every scenario in a line of its own, for `--help`."""
     return "\n".join(
         [
-            "Payers pay one session, --session's or one of their own:",
+            "[bold]Payers[/] pay one session, --session's or one of their own:",
             *map(_line, PAYERS),
-            "The others play a piece of business:",
+            "",
+            "[bold]Others[/] play a piece of business:",
             *map(_line, PLAYS),
-            "Or name an event's type; its scenario is played:",
-            ", ".join(sorted(BY_EVENT)),
-            "$ sandbox trigger payment.reverted",
-            "$ sandbox trigger short --chain evm --json",
+            "",
+            "[bold]Events[/] by their type play the scenario that brings them about:",
+            _types(),
+            "",
+            examples(
+                "sandbox trigger payment.reverted",
+                "sandbox trigger short --session cs_01kahz3mfyf2r8q3v1s6w0d9xt",
+                "sandbox trigger twice --chain evm --json",
+            ),
         ]
     )
 
 
 def _line(one: Scenario) -> str:
+    """Its name, and behind it what it does, in a column of its own."""
     clock = " (moves the clock)" if one.moves_clock else ""
-    return f"  {one.name}: {one.does}{clock}"
+    margin = " " * (_NAMES + 4)
+    does = textwrap.fill(
+        one.does + clock, _WIDTH, initial_indent=margin, subsequent_indent=margin
+    ).lstrip()
+    return f"  {one.name:<{_NAMES}}  {does}"
 
 
-def names() -> list[str]:
-    """What may be triggered, for completion."""
-    return [one.name for one in (*PAYERS, *PLAYS)] + sorted(BY_EVENT)
+def _types() -> str:
+    types = ", ".join(sorted(BY_EVENT))
+    return textwrap.fill(types, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+
+
+def names(incomplete: str) -> list[tuple[str, str]]:
+    """What may be triggered, for completion, each with what it does."""
+    offered = {one.name: one.does for one in (*PAYERS, *PLAYS)}
+    offered |= {type_: f"plays {name}" for type_, name in sorted(BY_EVENT.items())}
+    return [one for one in offered.items() if one[0].startswith(incomplete)]
 
 
 def run(
@@ -63,3 +87,5 @@ def show(answer: JsonObject) -> None:
         out.print(f"  as it should be: {answer['refused']['code']}", highlight=False)
     for type_ in answer["waiting_for"]:
         out.print(f"  [yellow]not told yet:[/] {type_}", highlight=False)
+    if answer["session"]:
+        out.print(f"  [dim]sandbox explain {answer['session']}  tells why[/]", highlight=False)

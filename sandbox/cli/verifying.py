@@ -8,16 +8,30 @@ from typing import Annotated
 import typer
 
 from sandbox.cli import completion
-from sandbox.cli.options import HOME, AsJson, DataDir, examples
+from sandbox.cli.options import HOME, AsJson, DataDir, Key, examples
+
+Vkey = Annotated[
+    str | None,
+    typer.Option("--vkey", help="The log's public key, as its owner told it to you."),
+]
 
 log_app = typer.Typer(
-    no_args_is_help=True, help="Verify or export the settlement log, whole or one event."
+    no_args_is_help=True,
+    help="Verify or export the settlement log, whole or one event.",
+    epilog=examples("sandbox log verify", "sandbox log export ./log"),
 )
 attest_app = typer.Typer(
-    no_args_is_help=True, help="Make or verify attestations of supply and reserve."
+    no_args_is_help=True,
+    help="Make or verify attestations of supply and reserve.",
+    epilog=examples("sandbox attest make att.json"),
 )
 settlement_app = typer.Typer(
-    no_args_is_help=True, help="Fetch a settlement's report, or verify one offline."
+    no_args_is_help=True,
+    help="Fetch a settlement's report, or verify one offline.",
+    epilog=examples(
+        "sandbox settlement report stl_01kahz3mfyf2r8q3v1s6w0d9xt report.json",
+        "sandbox settlement verify report.json",
+    ),
 )
 
 
@@ -37,9 +51,7 @@ def log_verify(
             " sandbox."
         ),
     ] = None,
-    vkey: Annotated[
-        str | None, typer.Option(help="The log's public key, as its owner told it to you.")
-    ] = None,
+    vkey: Vkey = None,
     since: Annotated[
         Path | None, typer.Option(help="An older checkpoint that the log must still contain.")
     ] = None,
@@ -77,7 +89,8 @@ def log_export(
 ) -> None:
     """Write the whole log as static files that can be verified offline.
 
-    Of a restored world also the epochs that it goes on from, each in a folder e<N> of its own.
+    Of a restored world also the epochs that it goes on from, each in a
+    folder e<N> of its own.
     """
     from sandbox.cli import log
 
@@ -132,9 +145,7 @@ def attest_make(
 def attest_verify(
     file: Annotated[Path, typer.Argument(help="An attestation, as the API shows it.")],
     log: Annotated[Path, typer.Option(help="An export of the log, made afterwards.")],
-    vkey: Annotated[
-        str | None, typer.Option(help="The log's public key, as its owner told it to you.")
-    ] = None,
+    vkey: Vkey = None,
     statement: Annotated[
         Path | None, typer.Option(help="The bank's statement of that day, as the API shows it.")
     ] = None,
@@ -156,9 +167,7 @@ def attest_verify(
 )
 def attest_branch(
     file: Annotated[Path, typer.Argument(help="A holder's branch, as the API shows it.")],
-    vkey: Annotated[
-        str | None, typer.Option(help="The log's public key, as its owner told it to you.")
-    ] = None,
+    vkey: Vkey = None,
     data_dir: DataDir = HOME,
     as_json: AsJson = False,
 ) -> None:
@@ -177,9 +186,7 @@ def attest_branch(
 def settlement_report(
     settlement: Annotated[str, typer.Argument(help="A settlement, stl_…")],
     file: Annotated[Path, typer.Argument(help="Where to.")],
-    key: Annotated[
-        str | None, typer.Option(help="The merchant's API key; default: the seeded one's.")
-    ] = None,
+    key: Key = None,
     data_dir: DataDir = HOME,
     as_json: AsJson = False,
 ) -> None:
@@ -198,9 +205,7 @@ def settlement_report(
 )
 def settlement_verify(
     file: Annotated[Path, typer.Argument(help="A report in JSON, with proofs.")],
-    vkey: Annotated[
-        str | None, typer.Option(help="The log's public key, as its owner told it to you.")
-    ] = None,
+    vkey: Vkey = None,
     data_dir: DataDir = HOME,
     as_json: AsJson = False,
 ) -> None:

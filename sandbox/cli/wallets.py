@@ -30,6 +30,8 @@ class Wallet(Protocol):
     """A person's key on one chain. `option` is the session's way to be paid there."""
 
     address: str
+    gets_coin_at_once: bool
+    """Whether the faucet's tokens and its coin come in one transaction."""
 
     async def units(self, option: JsonObject) -> int:
         """Units of the option's token held, at confirmed."""
@@ -50,6 +52,8 @@ class Wallet(Protocol):
 
 class SolanaPerson:
     """Its file is one of `solana-keygen`."""
+
+    gets_coin_at_once = True
 
     def __init__(self, rpc: str, folder: Path, name: str) -> None:
         self._rpc = rpc
@@ -73,6 +77,8 @@ class SolanaPerson:
 
 class EvmPerson:
     """Its file holds the private key in hex, as every wallet imports it."""
+
+    gets_coin_at_once = False
 
     def __init__(self, rpc: str, folder: Path, name: str) -> None:
         self._rpc = rpc

@@ -8,7 +8,11 @@ import typer
 
 from sandbox.cli.options import HOME, AsJson, DataDir, examples
 
-app = typer.Typer(no_args_is_help=True, help="The keys that sign webhooks (v1a).")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The keys that sign webhooks (v1a).",
+    epilog=examples("sandbox webhooks rotate-key --overlap 1d"),
+)
 
 
 @app.command(

@@ -3,19 +3,17 @@
 A sown process draws what its streams give: `stream` names who draws (a route and its key, a loop of
 the worker), and how much a stream has used up is a row that is locked and moved on in the
 transaction that draws. So nothing is drawn twice, whatever is rolled back or killed, and what one
-stream draws does not depend on how others run beside it.
+stream draws does not depend on how others run beside it. The rows are in `drawing`: devnets and
+commands draw too, and load no database for that.
 """
 
 import hashlib
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-
-from sqlalchemy import text
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 MAX_SEED = 2**63 - 1
 START = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
@@ -88,44 +86,20 @@ def within(stream: str, *, is_turn: bool = False) -> Iterator[None]:
         _is_turn.set(before[1])
 
 
-_LOCK = text(
-    "SELECT drawn, (SELECT epoch FROM clock) AS epoch FROM seed_stream"
-    " WHERE name = :name FOR UPDATE"
-)
-TURN = 0x6B7A7465  # the advisory lock of the worker's turn
-_WAIT = text("SELECT pg_advisory_xact_lock_shared(:turn)")
-_OPEN = text("INSERT INTO seed_stream (name, drawn) VALUES (:name, 0) ON CONFLICT DO NOTHING")
-_MOVE = text("UPDATE seed_stream SET drawn = :drawn WHERE name = :name")
+def stream() -> str | None:
+    """Who draws here; None where the system's randomness counts."""
+    return None if _secret is None else _stream.get()
 
 
-@asynccontextmanager
-async def drawing(db: AsyncSession) -> AsyncIterator[None]:
-    """What the transaction of `db` draws, when a seed was sown and somebody draws here.
-
-    The stream is held until the end. A transaction inside another one has a stream of its own.
-    """
-    stream = _stream.get()
-    if _secret is None or stream is None:
-        yield
-        return
+@contextmanager
+def opened(stream: str, epoch: int, drawn: int) -> Iterator[Draws]:
+    """What is drawn in here comes from `stream`, of which so much was used up (`drawing`)."""
+    assert _secret is not None
     outer = draws()
-    if outer is not None:
-        # Who waited here for a turn that waits for the outer one would wait for ever.
-        stream = f"{outer.stream} +"
-    elif not _is_turn.get():
-        await db.execute(_WAIT, {"turn": TURN})
-    row = (await db.execute(_LOCK, {"name": stream})).one_or_none()
-    if row is None:
-        await db.execute(_OPEN, {"name": stream})
-        row = (await db.execute(_LOCK, {"name": stream})).one()
-    mine = Draws(_secret, stream, row.epoch, row.drawn)
+    mine = Draws(_secret, stream, epoch, drawn)
     _draws.set(mine)
     try:
-        yield
-        # Before the count is written: whoever draws meanwhile would draw what comes next again.
-        mine.is_open = False
-        if mine.drawn != row.drawn:
-            await db.execute(_MOVE, {"name": stream, "drawn": mine.drawn})
+        yield mine
     finally:
         mine.is_open = False
         _draws.set(outer)

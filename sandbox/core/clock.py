@@ -13,13 +13,18 @@ END = datetime(2099, 1, 1, tzinfo=UTC)
 
 
 class ClockMovesForward(SandboxError):
-    """Sandbox time never goes back."""
+    """Sandbox time never goes back, and not more than `MAX_ADVANCE_S` at once."""
 
     status, code = 409, "clock_moves_forward_only"
     fields = ("advance_s",)
 
     def __init__(self, advance_s: int) -> None:
-        super().__init__("the sandbox clock moves forward only", advance_s=advance_s)
+        days = MAX_ADVANCE_S // 86_400
+        super().__init__(
+            f"the sandbox clock moves forward only, at most {days} days at once",
+            advance_s=advance_s,
+            most_days=days,
+        )
 
 
 class ClockAtItsEnd(SandboxError):

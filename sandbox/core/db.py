@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core import chance
+from sandbox.core.drawing import drawing
+from sandbox.core.driver import Statement
 from sandbox.core.errors import SandboxError, Unavailable
 
 LONGEST_LEASE_S = 60
@@ -59,14 +61,20 @@ def async_url(url: str) -> str:
 
 
 class Database:
-    """The engine of one process. Services never commit; `transaction` does, on leaving."""
+    """The engine of one process, with so many `connections` at most.
 
-    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+    Services never commit; `transaction` does, on leaving.
+    """
+
+    def __init__(self, url: str, *, connections: int = 10) -> None:
         self.url = url
         self.engine: AsyncEngine = create_async_engine(
             async_url(url),
-            pool_size=pool_size,
-            max_overflow=pool_size,
+            # None beyond the pool's size: those are opened and closed with each use, which cost the
+            # database more than all statements. The last one used is used next.
+            pool_size=connections,
+            max_overflow=0,
+            pool_use_lifo=True,
             json_serializer=_dumps,
             json_deserializer=orjson.loads,
             # Parameters hold secrets, and an error's text ends up in the log.
@@ -86,7 +94,7 @@ class Database:
                 if not draws or not chance.is_sown():
                     yield db
                 else:
-                    async with chance.drawing(db):
+                    async with drawing(db):
                         yield db
         except (DBAPIError, OSError, NoConnectionInTime) as error:
             if is_disconnect(error):
@@ -148,6 +156,9 @@ async def one_transaction(request: Request) -> AsyncIterator[AsyncSession]:
 SessionDep = Annotated[AsyncSession, Depends(one_transaction, scope="function")]
 
 
+_OUR_TERM = Statement("SELECT term FROM leader WHERE name = :name AND term = :term FOR SHARE")
+
+
 class LostLead(Exception):
     """Another process leads now; what this one was about to write is rolled back."""
 
@@ -201,11 +212,7 @@ class Leader:
 
     async def check(self, db: AsyncSession) -> None:
         """Refuse to go on in this transaction unless the term is still ours."""
-        row = await db.scalar(
-            text("SELECT term FROM leader WHERE name = :name AND term = :term FOR SHARE"),
-            {"name": self.name, "term": self.term},
-        )
-        if row is None:
+        if not await _OUR_TERM.fetch(db, {"name": self.name, "term": self.term}):
             await self.release()
             raise LostLead(self.name)
 

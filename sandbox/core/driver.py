@@ -3,6 +3,7 @@
 SQLAlchemy binds, wraps and unwraps each execution for some 100 µs of CPU; the driver takes 20.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,9 +36,9 @@ class Statement:
         driver: asyncpg.Connection[Any] = adapted.driver_connection
         try:
             if not driver.is_in_transaction():
-                # SQLAlchemy begins before the first statement that it runs itself, and ends only
-                # what it has begun.
-                await adapted._start_transaction()
+                await _begin(connection, adapted)
+            # What SQLAlchemy did not begin it would never commit.
+            assert adapted._transaction is not None
             given = [values[name] for name in self.names]
             rows: Sequence[Any] = await driver.fetch(self.sql, *given)
             return rows
@@ -54,6 +55,18 @@ class Statement:
             kind = IntegrityError if is_refusal else DBAPIError
             # Without the parameters: they hold secrets, and an error's text ends up in the log.
             raise kind(self.sql, None, error) from error
+
+
+async def _begin(connection: AsyncConnection, adapted: Any) -> None:
+    """SQLAlchemy begins before the first statement that it runs itself, and ends only that."""
+    try:
+        await adapted._start_transaction()
+    except asyncio.CancelledError:
+        # The server may have heard it. Nobody would end that transaction: whoever had this
+        # connection next would write into it, lock rows and commit nothing.
+        assert connection.sync_connection is not None
+        connection.sync_connection.invalidate()
+        raise
 
 
 async def _connected(db: AsyncSession) -> tuple[AsyncConnection, Any]:

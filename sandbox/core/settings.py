@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     )
     solana_rpc: str = "http://127.0.0.1:8899"
     evm_rpc: str = "http://127.0.0.1:8545"
+    solana_ws: str = Field("", description="where the node tells of new slots; empty: it is asked")
+    evm_ws: str = Field("", description="where the node tells of new blocks; empty: it is asked")
     evm_public_rpc: str = Field("", description="told to buyers' wallets; empty: nothing is told")
     devnets: str = Field("", description="names of chains that are the sandbox's own, by commas")
     log_origin: str = "kzte-sandbox.local/log"

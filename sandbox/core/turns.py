@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy import text
 
-from sandbox.core.chance import TURN
 from sandbox.core.db import Database
+from sandbox.core.drawing import TURN
 
 
 @asynccontextmanager

@@ -39,6 +39,7 @@ class ChildSpec:
     time (`context.ports.get`). `ready` is asked until it says True; OSError and TimeoutError mean
     not yet, another DevnetError ends the stack. A `one_shot` is ready when it has ended with 0.
     With `on_line`, each process of the child has a control line; it is called with our end.
+    `on_ready` is awaited when it is ready for the first time.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ChildSpec:
     death_signal: signal.Signals = signal.SIGKILL
     identity: Callable[[Context], Identity] | None = None
     on_line: Callable[[socket.socket], Awaitable[None]] | None = None
+    on_ready: Callable[[], Awaitable[None]] | None = None
 
 
 class ChildFailed(DevnetError):

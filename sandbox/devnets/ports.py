@@ -1,6 +1,7 @@
 """Loopback ports: whether one is free, a free one, and those that a data directory had before."""
 
 import json
+import random
 import socket
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,15 @@ def any_free() -> int:
         return port
 
 
+def any_pair() -> int:
+    """The first of two neighbours, which may be free.
+
+    Below the ports that a system lends to outgoing connections (Linux from 32768, RFC 6335 from
+    49152): of two neighbours among those, Linux lends one to the next connection of anybody.
+    """
+    return random.randrange(10_240, 32_766)  # noqa: S311 - no secret
+
+
 class Ports:
     """The ports of one stack, kept over restarts so that addresses stay the same if they can."""
 
@@ -73,9 +83,9 @@ class Ports:
 
     def _free_pair(self, former: object) -> int:
         taken = set(self._chosen.values())
-        first = former if isinstance(former, int) and 0 < former < 65535 else any_free()
+        first = former if isinstance(former, int) and 0 < former < 65535 else any_pair()
         while {first, first + 1} & taken or not (is_free(first) and is_free(first + 1)):
-            first = any_free()
+            first = any_pair()
         return first
 
     def _choose(self, name: str, wanted: int) -> int:

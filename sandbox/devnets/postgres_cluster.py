@@ -30,6 +30,7 @@ _ROOTS_IDENTITIES: tuple[Identity, ...] = ("namespace", "nobody")
 _INITDB_TIMEOUT_S: Final = 120.0
 _BACKUP_TIMEOUT_S: Final = 600.0
 _LEAVING_TIMEOUT_S = 5.0
+_BACKENDS_TIMEOUT_S: Final = 10.0
 
 # A laptop runs chains, API and worker beside it: small memory, no helper processes for parallelism.
 _SETTINGS: Final[Mapping[str, str]] = {
@@ -296,10 +297,29 @@ def _refuse_a_live_server(data_dir: Path) -> None:
         if not _serves(pid, data_dir / "postgres"):
             # PostgreSQL takes any live process of this number for itself and would refuse.
             lock.unlink(missing_ok=True)
+            _await_backends(data_dir / "postgres")
             return
         if time.monotonic() > deadline:
             raise PostgresAlreadyRuns(data_dir, pid)
         time.sleep(0.05)
+
+
+def _await_backends(files: Path) -> None:
+    """What a killed server's backends had begun they end first; until then none can start."""
+    deadline = time.monotonic() + _BACKENDS_TIMEOUT_S
+    while time.monotonic() < deadline and any(_works_in(one, files) for one in _processes()):
+        time.sleep(0.05)
+
+
+def _processes() -> list[Path]:
+    return [path for path in Path("/proc").iterdir() if path.name.isdecimal()]
+
+
+def _works_in(process: Path, folder: Path) -> bool:
+    try:
+        return (process / "cwd").resolve(strict=True) == folder.resolve()
+    except OSError:
+        return False
 
 
 def _serves(pid: int, files: Path) -> bool:

@@ -201,7 +201,11 @@ class Supervisor:
                     raise
                 await self._again(child, deaths, why)
         self._say("ready", child, f"{spec.name} is ready", time.monotonic() - began)
-        if not spec.one_shot:
+        if spec.on_ready is not None:
+            await spec.on_ready()
+        if spec.one_shot:
+            self._record()
+        else:
             keepers.add(asyncio.create_task(self._keep(child, deaths)))
 
     async def _keep(self, child: Child, deaths: "deque[float]") -> None:
@@ -248,6 +252,10 @@ class Supervisor:
 
     async def _spawn(self, child: Child) -> None:
         await child.spawn()
+        self._record()
+
+    def _record(self) -> None:
+        """Write down which children run."""
         recorded = []
         for each in self._children:
             process = Process.of(each.pid) if each.pid and each.running() else None

@@ -7,7 +7,7 @@ page by page as its client takes it, so a slow client costs no memory; one that 
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import Any
@@ -29,6 +29,8 @@ PAGE = 100
 POLL_S = 1.0
 HEARTBEAT_S = 10.0
 SLOW_S = 30.0
+KEY_S = 1.0
+"""A key that has ended is told no more events after so long."""
 RECONNECT_MS = 1_000
 MAX_STREAMS = 1_000
 """Each costs a socket and some 50 kB; none costs a connection to the database while it waits."""
@@ -49,6 +51,7 @@ class Feed:
         self._wake = asyncio.Event()
         self._heard = asyncio.Event()
         self._resent: list[str] = []
+        self._keys: dict[str, tuple[float, asyncio.Future[bool]]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._handlers: dict[signal.Signals, Any] = {}
 
@@ -94,6 +97,15 @@ class Feed:
         """After `close`: wait until no stream is left, or `timeout_s`: some clients are slow."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._none.wait(), timeout_s)
+
+    async def holds(self, key: str, is_good: Callable[[], Awaitable[bool]]) -> bool:
+        """Whether a key is still good; all its streams ask together. Raises as `is_good` does."""
+        now = asyncio.get_running_loop().time()
+        if key not in self._keys or now - self._keys[key][0] > KEY_S:
+            self._keys = {k: one for k, one in self._keys.items() if now - one[0] <= KEY_S}
+            self._keys[key] = now, asyncio.ensure_future(is_good())
+        # Who leaves meanwhile does not take the answer from the others.
+        return await asyncio.shield(self._keys[key][1])
 
     def token(self) -> asyncio.Event:
         """Take it before reading: it is set by whatever comes afterwards."""
@@ -180,13 +192,19 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(
-        self, feed: Feed, start: Cursor, viewer: str | None, types: Sequence[str] = ()
+        self,
+        feed: Feed,
+        start: Cursor,
+        viewer: str | None,
+        types: Sequence[str],
+        is_welcome: Callable[[], Awaitable[bool]],
     ) -> None:
         if feed.streams >= MAX_STREAMS:
             raise TooManyStreams
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._feed, self._cursor, self._viewer, self._types = feed, start, viewer, types
+        self._is_welcome = is_welcome
         self._chosen = service.Chosen(types=[service.like_pattern(one) for one in types])
         # Up to here, in the numbers of the whole log, everything was looked at.
         self._position = -2
@@ -230,6 +248,8 @@ class EventStream(Response):
             token = self._feed.token()
             again_s = HEARTBEAT_S
             try:
+                if not await self._is_welcome():
+                    return
                 chunk, more = await self._page()
             except Unavailable:
                 chunk, more, again_s = b"", False, POLL_S
@@ -248,7 +268,7 @@ class EventStream(Response):
         # What the log has said by now is told before the stream ends.
         more = True
         with suppress(Unavailable):
-            while more:
+            while more and await self._is_welcome():
                 chunk, more = await self._page()
                 if chunk:
                     yield chunk

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field
 
 from sandbox.core.db import Database, SessionDep
 from sandbox.core.http import PrincipalDep
+from sandbox.core.http.auth import asking_again
 from sandbox.eventlog import catalog, cursor, proofs, publication, service
 from sandbox.eventlog.errors import BadSpan
 from sandbox.eventlog.feed import EventStream, Feed
@@ -144,7 +145,7 @@ async def stream(
 
     `after=latest` begins with what happens next. An event's SSE id is `<epoch>:<position>`, for
     merchants `<epoch>:<sequence>`. What was sent again comes as `event: resend`, without an id; an
-    id without data says where the stream begins.
+    id without data says where the stream begins. It ends when its key does.
     """
     feed: Feed = request.app.state.feed
     database: Database = request.app.state.database
@@ -158,7 +159,8 @@ async def stream(
             start = cursor.Cursor(epoch, newest)
         else:
             start = cursor.parse(asked, epoch, caller.merchant)
-    return EventStream(feed, start, caller.merchant, types or ())
+    key, is_good = asking_again(request, database)
+    return EventStream(feed, start, caller.merchant, types or (), lambda: feed.holds(key, is_good))
 
 
 @router.get("/v1/events/{event_id}", tags=["events"], summary="Read an event")

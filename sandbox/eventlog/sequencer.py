@@ -1,5 +1,6 @@
 """The single runner that gives events their positions and signs what the log then holds."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import text
@@ -7,6 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core import failpoints
 from sandbox.core.db import Database, Leader
+from sandbox.core.driver import Statement
 from sandbox.eventlog.checkpoint import Checkpoint
 from sandbox.eventlog.errors import WrongLogKey
 from sandbox.eventlog.keys import LogKey
@@ -19,10 +21,19 @@ BATCH = 2_000
 DUE = "EXISTS (SELECT FROM event_queue)"
 """SQL: events wait for their positions."""
 
-_ANY = text(f"SELECT {DUE}")
+# What a turn begins with; `size` and `root` are of the newest checkpoint.
+_STATE = Statement(
+    f"""
+    SELECT c.epoch, e.vkey, n.size, n.root, {DUE} AS waiting
+    FROM clock c LEFT JOIN log_epoch e ON e.epoch = c.epoch
+    LEFT JOIN LATERAL (
+        SELECT size, root FROM checkpoint WHERE epoch = c.epoch ORDER BY size DESC LIMIT 1
+    ) AS n ON true
+    """  # noqa: S608 - SQL of our own, no input
+)
 
 # The hashes of the open tile of every level, which is all that the tree's next hashes need.
-_EDGE = text(
+_EDGE = Statement(
     """
     WITH newest AS (
         SELECT size FROM checkpoint WHERE epoch = :epoch ORDER BY size DESC LIMIT 1
@@ -44,7 +55,7 @@ _EDGE = text(
 )
 
 # Leaves never leave the database here: it hashes them (RFC 9162: SHA-256 of 0x00 and the entry).
-_PLACE = text(
+_PLACE = Statement(
     r"""
     WITH taken AS (
         DELETE FROM event_queue WHERE id IN (
@@ -71,7 +82,7 @@ _PLACE = text(
     """
 )
 
-_PUBLISH = text(
+_PUBLISH = Statement(
     """
     WITH nodes AS (
         INSERT INTO log_node (epoch, level, index, hash)
@@ -110,45 +121,79 @@ async def open_epoch(db: AsyncSession, key: LogKey) -> int:
     return epoch
 
 
-async def step(database: Database, leader: Leader, key: LogKey, batch: int = BATCH) -> int:
-    """Give up to `batch` events their positions and sign one checkpoint over them.
+class Sequencer:
+    """The job of one process: it leads if nobody else does, and then places what waits.
 
-    Returns how many there were. One transaction; raises `LostLead` when another process leads.
+    It keeps the edge of the tree as it left it, and reads it anew where the newest checkpoint is
+    another one.
     """
-    async with database.transaction() as db:
-        await leader.check(db)
-        epoch = await open_epoch(db, key)
-        if not await db.scalar(_ANY):
+
+    def __init__(self, database: Database, leader: Leader, key: LogKey) -> None:
+        self._database, self._leader, self._key = database, leader, key
+        self._kept: tuple[int, bytes, Tree] | None = None
+
+    async def turn(self) -> int:
+        """One turn of the worker's loop: lead if nobody else does, then `step` if events wait."""
+        # The first turn opens the log even when there is nothing to put into it.
+        first = self._leader.term == 0
+        if not await self._leader.acquire():
             return 0
-        tree = await read_edge(db, epoch)
-        placed = await db.execute(_PLACE, {"epoch": epoch, "size": tree.size, "batch": batch})
-        rows = placed.all()
-        assert rows
-        assert len(rows) == rows[0].taken
-        nodes = tree.extend(row.leaf_hash for row in rows)
-        await _publish(db, epoch, tree, nodes, key)
-        failpoints.passed("sequence.uncommitted")
-    failpoints.passed("sequence.committed")
-    return len(rows)
+        return await self.step(opening=first)
+
+    async def step(self, batch: int = BATCH, *, opening: bool = True) -> int:
+        """Give up to `batch` events their positions and sign one checkpoint over them.
+
+        Returns how many there were. One transaction; raises `LostLead` when another process leads,
+        `WrongLogKey` when the log was opened with another key.
+        """
+        async with self._database.transaction() as db:
+            [state] = await _STATE.fetch(db, {})
+            if not (state["waiting"] or opening):
+                return 0
+            # Who leads since before that look, and still does, was the only one to write.
+            await self._leader.check(db)
+            epoch = state["epoch"]
+            if state["vkey"] != self._key.vkey(epoch):
+                await open_epoch(db, self._key)
+            if not state["waiting"]:
+                return 0
+            tree = await self._edge(db, state)
+            rows = await _PLACE.fetch(db, {"epoch": epoch, "size": tree.size, "batch": batch})
+            assert rows
+            assert len(rows) == rows[0]["taken"]
+            nodes = tree.extend(row["leaf_hash"] for row in rows)
+            root = await _publish(db, epoch, tree, nodes, self._key)
+            failpoints.passed("sequence.uncommitted")
+        self._kept = epoch, root, tree
+        failpoints.passed("sequence.committed")
+        return len(rows)
+
+    async def _edge(self, db: AsyncSession, state: Mapping[str, Any]) -> Tree:
+        kept, self._kept = self._kept, None  # what it becomes now counts only when it is committed
+        if kept is not None:
+            epoch, root, tree = kept
+            if (epoch, tree.size, root) == (state["epoch"], state["size"], state["root"]):
+                return tree
+        return await read_edge(db, state["epoch"])
 
 
 async def read_edge(db: AsyncSession, epoch: int) -> Tree:
     """The tree of the newest checkpoint, ready to grow: at most 255 hashes of each level."""
-    rows = (await db.execute(_EDGE, {"epoch": epoch})).all()
+    rows = await _EDGE.fetch(db, {"epoch": epoch})
     assert rows
     edge: list[list[bytes]] = []
-    rest = size = rows[0].size
+    rest = size = rows[0]["size"]
     while rest or not edge:
         edge.append([])
         rest //= TILE_WIDTH
     for row in rows[1:]:
-        edge[row.level].append(row.hash)
+        edge[row["level"]].append(row["hash"])
     return Tree(size, edge)
 
 
 async def _publish(
     db: AsyncSession, epoch: int, tree: Tree, nodes: list[tuple[int, int, bytes]], key: LogKey
-) -> None:
+) -> bytes:
     signer = key.signer(epoch)
     root = tree.root()
     values: dict[str, Any] = {
@@ -161,15 +206,5 @@ async def _publish(
         "note": Checkpoint(signer.name, tree.size, root).sign(signer),
         "channel": CHANNEL,
     }
-    await db.execute(_PUBLISH, values)
-
-
-async def turn(database: Database, leader: Leader, key: LogKey) -> int:
-    """One turn of the worker's loop: lead if nobody else does, then `step` if events wait."""
-    first = leader.term == 0
-    if not await leader.acquire():
-        return 0
-    async with database.transaction() as db:
-        waiting = await db.scalar(_ANY)
-    # The first turn opens the log even when there is nothing to put into it.
-    return await step(database, leader, key) if waiting or first else 0
+    await _PUBLISH.fetch(db, values)
+    return root

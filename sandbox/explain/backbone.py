@@ -222,6 +222,11 @@ def _bank(facts: Facts) -> list[Step]:
             Step(row.created_at, *who, "bank", code, values, place=place,
                  is_fault=code in ("bank.rejected", "bank.returned"))
         )  # fmt: skip
+        for at in row.sent_again:
+            made.append(
+                Step(at, "worker", "bank", "bank", "bank.ordered_again", values,
+                     place=(place[0] + 0.1, SENT), is_fault=True)
+            )  # fmt: skip
     return made
 
 

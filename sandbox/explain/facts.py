@@ -98,7 +98,9 @@ _STATE = text(
 _BANK = text(
     """
     SELECT direction, kind, ref, end_to_end_id, created_at, read_at, body ->> 'reason' AS reason,
-        (body ->> 'amount_tiyn')::bigint AS amount_tiyn
+        (body ->> 'amount_tiyn')::bigint AS amount_tiyn,
+        ARRAY(SELECT at FROM bank_resend r WHERE r.message = bank_message.id ORDER BY r.id)
+            AS sent_again
     FROM bank_message WHERE end_to_end_id = ANY(CAST(:ids AS text[])) ORDER BY id LIMIT 60
     """
 )

@@ -12,16 +12,18 @@ from sandbox.chains.drills import AT_ONCE, Drill, DrillRefused, Drills
 from sandbox.chains.port import ChainUnavailable
 from sandbox.core.http.simulating import SIMULATIONS, Armed
 from sandbox.reserve.errors import ChainUnknown
+from sandbox.webhooks import faults as webhooks
 
 MAX_TIMES: Final = bank.MAX_TIMES
-_API, _CHAIN = "api.", "chain."
+_API, _CHAIN, _WEBHOOK = "api.", "chain.", "webhook."
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What breaks on which hop, and what brings the sandbox, or its caller, back in order.
 
-    `times` counts strikes; what it counts otherwise stands in `means`.
+    `means` says of what N, the number it is switched on with, is the number; without an N, of
+    strikes.
     """
 
     name: str
@@ -39,6 +41,8 @@ _BANK_RECOVERS: Final[Mapping[str, str]] = {
     bank.REJECT: "the money is owed again and opens the next batch; a fee's order is tried again",
     bank.REJECT_PAYOUT: "the money is owed again and opens the next batch",
     bank.DELAY: "the next banking day books it",
+    bank.ANSWER_LOST: "the order is sent again under its end-to-end id, and the bank carries it"
+    " out once",
     bank.RETURN: "the money is owed again and opens the next batch",
     bank.DUPLICATE_NOTICE: "the second notice is known by its reference and posts nothing",
     bank.MISSING_LINE: "reconciliation names the line; switched off, the bank sends it after all",
@@ -54,27 +58,31 @@ _API_RECOVERS: Final[Mapping[str, str]] = {
     "unavailable": f"{_REPEAT} after Retry-After",
     "rate_limited": f"{_REPEAT} after Retry-After",
 }
+_WEBHOOK_RECOVERS: Final[Mapping[str, str]] = {
+    webhooks.REQUEST_LOST: "the schedule tries again, after 5 s the first time",
+    webhooks.ANSWER_LOST: "it is sent again; the receiver knows it by its webhook-id and drops it",
+}
 _FOLLOWS: Final = "the watcher goes on where it was; nothing is lost"
 _CHAIN_FAULTS: Final[Mapping[Drill, tuple[str, str, str]]] = {
     "rpc_error": (
         "worker → node",
-        "the next `times` requests to the node are answered 503",
+        "the next N requests to the node are answered 503",
         _FOLLOWS,
     ),
-    "rpc_slow": ("worker → node", "the next `times` requests are answered 1 s late", _FOLLOWS),
+    "rpc_slow": ("worker → node", "the next N requests are answered 1 s late", _FOLLOWS),
     "rpc_silent": (
         "worker → node",
-        "the next `times` requests get no answer until this is switched off",
+        "the next N requests get no answer until this is switched off",
         "requests time out; " + _FOLLOWS,
     ),
     "rpc_stale": (
         "worker → node",
-        "the node answers as it was `times` slots ago",
+        "the node answers as it was N slots ago",
         "outcomes stay unknown meanwhile: nothing is tried a second time blindly",
     ),
     "send_lost": (
         "node → chain",
-        "the node answers the ids of the next `times` transactions, and no block has them",
+        "the node answers the ids of the next N transactions, and no block has them",
         "the worker sends the same bytes again, and signs anew only when they can never happen",
     ),
     "send_late": (
@@ -89,7 +97,7 @@ _CHAIN_FAULTS: Final[Mapping[Drill, tuple[str, str, str]]] = {
     ),
     "send_twice": (
         "node → chain",
-        "each sent transaction is delivered `times` times more",
+        "each sent transaction is delivered N times more",
         "it counts once: a transaction has one id",
     ),
     "no_finality": (
@@ -100,12 +108,12 @@ _CHAIN_FAULTS: Final[Mapping[Drill, tuple[str, str, str]]] = {
     "no_blocks": ("chain", "no blocks are made", "everything goes on when this is switched off"),
     "reorg": (
         "chain",
-        "the youngest `times` blocks are replaced by others without their transactions",
+        "the youngest N blocks are replaced by others without their transactions",
         "payments are reverted, sessions open again; the sandbox sends its own transactions anew",
     ),
     "reorg_kept": (
         "chain",
-        "the youngest `times` blocks are replaced by others with their transactions",
+        "the youngest N blocks are replaced by others with their transactions",
         "payments are reverted and come again",
     ),
     "blockhash_expired": (
@@ -126,10 +134,14 @@ FAULTS: Final[Mapping[str, Fault]] = {
             Fault(
                 f"{_API}{name}",
                 "caller ↔ API",
-                f"of the next `times` POSTs under /v1 each: {does}",
+                f"with each of the next N POSTs under /v1: {does}",
                 _API_RECOVERS[name],
             )
             for name, does in SIMULATIONS.items()
+        ),
+        *(
+            Fault(name, "worker ↔ receiver", means, _WEBHOOK_RECOVERS[name])
+            for name, means in webhooks.MEANINGS.items()
         ),
         *(Fault(f"{_CHAIN}{drill}", *words) for drill, words in _CHAIN_FAULTS.items()),
     )
@@ -159,13 +171,16 @@ async def switch(
         able = [one for one in drills.values() if drill in one.drills]
         for one in able if chain is None else [drills[chain]]:
             await one.set(drill, times)
+    elif name.startswith(_WEBHOOK):
+        await webhooks.switch(db, name, times)
     else:
         await bank.switch(db, name, times)
 
 
 async def table(db: AsyncSession, drills: Mapping[str, Drills], armed: Armed) -> dict[str, Any]:
     """Every fault with how many more times it strikes; null where its chain does not say."""
-    on_bank, on_api = await bank.state(db), armed.state()
+    in_database = {**await bank.state(db), **await webhooks.state(db)}
+    on_api = armed.state()
     on_chains = {name: await _state(one) for name, one in drills.items()}
     rows = []
     for fault in FAULTS.values():
@@ -178,7 +193,7 @@ async def table(db: AsyncSession, drills: Mapping[str, Drills], armed: Armed) ->
                     state = on_chains[name]
                     rows.append(_row(fault, None if state is None else state.get(drill, 0), name))
         else:
-            rows.append(_row(fault, on_bank[fault.name], None))
+            rows.append(_row(fault, in_database[fault.name], None))
     return {"object": "faults", "data": rows}
 
 

@@ -94,7 +94,7 @@ async def _twice(stage: Stage, name: str) -> None:
 
 async def _wrong_chain(stage: Stage, name: str) -> None:
     session = await stage.session()
-    other = _other_chain(stage)
+    other = other_chain(stage)
     stage.say(f"a wallet on {other} opens the link for {stage.chain}")
     option = {**stage.option(session, other), "url": stage.option(session)["url"]}
     await stage.people(other).pay(name, option, 1)
@@ -134,13 +134,13 @@ async def _halves(stage: Stage, name: str) -> None:
 
 async def _both_chains(stage: Stage, name: str) -> None:
     session = await stage.session()
-    left, other = await stage.left_tiyn(), _other_chain(stage)
+    left, other = await stage.left_tiyn(), other_chain(stage)
     await stage.fund(name, session, left, other)
     await stage.seen(await stage.pay(name, session, left // 2))
     await stage.pay(name, session, left - left // 2, chain=other)
 
 
-def _other_chain(stage: Stage) -> str:
+def other_chain(stage: Stage) -> str:
     """Raises `OneChainOnly`."""
     others = [chain for chain in stage.house.customers if chain != stage.chain]
     if not others:

@@ -1,43 +1,32 @@
 """Scenarios of business: sequences of real acts, whose events are told by those who always do."""
 
 import asyncio
-import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.bank import calendar, faults, simulator
-from sandbox.bank.accounts import RESERVE_IBAN
+from sandbox.bank import calendar, faults
 from sandbox.chains.customers import MannerUnknown
+from sandbox.core import chance
 from sandbox.core.errors import SandboxError
-from sandbox.lab import payers
+from sandbox.lab import issuer_plays, payers
 from sandbox.lab.stage import Stage
 from sandbox.ledger import days
-from sandbox.ledger import service as ledger
-from sandbox.ledger.journal import Changes
-from sandbox.parties import numbers
+from sandbox.parties import keys, numbers, plans
 from sandbox.parties import seed as parties_seed
 from sandbox.parties import service as parties
 from sandbox.payments import refunding, sessions, strays
 from sandbox.payments.models import Payment, Refund, StrayTransfer
-from sandbox.reserve import queues, redemptions
-from sandbox.settlement import making
+from sandbox.settlement import making, terms
 from sandbox.settlement import service as settlement
 
-HOLDER: Mapping[str, Any] = {
-    "iban": "KZ41722C000000000001",
-    "payee_name": "A resident",
-    "tax_number": "900101400003",
-    "knp": "342",
-    "kbe": "19",
-}
 RACERS = 10
-DEPOSIT_TIYN = 1_000_000
 RPC_ERRORS = 40
+OVERLAP_S = 60
 AFTER_MIDNIGHT = days.GRACE + timedelta(minutes=1)
 
 Play = Callable[[Stage], Awaitable[None]]
@@ -217,7 +206,8 @@ async def _settle_race(stage: Stage) -> None:
         return str(made["id"])
 
     answers = sorted(await asyncio.gather(*(one() for _ in range(RACERS))))
-    stage.say(f"{RACERS} settled at once and were answered: {', '.join(answers)}")
+    said = ", ".join(f"{times} × {each}" for each, times in Counter(answers).items())
+    stage.say(f"{RACERS} settled at once and were answered: {said}")
     await _burned(stage, next(one for one in answers if one.startswith("stl_")))
 
 
@@ -244,33 +234,6 @@ def _with_bank(fault: str) -> Play:
         await _to_value_date(stage, await _settle(stage))
 
     return play
-
-
-async def _deposit(stage: Stage) -> str:
-    reference = f"TRIGGER-{secrets.token_hex(6).upper()}"
-    async with stage.database.transaction() as db:
-        await simulator.credit(
-            db, iban=RESERVE_IBAN, amount_tiyn=DEPOSIT_TIYN, bank_reference=reference
-        )
-    stage.say(f"{DEPOSIT_TIYN} tiyn reached the reserve account as {reference}")
-    return reference
-
-
-async def _deposited(stage: Stage) -> None:
-    await _deposit(stage)
-
-
-async def _deposit_reversed(stage: Stage) -> None:
-    reference = await _deposit(stage)
-
-    async def read(db: AsyncSession) -> bool:
-        known = text("SELECT true FROM deposit WHERE bank_reference = :reference")
-        return bool(await db.scalar(known, {"reference": reference}))
-
-    await stage.until("the deposit to be read", read)
-    async with stage.database.transaction() as db:
-        await simulator.reverse_credit(db, reference)
-    stage.say(f"the bank took {reference} back")
 
 
 async def _faucet(stage: Stage) -> None:
@@ -303,41 +266,93 @@ async def _sign_up(stage: Stage) -> str:
     return made.id
 
 
-async def _redeemed(stage: Stage) -> None:
-    name = f"{payers.PREFIX}exact"
+async def _key_rotated(stage: Stage) -> None:
     async with stage.database.transaction() as db:
-        intake, event = await redemptions.request(
-            db,
-            stage.house.chains,
-            chain=stage.chain,
-            amount_tiyn=stage.amount_tiyn,
-            expires_in_s=900,
-            **HOLDER,
+        key, _ = await keys.create_key(db, "merchant", stage.merchant, name="A triggered key")
+    async with stage.database.transaction() as db:
+        key = await keys.one(db, key.id, owner=stage.merchant, lock=True)
+        await keys.rotate_key(db, key, OVERLAP_S)
+    async with stage.database.transaction() as db:
+        await keys.revoke_key(db, key.id, owner=stage.merchant)
+    stage.say(f"made key {key.id}, gave it a new secret and ended it")
+
+
+async def _merchant_terms(stage: Stage) -> None:
+    merchant_id = await _sign_up(stage)
+    async with stage.database.transaction() as db:
+        await parties.update_merchant(db, merchant_id, {"cut_off": "15:00"})
+    async with stage.database.transaction() as db:
+        plan = await plans.offer(
+            db, merchant_id, fee_bps=50, fixed_tiyn=0, minimum_tiyn=0, from_at=None
         )
-        await ledger.record(db, Changes(events=[event]))
-        asked = await queues.shown(db, intake)
-    stage.say(f"asked for redemption {intake.id}")
-    people, option, units = stage.people(), asked["option"], asked["amount_units"]
+    async with stage.database.transaction() as db:
+        await plans.consent(db, merchant_id, plan.version)
+    stage.say(f"it moved its cut-off, was offered fee plan {plan.version} and consented")
+
+
+async def _settled_to_wallet(stage: Stage) -> None:
+    """A merchant of its own: the terms of the others stay."""
+    stage.merchant = await _sign_up(stage)
+    wallet = stage.people().address(f"{payers.PREFIX}wallet")
+    async with stage.database.transaction() as db:
+        await terms.choose(
+            db,
+            stage.merchant,
+            stage.house.chains,
+            mode="hold",
+            split_bps=None,
+            wallets={stage.chain: wallet},
+            refund_reserve_tiyn=0,
+        )
+    stage.say(f"it keeps its tokens, in {wallet}")
+    await _settle(stage)
+
+
+async def _stray_reverted(stage: Stage) -> None:
+    """Finality is held meanwhile: what is final cannot be taken away."""
+    name = f"{payers.PREFIX}over-reorged"
     async with stage.turn(name):
-        if await people.units(name, option) < units:
-            await stage.grant(stage.chain, people.address(name), 2 * stage.amount_tiyn)
-        sent = await people.pay(name, option, units)
-    stage.sent(f"gave {stage.amount_tiyn} tiyn back", *sent)
+        session = await stage.session()
+        tiyn = await stage.left_tiyn() + payers.TOO_MUCH_TIYN
+        await stage.fund(name, session, tiyn)
+        await stage.drill("no_finality", 1)
+        try:
+            tx = await stage.pay(name, session, tiyn)
+            await payers.replace_blocks(stage, tx, kept=False)
+        finally:
+            await stage.drill("no_finality", 0)
+
+
+async def _line_deferred(stage: Stage) -> None:
+    """A merchant of its own: nobody thaws the address, so each of its batches finds the line."""
+    stage.chain = _collecting(stage)
+    stage.merchant = await _sign_up(stage)
+    await _captured(stage)
+    session, _ = await stage.read()
+    await stage.freeze(stage.option(session)["address"])
+    async with stage.database.transaction() as db:
+        made = await making.settle(db, stage.merchant, stage.house.chains)
+    stage.say(f"made settlement {made['id']}")
 
 
 async def _swept(stage: Stage) -> None:
     """On whichever chain collects what was paid from addresses of its own."""
+    stage.chain = _collecting(stage)
+    await _settle(stage)
+
+
+def _collecting(stage: Stage) -> str:
+    """Raises `MannerUnknown`."""
     collecting = [name for name, port in stage.house.chains.items() if port.sweep_batch]
     if not collecting:
         raise MannerUnknown(stage.chain, "swept")
-    stage.chain = collecting[0]
-    await _settle(stage)
+    return collecting[0]
 
 
 def _tax_number() -> str:
     """A BIN that nobody has: its serial is drawn, its check digit fits."""
     while True:
-        eleven = f"260340{secrets.randbelow(100_000):05d}"
+        eleven = f"260340{int.from_bytes(chance.token_bytes(8)) % 100_000:05d}"
         digit = numbers.check_digit(eleven)
         if digit is not None:
             return f"{eleven}{digit}"
@@ -372,15 +387,18 @@ PLAYS: Mapping[str, Play] = {
     "paid_out": _paid_out,
     "payout_rejected": _with_bank(faults.REJECT_PAYOUT),
     "payout_returned": _with_bank(faults.RETURN),
-    "deposit": _deposited,
-    "deposit_reversed": _deposit_reversed,
     "faucet": _faucet,
     "merchant": _merchant,
     "merchant_suspended": _merchant_suspended,
-    "redeemed": _redeemed,
     "swept": _swept,
     "clock": _clock,
     "day_ends": _day_ends,
     "rpc_trouble": _rpc_trouble,
     "broadcast_lost": _broadcast_lost,
+    "key_rotated": _key_rotated,
+    "merchant_terms": _merchant_terms,
+    "settled_to_wallet": _settled_to_wallet,
+    "stray_reverted": _stray_reverted,
+    "line_deferred": _line_deferred,
+    **issuer_plays.PLAYS,
 }

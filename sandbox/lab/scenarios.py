@@ -24,6 +24,15 @@ __all__ = [
 ENDING_BASE: Final = 100
 """An amount's last two digits are whole tiyn, which no price in a shop has."""
 
+_REDEEMED: Final = (
+    "reserve.redemption_requested",
+    "reserve.units_confirmed",
+    "reserve.units_final",
+    "reserve.redemption_received",
+    "reserve.redemption_burn_requested",
+    "reserve.redemption_burned",
+    "reserve.redemption_sent",
+)
 _SETTLED: Final = ("settlement.created", "settlement.burned", "settlement.settled", "payout.sent")
 
 PLAYS: Final = (
@@ -116,6 +125,11 @@ PLAYS: Final = (
         ("reserve.deposit_received",),
     ),
     Scenario(
+        "deposit_announced",
+        "has the bank tell of a payment that is on its way, and then book it",
+        ("reserve.deposit_announced", "reserve.deposit_received"),
+    ),
+    Scenario(
         "deposit_reversed",
         "lets a payment reach the reserve account, and the bank take it back",
         ("reserve.deposit_received", "reserve.deposit_reversed"),
@@ -130,12 +144,128 @@ PLAYS: Final = (
     Scenario(
         "redeemed",
         "lets a holder give tokens back: they are burned, the bank has the order to pay it",
+        _REDEEMED,
+    ),
+    Scenario(
+        "redemption_paid",
+        "redeems and moves the clock to the value date: the bank pays the holder",
+        (*_REDEEMED, "reserve.redemption_paid"),
+        moves_clock=True,
+    ),
+    Scenario(
+        "redemption_rejected",
+        "redeems to an account that the bank rejects orders to; it is ordered again, elsewhere",
         (
             "reserve.redemption_requested",
-            "reserve.redemption_received",
-            "reserve.redemption_burned",
+            "reserve.redemption_rejected",
+            "reserve.redemption_payout_retried",
             "reserve.redemption_sent",
         ),
+    ),
+    Scenario(
+        "redemption_returned",
+        "redeems; the payee's bank sends the payment back; it is ordered again, elsewhere",
+        (
+            "reserve.redemption_sent",
+            "reserve.redemption_returned",
+            "reserve.redemption_payout_retried",
+        ),
+        moves_clock=True,
+    ),
+    Scenario(
+        "redemption_canceled",
+        "lets a holder give half, and gives the redemption up: what came goes back",
+        (
+            "reserve.redemption_requested",
+            "reserve.units_final",
+            "reserve.redemption_canceled",
+            "reserve.send_back_requested",
+            "reserve.send_back_sent",
+        ),
+    ),
+    Scenario(
+        "intakes_expired",
+        "asks for a redemption and a move that nobody sends units for",
+        ("reserve.redemption_expired", "reserve.move_expired"),
+        moves_clock=True,
+    ),
+    Scenario(
+        "moved",
+        "lets a holder move tokens to another chain: burned here, minted there",
+        (
+            "reserve.move_requested",
+            "reserve.units_confirmed",
+            "reserve.units_final",
+            "reserve.move_received",
+            "reserve.move_burn_requested",
+            "reserve.move_burned",
+            "reserve.move_mint_requested",
+            "reserve.move_minted",
+        ),
+    ),
+    Scenario(
+        "move_canceled",
+        "asks for a move and gives it up",
+        ("reserve.move_requested", "reserve.move_canceled"),
+    ),
+    Scenario(
+        "minted",
+        "lets a payment reach the reserve account and makes tokens of it",
+        ("reserve.deposit_received", "reserve.issuance_requested", "reserve.issuance_issued"),
+    ),
+    Scenario(
+        "minting_halted",
+        "makes tokens of a payment that the bank then takes back: minting is off until it is made"
+        " good",
+        (
+            "reserve.issuance_issued",
+            "reserve.deposit_reversed",
+            "minting.halted",
+            "reserve.shortfall_covered",
+            "minting.resumed",
+        ),
+        note="nothing is minted meanwhile, for nobody",
+    ),
+    Scenario("attested", "has supply and reserve attested", ("reserve.attested",)),
+    Scenario(
+        "holder_frozen",
+        "gives a customer tokens and freezes it: the next grant fails",
+        ("faucet.sent", "chain.order_requested", "chain.order_done", "faucet.failed"),
+    ),
+    Scenario(
+        "seizure_failed",
+        "freezes a customer and seizes more than it has",
+        ("chain.order_requested", "chain.order_failed"),
+    ),
+    Scenario(
+        "key_rotated",
+        "makes an API key, gives it a new secret and ends it",
+        ("api_key.created", "api_key.rotated", "api_key.revoked"),
+    ),
+    Scenario(
+        "merchant_terms",
+        "signs a merchant up, changes its terms, and has it consent to a fee plan",
+        (
+            "merchant.created",
+            "merchant.updated",
+            "merchant.fee_plan_offered",
+            "merchant.fee_plan_consented",
+        ),
+    ),
+    Scenario(
+        "settled_to_wallet",
+        "signs a merchant up that keeps its tokens, pays it and settles: they go to its wallet",
+        ("merchant.updated", "settlement.created", "settlement.transferred", "settlement.settled"),
+    ),
+    Scenario(
+        "stray_reverted",
+        "pays too much; a reorganisation takes payment and excess",
+        ("stray.recorded", "payment.reverted", "stray.reverted"),
+    ),
+    Scenario(
+        "line_deferred",
+        "pays at a deposit address that is then frozen, and settles: the payment waits",
+        ("payment.captured", "chain.order_done", "settlement.line_deferred"),
     ),
     Scenario(
         "swept",
@@ -208,6 +338,45 @@ BY_EVENT: Final[Mapping[str, str]] = {
     "clock.moved": "clock",
     "bank.statement_received": "day_ends",
     "ledger.day_sealed": "day_ends",
+    "stray.reverted": "stray_reverted",
+    "settlement.line_deferred": "line_deferred",
+    "settlement.transferred": "settled_to_wallet",
+    "merchant.updated": "merchant_terms",
+    "merchant.fee_plan_offered": "merchant_terms",
+    "merchant.fee_plan_consented": "merchant_terms",
+    "api_key.created": "key_rotated",
+    "api_key.rotated": "key_rotated",
+    "api_key.revoked": "key_rotated",
+    "reserve.deposit_announced": "deposit_announced",
+    "reserve.shortfall_covered": "minting_halted",
+    "reserve.issuance_requested": "minted",
+    "reserve.issuance_issued": "minted",
+    "reserve.units_confirmed": "redeemed",
+    "reserve.units_final": "redeemed",
+    "reserve.redemption_burn_requested": "redeemed",
+    "reserve.redemption_paid": "redemption_paid",
+    "reserve.redemption_rejected": "redemption_rejected",
+    "reserve.redemption_returned": "redemption_returned",
+    "reserve.redemption_payout_retried": "redemption_rejected",
+    "reserve.redemption_canceled": "redemption_canceled",
+    "reserve.send_back_requested": "redemption_canceled",
+    "reserve.send_back_sent": "redemption_canceled",
+    "reserve.redemption_expired": "intakes_expired",
+    "reserve.move_expired": "intakes_expired",
+    "reserve.move_requested": "moved",
+    "reserve.move_received": "moved",
+    "reserve.move_burn_requested": "moved",
+    "reserve.move_burned": "moved",
+    "reserve.move_mint_requested": "moved",
+    "reserve.move_minted": "moved",
+    "reserve.move_canceled": "move_canceled",
+    "minting.halted": "minting_halted",
+    "minting.resumed": "minting_halted",
+    "reserve.attested": "attested",
+    "chain.order_requested": "holder_frozen",
+    "chain.order_done": "holder_frozen",
+    "chain.order_failed": "seizure_failed",
+    "faucet.failed": "holder_frozen",
 }
 """Event type → the scenario that ends with it most directly."""
 

@@ -7,6 +7,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
+from sandbox.core import chance
 from sandbox.core.errors import NotFound
 from sandbox.core.http import PrincipalDep
 from sandbox.core.http.limits import Unreadable, check_json
@@ -46,14 +47,15 @@ async def simulate(session_id: str, request: Request) -> Response:
     chain = asked.get("chain") or None
     if chain is not None and chain not in house.customers:
         raise NotFound("option", chain)
-    done = await triggering.trigger(
-        house,
-        triggering.find(name, PAYERS),
-        merchant=None,
-        chain=chain,
-        session_id=session_id,
-        waits=False,
-    )
+    with chance.within(f"simulate {session_id}"):
+        done = await triggering.trigger(
+            house,
+            triggering.find(name, PAYERS),
+            merchant=None,
+            chain=chain,
+            session_id=session_id,
+            waits=False,
+        )
     if is_form:
         return RedirectResponse(f"/pay/{session_id}?{request.url.query}", 303)
     return JSONResponse(done)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
@@ -21,7 +22,7 @@ from sandbox.chains.drills import Drill, Drills
 from sandbox.chains.port import Chain
 from sandbox.core import clock
 from sandbox.core.db import Database
-from sandbox.core.money import MAX_SESSION_TIYN, tiyn_from_units
+from sandbox.core.money import MAX_SESSION_TIYN, format_tenge, tiyn_from_units
 from sandbox.lab import clockwork, faucet
 from sandbox.lab.clockwork import Timer
 from sandbox.lab.errors import FloatRefilling, ScenarioStuck
@@ -109,7 +110,7 @@ class Stage:
                 metadata={},
                 expires_in_s=expires_in_s,
             )
-        self.say(f"made session {made.id} for {amount_tiyn} tiyn")
+        self.say(f"made session {made.id} for {format_tenge(amount_tiyn)}")
         return made
 
     async def read(self) -> tuple[CheckoutSession, list[Payment]]:
@@ -144,7 +145,8 @@ class Stage:
             return next((one for one in paid if one.capture_entry is not None), None)
 
         payment = await self.until("the payment to be final and captured", look)
-        self.say(f"{payment.id} is final and captured")
+        if (said := f"{payment.id} is final and captured") not in self.did:
+            self.say(said)
         return payment
 
     # Customers.
@@ -199,7 +201,7 @@ class Stage:
             return (await faucet.find(db, id_)).status != "pending"
 
         await self.until(f"the faucet grant {id_}", sent)
-        self.say(f"the faucet gave {tiyn} tiyn to {address} on {chain}")
+        self.say(f"the faucet gave {format_tenge(tiyn)} to {address} on {chain}")
 
     async def pay(
         self,
@@ -215,7 +217,8 @@ class Stage:
         units = self.units(session, tiyn, chain)
         option = self.option(session, chain)
         sent = await self.people(chain).pay(name, option, units, manner)
-        self.sent(f"paid {tiyn} tiyn ({manner})", *sent, chain=chain)
+        shaped = "" if manner == "plain" else f" ({manner})"
+        self.sent(f"paid {format_tenge(tiyn)}{shaped}", *sent, chain=chain)
         return sent[-1]
 
     def sent(self, what: str, *txs: str, chain: str | None = None) -> None:
@@ -251,7 +254,7 @@ class Stage:
         """Move the clock, which everybody shares."""
         house = self.house
         moved = await clockwork.advance(house.database, house.chains, house.timers, seconds)
-        self.say(f"moved the clock by {seconds} s to {moved['now']}")
+        self.say(f"moved the clock by {timedelta(seconds=seconds)} to {moved['now']}")
 
     async def now(self) -> Any:
         async with self.database.transaction() as db:

@@ -39,7 +39,9 @@ def find(name: str, among: Collection[Scenario] = ALL) -> Scenario:
     """By its name or an event type. Raises `ScenarioUnknown`."""
     found = named(name)
     if found is None or found not in among:
-        raise ScenarioUnknown(name, sorted(one.name for one in among))
+        names = {one.name for one in among}
+        types = {type_ for type_, of in BY_EVENT.items() if of in names}
+        raise ScenarioUnknown(name, sorted(names | types))
     return found
 
 

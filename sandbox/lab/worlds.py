@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.chains import service as chains
 from sandbox.chains.port import Chain
 from sandbox.chains.service import CONFIRMED, FINAL
-from sandbox.core import clock
+from sandbox.core import chance, clock
 from sandbox.core.db import Database
 from sandbox.core.errors import SandboxError
 from sandbox.core.ids import new_id
@@ -99,19 +99,25 @@ async def _is_at(database: Database, name: str, wanted: Mapping[str, int]) -> bo
 
 
 async def end_log(database: Database, sequence: Step) -> None:
-    """Give every event its position, so that nothing of this world waits any more."""
-    async with asyncio.timeout(_PATIENCE_S):
-        while True:
-            is_done = await sequence()
-            async with database.transaction() as db:
-                if not await eventlog.busy(db):
-                    return
-            if not is_done:
-                await asyncio.sleep(_LOOK_AGAIN_S)
+    """Give every event its position, so that nothing of this world waits any more.
+
+    Raises TimeoutError when that does not end.
+    """
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            while True:
+                is_done = await sequence()
+                async with database.transaction() as db:
+                    if not await eventlog.busy(db):
+                        return
+                if not is_done:
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+    except TimeoutError:
+        raise TimeoutError(f"events have no position after {_PATIENCE_S:g} s") from None
 
 
 async def give_back_leases(database: Database) -> None:
-    """Nobody works on a row any more: call it when all workers rest."""
+    """Nobody works on a row any more: call it when all workers rest, or in a turn of theirs."""
     async with database.transaction() as db:
         for table in (await db.scalars(_LEASED)).all():
             await db.execute(
@@ -158,9 +164,11 @@ async def renew(
     `left` is what `facts` said of the world before. May be repeated; answers `facts`.
     """
     kept = await facts(database)
-    async with database.transaction() as db:
-        if await db.scalar(_GO_ON, {"epoch": epoch, "at_ms": at_ms}) is not None:
-            await _tell(db, epoch, snapshot, left, kept)
+    # By the new epoch: who restores a snapshot twice must not give two events one id.
+    with chance.within(f"world {epoch}"):
+        async with database.transaction() as db:
+            if await db.scalar(_GO_ON, {"epoch": epoch, "at_ms": at_ms}) is not None:
+                await _tell(db, epoch, snapshot, left, kept)
     await end_log(database, sequence)
     return await facts(database)
 

@@ -11,10 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from sandbox.core.http import PrincipalDep
 from sandbox.core.line import Line, LineClosed
 from sandbox.lab.errors import NoSupervisor
+from sandbox.lab.world_errors import INITIAL
 
 router = APIRouter(prefix="/v1/sandbox", tags=["sandbox"])
-
-INITIAL = "initial"
 
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
@@ -30,15 +29,18 @@ class SnapshotIn(BaseModel):
 
 
 class ForkIn(BaseModel):
-    """Which snapshot, and the folder that becomes a sandbox of its own."""
+    """Which snapshot, and the folder that becomes a sandbox of its own.
+
+    Its name, or its whole path, directly below the folder `--forks-dir` of `sandbox up`.
+    """
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"name": "before-refunds", "data_dir": "/home/me/second"}]},
+        json_schema_extra={"examples": [{"name": "before-refunds", "data_dir": "second"}]},
     )
 
     name: Name
-    data_dir: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^/[^\x00]*$")]
+    data_dir: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
 
 
 async def _ask(request: Request, what: str, **values: Any) -> dict[str, Any]:
@@ -85,5 +87,9 @@ async def reset(request: Request, caller: PrincipalDep) -> dict[str, Any]:
 
 @router.post("/forks", status_code=201, summary="A sandbox of its own out of a snapshot")
 async def create_fork(body: ForkIn, request: Request, caller: PrincipalDep) -> dict[str, Any]:
-    """Writes a data directory, complete and stopped: `sandbox up --data-dir` starts it."""
+    """Writes a data directory, complete and stopped: `sandbox up --data-dir` starts it.
+
+    It lies directly below the folder of forks, by default `forks` in the data directory; elsewhere
+    is refused as `fork_outside`.
+    """
     return await _ask(request, "fork", name=body.name, data_dir=body.data_dir)

@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core.driver import Statement
@@ -88,21 +87,17 @@ def _names(accounts: Collection[Account]) -> dict[str, list[str]]:
     }
 
 
-_CREATE_ACCOUNTS = text(
+# Accounts and their balances come together, and stay: who is not made here has both.
+_CREATE = Statement(
     """
-INSERT INTO account (book, asset, code, normal, floor)
-SELECT * FROM unnest(CAST(:books AS text[]), CAST(:assets AS text[]), CAST(:codes AS text[]),
-    CAST(:normals AS text[]), CAST(:floors AS bigint[]))
-ON CONFLICT DO NOTHING
-"""
+WITH made AS (
+    INSERT INTO account (book, asset, code, normal, floor)
+    SELECT * FROM unnest(CAST(:books AS text[]), CAST(:assets AS text[]), CAST(:codes AS text[]),
+        CAST(:normals AS text[]), CAST(:floors AS bigint[]))
+    ON CONFLICT DO NOTHING RETURNING id
 )
-
-_CREATE_BALANCES = text(
-    """
 INSERT INTO balance (account_id, posted, pending_debit, pending_credit)
-SELECT a.id, 0, 0, 0 FROM unnest(CAST(:books AS text[]), CAST(:assets AS text[]),
-    CAST(:codes AS text[])) AS w(book, asset, code) JOIN account a USING (book, asset, code)
-ORDER BY a.id ON CONFLICT DO NOTHING
+SELECT id, 0, 0, 0 FROM made
 """
 )
 
@@ -134,8 +129,7 @@ async def _create(db: AsyncSession, names: dict[str, list[str]]) -> None:
     normals = [rule.normal for rule in rules]
     floors = [rule.floor for rule in rules]
     # Everyone inserts in the order of names; the loser of a race waits, then finds the row.
-    await db.execute(_CREATE_ACCOUNTS, {**names, "normals": normals, "floors": floors})
-    await db.execute(_CREATE_BALANCES, names)
+    await _CREATE.fetch(db, {**names, "normals": normals, "floors": floors})
 
 
 async def lock(db: AsyncSession, accounts: Collection[Account]) -> dict[Account, Locked]:

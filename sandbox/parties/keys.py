@@ -112,12 +112,16 @@ async def create_key(
     )
     db.add(row)
     await db.flush()
-    owner = party if role in ("merchant", "developer") else None
+    await _tell(db, row, "api_key.created", at)
+    return row, f"sk_sbx_{row.id}_{secret}"
+
+
+async def _tell(db: AsyncSession, row: ApiKey, type_: str, at: datetime) -> None:
+    owner = row.party if row.role in ("merchant", "developer") else None
     event = NewEvent(
-        new_id("evt", at), "api_key.created", at, key_object(row), merchant=owner, private=("name",)
+        new_id("evt", at), type_, at, key_object(row), merchant=owner, private=("name",)
     )
     await eventlog.append_many(db, [event], {})
-    return row, f"sk_sbx_{row.id}_{secret}"
 
 
 _KEY = Statement(
@@ -182,6 +186,7 @@ async def rotate_key(db: AsyncSession, row: ApiKey, overlap_s: int) -> str:
     row.secret_sha256, row.rotated_at = secret_hash(secret), at
     db.add(row)
     await db.flush()
+    await _tell(db, row, "api_key.rotated", at)
     return f"sk_sbx_{row.id}_{secret}"
 
 
@@ -189,7 +194,8 @@ async def revoke_key(db: AsyncSession, key_id: str, *, owner: str | None) -> Api
     """End a key at once; ending it again changes nothing. `owner` limits it to one party."""
     row = await one(db, key_id, owner=owner, lock=True)
     if row.revoked_at is None:
-        row.revoked_at = await clock.now(db)
+        row.revoked_at = at = await clock.now(db)
         db.add(row)
         await db.flush()
+        await _tell(db, row, "api_key.revoked", at)
     return row

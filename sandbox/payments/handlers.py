@@ -42,8 +42,9 @@ class PaymentsHandler:
             db, block, [*(seen for _, seen in arrived), *elsewhere], foreign
         )
         known = await incoming.known_payments(db, arrived)
-        await step.load({*matched.values(), *(payment.session for payment in known.values())})
-        strays = await _known_strays(step, block, arrived)
+        sessions = {*matched.values(), *(payment.session for payment in known.values())}
+        await step.load(sessions, capturing=False)
+        strays = await _known_strays(step, block, _not_in(arrived, known))
 
         confirmed: dict[str, list[Payment]] = {}
         for arrival in arrived:
@@ -151,7 +152,7 @@ class PaymentsHandler:
         inclusion = {seen.id: seen.inclusion for _, seen in arrived}
         known = await incoming.known_payments(db, arrived)
         await step.load({payment.session for payment in known.values()})
-        await _known_strays(step, block, arrived)
+        await _known_strays(step, block, _not_in(arrived, known))
         payments = [
             step.payments[payment.id]
             for payment in known.values()
@@ -172,6 +173,10 @@ class PaymentsHandler:
         return step, sorted(payments, key=lambda p: p.block_index), strays
 
 
+def _not_in(arrived: Sequence[Arrival], known: Collection[str]) -> list[Arrival]:
+    return [one for one in arrived if one[1].id not in known]
+
+
 async def _known_strays(
     step: Step, block: SeenBlock, arrived: Sequence[Arrival]
 ) -> dict[str, StrayTransfer]:
@@ -179,6 +184,8 @@ async def _known_strays(
     column = rows.table(StrayTransfer).c
     ids = [seen.id for _, seen in arrived]
     txs: Collection[str] = {transfer.tx for transfer in block.foreign}
+    if not (ids or txs):
+        return {}
     foreign = and_(column.chain == block.chain, column.token.is_not(None), column.tx.in_(txs))
     found = await step.load_strays(or_(column.transfer_id.in_(ids), foreign))
     return {stray.transfer_id: stray for stray in found if stray.transfer_id}

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.chains.port import UNSWEPT, ForeignTransfer
 from sandbox.chains.watching import Seen, SeenBlock
+from sandbox.core.driver import Statement
 from sandbox.core.ids import new_id
 from sandbox.payments import books, rows
 from sandbox.payments.models import CheckoutSession, Payment, StrayTransfer
@@ -14,6 +14,10 @@ from sandbox.payments.step import Step
 
 MAX_KEY_LENGTH = 200
 MAX_NOTES = 10
+
+_MATCHES = Statement(
+    "SELECT key, session_id FROM session_match WHERE chain = :chain AND key = ANY(:keys)"
+)
 
 Arrival = tuple[int, Seen]
 """A transfer to one of our own addresses, with its place in the block."""
@@ -71,11 +75,8 @@ async def matches(
     keys |= {key for one in foreign for key in usable(one.keys)}
     if not keys:
         return {}
-    found = await db.execute(
-        text("SELECT key, session_id FROM session_match WHERE chain = :chain AND key = ANY(:keys)"),
-        {"chain": block.chain, "keys": sorted(keys)},
-    )
-    return {row.key: row.session_id for row in found}
+    found = await _MATCHES.fetch(db, {"chain": block.chain, "keys": sorted(keys)})
+    return {row["key"]: row["session_id"] for row in found}
 
 
 def session_of(keys: Iterable[str], matched: dict[str, str]) -> str | None:

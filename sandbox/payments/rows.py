@@ -4,14 +4,16 @@ Rows read here are copies, not ORM state: nothing is written but by `insert` and
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import ColumnElement, Table, select, text
+from sqlalchemy import ColumnElement, Table, select
 from sqlalchemy.orm.attributes import manager_of_class
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.core.driver import Statement
 from sandbox.payments.models import CheckoutSession, Payment, Refund, StrayTransfer
 
 Row = TypeVar("Row", CheckoutSession, Payment, StrayTransfer, Refund)
@@ -62,26 +64,29 @@ async def insert(db: AsyncSession, rows: Sequence[Row]) -> None:
     """Write new rows of one table in one statement."""
     if not rows:
         return
-    name = table(type(rows[0])).name
-    await db.execute(
-        text(
-            f"INSERT INTO {name} SELECT * FROM"  # noqa: S608 - a table of our own
-            f" jsonb_populate_recordset(NULL::{name}, CAST(:rows AS jsonb))"
-        ),
-        {"rows": _json(rows)},
-    )
+    await _inserting(table(type(rows[0])).name).fetch(db, {"rows": _json(rows)})
 
 
 async def update(db: AsyncSession, rows: Sequence[Row], columns: Sequence[str]) -> None:
     """Write `columns` of locked rows of one table in one statement."""
     if not rows:
         return
-    name = table(type(rows[0])).name
+    writing = _updating(table(type(rows[0])).name, tuple(columns))
+    await writing.fetch(db, {"rows": _json(rows)})
+
+
+@cache
+def _inserting(name: str) -> Statement:
+    return Statement(
+        f"INSERT INTO {name} SELECT * FROM"  # noqa: S608 - a table of our own
+        f" jsonb_populate_recordset(NULL::{name}, CAST(:rows AS jsonb))"
+    )
+
+
+@cache
+def _updating(name: str, columns: tuple[str, ...]) -> Statement:
     sets = ", ".join(f"{column} = r.{column}" for column in columns)
-    await db.execute(
-        text(
-            f"UPDATE {name} t SET {sets} FROM"  # noqa: S608 - names of our own
-            f" jsonb_populate_recordset(NULL::{name}, CAST(:rows AS jsonb)) r WHERE t.id = r.id"
-        ),
-        {"rows": _json(rows)},
+    return Statement(
+        f"UPDATE {name} t SET {sets} FROM"  # noqa: S608 - names of our own
+        f" jsonb_populate_recordset(NULL::{name}, CAST(:rows AS jsonb)) r WHERE t.id = r.id"
     )

@@ -64,8 +64,11 @@ class Step:
     async def begin(cls, db: AsyncSession, cause: str) -> "Step":
         return cls(db, await clock.now(db), cause)
 
-    async def load(self, session_ids: Collection[str]) -> None:
-        """Lock these sessions, then their payments and strays, each by id, and read them fresh."""
+    async def load(self, session_ids: Collection[str], *, capturing: bool = True) -> None:
+        """Lock these sessions, then their payments and strays, each by id, and read them fresh.
+
+        The fee plans of their merchants are for a step that is `capturing`.
+        """
         if not session_ids:
             return
         ids = list(session_ids)
@@ -80,13 +83,14 @@ class Step:
             self.strays[stray.id] = self._remember(stray)
         wanted = {session.merchant for session in self.sessions.values()} - self.merchants.keys()
         if wanted:
-            # Shared, so that no plan comes into force between this look and what it is used for.
             merchants = select(Merchant).where(col(Merchant.id).in_(wanted))
-            found = await self.db.exec(
-                merchants.order_by(col(Merchant.id)).with_for_update(read=True)
-            )
+            if capturing:
+                # Shared, so that no plan comes into force between this look and its use.
+                merchants = merchants.order_by(col(Merchant.id)).with_for_update(read=True)
+            found = await self.db.exec(merchants)
             self.merchants.update({merchant.id: merchant for merchant in found})
-            self.plans.update(await plans.in_force(self.db, wanted, self.now))
+            if capturing:
+                self.plans.update(await plans.in_force(self.db, wanted, self.now))
 
     async def load_strays(self, where: ColumnElement[bool]) -> list[StrayTransfer]:
         """Lock and read strays that belong to no session."""

@@ -163,8 +163,8 @@ class Sweeps:
 async def by_others(db: AsyncSession, block: SeenBlock) -> Changes:
     """A final block: what strangers swept, who may. Our own plans follow what is left."""
     changes = Changes()
-    at = await clock.now(db)
     for tx, moved in _strangers(block):
+        at = await clock.now(db)
         sessions_at = await _sessions_at(db, block.chain, moved)
         sweep = Sweep(
             id=new_id("swp", at),

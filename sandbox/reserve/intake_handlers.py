@@ -50,15 +50,16 @@ class IntakeWatch:
         return changes
 
     async def on_final(self, db: AsyncSession, block: SeenBlock) -> Changes:
-        changes = await _end(db, block, "final", "posted")
-        touched = {row.intake for row in await _of(db, block)}
+        rows = await _of(db, block)
+        changes = await _end(db, block, rows, "final", "posted")
+        touched = {row.intake for row in rows}
         for intake in (await intakes.locked(db, touched)).values():
             changes.extend(await _judge(db, intake))
         changes.extend(await _swept_by_others(db, block))
         return changes
 
     async def on_reverted(self, db: AsyncSession, block: SeenBlock) -> Changes:
-        return await _end(db, block, "reverted", "voided")
+        return await _end(db, block, await _of(db, block), "reverted", "voided")
 
 
 def _new_receipt(seen: Seen, intake: str, block: SeenBlock, at: datetime) -> UnitReceipt:
@@ -159,13 +160,16 @@ async def _of(db: AsyncSession, block: SeenBlock) -> list[UnitReceipt]:
 async def _end(
     db: AsyncSession,
     block: SeenBlock,
+    rows: Collection[UnitReceipt],
     state: Literal["final", "reverted"],
     outcome: Literal["posted", "voided"],
 ) -> Changes:
     changes = Changes()
-    await intakes.locked(db, {row.intake for row in await _of(db, block)})
+    if not rows:
+        return changes
+    await intakes.locked(db, {row.intake for row in rows})
     at = await clock.now(db)
-    for row in await _of(db, block):
+    for row in await _of(db, block):  # fresh, now that nobody else changes them
         if row.state != "confirmed":
             continue
         row.state = state

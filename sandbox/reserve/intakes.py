@@ -15,6 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.chains import service as chains
 from sandbox.chains.port import Chain, Command, UnknownRecipient
 from sandbox.core import clock
+from sandbox.core.driver import Statement
 from sandbox.core.errors import NotFound
 from sandbox.core.ids import new_id
 from sandbox.core.money import units_from_tiyn
@@ -80,20 +81,22 @@ async def open_(
     return row
 
 
+_MATCHES = Statement("SELECT key, intake FROM unit_match WHERE chain = :chain AND key = ANY(:keys)")
+
+
 async def known_keys(db: AsyncSession, chain: str, keys: Collection[str]) -> dict[str, str]:
     """Which of these match keys of a chain belong to intakes: key → intake."""
     usable = sorted({key for key in keys if len(key) <= MAX_KEY_LENGTH and key.isprintable()})
     if not usable:
         return {}
-    found = await db.execute(
-        text("SELECT key, intake FROM unit_match WHERE chain = :chain AND key = ANY(:keys)"),
-        {"chain": chain, "keys": usable},
-    )
-    return {row.key: row.intake for row in found}
+    found = await _MATCHES.fetch(db, {"chain": chain, "keys": usable})
+    return {row["key"]: row["intake"] for row in found}
 
 
 async def locked(db: AsyncSession, ids: Collection[str]) -> dict[str, Intake]:
     """The intakes by id, locked in that order and fresh."""
+    if not ids:
+        return {}
     found = (
         select(Intake)
         .where(col(Intake.id).in_(sorted(ids)))

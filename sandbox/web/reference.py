@@ -26,6 +26,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_VALUE = re.compile(r"\{(\w+)[^}]*\}")
 _CODE, _STRONG = re.compile(r"`([^`]+)`"), re.compile(r"\*\*([^*]+)\*\*")
 
 
@@ -50,19 +51,27 @@ async def reference(request: Request) -> HTMLResponse:
 @router.get("/docs/errors")
 async def errors() -> HTMLResponse:
     """Every refusal with its texts; a problem document's `doc_url` leads to its line here."""
-    html = templates.get_template("errors.html").render(refusals=refusals.listed())
+    html = templates.get_template("errors.html").render(
+        refusals=refusals.listed(), unfilled=_unfilled
+    )
     return HTMLResponse(html, headers=_HEADERS)
 
 
+def _unfilled(text: str) -> Markup:
+    """A refusal's text with the names of its values in their places."""
+    # Safe: the text was escaped before its places became tags.
+    return Markup(_VALUE.sub(r"<var>\1</var>", str(escape(text))))  # noqa: S704  it is escaped
+
+
 def groups(document: dict[str, Any], base_url: str) -> dict[str, list[dict[str, Any]]]:
-    """What the page shows of each operation, by tag, in the order of the document."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    """What the page shows of each operation, by tag, in the order of the document's tags."""
+    found: dict[str, list[dict[str, Any]]] = {tag["name"]: [] for tag in document["tags"]}
     for path, operations in document["paths"].items():
         for method in METHODS:
             if method in operations:
                 operation = operations[method]
                 shown = _operation(document, base_url, method, path, operation)
-                found.setdefault(operation["tags"][0], []).append(shown)
+                found[operation["tags"][0]].append(shown)
     return found
 
 
@@ -112,7 +121,11 @@ def _field(told: dict[str, Any], schema: dict[str, Any], where: str) -> dict[str
         "at most {} characters": kind.get("maxLength"),
         "default {}": schema.get("default"),
     }
-    said = [words.format(_plain(value)) for words, value in limits.items() if value is not None]
+    said = [
+        words.format(_plain(value))
+        for words, value in limits.items()
+        if value not in (None, "", [])
+    ]
     if "enum" in kind:
         said.append(" | ".join(map(str, kind["enum"])))
     text = told.get("description") or schema.get("description")
@@ -121,7 +134,7 @@ def _field(told: dict[str, Any], schema: dict[str, Any], where: str) -> dict[str
         "where": where,
         "type": kind.get("type", ""),
         "required": told.get("required", False),
-        "text": ", ".join([*([text.rstrip(".")] if text else []), *said]),
+        "text": _marked("; ".join([*([text.rstrip(".")] if text else []), *said])),
     }
 
 
@@ -149,10 +162,13 @@ def _curl(
 
 def prose(text: str) -> Markup:
     """Paragraphs, `code` and **strong** of a docstring as HTML."""
-    paragraphs = (str(escape(part)) for part in text.strip().split("\n\n") if part)
-    marked = (
-        _STRONG.sub(r"<strong>\1</strong>", _CODE.sub(r"<code>\1</code>", part))
-        for part in paragraphs
+    return Markup("").join(
+        Markup("<p>{}</p>").format(_marked(part)) for part in text.strip().split("\n\n") if part
     )
-    # Safe: every part was escaped before its marks became tags.
-    return Markup("".join(f"<p>{part}</p>" for part in marked))  # noqa: S704  each part is escaped
+
+
+def _marked(text: str) -> Markup:
+    """`code` and **strong** of a line as HTML."""
+    part = _CODE.sub(r"<code>\1</code>", str(escape(text)))
+    # Safe: the text was escaped before its marks became tags.
+    return Markup(_STRONG.sub(r"<strong>\1</strong>", part))  # noqa: S704  it is escaped

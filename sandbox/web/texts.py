@@ -161,6 +161,11 @@ WORDS: dict[str, dict[Language, str]] = {
         "ru": "Только в тестовой среде: вымышленный плательщик оплатит счёт в выбранной сети.",
         "en": "In the sandbox only: a simulated payer pays this bill on the chosen network.",
     },
+    "by_amount": {
+        "kk": "Сома қалай десе",
+        "ru": "Как говорит сумма",
+        "en": "As the amount says",
+    },
     "transaction": {"kk": "Транзакция", "ru": "Транзакция", "en": "Transaction"},
 }
 

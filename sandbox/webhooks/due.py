@@ -40,28 +40,36 @@ _AT: Final = (
 
 _EARLIER_OF_D: Final = _EARLIER.replace("webhook_delivery.", "d.")
 
+# Merchants take turns, and none takes all slots: what one has queued delays no other one's.
 # A claim need not be on disk: one that a crash of the server forgets is a delivery that is made
 # again, as after a crash of ours.
 CLAIM: Final = Statement(
     f"""
     WITH quota AS (
-        SELECT w.id, :most - coalesce(u.count, 0) AS free,
-            w.id = ANY(CAST(:prompt AS text[])) AS is_prompt
+        SELECT w.id, w.merchant, :most - coalesce(u.count, 0) AS free, is_prompt,
+            sum(coalesce(u.count, 0)) OVER (PARTITION BY w.merchant, is_prompt) AS held
         FROM webhook_endpoint w
         LEFT JOIN unnest(CAST(:busy AS text[]), CAST(:counts AS int[])) AS u (id, count)
             ON u.id = w.id
+        CROSS JOIN LATERAL (SELECT w.id = ANY(CAST(:prompt AS text[])) AS is_prompt) AS known
     ), ready AS (
-        SELECT due.*, quota.is_prompt, row_number() OVER (
-            PARTITION BY quota.is_prompt ORDER BY due.next_attempt_at, due.id
-        ) AS place
+        SELECT due.*, quota.is_prompt, quota.held + row_number() OVER (
+            PARTITION BY quota.merchant, quota.is_prompt ORDER BY due.next_attempt_at, due.id
+        ) AS turn
         FROM quota CROSS JOIN LATERAL (
             SELECT id, next_attempt_at FROM webhook_delivery
             WHERE endpoint = quota.id AND {READY} AND {UNLEASED}
             ORDER BY next_attempt_at, id LIMIT greatest(quota.free, 0)
         ) AS due
+    ), queued AS (
+        SELECT *, row_number() OVER (
+            PARTITION BY is_prompt ORDER BY turn, next_attempt_at, id
+        ) AS place
+        FROM ready WHERE turn <= CASE WHEN is_prompt THEN CAST(:most_prompt AS int)
+            ELSE CAST(:most_slow AS int) END
     ), found AS (
-        SELECT id FROM ready WHERE is_prompt OR place <= :slow
-        ORDER BY next_attempt_at, id LIMIT :most_in_all
+        SELECT id FROM queued WHERE is_prompt OR place <= :slow
+        ORDER BY turn, next_attempt_at, id LIMIT :most_in_all
     ), picked AS (
         SELECT id FROM webhook_delivery
         WHERE id IN (SELECT id FROM found) AND status = 'pending' AND {UNLEASED}
@@ -85,6 +93,7 @@ CLAIM: Final = Statement(
         w.url, w.secret, w.status AS endpoint_status, w.api_version, w.failing,
         CASE WHEN w.previous_until > d.at THEN w.previous_secret END AS previous_secret,
         e.request_id, {eventlog.COLUMNS},
+        EXISTS (SELECT FROM webhook_fault WHERE "left" > 0) AS is_armed,
         set_config('synchronous_commit', 'off', true) AS not_waited_for
     FROM timed d JOIN webhook_endpoint w ON w.id = d.endpoint
     JOIN log_entry l ON l.event_id = d.event_id JOIN event e ON e.id = d.event_id

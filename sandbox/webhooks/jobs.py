@@ -7,8 +7,9 @@ A process that dies in between leaves a lease that runs out; the next attempt ca
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Any
 
 import orjson
@@ -18,7 +19,7 @@ from sandbox.core import chance, failpoints
 from sandbox.core.db import LONGEST_LEASE_S, Database
 from sandbox.core.log import caused_by
 from sandbox.eventlog import service as eventlog
-from sandbox.webhooks import outcomes, sending, service, wire
+from sandbox.webhooks import faults, outcomes, sending, service, wire
 from sandbox.webhooks.due import CLAIM, DUE
 from sandbox.webhooks.keys import Keyring
 from sandbox.webhooks.outcomes import Outcome
@@ -33,6 +34,8 @@ PER_ENDPOINT = 64
 # Endpoints that have not answered promptly share so many slots, however many they are.
 SLOW_SLOTS = SLOTS // 2
 PROMPT_S = 5.0
+# One merchant's endpoints leave slots to others, those that answer promptly and those that do not.
+PROMPT_PER_MERCHANT, SLOW_PER_MERCHANT = SLOTS // 2, SLOW_SLOTS * 3 // 4
 # A few free slots are filled together: each claim costs the database the same.
 REFILL_S = 0.003
 LONGEST_WAIT_S = 0.05
@@ -42,9 +45,12 @@ log = structlog.get_logger()
 
 
 class Courier:
-    """The deliveries of one process: up to `SLOTS` at once; none waits for those that are slow.
+    """The deliveries of one process: up to `SLOTS` at once; none waits for those that are slow,
+    and no merchant's for what another one has queued.
 
-    Without a `keyring` it signs with the endpoints' secrets only.
+    Without a `keyring` it signs with the endpoints' secrets only. In a seeded world one attempt
+    follows the other, and what a claim came to is written at once: a receiver that asks the
+    sandbox for something is always as far as the last time.
     """
 
     def __init__(
@@ -63,6 +69,7 @@ class Courier:
         self._outcomes: list[Outcome] = []
         self._writing = False
         self._per_endpoint: Counter[str] = Counter()
+        self._per_merchant: Counter[str] = Counter()
         self._prompt: set[str] = set()
 
     async def step(self) -> int:
@@ -101,7 +108,11 @@ class Courier:
 
     def _is_full(self) -> bool:
         busy = self._per_endpoint
-        return busy.total() >= SLOTS or any(count >= PER_ENDPOINT for count in busy.values())
+        return (
+            busy.total() >= SLOTS
+            or any(count >= PER_ENDPOINT for count in busy.values())
+            or any(count >= SLOW_PER_MERCHANT for count in self._per_merchant.values())
+        )
 
     async def _claim(self) -> int:
         free = SLOTS - self._per_endpoint.total()
@@ -121,6 +132,8 @@ class Courier:
                     "counts": list(busy.values()),
                     "prompt": sorted(self._prompt),
                     "slow": max(0, SLOW_SLOTS - slow),
+                    "most_prompt": PROMPT_PER_MERCHANT,
+                    "most_slow": SLOW_PER_MERCHANT,
                     "most_in_all": free,
                     "owner": owner,
                     "seconds": LEASE_S,
@@ -129,23 +142,37 @@ class Courier:
             unwanted = [row["delivery"] for row in parcels if row["endpoint_status"] != "active"]
             if unwanted:
                 await outcomes.cancel(db, unwanted, owner)
-        for row in parcels:
-            if row["endpoint_status"] == "active":
-                parcel = Parcel(row)
-                self._per_endpoint[parcel.endpoint] += 1
+            wanted = [Parcel(row) for row in parcels if row["endpoint_status"] == "active"]
+            is_armed = any(parcel.is_armed for parcel in wanted)
+            struck = await faults.take(db, len(wanted)) if is_armed else []
+        self._per_endpoint.update(parcel.endpoint for parcel in wanted)
+        self._per_merchant.update(parcel.merchant for parcel in wanted)
+        tried = list(zip_longest(wanted, struck))
+        if chance.is_sown():
+            self._start(self._carry_in_order(tried, owner))
+        else:
+            for parcel, fault in tried:
                 with caused_by(parcel.request_id):  # the task keeps it
-                    self._start(self._carry(parcel, owner))
+                    self._start(self._carry(parcel, owner, fault))
         return len(parcels)
 
-    async def _carry(self, parcel: "Parcel", owner: str) -> None:
+    async def _carry_in_order(
+        self, tried: "Sequence[tuple[Parcel, str | None]]", owner: str
+    ) -> None:
+        outcomes = []
+        for parcel, fault in tried:
+            with caused_by(parcel.request_id):
+                outcomes.append(await self._try(parcel, owner, fault))
+        self._came_to(outcomes)
+
+    async def _carry(self, parcel: "Parcel", owner: str, fault: str | None) -> None:
+        self._came_to([await self._try(parcel, owner, fault)])
+
+    async def _try(self, parcel: "Parcel", owner: str, fault: str | None) -> Outcome:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            body = body_of(parcel)
-            headers = self._headers(parcel, body)
-            attempt = await sending.post(
-                self._http, parcel.url, headers, body, allow_loopback=self._allow_loopback
-            )
+            attempt = await self._attempt(parcel, fault)
         except Exception:
             # A bug of ours, not of the receiver: it must neither be repeated for ever nor hold up
             # what comes after it, so it goes by the schedule as any failure does.
@@ -155,6 +182,9 @@ class Courier:
             self._per_endpoint[parcel.endpoint] -= 1
             if not self._per_endpoint[parcel.endpoint]:
                 del self._per_endpoint[parcel.endpoint]
+            self._per_merchant[parcel.merchant] -= 1
+            if not self._per_merchant[parcel.merchant]:
+                del self._per_merchant[parcel.merchant]
         if attempt.status is not None and loop.time() - began < PROMPT_S:
             self._prompt.add(parcel.endpoint)
         else:
@@ -166,11 +196,24 @@ class Courier:
         tell("webhook attempt", delivery=parcel.delivery, event_id=parcel.event_id,
              endpoint=parcel.endpoint, attempt=parcel.attempts + 1, status=attempt.status,
              error=attempt.error, delivery_status=outcome.status)  # fmt: skip
-        self._outcomes.append(outcome)
+        return outcome
+
+    def _came_to(self, outcomes: Sequence[Outcome]) -> None:
+        self._outcomes += outcomes
         if not self._writing:
             self._writing = True
             with caused_by(None):
                 self._start(self._write())
+
+    async def _attempt(self, parcel: "Parcel", fault: str | None) -> Attempt:
+        if fault == faults.REQUEST_LOST:
+            return faults.lost(fault)
+        body = body_of(parcel)
+        headers = self._headers(parcel, body)
+        attempt = await sending.post(
+            self._http, parcel.url, headers, body, allow_loopback=self._allow_loopback
+        )
+        return attempt if fault is None else faults.lost(fault, attempt.duration_ms)
 
     def _headers(self, parcel: "Parcel", body: bytes) -> dict[str, str]:
         secrets_ = [parcel.secret, *filter(None, [parcel.previous_secret])]
@@ -226,8 +269,9 @@ def _outcome(parcel: Parcel, owner: str, attempt: Attempt) -> Outcome:
         dice = chance.dice(parcel.delivery, parcel.attempts + 1)
         wait_ms = delay_ms(parcel.attempts + 1, attempt.retry_after_s, dice)
         status = "exhausted" if wait_ms is None else "pending"
-        if wait_ms is not None and attempt.retry_after_s:
-            wait_ms += attempt.duration_ms  # it counts from the answer
+        if wait_ms is not None and attempt.retry_after_s and not chance.is_sown():
+            # It counts from the answer. How long that took is this machine's.
+            wait_ms += attempt.duration_ms
     return Outcome(
         parcel.delivery,
         parcel.endpoint,

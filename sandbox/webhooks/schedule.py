@@ -34,7 +34,7 @@ def retry_after_s(value: str | None, now: datetime) -> int:
         return min(int(value[:9]), MAX_RETRY_AFTER_S)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # an offset may have any number of digits
         return 0
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -63,7 +63,7 @@ class _Exchange(asyncio.Protocol):
         self._body = bytearray()
         self._retry_after: str | None = None
         self._status = 0
-        self._is_reusable = self._is_begun = False
+        self._is_reusable = self._is_begun = self._is_over = False
         loop = asyncio.get_running_loop()
         self._answered: asyncio.Future[None] = loop.create_future()
         self._ended: asyncio.Future[None] = loop.create_future()
@@ -97,11 +97,17 @@ class _Exchange(asyncio.Protocol):
 
     # What the parser calls.
 
+    def on_message_begin(self) -> None:
+        if self._is_over:
+            self._is_reusable = False  # what comes unasked is no answer to anything
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == b"retry-after":
+        if not self._status and name.lower() == b"retry-after":
             self._retry_after = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
+        if self._is_over:
+            return
         status = self._parser.get_status_code()
         if 100 <= status < 200 and status != 101:
             self._retry_after = None  # an interim answer says nothing about the final one
@@ -111,12 +117,15 @@ class _Exchange(asyncio.Protocol):
             self._answered.set_result(None)
 
     def on_body(self, data: bytes) -> None:
+        if self._is_over:
+            return
         self._body += data
         if len(self._body) >= MAX_BODY_BYTES:
             self._end()
 
     def on_message_complete(self) -> None:
-        if self._status:
+        if self._status and not self._is_over:
+            self._is_over = True
             # Asked later, the parser has forgotten.
             self._is_reusable = self._parser.should_keep_alive()
             self._end()

@@ -98,6 +98,44 @@ async def test_a_rejected_payout_passes_the_issuers_own_orders_over(bank: Databa
 
 
 @pytest.mark.parametrize(
+    ("changes", "said", "left_tiyn"),
+    [
+        ({}, [Kind.accepted, Kind.debit_notice], 100_000 - 7920),
+        ({"creditor_iban": accounts.RESERVE_IBAN}, [Kind.rejected], 100_000),
+    ],
+)
+async def test_an_order_whose_answer_is_lost_is_sent_again_and_carried_out_once(
+    bank: Database,
+    set_clock: SetClock,
+    changes: dict[str, str],
+    said: list[str],
+    left_tiyn: int,
+) -> None:
+    await deposit(bank, 100_000)
+    await set_clock("2026-11-20T09:00")
+    await switch(bank, faults.ANSWER_LOST, 2)
+    await give(bank, order(**changes))
+    for _ in range(2):
+        assert await simulator.step(bank) == 1
+        assert await told(bank, "po_1") == []
+        assert await balance(bank, accounts.RESERVE_IBAN) == 100_000
+        assert await red(bank) == []
+    while await simulator.step(bank):
+        pass
+    assert await told(bank, "po_1") == said
+    assert await balance(bank, accounts.RESERVE_IBAN) == left_tiyn
+    assert await red(bank) == []
+    async with bank.transaction() as db:
+        counted = await db.execute(
+            text(
+                "SELECT (SELECT count(*) FROM bank_sim.payment_order),"
+                " (SELECT count(*) FROM bank_resend)"
+            )
+        )
+        assert tuple(counted.one()) == (1, 2)
+
+
+@pytest.mark.parametrize(
     ("iban", "said"),
     [
         ("KZ49722REJECT0000001", [Kind.rejected]),

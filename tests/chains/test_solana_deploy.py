@@ -1,5 +1,6 @@
 """Deployment on a real devnet: once, with keys nobody else reads, on one chain only."""
 
+import secrets
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,15 @@ from sandbox.chains.port import ChainUnavailable, Command, Signed
 from sandbox.chains.solana import tx
 from sandbox.chains.solana.chain import SolanaChain
 from sandbox.chains.solana.deploy import SponsorKeyDamaged, WrongKeys, deploy
-from sandbox.chains.solana.keys import FILE, SPONSOR_FILE, load, load_or_create
+from sandbox.chains.solana.keys import (
+    FILE,
+    SPONSOR_FILE,
+    load,
+    load_or_create,
+    load_sponsor,
+)
+from sandbox.chains.solana.rpc import Rpc
+from sandbox.core import chance
 from sandbox.core.db import Database
 from tests.chains import solana_node
 from tests.chains.conftest import Follower
@@ -84,6 +93,28 @@ async def test_keys_that_did_not_make_the_token_are_refused_and_left_as_they_are
     with pytest.raises(WrongKeys, match="put them back"):
         await deploy(database, solana_rpc, tmp_path / "keys", token.load())
     assert (path.read_bytes() if path.exists() else None) == before
+
+
+async def test_with_a_seed_whoever_is_slow_the_fee_payer_is_funded_before_the_sponsor(
+    database: Database, solana_rpc: str, tmp_path: Path
+) -> None:
+    # Another one in each run: others deploy their tokens on this chain.
+    rpc = Rpc(solana_rpc, "solana")
+    chance.sow(secrets.randbelow(chance.MAX_SEED))
+    try:
+        late = {"kind": "lag", "ms": 300, "method": "getBalance", "calls": 1}
+        await rpc.call("sandbox_setRpcFault", late)
+        _, keys = await deploy(database, solana_rpc, tmp_path / "keys", token.load())
+    finally:
+        chance.sow(None)
+    both = [str(key.pubkey()) for key in (keys.fee_payer, load_sponsor(tmp_path / "keys"))]
+    options = {"commitment": "confirmed"}
+    funded = [
+        (await rpc.call("getSignaturesForAddress", address, options))[-1]["slot"]
+        for address in both
+    ]
+    await rpc.aclose()
+    assert funded[0] < funded[1]
 
 
 async def test_a_second_start_deploys_nothing(

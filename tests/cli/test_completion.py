@@ -74,8 +74,37 @@ def test_types_are_completed_behind_a_comma_too() -> None:
     assert completion.event_types("ref")[:2] == ["refund.*", "refund.completed"]
 
 
+def test_payers_and_wallets_are_offered_and_no_wallet_that_a_scenario_made(tmp_path: Path) -> None:
+    (tmp_path / "wallets").mkdir()
+    for name in ("saule.json", "sim-short.json", "short.evm"):
+        (tmp_path / "wallets" / name).touch()
+    *offered, _ = complete(tmp_path, "pay", "--as", "s")
+    assert offered == ["short", "spoofed", "saule"]
+
+
 def test_completion_loads_nothing_of_the_system(tmp_path: Path) -> None:
     *offered, modules = complete(tmp_path, "listen", "--events", "payout.se")
     assert offered == ["payout.sent"]
+    heavy = {"fastapi", "httpx2", "rich", "solders", "sqlalchemy", "sqlmodel", "structlog", "web3"}
+    assert heavy & set(json.loads(modules)) == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (("trigger", "stray_re"), ["stray_reverted", "stray_returned"]),
+        (("trigger", "api_key.r"), ["api_key.revoked", "api_key.rotated"]),
+        (("trigger", "--chain", "e"), ["evm"]),
+        (("pay", "--chain", "s"), ["solana"]),
+        (("token", "rotate", "--chain", ""), ["solana", "evm"]),
+        (("faults", "reorg", "--chain", "e"), ["evm"]),
+        (("events", "list", "--role", "re"), ["regulator"]),
+    ],
+)
+def test_names_that_are_known_without_a_sandbox_are_offered_without_loading_it(
+    tmp_path: Path, words: tuple[str, ...], offered: list[str]
+) -> None:
+    *found, modules = complete(tmp_path, *words)
+    assert sorted(found) == sorted(offered)
     heavy = {"fastapi", "httpx2", "rich", "solders", "sqlalchemy", "sqlmodel", "structlog", "web3"}
     assert heavy & set(json.loads(modules)) == set()

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from sandbox.cli.commands import app
 from sandbox.cli.endpoints import Running
-from sandbox.cli.faults import FaultRefused
+from sandbox.cli.fault_control import FaultRefused
 from tests.chains import solana_node
 from tests.devnets.solana.chain import SOL, move
 

@@ -63,11 +63,12 @@ def test_a_receiver_says_when_to_come_again(hooks: Hooks) -> None:
         (503, {"Retry-After": soon}),
         (503, {"Retry-After": "99999999999"}),
         (503, {"Retry-After": "soon"}),
+        (503, {"Retry-After": "Mon, 01 Jan 2026 00:00:00 +999999999999999999999"}),
     ]
     sender = Sender(hooks.url)
     with sender as forwarder:
-        assert [one.status for one in forwarder.deliver(event(1))] == [429, 503, 503, 503, 204]
-    assert (sender.slept[0], sender.slept[2:]) == (7.0, [300.0, 4.0])
+        assert [one.status for one in forwarder.deliver(event(1))] == [429, 503, 503, 503, 503, 204]
+    assert (sender.slept[0], sender.slept[2:]) == (7.0, [300.0, 4.0, 8.0])
     assert 50 < sender.slept[1] <= 60
 
 

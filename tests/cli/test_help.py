@@ -75,6 +75,31 @@ def test_every_command_has_examples_that_parse(name: str) -> None:
     assert max(map(len, lines)) <= 76
 
 
+def groups(found: Any) -> Iterator[Any]:
+    for one in found.commands.values():
+        if hasattr(one, "commands"):
+            yield one
+            yield from groups(one)
+
+
+@pytest.mark.parametrize("group", list(groups(ROOT)), ids=lambda group: group.name)
+def test_every_group_has_examples_of_its_own_that_parse(group: Any) -> None:
+    lines = typed(group)
+    assert lines, f"sandbox {group.name} --help shows no example"
+    for line in lines:
+        for arguments in calls(line):
+            if "--help" not in arguments:
+                assert check(arguments).startswith(group.name)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_lines_of_a_help_fit_a_terminal_of_eighty_columns_as_they_are_written(
+    name: str,
+) -> None:
+    _, *further = (COMMANDS[name].help or "").split("\n\n")
+    assert [line for part in further for line in part.splitlines() if len(line) > 76] == []
+
+
 @pytest.mark.parametrize("chain", [solana, evm])
 def test_a_devnet_has_an_example_that_parses(
     chain: ModuleType, capsys: pytest.CaptureFixture[str]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.cli import seeds
-from sandbox.cli.stack import PREPARED, Plan
+from sandbox.cli.seeds import PREPARED
+from sandbox.cli.stack import Plan
 from sandbox.cli.wallets import EvmPerson, SolanaPerson
 from sandbox.core.seeding import OtherSeed
 

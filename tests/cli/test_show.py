@@ -65,3 +65,11 @@ def test_a_test_wallet_pays_what_is_left_and_the_whole_when_nothing_is() -> None
     assert pay._left_tiyn(session) == 40_000
     assert pay._left_tiyn(session | {"status": "complete"}) == 90_000
     assert pay._left_tiyn(session | {"payments": []}) == 90_000
+
+
+def test_what_strangers_wrote_gives_the_terminal_no_orders() -> None:
+    console = show.Terminal(width=200, soft_wrap=True, highlight=False)
+    with console.capture() as captured:
+        console.print("GET \x1b]0;pwned\x07 \x9b31m \u202eevil төлем\u00a0₸\nnext")
+    shown = captured.get()
+    assert shown == "GET \ufffd]0;pwned\ufffd \ufffd31m \ufffdevil төлем\u00a0₸\nnext\n"

@@ -28,6 +28,7 @@ async def http(database: Database, owner_url: str) -> AsyncIterator[httpx2.Async
     await owner.dispose()
 
     async def lookup(db: AsyncSession, key_id: str) -> KeyRecord | None:
+        await db.execute(text("SELECT 1"))  # as the real one, it takes a connection
         return KEYS.get(key_id)
 
     app = FastAPI()

@@ -1,5 +1,6 @@
 """Statements given to the driver are part of the session's transaction, and fail like its own."""
 
+import asyncio
 from contextlib import AsyncExitStack
 
 import asyncpg
@@ -84,6 +85,26 @@ async def test_when_the_server_went_away_one_transaction_hears_of_it_and_the_nex
     for _ in range(4):
         async with database.transaction() as db:
             await SET_OFFSET.fetch(db, {"offset": 3})
+
+
+async def test_wherever_a_transaction_is_cut_off_the_next_one_is_committed(
+    database: Database, owner_url: str
+) -> None:
+    async def work(offset: int) -> None:
+        async with database.transaction() as db:
+            await SET_OFFSET.fetch(db, {"offset": offset})
+            await SET_OFFSET.fetch(db, {"offset": offset})
+
+    other = await asyncpg.connect(owner_url)
+    for turns in range(1, 30):
+        working = asyncio.create_task(work(-1))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        await work(turns)
+        assert await other.fetchval("SELECT offset_ms FROM clock") == turns
+    await other.close()
 
 
 @pytest.mark.parametrize("sqlstate", ["53100", "53300", "57P03"])

@@ -1,10 +1,12 @@
 """The doors while a world is exchanged: who is let in, who is waited for, who is sent away."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from sandbox.core.http.gate import Gate, GateMiddleware, RequestsDoNotEnd
@@ -90,3 +92,27 @@ async def test_health_is_answered_whatever_the_world_does() -> None:
     app.answer.set()
     async with client(app, gate) as http:
         assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_a_body_that_does_not_come_keeps_no_world_waiting() -> None:
+    app, gate, began = FastAPI(), Gate(), asyncio.Event()
+
+    @app.post("/v1/refunds")
+    async def take(body: dict[str, int]) -> dict[str, int]:
+        return body
+
+    async def halves() -> AsyncIterator[bytes]:
+        yield b'{"a"'
+        began.set()
+        await asyncio.Event().wait()
+
+    async with client(app, gate) as http:
+        asking = asyncio.create_task(
+            http.post("/v1/refunds", content=halves(), headers={"Content-Type": "application/json"})
+        )
+        await began.wait()
+        await gate.close(5)
+        refused = await asking
+        assert (refused.status_code, refused.json()["code"]) == (503, "world_is_changing")
+        gate.open()
+        assert (await http.post("/v1/refunds", json={"a": 1})).json() == {"a": 1}

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
+from starlette.requests import ClientDisconnect
 
 from sandbox.core import clock
 from sandbox.core.db import Database
@@ -239,3 +240,43 @@ async def test_access_follows_the_role(http: httpx2.AsyncClient) -> None:
     assert own.json() == {"merchant": "mch_1", "access": "own"}
     assert everything.json() == {"merchant": None, "access": "all"}
     assert own.headers["request-id"].startswith("req_")
+
+
+async def test_slow_senders_leave_the_connections_to_the_database_to_others(
+    http: httpx2.AsyncClient,
+) -> None:
+    slow = 12  # more than one process has connections
+    reading, whole = asyncio.Semaphore(0), asyncio.Event()
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield b'{"amount_tiyn"'
+        reading.release()
+        await whole.wait()
+        yield b": 5}"
+
+    async def send(idem: str) -> int:
+        headers = head(idem=idem) | {"Content-Type": "application/json"}
+        answer = await http.post("/v1/checkout/sessions", content=parts(), headers=headers)
+        return answer.status_code
+
+    senders = [asyncio.create_task(send(f"slow-{number}")) for number in range(slow)]
+    try:
+        async with asyncio.timeout(10):
+            for _ in senders:
+                await reading.acquire()
+            assert (await pay(http)).status_code == 201
+    finally:
+        whole.set()
+    assert await asyncio.gather(*senders) == [201] * slow
+
+
+async def test_who_leaves_before_its_body_is_sent_is_no_bug_of_ours(
+    http: httpx2.AsyncClient, database: Database
+) -> None:
+    async def broken_off() -> AsyncIterator[bytes]:
+        yield b"{"
+        raise ClientDisconnect
+
+    answer = await http.post("/v1/checkout/sessions", content=broken_off(), headers=head())
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+    assert await rows(database) == 0

@@ -31,7 +31,7 @@ def test_a_free_pair_is_found_beside_taken_ports(
         (tmp_path / "before").mkdir()
         free = Ports(tmp_path / "before").pair("the node", "the stream")
         offered = iter([blocked, blocked, free])
-        monkeypatch.setattr(ports, "any_free", lambda: next(offered))
+        monkeypatch.setattr(ports, "any_pair", lambda: next(offered))
         assert Ports(tmp_path).pair("the node", "the stream") == free
 
 

@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,6 +172,31 @@ async def test_what_was_committed_is_there_after_a_kill(
         await db.close()
     finally:
         again.stop()
+
+
+def test_a_start_after_a_kill_waits_for_backends_that_are_not_done(
+    running: postgres.Running, data_dir: Path
+) -> None:
+    files = data_dir / "postgres"
+    backends = [
+        int(path.name)
+        for path in Path("/proc").iterdir()
+        if path.name.isdecimal()
+        and int(path.name) != running.pid
+        and postgres_cluster._works_in(path, files)
+    ]
+    assert backends
+    # As one that is in the middle of a long write: it ends when it is done with that.
+    os.kill(backends[0], signal.SIGSTOP)
+    os.kill(running.pid, signal.SIGKILL)
+    done = threading.Timer(1, os.kill, (backends[0], signal.SIGCONT))
+    done.start()
+    running._process.wait(10)
+    cluster = postgres_cluster.prepare(data_dir, settings=FAST)
+    done.join()
+    left = [pid for pid in backends if postgres_cluster._works_in(Path(f"/proc/{pid}"), files)]
+    assert left == []
+    assert cluster.files == files
 
 
 def test_a_pid_file_that_names_another_live_process_does_not_stop_the_start(

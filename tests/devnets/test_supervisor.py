@@ -110,6 +110,30 @@ async def test_the_children_of_a_stage_start_together_and_the_next_stage_after_t
     )
 
 
+async def test_what_a_one_shot_ends_with_is_done_while_others_of_its_stage_wait_for_it(
+    data_dir: Path, told: Told
+) -> None:
+    made = asyncio.Event()
+
+    async def begin() -> None:
+        made.set()
+
+    async def has_begun(_: Context) -> bool:
+        return made.is_set()
+
+    async def done(context: Context) -> int:
+        recorded = json.loads((context.data_dir / "children.json").read_text())
+        assert [each["name"] for each in recorded] == ["waits"]
+        return 0
+
+    stage = [
+        python("waits", "import time; time.sleep(60)", ready=has_begun),
+        python("made", "pass", one_shot=True, on_ready=begin),
+    ]
+    await Supervisor(data_dir, [stage], report=told).run(nothing, done)
+    assert [each.child for each in told.all if each.kind == "ready"] == ["made", "waits"]
+
+
 async def test_a_failure_in_a_stage_ends_its_other_children(
     data_dir: Path, told: Told, children_of_ours: Callable[[], list[int]]
 ) -> None:

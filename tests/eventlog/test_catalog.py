@@ -93,7 +93,7 @@ async def test_each_type_is_sent_and_arrives_as_described(
                 for type_ in catalog.types()
             ]
             await service.append_many(db, events, {})
-        await sequencer.step(database, leader, key)
+        await sequencer.Sequencer(database, leader, key).step()
         await fanout.step(database)
         courier = Courier(database, "test", allow_loopback=True)
         while await courier.step():

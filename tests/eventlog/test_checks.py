@@ -23,7 +23,7 @@ async def owner(owner_url: str) -> AsyncIterator[asyncpg.Connection]:
 async def log(database: Database, leader: Leader, key: LogKey) -> Database:
     for count, merchant in ((200, "mch_1"), (100, None), (5, "mch_2")):
         await append(database, count, merchant)
-        await sequencer.step(database, leader, key)
+        await sequencer.Sequencer(database, leader, key).step()
     await append(database, 3)
     return database
 
@@ -116,18 +116,18 @@ async def test_a_whole_log_is_green_with_equal_figures(log: Database, key: LogKe
 async def test_every_epoch_of_a_restored_world_is_green_and_goes_on_from_the_one_before(
     log: Database, owner: asyncpg.Connection, leader: Leader, key: LogKey
 ) -> None:
-    await sequencer.step(log, leader, key)
+    await sequencer.Sequencer(log, leader, key).step()
     for epoch in (2, 7):
         await restore(log, owner, epoch)
         await append(log, 3)
-        await sequencer.step(log, leader, key)
+        await sequencer.Sequencer(log, leader, key).step()
     checks = await checked(log, key.vkey(1))
     assert [check.detail for check in checks if not check.ok] == []
     assert [str(check.left).split(":")[0] for check in checks[:-1]] == ["308", "4", "4"]
     # A former epoch that grew by an entry which this world does not go on from.
     await owner.execute("UPDATE clock SET epoch = 2")
     await append(log, 1)
-    await sequencer.step(log, leader, key)
+    await sequencer.Sequencer(log, leader, key).step()
     await owner.execute("UPDATE clock SET epoch = 7")
     [bad] = [check for check in await checked(log, key.vkey(1)) if not check.ok]
     assert "log_entry 7 0: goes on from log.example/e2 4:" in bad.detail
@@ -137,9 +137,9 @@ async def test_every_epoch_of_a_restored_world_is_green_and_goes_on_from_the_one
 async def test_an_epoch_that_hides_where_it_comes_from_is_found(
     log: Database, owner: asyncpg.Connection, leader: Leader, key: LogKey
 ) -> None:
-    await sequencer.step(log, leader, key)
+    await sequencer.Sequencer(log, leader, key).step()
     await owner.execute("UPDATE clock SET epoch = 2")
     await append(log, 1)
-    await sequencer.step(log, leader, key)
+    await sequencer.Sequencer(log, leader, key).step()
     [bad] = [check for check in await checked(log, key.vkey(1)) if not check.ok]
     assert "log_entry 2 0: epoch 2 begins with payment.final" in bad.detail

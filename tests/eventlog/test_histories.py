@@ -32,7 +32,7 @@ async def lead(
     leader = Leader(database, sequencer.LEADER, name)
     while not stop.is_set():
         with suppress(LostLead):
-            await sequencer.turn(database, leader, key)
+            await sequencer.Sequencer(database, leader, key).turn()
         if rng.random() < 0.2:
             await leader.release()
         await asyncio.sleep(rng.random() / 50)

@@ -85,7 +85,7 @@ async def test_whoever_leaves_at_any_moment_gets_every_event_once_and_in_order(
             left -= count
             await append(database, count, "mch_1")
             await append(database, rng.randint(0, 3), "mch_2")
-            await sequencer.step(database, leader, key)
+            await sequencer.Sequencer(database, leader, key).step()
             await asyncio.sleep(rng.random() * 0.03)
         writing = False
 
@@ -111,7 +111,7 @@ async def test_what_is_sent_again_comes_without_an_id_to_its_owner_only(
     served: Serving, database: Database, leader: Leader, key: LogKey
 ) -> None:
     events = await append(database, 3, "mch_1")
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     async with (
         await frames(served, "m1", "latest") as mine,
         await frames(served, "m1", "latest", type="refund.*") as others,
@@ -123,7 +123,7 @@ async def test_what_is_sent_again_comes_without_an_id_to_its_owner_only(
         await append(database, 1, "mch_1")
         await append(database, 1, "mch_1", "refund.completed")
         await append(database, 1, "mch_2")
-        await sequencer.step(database, leader, key)
+        await sequencer.Sequencer(database, leader, key).step()
         assert await mine.next() == ("message", "1:4")
         assert await others.next() == ("message", "1:5")
         assert await strangers.next() == ("message", "1:1")
@@ -137,13 +137,13 @@ async def test_streams_of_one_merchant_share_one_reading_of_the_log(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     await append(database, 1, "mch_1")
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     streams = [await frames(served, "m1", "latest") for _ in range(20)]
     for stream in streams:
         await stream.__aenter__()
     # Each has caught up with what is kept when it has heard one event.
     await append(database, 1, "mch_1")
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     for stream in streams:
         assert await stream.next() == ("message", "1:2")
     reads = 0
@@ -160,7 +160,7 @@ async def test_streams_of_one_merchant_share_one_reading_of_the_log(
     monkeypatch.setattr(tail.Tail, "read", counted)
     monkeypatch.setattr("sandbox.eventlog.feed.EventStream._read", forbidden)
     await append(database, 5, "mch_1")
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     for stream in streams:
         assert [await stream.next() for _ in range(5)] == [
             ("message", f"1:{number}") for number in range(3, 8)
@@ -174,11 +174,11 @@ async def test_a_restored_world_is_streamed_from_its_new_beginning(
     served: Serving, database: Database, owner_url: str, leader: Leader, key: LogKey
 ) -> None:
     await append(database, 3, "mch_1")
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     async with streaming(served, "m1", after="0") as stream:
         assert await stream.take(3) == ["1:1", "1:2", "1:3"]
         async with database.transaction() as db:
             await db.execute(text("UPDATE clock SET epoch = 2"))
         await append(database, 2, "mch_1")
-        await sequencer.step(database, leader, key)
+        await sequencer.Sequencer(database, leader, key).step()
         assert await stream.take(2) == ["2:1", "2:2"]

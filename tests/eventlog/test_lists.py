@@ -35,7 +35,7 @@ async def http(
                 for merchant in ("mch_1", "mch_2")
             ]
             await service.append_many(db, events, {})
-        await sequencer.step(database, leader, key)
+        await sequencer.Sequencer(database, leader, key).step()
     async with (
         Serving(create_app(db_url, signals=False)) as served,
         httpx2.AsyncClient(base_url=served.url, trust_env=False) as client,

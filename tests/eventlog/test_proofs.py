@@ -15,7 +15,7 @@ async def test_an_event_that_is_unknown_or_anothers_has_no_proof(
     database: Database, leader: Leader, key: LogKey
 ) -> None:
     [mine] = await append(database, 1, "mch_1")
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     async with database.transaction() as db:
         for event_id, viewer in (("evt_none", None), (mine, "mch_2")):
             with pytest.raises(NotFound):
@@ -35,7 +35,7 @@ async def test_every_kind_of_place_in_the_log_is_proved_to_a_holder_of_the_key(
     ids = []
     for count in (256, 300, 1, 211):
         ids += await append(database, count)
-        await sequencer.step(database, leader, key)
+        await sequencer.Sequencer(database, leader, key).step()
     async with database.transaction() as db:
         for position in (0, 1, 255, 256, 511, 512, 600, 767):
             found = await proofs.inclusion(db, ids[position], "mch_1")
@@ -51,7 +51,7 @@ async def test_every_two_published_sizes_are_proved_consistent(
 ) -> None:
     for count in (1, 255, 3, 300, 209):
         await append(database, count)
-        await sequencer.step(database, leader, key)
+        await sequencer.Sequencer(database, leader, key).step()
     async with database.transaction() as db:
         rows = (await db.execute(text("SELECT size, root FROM checkpoint ORDER BY size"))).all()
         assert [row.size for row in rows] == [0, 1, 256, 259, 559, 768]

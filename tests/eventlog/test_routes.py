@@ -39,12 +39,12 @@ async def http(served: Serving) -> AsyncIterator[httpx2.AsyncClient]:
 async def log(database: Database, leader: Leader, key: LogKey) -> list[str]:
     """258 events: the first of nobody, then by turns of two merchants; in three checkpoints."""
     ids = await append(database, 1, None, "minting.halted")
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     for count, merchant in ((100, "mch_1"), (56, "mch_2")):
         ids += await append(database, count, merchant)
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     ids += await append(database, 101, "mch_1", "payment.captured")
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     return ids
 
 
@@ -240,7 +240,7 @@ async def test_a_running_log_and_its_export_verify_with_the_key_alone(
     await asyncio.to_thread(export_url, served.url, api_key("regulator"), folder)
     assert verify_export(folder, vkey).ok
     await append(database, 300)
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     since = folder / "checkpoint"
     grown = await asyncio.to_thread(verify_url, served.url, vkey, api_key("regulator"), since)
     assert grown.findings == []

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from sandbox.core import clock
+from sandbox.core import clock, failpoints
 from sandbox.core.db import Database, Leader, LostLead
 from sandbox.eventlog import keys, sequencer, service
 from sandbox.eventlog.checkpoint import open_checkpoint
@@ -48,7 +48,7 @@ async def test_a_stalled_leader_writes_nothing_after_it_lost_the_lead(
     async with database.transaction() as db:
         await db.execute(text("UPDATE leader SET term = term + 1"))
     with pytest.raises(LostLead):
-        await sequencer.step(database, leader, key)
+        await sequencer.Sequencer(database, leader, key).step()
     assert await rows(database, "SELECT * FROM log_entry") == []
     assert len(await rows(database, "SELECT * FROM event_queue")) == 1
 
@@ -56,11 +56,11 @@ async def test_a_stalled_leader_writes_nothing_after_it_lost_the_lead(
 async def test_another_key_cannot_continue_the_log(
     database: Database, leader: Leader, key: LogKey, tmp_path: Path
 ) -> None:
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     await append(database, 1)
     other = keys.load_or_create(tmp_path / "other", "log.example")
     with pytest.raises(WrongLogKey):
-        await sequencer.step(database, leader, other)
+        await sequencer.Sequencer(database, leader, other).step()
 
 
 async def test_an_event_of_a_rolled_back_change_never_enters_the_log(
@@ -70,7 +70,7 @@ async def test_an_event_of_a_rolled_back_change_never_enters_the_log(
         now = await clock.now(db)
         await service.append_many(db, [NewEvent("evt_1", "payment.final", now, {})], {})
         await db.rollback()
-    assert await sequencer.step(database, leader, key) == 0
+    assert await sequencer.Sequencer(database, leader, key).step() == 0
 
 
 async def test_a_late_commit_is_not_skipped(
@@ -80,8 +80,8 @@ async def test_a_late_commit_is_not_skipped(
         now = await clock.now(slow)
         await service.append_many(slow, [NewEvent("evt_slow", "payment.final", now, {})], {})
         quick = await append(database, 1)
-        assert await sequencer.step(database, leader, key) == 1
-    assert await sequencer.step(database, leader, key) == 1
+        assert await sequencer.Sequencer(database, leader, key).step() == 1
+    assert await sequencer.Sequencer(database, leader, key).step() == 1
     found = await rows(database, "SELECT event_id FROM log_entry ORDER BY position")
     assert found == [(quick[0],), ("evt_slow",)]
 
@@ -89,8 +89,8 @@ async def test_a_late_commit_is_not_skipped(
 async def test_an_open_log_has_an_empty_signed_checkpoint(
     database: Database, leader: Leader, key: LogKey
 ) -> None:
-    assert await sequencer.step(database, leader, key) == 0
-    assert await sequencer.step(database, leader, key) == 0
+    assert await sequencer.Sequencer(database, leader, key).step() == 0
+    assert await sequencer.Sequencer(database, leader, key).step() == 0
     [(size, note)] = await rows(database, "SELECT size, note FROM checkpoint")
     assert size == 0
     assert open_checkpoint(str(note).encode(), key.signer(1).verifier).size == 0
@@ -102,10 +102,10 @@ async def test_positions_and_sequences_are_gapless_over_any_batches(
     for count, merchant in ((3, "mch_1"), (2, None), (250, "mch_2"), (4, "mch_1"), (300, None)):
         await append(database, count, merchant)
         if count != 2:
-            while await sequencer.step(database, leader, key, batch=97):
+            while await sequencer.Sequencer(database, leader, key).step(97):
                 pass
     await append(database, 1, "mch_1")
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     positions = await rows(database, "SELECT position FROM log_entry ORDER BY position")
     assert positions == [(i,) for i in range(560)]
     for merchant, count in (("mch_1", 8), ("mch_2", 250)):
@@ -121,9 +121,10 @@ async def test_positions_and_sequences_are_gapless_over_any_batches(
 async def test_every_checkpoint_signs_the_root_over_the_stored_leaves(
     database: Database, leader: Leader, key: LogKey
 ) -> None:
+    one = sequencer.Sequencer(database, leader, key)
     for count in (1, 254, 1, 1, 600, 5):
         await append(database, count)
-        await sequencer.step(database, leader, key)
+        await one.step()
     leaves = await rows(
         database,
         "SELECT leaf, leaf_hash FROM log_entry JOIN event ON event.id = event_id ORDER BY position",
@@ -147,23 +148,62 @@ async def test_events_keep_the_order_in_which_they_were_appended(
     database: Database, leader: Leader, key: LogKey
 ) -> None:
     ids = await append(database, 50)
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     found = await rows(database, "SELECT event_id FROM log_entry ORDER BY position")
     assert found == [(id_,) for id_ in ids]
+
+
+async def test_what_was_not_committed_is_forgotten(
+    database: Database, leader: Leader, key: LogKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = sequencer.Sequencer(database, leader, key)
+    await append(database, 3)
+    await one.step()
+
+    def fails(name: str) -> None:
+        raise RuntimeError(name)
+
+    await append(database, 2)
+    monkeypatch.setattr(failpoints, "passed", fails)
+    with pytest.raises(RuntimeError):
+        await one.step()
+    monkeypatch.undo()
+    await append(database, 1)
+    assert await one.step() == 3
+    await _signed_roots_are_right(database, key)
+
+
+async def test_what_another_one_placed_meanwhile_is_read(
+    database: Database, leader: Leader, key: LogKey
+) -> None:
+    one, other = (sequencer.Sequencer(database, leader, key) for _ in range(2))
+    for turn in (one, other, one, one, other):
+        await append(database, 2)
+        await turn.step()
+    await _signed_roots_are_right(database, key)
+
+
+async def _signed_roots_are_right(database: Database, key: LogKey) -> None:
+    stored = await rows(database, "SELECT leaf_hash FROM log_entry ORDER BY position")
+    hashes = [bytes(hash_) for (hash_,) in stored]  # type: ignore[call-overload]  # they are bytea
+    notes = await rows(database, "SELECT note FROM checkpoint ORDER BY size")
+    for (note,) in notes:
+        found = open_checkpoint(str(note).encode(), key.signer(1).verifier)
+        assert found.root == root_of(hashes[: found.size])
 
 
 async def test_the_next_leader_goes_on_where_the_first_one_stopped(
     database: Database, db_url: str, leader: Leader, key: LogKey
 ) -> None:
     await append(database, 5)
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     await leader.release()
     other = Database(db_url)
     try:
         second = Leader(other, sequencer.LEADER, "second")
         assert await second.acquire()
         await append(database, 2)
-        assert await sequencer.step(other, second, key) == 2
+        assert await sequencer.Sequencer(other, second, key).step() == 2
         await second.release()
     finally:
         await other.dispose()
@@ -179,9 +219,9 @@ async def test_only_one_of_two_workers_sequences_and_each_checkpoint_is_announce
     try:
         second = Leader(database, sequencer.LEADER, "second")
         await append(database, 3)
-        assert await sequencer.turn(database, second, key) == 0
-        assert await sequencer.turn(database, leader, key) == 3
-        assert await sequencer.turn(database, leader, key) == 0
+        assert await sequencer.Sequencer(database, second, key).turn() == 0
+        assert await sequencer.Sequencer(database, leader, key).turn() == 3
+        assert await sequencer.Sequencer(database, leader, key).turn() == 0
         assert [await asyncio.wait_for(heard.get(), 10) for _ in range(2)] == ["0", "3"]
     finally:
         await listener.close()
@@ -191,7 +231,7 @@ async def test_the_first_turn_opens_the_log_before_there_is_an_event(
     database: Database, key: LogKey
 ) -> None:
     leader = Leader(database, sequencer.LEADER, "first")
-    assert await sequencer.turn(database, leader, key) == 0
+    assert await sequencer.Sequencer(database, leader, key).turn() == 0
     assert await rows(database, "SELECT size FROM checkpoint") == [(0,)]
     await leader.release()
 
@@ -202,6 +242,6 @@ async def test_the_queue_is_named_as_busy_until_it_is_empty(
     await append(database, 2)
     async with database.transaction() as db:
         assert await service.busy(db) == ["2 events wait for their position"]
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     async with database.transaction() as db:
         assert await service.busy(db) == []

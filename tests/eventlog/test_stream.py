@@ -16,7 +16,7 @@ from sandbox.core.db import Database, Leader
 from sandbox.eventlog import feed, sequencer
 from sandbox.eventlog.keys import LogKey
 from tests.eventlog.facts import append
-from tests.eventlog.serving import Serving, bearer, create_app
+from tests.eventlog.serving import ROLES, Serving, bearer, create_app
 
 
 @pytest.fixture
@@ -81,18 +81,37 @@ async def test_more_streams_than_a_process_holds_are_refused(
         assert (refused.status_code, refused.json()["code"]) == (503, "too_many_streams")
 
 
+async def test_a_stream_tells_nothing_more_to_a_key_that_was_revoked(
+    served: Serving,
+    database: Database,
+    leader: Leader,
+    key: LogKey,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed, "KEY_S", 0.0)
+    await append(database, 1, "mch_1")
+    await sequencer.Sequencer(database, leader, key).step()
+    async with streaming(served, "m1") as stream:
+        assert await stream.take(1) == ["1:1"]
+        monkeypatch.delitem(ROLES, "m1")
+        await append(database, 1, "mch_1")
+        await sequencer.Sequencer(database, leader, key).step()
+        with pytest.raises(EOFError):
+            await stream.next()
+
+
 async def test_a_stream_shows_what_was_and_what_comes_without_gap_or_repeat(
     served: Serving, database: Database, leader: Leader, key: LogKey
 ) -> None:
     await append(database, 150, "mch_1")
     await append(database, 3, "mch_2")
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     async with streaming(served, "m1") as mine, streaming(served, "regulator") as all_:
         assert await mine.take(150) == [f"1:{i}" for i in range(1, 151)]
         assert await all_.take(153) == [f"1:{i}" for i in range(153)]
         for _ in range(3):
             await append(database, 2, "mch_1")
-            await sequencer.step(database, leader, key)
+            await sequencer.Sequencer(database, leader, key).step()
         assert await mine.take(6) == [f"1:{i}" for i in range(151, 157)]
         assert await all_.take(6) == [f"1:{i}" for i in range(153, 159)]
 
@@ -109,7 +128,7 @@ async def test_a_stream_says_where_it_stands_before_any_event_comes(
     stands: str,
 ) -> None:
     await append(database, 3, "mch_1")
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     async with streaming(served, "m1", after=after) as stream, asyncio.timeout(15):
         assert [await anext(stream._lines) for _ in range(3)] == [
             "retry: 1000",
@@ -122,7 +141,7 @@ async def test_a_stream_says_that_a_world_was_restored_before_anything_happens_i
     served: Serving, database: Database, owner_url: str, leader: Leader, key: LogKey
 ) -> None:
     await append(database, 3, "mch_1")
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     async with streaming(served, "m1", after="1:3") as stream, asyncio.timeout(15):
         said = [await anext(stream._lines) for _ in range(3)]
         owner = await asyncpg.connect(owner_url)
@@ -136,11 +155,11 @@ async def test_a_reader_that_comes_back_gets_exactly_what_it_missed(
     served: Serving, database: Database, leader: Leader, key: LogKey
 ) -> None:
     await append(database, 5, "mch_1")
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     async with streaming(served, "m1") as stream:
         last = (await stream.take(3))[-1]
     await append(database, 2, "mch_1")
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     async with streaming(served, "m1", last=last) as stream:
         assert await stream.take(4) == ["1:4", "1:5", "1:6", "1:7"]
     async with streaming(served, "m1", after="6", last="1:2") as stream:
@@ -150,7 +169,7 @@ async def test_a_reader_that_comes_back_gets_exactly_what_it_missed(
     async with streaming(served, "m1", type="payment.captured", after="latest") as stream:
         await append(database, 1, "mch_1")
         await append(database, 1, "mch_1", "payment.captured")
-        await sequencer.step(database, leader, key)
+        await sequencer.Sequencer(database, leader, key).step()
         id_, event = await stream.next()
         assert (id_, event["type"]) == ("1:9", "payment.captured")
         assert event["data"]["description"] == "note 0"
@@ -164,10 +183,10 @@ async def test_a_new_event_arrives_by_the_notification_and_not_by_the_poll(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(feed, "POLL_S", 60.0)
-    await sequencer.step(database, leader, key)
+    await sequencer.Sequencer(database, leader, key).step()
     async with streaming(served, "m1") as stream:
         await append(database, 1, "mch_1")
-        await sequencer.step(database, leader, key)
+        await sequencer.Sequencer(database, leader, key).step()
         assert (await stream.next())[0] == "1:1"
 
 
@@ -188,7 +207,7 @@ async def test_a_stream_goes_on_by_polling_after_its_listening_connection_was_cu
         await owner.close()
         assert cut == 1
         await append(database, 1, "mch_1")
-        await sequencer.step(database, leader, key)
+        await sequencer.Sequencer(database, leader, key).step()
         assert (await stream.next())[0] == "1:1"
 
 
@@ -204,7 +223,7 @@ async def test_a_quiet_stream_shows_that_it_is_alive(
     async with streaming(served, "m1") as stream:
         await asyncio.sleep(0.5)
         await append(database, 1, "mch_1")
-        await sequencer.step(database, leader, key)
+        await sequencer.Sequencer(database, leader, key).step()
         await stream.next()
         assert stream.comments >= 2
 
@@ -219,7 +238,7 @@ async def test_a_client_that_takes_nothing_is_cut_off(
     monkeypatch.setattr(feed, "SLOW_S", 0.3)
     for _ in range(8):
         await append(database, 2000, "mch_1")
-    while await sequencer.step(database, leader, key):
+    while await sequencer.Sequencer(database, leader, key).step():
         pass
     host, port = served.url.removeprefix("http://").split(":")
     client = socket.socket()

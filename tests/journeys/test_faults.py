@@ -17,7 +17,7 @@ from sandbox.chains.evm import wallet as evm_wallet
 from sandbox.chains.solana import wallet as solana_wallet
 from sandbox.cli.commands import app
 from sandbox.cli.endpoints import JsonObject, Running, wait_for
-from sandbox.cli.faults import FaultRefused
+from sandbox.cli.fault_control import FaultRefused
 from tests.journeys.customers import CHAINS, address_of, funded, option_of, rpc, sends
 from tests.journeys.stack import command, last_json
 from tests.journeys.test_payments import all_events

@@ -77,7 +77,9 @@ def test_the_token_is_shown_with_the_names_of_its_keys(
     assert token["agrees"]
     names = keys_of(token)
     assert None not in names.values()
-    assert {"issuer", "bailiff", "guardian", "compliance", "admin"} <= set(names.values())
+    # What others have rotated has a key that is named for the order: `guardian.ord_…`.
+    people = {name.partition(".")[0] for name in names.values()}
+    assert {"issuer", "bailiff", "guardian", "compliance", "admin"} <= people
     assert len(set(names.values())) >= 5
 
 

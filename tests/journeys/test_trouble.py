@@ -12,7 +12,6 @@ import pytest
 from merchants.client import MerchantClient
 from sandbox.cli import pay
 from sandbox.cli.endpoints import Running, wait_for
-from sandbox.devnets.ports import any_free
 from tests.journeys.customers import CHAINS, rpc
 from tests.journeys.stack import Stack, command, last_json
 
@@ -142,8 +141,7 @@ def test_a_port_in_use_is_refused_in_one_line_and_leaves_no_process(
     assert stack.running is not None
     taken = stack.running.endpoints["api"].rsplit(":", 1)[1]
     refused = command(
-        *("up", "--port", taken, "--solana-port", str(any_free())),
-        *("--evm-port", str(any_free())),
+        *("up", "--port", taken, "--solana-port", "0", "--evm-port", "0"),
         *("--data-dir", str(tmp_path / "other")),
     )
     assert refused.returncode != 0

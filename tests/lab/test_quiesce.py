@@ -69,6 +69,21 @@ async def test_probes_must_be_empty_twice_in_a_row(world: World) -> None:
     assert looked == 6
 
 
+async def test_in_one_look_all_are_asked_in_one_transaction_so_that_no_turn_lies_between(
+    world: World,
+) -> None:
+    await world.follow()
+    begun = list[object]()
+
+    async def probe(db: AsyncSession) -> list[str]:
+        begun.append(await db.scalar(text("SELECT now()")))
+        return []
+
+    world.app.state.busy_probes = [probe, probe]
+    await world.post("/v1/sandbox/quiesce", {"timeout_s": 20})
+    assert begun[0] == begun[1] != begun[2] == begun[3]
+
+
 async def test_no_transaction_is_open_while_it_waits(world: World) -> None:
     await world.follow()
     done = asyncio.Event()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.chains.customers import MANNERS
+from sandbox.eventlog import catalog
 from sandbox.lab import magic, payers, plays
 from sandbox.lab.errors import ScenarioUnknown
 from sandbox.lab.scenarios import ALL, BY_ENDING, BY_EVENT, BY_NAME, PAYERS, named, payer_for
@@ -15,11 +16,52 @@ ROOT = Path(__file__).parents[2]
 EVENTS = set(re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)`", (ROOT / "docs/events.md").read_text()))
 
 
+_ITSELF = (
+    "the sandbox sends again whatever can be; only a transaction that fails for ever brings it"
+)
+_FROZEN = (
+    "needs an address of the issuer's frozen, which nothing here thaws: the world stays broken"
+)
+_OWN_MONEY = "needs own money on the operating account and the bank's hours; tests/reserve has it"
+NOT_PLAYED = {
+    "sweep.failed": _ITSELF,
+    "settlement.burn_failed": _FROZEN,
+    "settlement.transfer_failed": _ITSELF,
+    "webhook_endpoint.disabled": "needs a receiver of yours that answers 410",
+    "reserve.cover_failed": _OWN_MONEY,
+    "reserve.receivable_repaid": _OWN_MONEY,
+    "reserve.receivable_written_off": _OWN_MONEY,
+    "reserve.receivable_restored": _OWN_MONEY,
+    "reserve.issuance_failed": _ITSELF,
+    "reserve.units_reverted": "a reorganisation below a redemption; a payment's is `reorged`",
+    "reserve.units_swept": "on one chain only; `redeemed` does it there and cannot promise it",
+    "reserve.redemption_stuck": _FROZEN,
+    "reserve.redemption_retried": _FROZEN,
+    "reserve.redemption_burn_failed": _FROZEN,
+    "reserve.redemption_claimed": "needs a holder that burns by itself, with no request before",
+    "reserve.move_stuck": _FROZEN,
+    "reserve.move_retried": _FROZEN,
+    "reserve.move_burn_failed": _FROZEN,
+    "reserve.move_mint_waits": "needs a move that is asked for while minting is off",
+    "reserve.move_mint_failed": _ITSELF,
+    "reserve.move_give_back_requested": "follows upon a mint that failed",
+    "reserve.move_given_back": "follows upon a mint that failed",
+    "reserve.send_back_failed": _ITSELF,
+    "reserve.breach_found": "needs rows altered behind the sandbox's back",
+    "chain.halted": "needs a final block replaced: the books are wrong for good after it",
+    "chain.resumed": "follows upon chain.halted",
+    "chain.unexplained_supply": "needs a stolen key of the issuer",
+    "chain.unexplained_outflow": "needs a stolen key of the issuer",
+    "world.restored": "a world that is gone cannot tell of it: `sandbox snapshot restore`",
+}
+"""Types of events that no scenario brings about, each with the reason."""
+
+
 @pytest.mark.parametrize("name", ["", "nothing", "payment.*", "EXACT"])
 def test_what_is_no_scenario_is_refused_with_those_that_are(name: str) -> None:
     with pytest.raises(ScenarioUnknown) as refused:
         find(name)
-    assert refused.value.values["known"] == sorted(BY_NAME)
+    assert refused.value.values["known"] == sorted({*BY_NAME, *BY_EVENT})
 
 
 def test_only_payers_pay_from_the_payment_page() -> None:
@@ -41,6 +83,11 @@ def test_promised_events_are_event_types_and_each_type_leads_to_a_scenario_that_
     for type_, name in BY_EVENT.items():
         assert type_ in BY_NAME[name].events, type_
     assert {type_ for one in ALL for type_ in one.events} == BY_EVENT.keys()
+
+
+def test_every_type_of_event_is_played_or_says_why_not() -> None:
+    assert NOT_PLAYED.keys() & BY_EVENT.keys() == set()
+    assert NOT_PLAYED.keys() | BY_EVENT.keys() == set(catalog.types())
 
 
 def test_a_name_that_is_an_event_type_finds_its_scenario() -> None:

@@ -4,11 +4,14 @@ from typing import Any
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
 
 from sandbox.core import clock
 from sandbox.core.api_version import LATEST, VERSIONS
 from sandbox.core.db import Database
+from sandbox.core.http import SimulationMiddleware
+from sandbox.core.http.simulating import Armed
 from tests.parties.test_routes import SHOP, bearer
 
 Json = dict[str, Any]
@@ -274,3 +277,44 @@ async def test_every_answer_says_its_version(
     refused = await http.get("/v1/merchants/mch_0", headers=bearer(keys["merchant"]))
     nobody = await http.get("/v1/merchants")
     assert [a.headers["sandbox-version"] for a in (good, refused, nobody)] == [LATEST] * 3
+
+
+async def test_a_key_without_the_sandboxs_controls_simulates_nothing(
+    app: FastAPI, http: httpx2.AsyncClient, keys: dict[str, str]
+) -> None:
+    app.add_middleware(SimulationMiddleware, armed=Armed())
+    [shop] = (await http.get("/v1/merchants", headers=bearer(keys["operator"]))).json()["data"]
+    asked = {"role": "developer", "merchant_id": shop["id"]}
+    for permissions, status_, code in (
+        (["merchants:write"], 403, "permission_missing"),
+        (["merchants:write", "sandbox:write"], 503, "unavailable"),
+    ):
+        key = (await made(http, keys["operator"], **asked, permissions=permissions))["key"]
+        headers = bearer(key) | {"Sandbox-Simulate": "unavailable"}
+        answer = await http.post(f"/v1/merchants/{shop['id']}", json={}, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (status_, code)
+
+
+async def test_the_log_tells_of_each_rotation_and_of_one_revocation_and_of_no_secret(
+    http: httpx2.AsyncClient, database: Database, keys: dict[str, str]
+) -> None:
+    key = await made(http, keys["merchant"], name="till 2")
+    rotated = (await rotate(http, keys["merchant"], key["id"], 600)).json()
+    path = f"/v1/api_keys/{key['id']}"
+    ended = [(await http.delete(path, headers=bearer(keys["merchant"]))).json() for _ in range(2)]
+    assert ended[0] == ended[1]
+    async with database.transaction() as db:
+        found = await db.execute(
+            text(
+                "SELECT type, merchant, convert_from(leaf, 'UTF8') AS leaf FROM event"
+                " WHERE object_id = :id ORDER BY created, id"
+            ),
+            {"id": key["id"]},
+        )
+        told = found.all()
+    assert [one.type for one in told] == ["api_key.created", "api_key.rotated", "api_key.revoked"]
+    assert {one.merchant for one in told} == {key["party"]}
+    assert rotated["previous_until"] in told[1].leaf
+    assert ended[0]["revoked_at"] in told[2].leaf
+    secrets = [one["key"].rpartition("_")[2] for one in (key, rotated)]
+    assert not any(word in one.leaf for word in (*secrets, "till 2") for one in told)

@@ -74,7 +74,7 @@ class Attested:
         return await attesting.step(self.world.database, self.world.chains, KEY, owner)
 
     async def sequence(self) -> None:
-        while await sequencer.step(self.world.database, self.leader, KEY):
+        while await sequencer.Sequencer(self.world.database, self.leader, KEY).step():
             pass
 
     async def attest(self) -> Json:

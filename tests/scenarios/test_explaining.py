@@ -272,6 +272,8 @@ async def test_another_token_fails_the_rule_of_the_token_and_cannot_be_sent_back
 
 async def test_a_batch_tells_its_burn_the_bank_and_a_payout_that_comes_back(world: World) -> None:
     await world.captured(10_000)
+    lost = {"fault": "bank.answer_lost", "times": 1}
+    assert (await world.post("/v1/sandbox/faults", lost, "operator")).status_code == 200
     batch = await world.ask_settlement()
     path = f"/v1/settlements/{batch['id']}"
     asked = await explained(world, path)
@@ -282,7 +284,10 @@ async def test_a_batch_tells_its_burn_the_bank_and_a_payout_that_comes_back(worl
     found = await explained(world, path)
     told = codes(found)
     assert "order.done" in told
-    assert told.index("bank.ordered") < told.index("bank.accepted")
+    again = told.index("bank.ordered_again")
+    assert told.index("bank.ordered") < again < told.index("bank.accepted")
+    assert one(found, "bank.ordered_again")["fault"] is True
+    assert told.count("bank.accepted") == told.count("bank.ordered")
     assert {"payout_value_date", "fee_pending"} <= set(waits(found))
     assert (
         await world.post("/v1/sandbox/faults", {"fault": "bank.return"}, "operator")
@@ -301,6 +306,7 @@ async def test_a_batch_tells_its_burn_the_bank_and_a_payout_that_comes_back(worl
     await world.bank()
     again = await explained(world, f"/v1/payouts/{payout}")
     assert waits(again) == []
+    await world.agrees()
 
 
 @on_one
@@ -331,6 +337,19 @@ async def test_a_receiver_that_fails_is_named_with_the_next_attempt_and_then_wit
         first = one(found, "webhook.failed")
         assert (first["values"]["attempts"], first["values"]["status"]) == (1, 503)
         assert "webhook_retry" not in waits(found)
+        lost = {"fault": "webhook.answer_lost"}
+        assert (await world.post("/v1/sandbox/faults", lost, "operator")).status_code == 200
+        session = await world.session()
+        before = len(receiver.received)
+        await deliver(world)
+        sent = one(await of_session(world, session), "webhook.retrying")
+        assert (sent["fault"], sent["values"]["error"]) == (True, "simulated: webhook.answer_lost")
+        await world.pass_time(10)
+        await deliver(world)
+        found = await of_session(world, session)
+        assert one(found, "webhook.failed")["fault"] is True
+        assert one(found, "webhook.delivered")["fault"] is False
+        assert len(receiver.received) - before == 2
         delivery = sent["values"]["delivery"]
         alone = await explained(world, f"/v1/webhook_deliveries/{delivery}")
         assert (alone["summary"]["code"], waits(alone)) == ("webhook_delivery.delivered", [])

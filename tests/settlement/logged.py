@@ -17,7 +17,7 @@ async def sequenced(town: Town, folder: Path) -> str:
         await sequencer.open_epoch(db, key)
     leader = Leader(town.database, sequencer.LEADER, "test")
     assert await leader.acquire()
-    while await sequencer.step(town.database, leader, key):
+    while await sequencer.Sequencer(town.database, leader, key).step():
         pass
     await leader.release()
     return key.vkey(1)

@@ -229,6 +229,7 @@ async def test_the_test_panel_is_a_landmark_of_its_own_behind_the_page_that_a_bu
     assert before.rstrip().endswith("</main>")
     assert WORDS["panel"][language] in panel  # type: ignore[index]
     assert f'action="/pay/{session["id"]}/simulate?lang={language}&amp;network=memory"' in panel
+    assert f'<button name="profile" value="">{WORDS["by_amount"][language]}</button>' in panel  # type: ignore[index]  # LANGUAGES are its keys
     assert '<button name="profile" value="short">Too &lt;little&gt;</button>' in panel
     # Browsers name the origin of a form's request only where the page may send a referrer.
     assert "form-action 'self'" in answer.headers["content-security-policy"]

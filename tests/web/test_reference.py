@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from sandbox import wiring
 from sandbox.app import create_app
+from sandbox.core.http import words
 from sandbox.core.http.paging import Page
 from sandbox.web import reference
 
@@ -72,3 +73,49 @@ def test_every_request_body_has_an_example_that_it_accepts(kind: type[BaseModel]
 def test_the_bodies_are_all_found() -> None:
     schemas = create_app().openapi()["components"]["schemas"]
     assert {kind.__name__ for kind in bodies()} == {n for n in schemas if n.endswith("In")}
+
+
+def test_every_parameter_and_every_member_of_a_body_says_what_it_is() -> None:
+    document = create_app().openapi()
+    operations = [one for path in document["paths"].values() for one in path.values()]
+    silent = {
+        one["name"]
+        for operation in operations
+        for one in operation.get("parameters", ())
+        if not (one.get("description") or one["schema"].get("description"))
+    }
+    silent |= {
+        f"{model}.{name}"
+        for model, schema in document["components"]["schemas"].items()
+        for name, of in schema.get("properties", {}).items()
+        if not of.get("description")
+    }
+    assert silent == set()
+
+
+def test_no_word_is_kept_for_what_is_not_there() -> None:
+    document = create_app().openapi()
+    operations = [one for path in document["paths"].values() for one in path.values()]
+    asked = {one["name"] for operation in operations for one in operation.get("parameters", ())}
+    members = {
+        name
+        for model, schema in document["components"]["schemas"].items()
+        for member in schema.get("properties", {})
+        for name in (member, f"{model}.{member}")
+    }
+    assert words.PARAMETERS.keys() <= asked
+    assert words.MEMBERS.keys() <= members
+    assert words.GROUPS.keys() == {tag for operation in operations for tag in operation["tags"]}
+
+
+async def test_the_page_begins_with_what_a_shop_needs(page: str) -> None:
+    assert page.index("<h2>checkout</h2>") < page.index("<h2>webhooks</h2>")
+    assert page.index("<h2>webhooks</h2>") < page.index("<h2>reserve</h2>")
+
+
+async def test_a_refusals_values_are_named_in_its_text_as_people_read_them() -> None:
+    transport = httpx2.ASGITransport(create_app())
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        text = (await client.get("/docs/errors")).text
+    assert "at most <var>max_tiyn</var>." in text
+    assert not re.search(r"\{\w+(:\w+)?\}", text.split("</style>")[1])

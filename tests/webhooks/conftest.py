@@ -34,7 +34,7 @@ class World:
         self, count: int, merchant: str | None = "mch_1", type_: str = "payment.final"
     ) -> list[str]:
         ids = await append(self.database, count, merchant, type_)
-        await sequencer.step(self.database, self._leader, self._key)
+        await sequencer.Sequencer(self.database, self._leader, self._key).step()
         return ids
 
     async def facts(

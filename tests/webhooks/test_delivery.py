@@ -6,10 +6,10 @@ import orjson
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from sandbox.core import clock
+from sandbox.core import chance, clock
 from sandbox.core.api_version import LATEST
 from sandbox.core.db import Database
-from sandbox.webhooks import deliveries, jobs, sending
+from sandbox.webhooks import deliveries, jobs, sending, service
 from sandbox.webhooks.jobs import Courier
 from sandbox.webhooks.schedule import DELAYS_S
 from tests.webhooks.conftest import World
@@ -120,6 +120,61 @@ async def test_many_silent_receivers_do_not_hold_up_one_that_answers(
                 await courier.step()
                 await asyncio.sleep(0.02)
         assert len(silent.received) <= jobs.SLOW_SLOTS
+        await courier.close()
+
+
+async def test_with_a_seed_one_attempt_follows_the_other_and_their_outcomes_are_written_at_once(
+    world: World, receiver: Receiver, courier: Courier
+) -> None:
+    asking, most = 0, 0
+
+    async def counted(request: Received) -> bytes:
+        nonlocal asking, most
+        asking += 1
+        most = max(most, asking)
+        await asyncio.sleep(0)  # another one could come in
+        asking -= 1
+        return await answer(500)(request)
+
+    receiver.answer = counted
+    await world.endpoint(receiver.url)
+    sent = await world.facts(5)
+    chance.sow(7)
+    try:
+        assert await courier.step() == 5
+        await courier.drain()
+    finally:
+        chance.sow(None)
+    assert (most, receiver.ids) == (1, [service.webhook_id(1, id_) for id_ in sent])
+    [row] = await world.rows("SELECT count(*), count(DISTINCT xmin::text) FROM webhook_attempt")
+    assert tuple(row) == (5, 1)
+
+
+@pytest.mark.parametrize("answers_promptly", [True, False])
+async def test_what_one_merchant_has_queued_does_not_hold_up_another(
+    world: World, receiver: Receiver, courier: Courier, answers_promptly: bool
+) -> None:
+    async with Receiver(answer(200)) as slow:
+        for _ in range(2 * jobs.SLOTS // jobs.PER_ENDPOINT):
+            await world.endpoint(slow.url, "mch_1")
+        await world.endpoint(receiver.url, "mch_2")
+        if answers_promptly:
+            await world.facts(1, "mch_1")
+            await carry(courier)
+        # From here on it takes its time, as long as it likes.
+        slow.answer = silence
+        before = len(slow.received)
+        await world.facts(2 * jobs.PER_ENDPOINT, "mch_1")
+        for _ in range(2 * jobs.SLOTS // jobs.PER_ENDPOINT):
+            await courier.step()
+        taken = jobs.PROMPT_PER_MERCHANT if answers_promptly else jobs.SLOW_PER_MERCHANT
+        assert sum(courier._per_endpoint.values()) == taken
+        await world.facts(3, "mch_2")
+        async with asyncio.timeout(10):
+            while len(receiver.received) < 3:
+                await courier.step()
+                await asyncio.sleep(0.01)
+        assert len(slow.received) - before <= taken
         await courier.close()
 
 

@@ -211,6 +211,24 @@ async def test_what_a_receiver_says_unasked_is_no_answer_to_the_next_request(
         assert (await post(client, url)).status == 200
 
 
+async def test_a_second_answer_in_one_piece_with_the_first_changes_nothing(
+    client: wire.Client,
+) -> None:
+    connections = 0
+    second = b"HTTP/1.1 410 Gone\r\nRetry-After: 9\r\nContent-Length: 4\r\n\r\nmore"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await always(OK + second)(reader, writer)
+
+    async with listening(serve) as url:
+        for number in (1, 2):
+            found = await post(client, url)
+            assert (found.status, found.head, found.retry_after_s) == (200, "thanks", 0)
+            assert connections == number, "and its connection is not used again"
+
+
 async def test_a_name_that_changes_its_address_is_connected_to_only_after_a_check(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

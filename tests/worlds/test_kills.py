@@ -158,6 +158,7 @@ def test_a_part_that_is_killed_meanwhile_comes_back_to_one_world(
         bool,
         timeout_s=90,
     )
+    assert not (points / point).exists(), "nobody was killed"
     found = completed(sandbox)
     assert found in (old, new)
     if answers and answers[0].status_code == 200:

@@ -69,7 +69,7 @@ class Crowd:
 
 
 def test_every_epoch_is_sound_while_people_pay_on_both_chains(
-    stack: Stack, sandbox: Running, tmp_path: Path
+    stack: Stack, sandbox: Running
 ) -> None:
     crowd = Crowd(sandbox, stack.data_dir)
     epochs = []
@@ -81,7 +81,7 @@ def test_every_epoch_is_sound_while_people_pay_on_both_chains(
             restore(sandbox, f"load-{number}")
             assert red(sandbox) == []
         crowd.more(6)
-        body = {"name": "load-0", "data_dir": str(tmp_path / "fork")}
+        body = {"name": "load-0", "data_dir": "loaded"}
         assert raw(sandbox, "POST", "/v1/sandbox/forks", json=body).status_code == 201
         crowd.more(2)
     finally:
@@ -96,7 +96,7 @@ def test_every_epoch_is_sound_while_people_pay_on_both_chains(
         report = verify_export(sealed, of_epoch(vkey_now(stack.data_dir), epoch))
         assert report.findings == []
         assert report.size > 10
-    other = Stack(tmp_path / "fork", slot_ms=20)
+    other = Stack(stack.data_dir / "forks" / "loaded", slot_ms=20)
     forked = other.up()
     try:
         assert red(forked) == []

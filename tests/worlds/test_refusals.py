@@ -1,17 +1,26 @@
 """What commands on worlds refuse, by name; the world stays as it is."""
 
+import asyncio
+import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import httpx2
 import pytest
 from fastapi import FastAPI
 
+from merchants.client import MerchantClient
 from sandbox.cli.endpoints import ApiError, Running
+from sandbox.cli.world import keeping
 from sandbox.core.http import Principal, install
 from sandbox.core.http.auth import principal
 from sandbox.lab import worlds_routes
-from tests.journeys.stack import Stack, command
-from tests.worlds.doing import SNAPSHOTS, names, raw, save
+from sandbox.lab.world_errors import WorldNotChanged
+from tests.journeys.stack import Stack, command, last_json
+from tests.worlds.doing import SNAPSHOTS, names, raw, red, save, sessions
 
 
 def refused(sandbox: Running, method: str, path: str, body: object = None) -> tuple[int, str]:
@@ -62,22 +71,65 @@ def test_a_name_is_used_once(sandbox: Running) -> None:
     assert refused(sandbox, "POST", SNAPSHOTS, {"name": "initial"}) == (409, "snapshot_exists")
 
 
-@pytest.mark.parametrize("data_dir", ["relative/one", "", "/a\x00b", 7, None])
-def test_a_fork_needs_a_whole_path(sandbox: Running, data_dir: object) -> None:
+@pytest.mark.parametrize("data_dir", ["", "/a\x00b", "x" * 5000, 7, None])
+def test_a_fork_needs_the_name_of_a_folder(sandbox: Running, data_dir: object) -> None:
     body = {"name": "initial", "data_dir": data_dir}
     assert refused(sandbox, "POST", "/v1/sandbox/forks", body) == (422, "invalid_request")
 
 
-def test_a_fork_goes_into_a_folder_of_its_own(
-    sandbox: Running, folder: Path, tmp_path: Path
+@pytest.fixture
+def forks(sandbox: Running) -> Iterator[Path]:
+    """The folder of forks, with what a fork must not be written through or over."""
+    made = Path(sandbox.endpoints["forks_dir"])
+    made.mkdir(exist_ok=True)
+    yield made
+    shutil.rmtree(made)
+
+
+def test_a_key_writes_no_fork_outside_the_folder_of_forks(
+    sandbox: Running, folder: Path, forks: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "file").touch()
-    for target in (tmp_path, tmp_path / "file", folder / "inside", folder, Path("/proc/nothing")):
-        body = {"name": "initial", "data_dir": str(target)}
-        assert refused(sandbox, "POST", "/v1/sandbox/forks", body) == (409, "bad_fork_target")
-    unknown = {"name": "nothing", "data_dir": str(tmp_path / "new")}
+    (forks / "away").symlink_to(tmp_path, target_is_directory=True)
+    (forks / "dangling").symlink_to(tmp_path / "new")
+    (forks / "loop").symlink_to(forks / "loop")
+    (forks / "other").mkdir()
+    targets = [
+        *(str(tmp_path / "new"), str(folder), str(folder / "inside"), "/proc/nothing", "/"),
+        *(".", "..", "../new", "other/..", "other/new", f"{forks}/../new", f"{forks}/other/new"),
+        *("away", "away/new", "dangling", "loop", "loop/new", ".hidden", f"{forks}/.x.making"),
+    ]
+    for target in targets:
+        body = {"name": "initial", "data_dir": target}
+        found = refused(sandbox, "POST", "/v1/sandbox/forks", body)
+        assert found == (403, "fork_outside"), target
+    assert list(tmp_path.iterdir()) == []
+    assert sorted(path.name for path in forks.iterdir()) == ["away", "dangling", "loop", "other"]
+
+
+def test_a_fork_goes_into_a_folder_of_its_own(sandbox: Running, forks: Path) -> None:
+    (forks / "file").touch()
+    (forks / "full").mkdir()
+    (forks / "full" / "kept").touch()
+    for target in ("file", "full", str(forks / "full"), "other/../full", "x" * 300):
+        body = {"name": "initial", "data_dir": target}
+        found = refused(sandbox, "POST", "/v1/sandbox/forks", body)
+        assert found == (409, "bad_fork_target"), target
+    unknown = {"name": "nothing", "data_dir": "new"}
     assert refused(sandbox, "POST", "/v1/sandbox/forks", unknown) == (404, "not_found")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+    assert sorted(path.name for path in forks.iterdir()) == ["file", "full"]
+
+
+def test_the_command_writes_no_fork_over_what_is_there_or_into_its_own_sandbox(
+    stack: Stack, folder: Path, forks: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "kept").touch()
+    (tmp_path / "home").symlink_to(folder, target_is_directory=True)
+    for target in (tmp_path / "full", folder / "inside", tmp_path / "home" / "inside", folder):
+        done = command("fork", "initial", str(target), "--data-dir", str(stack.data_dir), "--json")
+        assert (done.returncode, last_json(done.stdout)["code"]) == (1, "bad_fork_target")
+    assert list(forks.iterdir()) == []
+    assert not (folder / "inside").exists()
 
 
 def test_keys_of_others_change_no_world(sandbox: Running) -> None:
@@ -132,7 +184,53 @@ def test_a_part_that_a_chain_has_lost_is_seen_before_anything_changes(sandbox: R
     assert "lost" not in names(sandbox)
 
 
+@pytest.mark.long
+async def test_a_log_that_does_not_come_to_its_end_changes_no_world(
+    stack: Stack, sandbox: Running, shop: MerchantClient
+) -> None:
+    save(sandbox, "held-up")
+    before = sandbox.get("/v1/sandbox/clock")["epoch"]
+    password = json.loads((stack.data_dir / "postgres.json").read_text())["owner"]
+    app, _, server = str(sandbox.endpoints["database"]).partition("@")
+    assert app.startswith("postgresql://sbx_app:")
+    owner = await asyncpg.connect(f"postgresql://sbx_owner:{password}@{server}")
+    async with owner.transaction():
+        await owner.execute("LOCK TABLE checkpoint IN SHARE MODE")
+        session = shop.create_session(700)
+        answer = await asyncio.to_thread(raw, sandbox, "POST", f"{SNAPSHOTS}/held-up/restore")
+    await owner.close()
+    assert (answer.status_code, answer.json()["code"]) == (503, "world_not_changed")
+    assert "events have no position" in answer.json()["detail"]
+    assert sandbox.get("/v1/sandbox/clock")["epoch"] == before
+    assert session["id"] in sessions(shop)
+    sandbox.quiesce()
+    assert red(sandbox) == []
+
+
 def test_the_command_line_says_what_was_refused(stack: Stack) -> None:
     done = command("snapshot", "restore", "nothing", "--data-dir", str(stack.data_dir))
     assert done.returncode == 1
     assert "no snapshot nothing" in done.stderr
+
+
+async def test_a_command_that_finds_no_database_is_refused_by_name(tmp_path: Path) -> None:
+    class Away:
+        def one(self) -> object:
+            raise ConnectionRefusedError(111, "Connection refused")
+
+    worlds = keeping.Worlds()
+    cluster: Any = None  # nothing here starts one
+    away: Any = Away()
+    worlds.place = keeping.Place(tmp_path, cluster, away, {}, tmp_path / "forks")
+    for what, values in (("list", {}), ("restore", {"name": "initial"}), ("delete", {"name": "x"})):
+        with pytest.raises(WorldNotChanged) as refused:
+            await worlds._asked(what, values)
+        assert refused.value.retryable is True
+
+
+def test_a_refusal_of_a_world_says_in_each_language_what_it_is_about(sandbox: Running) -> None:
+    answer = raw(sandbox, "DELETE", f"{SNAPSHOTS}/initial").json()
+    assert answer["messages"]["en"].startswith("The snapshot initial stays")
+    assert len(set(answer["messages"].values())) == 3
+    page = httpx2.get(sandbox.endpoints["api"] + "/docs/errors").text
+    assert 'id="snapshot_kept"' in page

@@ -236,7 +236,7 @@ async def _sequencer(add: Add, database: Database, keys_dir: Path) -> None:
         waiting = await db.scalar(text("SELECT count(*) FROM event_queue"))
     leader = database.leader("sequence", "bench")
     began, done = time.perf_counter(), 0
-    while took := await sequencer.turn(database, leader, key):
+    while took := await sequencer.Sequencer(database, leader, key).turn():
         done += took
     assert done == waiting, f"{done} of {waiting} events were sequenced"
     add("events sequenced and signed", done / (time.perf_counter() - began), "1/s")

@@ -52,7 +52,7 @@ class SolanaPayer:
 
     async def is_confirmed(self) -> bool:
         [status] = (await self._rpc.call("getSignatureStatuses", [self._last]))["value"]
-        return status is not None
+        return status is not None and status["confirmationStatus"] != "processed"
 
     async def sign(self, sessions: Sequence[Session]) -> list[str]:
         latest = (await self._rpc.call("getLatestBlockhash", {"commitment": "confirmed"}))["value"]

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from sandbox.lab.world_errors import INITIAL
+
 WORLD: Final = "sbx_world"
 CONTROL: Final = "sbx_control"
 SNAP, NEXT, LEFT, SPARE = "sbx_snap_", "sbx_next_", "sbx_left_", "sbx_spare_"
@@ -35,8 +37,6 @@ _SCHEMA: Final = (
     "CREATE SEQUENCE IF NOT EXISTS snapshot_number",
 )
 Connection = Union["asyncpg.Connection[Any]", "asyncpg.pool.PoolConnectionProxy[Any]"]
-INITIAL: Final = "initial"
-"""The snapshot that is made when a world is ready for the first time; `reset` goes back to it."""
 _GONE_S: Final = 5.0
 
 

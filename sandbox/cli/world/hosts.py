@@ -9,9 +9,9 @@ from typing import Any, Final
 import asyncpg
 
 from sandbox.cli.world.chains import ChainRefused, ChainSilent
-from sandbox.cli.world.errors import WorldNotReady
 from sandbox.core.errors import SandboxError
 from sandbox.core.line import Line, LineClosed, Serve, Values
+from sandbox.lab.world_errors import WorldNotReady
 
 AGAIN_S: Final = 0.2
 _ANSWER_S: Final = 30.0
@@ -51,6 +51,7 @@ class Hosts:
         self._serve = serve
         self._hosts: list[Host] = []
         self._is_changing = False
+        self._is_there = asyncio.Event()
         self._taking_up: set[asyncio.Task[None]] = set()
 
     async def hear(self, end: socket.socket) -> None:
@@ -60,6 +61,7 @@ class Hosts:
         async def answer(what: str, values: Values) -> Values:
             if what != "join":
                 return await self._serve(what, values)
+            await self._is_there.wait()
             host = Host(values["role"], line, is_open=not self._is_changing)
             joined.append(host)
             self._hosts.append(host)
@@ -71,6 +73,10 @@ class Hosts:
         finally:
             for host in joined:
                 self._hosts.remove(host)
+
+    async def begin(self) -> None:
+        """There is a world to open: who asked before, while it was made ready, may now."""
+        self._is_there.set()
 
     def stop(self) -> None:
         """From here on nobody opens the world, until `go_on`. Raises `WorldNotReady`."""

@@ -13,7 +13,6 @@ from typing import Any, Final
 from sandbox.cli.world import forking
 from sandbox.cli.world.chains import Chains
 from sandbox.cli.world.control_db import (
-    INITIAL,
     LEFT,
     NEXT,
     SNAP,
@@ -26,7 +25,15 @@ from sandbox.cli.world.control_db import (
     on_chains,
     renewal,
 )
-from sandbox.cli.world.errors import (
+from sandbox.cli.world.hosts import AGAIN_S, FAILURES, Hosts, wait_for_all
+from sandbox.core import failpoints
+from sandbox.core.errors import NotFound, SandboxError
+from sandbox.core.line import Values
+from sandbox.devnets import datadir
+from sandbox.devnets.children import Context
+from sandbox.devnets.postgres_cluster import Cluster
+from sandbox.lab.world_errors import (
+    INITIAL,
     BadSnapshotName,
     NoRoom,
     SnapshotDamaged,
@@ -38,13 +45,6 @@ from sandbox.cli.world.errors import (
     WorldNotReady,
     WorldUnfinished,
 )
-from sandbox.cli.world.hosts import AGAIN_S, FAILURES, Hosts, wait_for_all
-from sandbox.core import failpoints
-from sandbox.core.errors import NotFound, SandboxError
-from sandbox.core.line import Values
-from sandbox.devnets import datadir
-from sandbox.devnets.children import Context
-from sandbox.devnets.postgres_cluster import Cluster
 
 MOST: Final = 100
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -52,6 +52,7 @@ _ROOM_BYTES: Final = 64_000_000
 _FINISH_S: Final = 60.0
 _LONGEST_PAUSE_S: Final = 30.0
 _ATTEMPTS: Final = 5
+_NAMELESS: Final = 500  # what broke at a part that was asked, and has no name there
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Place:
     cluster: Cluster
     databases: Connections
     rpcs: Mapping[str, str]
+    forks_dir: Path
 
 
 class Worlds:
@@ -83,11 +85,17 @@ class Worlds:
             "delete": self.delete,
             "fork": self.fork,
         }
-        if what == "list":
-            async with self._place.databases.one() as db:
-                return {"data": [one.as_json() for one in await db.snapshots()]}
-        # Who asked may end: what was begun is not left half done for that.
-        return await asyncio.shield(self._task(commands[what](**values)))
+        try:
+            if what == "list":
+                async with self._place.databases.one() as db:
+                    return {"data": [one.as_json() for one in await db.snapshots()]}
+            # Who asked may end: what was begun is not left half done for that.
+            return await asyncio.shield(self._task(commands[what](**values)))
+        except SandboxError:
+            raise
+        except FAILURES as error:
+            # Before anything was begun: a part is away, as a database that starts again.
+            raise WorldNotChanged(str(error) or repr(error)) from error
 
     def _task(self, work: Any) -> "asyncio.Task[Values]":
         task: asyncio.Task[Values] = asyncio.ensure_future(work)
@@ -211,11 +219,12 @@ class Worlds:
         """Write a data directory of its own whose sandbox begins with a snapshot."""
         async with self._alone("fork") as db:
             snapshot = await self._existing(db, name)
+            place = self._place
+            target = forking.placed(data_dir, place.forks_dir)
             sizes = [await db.size_of(each) for each in await db.databases("")]
             self._check_room(sum(sizes) + self._on_disk(snapshot.on_chains))
-            place = self._place
             chains = list(place.rpcs)
-            target = await forking.write(place.data_dir, place.cluster, chains, snapshot, data_dir)
+            await forking.write(place.data_dir, place.cluster, chains, snapshot, target)
         return {"object": "fork", "name": name, "data_dir": str(target)}
 
     async def keep_initial(self) -> None:
@@ -294,8 +303,10 @@ class Worlds:
             # Nothing goes on: the next start finishes it.
             paused.clear()
             raise
-        except SandboxError:
-            raise
+        except SandboxError as error:
+            if error.status != _NAMELESS:
+                raise
+            raise WorldNotChanged(error.detail) from error
         except FAILURES as error:
             raise WorldNotChanged(str(error) or repr(error)) from error
         finally:

@@ -86,7 +86,7 @@ async def _opened(settings: Settings, db: Control, snapshot: Snapshot) -> str:
 
 async def _facts(settings: Settings, database: str) -> dict[str, Any]:
     url = database_of(settings.database_url, database)
-    found = Database(url, pool_size=1)
+    found = Database(url, connections=2)
     try:
         return await worlds.facts(found)
     finally:

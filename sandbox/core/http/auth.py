@@ -184,6 +184,24 @@ async def authorize_as(request: Request, db: AsyncSession, method: str, path: st
     access = RULES[(method, path)].get(record.role)
     if access is None or (access == "seeded" and not record.seeded):
         raise Forbidden(record.role, f"{method} {path}")
+    permission = permissions.needed(method, path)
+    if not permissions.allows(record.permissions, permission):
+        raise permissions.PermissionMissing(permission, record.id)
+
+
+def asking_again(request: Request, database: Database) -> tuple[str, Callable[[], Awaitable[bool]]]:
+    """For an answer without end: a name for the key it was asked with, and whether that is good
+    still. It is not once it was revoked, has expired, or another secret took its place.
+    """
+
+    async def is_good() -> bool:
+        try:
+            async with database.transaction() as db:
+                return await _caller(request, db) is not None
+        except (Unauthenticated, KeyExpired):
+            return False
+
+    return secret_hash(request.headers.get("authorization", "")), is_good
 
 
 async def principal(request: Request) -> Principal:

@@ -44,6 +44,10 @@ class RequestsDoNotEnd(SandboxError):
         )
 
 
+class _BodyIsLate(BaseException):
+    """Not an `Exception`: a framework takes those of a body's reading for a malformed body."""
+
+
 class Gate:
     """Whether requests come in, and how many are inside."""
 
@@ -72,6 +76,31 @@ class Gate:
 
     async def until_closed(self) -> None:
         await self._closed.wait()
+
+    def hearing(self, receive: Receive) -> Receive:
+        """`receive` for who is inside: a body that has not come when the gate closes is not waited
+        for. Its request has done nothing yet.
+        """
+        is_whole = False
+
+        async def heard() -> Message:
+            nonlocal is_whole
+            if is_whole:
+                return await receive()
+            hearing = asyncio.ensure_future(receive())
+            closing = asyncio.create_task(self._closed.wait())
+            try:
+                await asyncio.wait({hearing, closing}, return_when=asyncio.FIRST_COMPLETED)
+                if not hearing.done():
+                    raise _BodyIsLate
+                message = hearing.result()
+            finally:
+                hearing.cancel()
+                closing.cancel()
+            is_whole = not message.get("more_body", False)
+            return message
+
+        return heard
 
     def enter(self) -> None:
         self._inside += 1
@@ -102,7 +131,9 @@ class GateMiddleware:
         else:
             self._gate.enter()
             try:
-                await self.app(scope, receive, send)
+                await self.app(scope, self._gate.hearing(receive), send)
+            except _BodyIsLate:
+                await refusal(Request(scope), WorldIsChanging())(scope, receive, send)
             finally:
                 self._gate.leave()
 

@@ -278,6 +278,8 @@ class IdempotentRoute(APIRoute):
                 check_json(await request.body())
                 before_commit(request)
                 return await handle(request)
+            # Read before a connection is taken: slow senders would hold all that there are.
+            await request.body()
             database: Database = request.app.state.database
             what = request.url.path.rpartition("/")[2]
             try:

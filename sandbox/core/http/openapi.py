@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from sandbox.core.api_version import VERSIONS
-from sandbox.core.http import expand
+from sandbox.core.http import expand, words
 from sandbox.core.http.fidelity import HEADER, parts_of
 from sandbox.core.http.idempotency import EXEMPT, MAX_KEY_LENGTH
 from sandbox.core.http.roles import RULES
@@ -95,7 +95,11 @@ _WORLD = {
     "restored": "before-refunds",
     "took_ms": 297,
 }
-_FORK = {"object": "fork", "name": "before-refunds", "data_dir": "/home/me/second"}
+_FORK = {
+    "object": "fork",
+    "name": "before-refunds",
+    "data_dir": "/home/me/shop/.sandbox/forks/second",
+}
 _OBJECT = {"content": {"application/json": {"schema": {"type": "object"}}}}
 _EXPLANATION = {
     "200": {
@@ -270,7 +274,7 @@ def examples() -> Mapping[str, Any]:
 
 def _describe(document: dict[str, Any]) -> dict[str, Any]:
     components = document.setdefault("components", {})
-    components.setdefault("schemas", {})["Problem"] = _PROBLEM
+    components.setdefault("schemas", {})["Problem"] = dict(_PROBLEM)
     components["securitySchemes"] = {
         "key": {"type": "http", "scheme": "bearer", "bearerFormat": "sk_sbx_<id>_<secret>"}
     }
@@ -308,4 +312,23 @@ def _describe(document: dict[str, Any]) -> dict[str, Any]:
             content.setdefault("application/json", {})["example"] = example
     for name in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(name, None)
+    _put_into_words(document)
     return document
+
+
+def _put_into_words(document: dict[str, Any]) -> None:
+    """Say what each group, parameter and member is that its route leaves without a word."""
+    document["tags"] = [
+        {"name": name, "description": about} for name, about in words.GROUPS.items()
+    ]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for one in operation.get("parameters", ()):
+                if "description" not in one and "description" not in one["schema"]:
+                    one |= {"description": words.parameter(one["name"])}
+    for model, schema in document["components"]["schemas"].items():
+        if "properties" in schema:
+            schema["properties"] = {
+                name: {"description": words.member(model, name)} | of
+                for name, of in schema["properties"].items()
+            }

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from sandbox.core import texts
 from sandbox.core.db import is_disconnect, unavailable
@@ -152,6 +153,11 @@ def install(app: FastAPI) -> None:
         code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_").replace("-", "_")
         return problem(request, error.status_code, code, str(error.detail))
 
+    async def on_gone(request: Request, error: Exception) -> JSONResponse:
+        # Nobody gets it but the request log: who sent half a body has left.
+        why = "the connection was closed before the whole body had come"
+        return problem(request, 400, "bad_request", why)
+
     async def on_bug(request: Request, error: Exception) -> JSONResponse:
         if isinstance(error, DBAPIError | OSError) and is_disconnect(error):
             return refusal(request, unavailable(error))
@@ -162,5 +168,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(SandboxError, on_refusal)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(ClientDisconnect, on_gone)
     app.add_exception_handler(DBAPIError, on_bug)
     app.add_exception_handler(Exception, on_bug)

@@ -31,14 +31,15 @@ class Producer:
     """The ticker. A transaction is mined at most `block_ms` after it came, alone almost at once;
     two more blocks make it final after `final_delay_ms`; an idle chain has a heartbeat.
 
-    In step with transactions, what makes one final follows at once and nothing else is mined: so
-    the chain does not depend on how fast anybody was.
+    In step with transactions, one is mined at once, what makes it final follows, and nothing else
+    is mined: so the chain does not depend on how fast anybody was.
     """
 
     def __init__(self, node: Node, pace: Pace, *, in_step: bool = False) -> None:
         self._node, self.pace, self._in_step = node, pace, in_step
         self._paused = False
         self._wake = asyncio.Event()
+        self._mining, self._made = 0, asyncio.Event()
         self._last = time.monotonic()
         # A kill may have come before them.
         self._followers = FINAL_DEPTH if node.head.txs or not in_step else 0
@@ -58,6 +59,7 @@ class Producer:
 
     def pause(self) -> None:
         self._paused = True
+        self._made.set()
 
     def resume(self) -> None:
         self._paused = False
@@ -99,10 +101,25 @@ class Producer:
         self._last = time.monotonic()
         self._wake.set()
 
+    async def follow(self) -> None:
+        """In step: wait until what was sent is in a block and final, as far as it can be.
+
+        So whoever sent it finds it there, and what they do next does not run beside its block.
+        """
+        while self._in_step and self._node.up and not self._paused and self._is_owed:
+            self._made.clear()
+            await self._made.wait()
+
+    @property
+    def _is_owed(self) -> bool:
+        is_final_owed = bool(self._followers) and self._node.held_final is None
+        return bool(self._mining) or self._busy or is_final_owed
+
     async def run(self) -> None:
         """Until cancelled. A block that fails because anvil is gone is made after its return."""
         while True:
             if not self._node.up:
+                self._made.set()
                 await asyncio.sleep(0.01)
                 continue
             await self._wait_for_a_reason()
@@ -111,9 +128,17 @@ class Producer:
 
     async def mine(self, count: int) -> None:
         """Blocks that somebody asked for."""
-        mined = await self._node.mine(count)
+        mined = await self._mine(count)
         self._note(mined, count)
         await self._node.save_if_due(is_idle=not self._busy)
+
+    async def _mine(self, count: int) -> int:
+        self._mining += 1
+        try:
+            return await self._node.mine(count)
+        finally:
+            self._mining -= 1
+            self._made.set()
 
     @property
     def _busy(self) -> bool:
@@ -125,7 +150,7 @@ class Producer:
         if self._paused:
             return float("inf")
         if self._busy:
-            return self._last + pace.block_ms / 1000
+            return self._last + (0 if self._in_step else pace.block_ms / 1000)
         if node.held_final is not None:
             return float("inf")
         if self._in_step:
@@ -139,7 +164,7 @@ class Producer:
         while self._node.up:
             left = self._due() - time.monotonic()
             if left <= 0:
-                if self._node.work.is_set():
+                if self._node.work.is_set() and not self._in_step:
                     await asyncio.sleep(min(_GATHER_SECONDS, self.pace.block_ms / 1000))
                 if self._due() <= time.monotonic():
                     return
@@ -167,7 +192,7 @@ class Producer:
             count = 1 + FINAL_DEPTH * self._in_step
         else:
             count = max(1, self._followers)
-        mined = await node.mine(count)
+        mined = await self._mine(count)
         self._note(mined or is_asked, count)
         await node.save_if_due(is_idle=not self._busy)
 

@@ -86,6 +86,7 @@ class Rpc:
         good = [raw for raw in raws if raw is not None]
         try:
             given = iter(await self._node.send(good))
+            await self._handles.producer.follow()
         except RpcError as error:
             return [failed(request["id"], error) for request in asked]
         refusal = invalid_params("a signed transaction as 0x-prefixed hex is expected")
@@ -125,7 +126,9 @@ class Rpc:
         if method == "eth_sendTransaction" and (self._has_control or self._has_keys):
             if not params or not isinstance(params[0], dict):
                 raise invalid_params("a transaction object is expected")
-            return await send_request(self._node, params[0])
+            sent = await send_request(self._node, params[0])
+            await self._handles.producer.follow()
+            return sent
         if method.startswith(methods.CONTROL_PREFIXES):
             if not self._has_control:
                 raise RpcError(METHOD_NOT_FOUND, f"{method} is there with --faults only")

@@ -113,6 +113,7 @@ def filters(config: Config) -> tuple[list[Filter], dict[int, bytes]]:
             raise invalid_params("Invalid params: invalid type, expected a filter object.")
         if "dataSize" in entry:
             size = params.u64(entry["dataSize"], "dataSize")
+            # mypy infers no type of a lambda with defaults, here and below.
             tests.append(lambda data, size=size: len(data) == size)  # type: ignore[misc]
         elif "memcmp" in entry:
             offset, wanted = _memcmp(entry["memcmp"])

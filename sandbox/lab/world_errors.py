@@ -1,9 +1,12 @@
 """What commands on worlds refuse by name (CONTRACT 7)."""
 
 from pathlib import Path
+from typing import Final
 
-from sandbox.cli.world.control_db import INITIAL
 from sandbox.core.errors import SandboxError
+
+INITIAL: Final = "initial"
+"""The snapshot that is made when a world is ready for the first time; `reset` goes back to it."""
 
 
 class BadSnapshotName(SandboxError):
@@ -64,6 +67,7 @@ class WorldCommandUnderWay(SandboxError):
     """One at a time."""
 
     status, code = 409, "world_command_under_way"
+    again = True
 
     def __init__(self, what: str) -> None:
         super().__init__(f"a {what} is under way", command=what, retryable=True)
@@ -95,6 +99,20 @@ class WorldUnfinished(SandboxError):
     def __init__(self, why: str) -> None:
         super().__init__(
             f"the restore cannot be finished now ({why}): the next `sandbox up` goes on with it"
+        )
+
+
+class ForkOutside(SandboxError):
+    """Who has a key of the API writes nowhere but where `sandbox up` said."""
+
+    status, code = 403, "fork_outside"
+
+    def __init__(self, asked: str, forks_dir: Path) -> None:
+        super().__init__(
+            f"a fork is a folder directly below {forks_dir}: give its name alone, begin it with no"
+            " dot, or let `sandbox fork` write elsewhere",
+            data_dir=asked,
+            forks_dir=str(forks_dir),
         )
 
 
