@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import ssl
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,13 +43,16 @@ class Attempt:
         return self.status == 410
 
 
-def client(*, allow_loopback: bool) -> wire.Client:
-    """A client that connects to addresses which `egress` lets through, and to no others."""
+def client(*, allow_loopback: bool, tls: ssl.SSLContext | None = None) -> wire.Client:
+    """A client that connects to addresses which `egress` lets through, and to no others.
+
+    `tls` says whom it trusts; None: the authorities that browsers trust.
+    """
 
     async def resolve(destination: egress.Destination) -> egress.IpAddress:
         return await egress.resolve(destination, allow_loopback=allow_loopback)
 
-    return wire.Client(resolve)
+    return wire.Client(resolve, tls)
 
 
 def signature_v1(secret: str, webhook_id: str, timestamp_s: int, body: bytes) -> str:

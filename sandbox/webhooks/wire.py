@@ -184,13 +184,16 @@ class _Exchange(asyncio.Protocol):
 
 
 class Client:
-    """Follows nothing, trusts no environment. `resolve` answers a checked address, or raises."""
+    """Follows nothing, trusts no environment. `resolve` answers a checked address, or raises.
 
-    def __init__(self, resolve: Resolve) -> None:
+    Who receives over TLS is vouched for by `tls`, by default the authorities that browsers trust.
+    """
+
+    def __init__(self, resolve: Resolve, tls: ssl.SSLContext | None = None) -> None:
         self._resolve = resolve
         self._kept: dict[_Key, deque[_Exchange]] = {}
         self._count = 0
-        self._ssl: ssl.SSLContext | None = None
+        self._tls = tls
 
     async def post(
         self, destination: Destination, request: bytes, *, body_timeout_s: float
@@ -269,13 +272,13 @@ class Client:
     async def _connect(self, destination: Destination) -> _Exchange:
         address = await self._resolve(destination)
         is_tls = destination.scheme == "https"
-        if is_tls and self._ssl is None:
-            self._ssl = httpx2.create_ssl_context(trust_env=False)
+        if is_tls and self._tls is None:
+            self._tls = httpx2.create_ssl_context(trust_env=False)
         _, exchange = await asyncio.get_running_loop().create_connection(
             _Exchange,
             str(address),
             destination.port,
-            ssl=self._ssl if is_tls else None,
+            ssl=self._tls if is_tls else None,
             server_hostname=destination.host if is_tls else None,
         )
         return exchange

@@ -1,6 +1,7 @@
 """A merchant's receiver on a real socket, which answers as a test tells it to."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -32,6 +33,7 @@ class Receiver:
     answer: Answer = field(default_factory=lambda: answer(200, "thanks"))
     received: list[Received] = field(default_factory=list)
     url: str = ""
+    tls: ssl.SSLContext | None = None
 
     @property
     def ids(self) -> list[str]:
@@ -39,9 +41,10 @@ class Receiver:
 
     async def __aenter__(self) -> "Receiver":
         self._open: set[asyncio.StreamWriter] = set()
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
         port = self._server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}/hooks?shop=1"
+        scheme = "https" if self.tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{port}/hooks?shop=1"
         return self
 
     async def __aexit__(self, *error: object) -> None:

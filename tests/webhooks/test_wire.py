@@ -2,19 +2,12 @@
 
 import asyncio
 import ipaddress
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from sandbox.webhooks import egress, sending, wire
 from sandbox.webhooks.sending import Attempt
@@ -24,7 +17,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nthanks"
 
 
 @asynccontextmanager
-async def listening(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+async def listening(serve: Serve) -> AsyncIterator[str]:
     writers: list[asyncio.StreamWriter] = []
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -36,7 +29,7 @@ async def listening(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIte
         finally:
             writer.close()
 
-    server = await asyncio.start_server(one, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(one, "127.0.0.1", 0)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hooks"
     finally:
@@ -293,48 +286,6 @@ async def test_two_names_at_one_address_share_no_connection() -> None:
             assert (await post(client, url.replace("127.0.0.1", name))).delivered
         client.close()
     assert hosts == [(1, b"one.example"), (2, b"two.example"), (1, b"one.example")]
-
-
-def self_signed(folder: Path) -> ssl.SSLContext:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "shop.example")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    form = serialization.PrivateFormat.PKCS8
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
-    )
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    return context
-
-
-async def test_a_certificate_that_nobody_vouches_for_is_a_failure(
-    client: wire.Client, tmp_path: Path
-) -> None:
-    async with listening(always(OK), self_signed(tmp_path)) as url:
-        found = await post(client, url.replace("http:", "https:"))
-    assert found.status is None
-    assert found.error is not None
-    assert "CERTIFICATE_VERIFY_FAILED" in found.error
-
-
-async def test_a_certificate_that_is_trusted_lets_a_webhook_through(
-    client: wire.Client, tmp_path: Path
-) -> None:
-    async with listening(always(OK), self_signed(tmp_path)) as url:
-        client._ssl = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
-        for _ in range(2):
-            assert (await post(client, url.replace("http:", "https:"))).delivered
 
 
 def test_it_runs_on_the_loop_of_the_worker() -> None:
