@@ -62,6 +62,10 @@ app.add_typer(develop.events_app, name="events", rich_help_panel=DEVELOP)
 app.add_typer(develop.logs_app, name="logs", rich_help_panel=DEVELOP)
 
 Port = Annotated[int, typer.Option(help="0 = any free port.", min=0, max=65535)]
+PortOfTwo = Annotated[
+    int,
+    typer.Option(help="The next one is for its WebSocket. 0 = any free ports.", min=0, max=65534),
+]
 
 
 def _say(value: Any) -> None:
@@ -96,7 +100,7 @@ def _root(
 def up(
     data_dir: DataDir = HOME,
     port: Port = 8000,
-    solana_port: Port = 8899,
+    solana_port: PortOfTwo = 8899,
     evm_port: Port = 8545,
     slot_ms: Annotated[
         int, typer.Option(min=5, max=10_000, help="How long a Solana slot is.")
@@ -265,17 +269,15 @@ def quiesce(
 def doctor(
     data_dir: DataDir = HOME,
     port: Port = 8000,
-    solana_port: Port = 8899,
+    solana_port: PortOfTwo = 8899,
     evm_port: Port = 8545,
     as_json: AsJson = False,
 ) -> None:
     """Look for what keeps a sandbox from starting or working here; exit 1 if something does."""
     from sandbox.cli import doctor as command
+    from sandbox.cli.stack import wanted
 
-    ports = {"the API": port, "Solana": solana_port, "EVM": evm_port}
-    if solana_port:
-        ports["Solana's WebSocket"] = solana_port + 1
-    raise typer.Exit(command.run(data_dir, ports, as_json))
+    raise typer.Exit(command.run(data_dir, wanted(port, solana_port, evm_port), as_json))
 
 
 @app.command(

@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -23,7 +23,7 @@ from sandbox.cli import show
 from sandbox.devnets import datadir, postgres_cluster
 from sandbox.devnets.errors import DevnetError
 from sandbox.devnets.evm import anvil
-from sandbox.devnets.ports import is_free
+from sandbox.devnets.ports import Wanted, is_free
 from sandbox.devnets.processes import Process
 
 LEAST_PYTHON: Final = (3, 11)
@@ -47,7 +47,7 @@ class Finding:
     remedy: str = ""
 
 
-def run(data_dir: Path, ports: Mapping[str, int], as_json: bool) -> int:
+def run(data_dir: Path, ports: Sequence[Wanted], as_json: bool) -> int:
     """Print every finding; 1 when one is wrong."""
     found = list(findings(data_dir, ports))
     is_well = all(one.ok for one in found)
@@ -64,7 +64,7 @@ def run(data_dir: Path, ports: Mapping[str, int], as_json: bool) -> int:
     return 0 if is_well else 1
 
 
-def findings(data_dir: Path, ports: Mapping[str, int]) -> Iterator[Finding]:
+def findings(data_dir: Path, ports: Sequence[Wanted]) -> Iterator[Finding]:
     """Everything that is looked at; `ports` are those that `sandbox up` would be asked for."""
     yield python()
     yield from chain_programs()
@@ -81,8 +81,8 @@ def findings(data_dir: Path, ports: Mapping[str, int]) -> Iterator[Finding]:
     if supervisor is not None:
         yield readiness(data_dir)
     else:
-        for what, port in ports.items():
-            yield free_port(what, port)
+        for wanted in ports:
+            yield free_port(wanted)
 
 
 def python() -> Finding:
@@ -243,13 +243,14 @@ def readiness(data_dir: Path) -> Finding:
     return Finding("readiness", False, f"not ready: {', '.join(missing)}", f"see {logs}")
 
 
-def free_port(what: str, port: int, holder: Callable[[int], str] | None = None) -> Finding:
+def free_port(wanted: Wanted, holder: Callable[[int], str] | None = None) -> Finding:
     """Free, or whose it is."""
-    name = f"port {port}"
-    if port == 0 or is_free(port):
-        return Finding(name, True, f"free, for {what}")
-    said = f"wanted for {what}, in use by {(holder or port_holder)(port)}"
-    return Finding(name, False, said, "stop that program, or give `sandbox up` another port")
+    name = f"port {wanted.port}"
+    if is_free(wanted.port):
+        return Finding(name, True, f"free, for {wanted.what}")
+    said = f"wanted for {wanted.what}, in use by {(holder or port_holder)(wanted.port)}"
+    remedy = f"stop that program, or give `sandbox up` another port with {wanted.option}"
+    return Finding(name, False, said, remedy)
 
 
 def port_holder(port: int) -> str:

@@ -15,12 +15,13 @@ from sandbox.cli.world.keeping import Place, Worlds
 from sandbox.devnets import postgres
 from sandbox.devnets.children import ChildSpec, Context, http_answers
 from sandbox.devnets.evm import process as evm
-from sandbox.devnets.ports import LOOPBACK
+from sandbox.devnets.ports import LOOPBACK, Wanted
 from sandbox.devnets.solana import process as solana
 
 # A busy machine is no reason to give up; a process that ended is noticed at once anyway.
 READY_S = 180.0
 # The first blocks pass quickly, until the token and the float are final (DESIGN 6).
+_API, _SOLANA, _SOLANA_WS, _EVM = "the API", "Solana", "Solana's WebSocket", "EVM"
 FIRST_SLOT_MS, FIRST_BLOCK_MS, FIRST_FINAL_DELAY_MS = 5, 5, 5
 
 
@@ -39,6 +40,23 @@ class Plan:
     seed: int | None = None
     forks_dir: Path | None = None
 
+    @property
+    def wanted(self) -> list[Wanted]:
+        """The ports that were asked for by number."""
+        return wanted(self.port, self.solana_port, self.evm_port)
+
+
+def wanted(port: int, solana_port: int, evm_port: int) -> list[Wanted]:
+    """What `sandbox up` listens on where these are not 0; Solana's clients assume neighbours."""
+    websocket = solana_port and solana_port + 1
+    named = [
+        Wanted(_API, port, "--port"),
+        Wanted(_SOLANA, solana_port, "--solana-port"),
+        Wanted(_SOLANA_WS, websocket, "--solana-port"),
+        Wanted(_EVM, evm_port, "--evm-port"),
+    ]
+    return [one for one in named if one.port]
+
 
 def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
     """PostgreSQL and both devnets; migrations, contracts, seeds; API and worker (DESIGN 6).
@@ -54,12 +72,12 @@ def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
             "SANDBOX_DATA_DIR": str(context.data_dir),
             "SANDBOX_DATABASE_URL": cluster.app_url(WORLD),
             "SANDBOX_HOST": LOOPBACK,
-            "SANDBOX_PORT": str(context.ports.get("the API", plan.port)),
-            "SANDBOX_SOLANA_RPC": _solana_rpc(context, plan),
-            "SANDBOX_SOLANA_WS": _solana_ws(context, plan),
-            "SANDBOX_EVM_RPC": _evm_rpc(context, plan),
-            "SANDBOX_EVM_WS": _evm_ws(context, plan),
-            "SANDBOX_EVM_PUBLIC_RPC": _evm_rpc(context, plan),
+            "SANDBOX_PORT": str(context.ports.get(_API)),
+            "SANDBOX_SOLANA_RPC": _solana_rpc(context),
+            "SANDBOX_SOLANA_WS": _solana_ws(context),
+            "SANDBOX_EVM_RPC": _evm_rpc(context),
+            "SANDBOX_EVM_WS": _evm_ws(context),
+            "SANDBOX_EVM_PUBLIC_RPC": _evm_rpc(context),
             "SANDBOX_DEVNETS": "solana,evm",
         }
 
@@ -81,13 +99,14 @@ def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
         lambda context: solana.command(
             context.data_dir / "solana",
             slot_ms=slow_once_prepared(context, plan.slot_ms, FIRST_SLOT_MS),
-            port=_solana_port(context, plan),
+            port=_solana_port(context),
             finality=plan.finality,
             control=True,
             seed=plan.seed,
         ),
-        http_answers(lambda context: _solana_rpc(context, plan) + "/health"),
+        http_answers(lambda context: _solana_rpc(context) + "/health"),
         timeout_s=READY_S,
+        ports=(_SOLANA,),
     )
     evm_child = ChildSpec(
         "evm",
@@ -97,12 +116,13 @@ def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
             final_delay_ms=slow_once_prepared(
                 context, plan.evm_final_delay_ms, FIRST_FINAL_DELAY_MS
             ),
-            port=_evm_port(context, plan),
+            port=_evm_port(context),
             control=True,
             seed=plan.seed,
         ),
-        http_answers(lambda context: _evm_rpc(context, plan) + "/health"),
+        http_answers(lambda context: _evm_rpc(context) + "/health"),
         timeout_s=READY_S,
+        ports=(_EVM,),
     )
     return [
         # A new cluster is made before PostgreSQL starts: meanwhile the chains do.
@@ -119,15 +139,16 @@ def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
             ChildSpec(
                 "api",
                 module("sandbox.app"),
-                _api("/healthz", plan),
+                _api("/healthz"),
                 env=environment,
                 timeout_s=READY_S,
                 on_line=worlds.hosts.hear,
+                ports=(_API,),
             ),
             ChildSpec(
                 "worker",
                 module("sandbox.worker"),
-                _api("/readyz", plan),
+                _api("/readyz"),
                 env=environment,
                 timeout_s=READY_S,
                 on_line=worlds.hosts.hear,
@@ -136,38 +157,38 @@ def stages(plan: Plan, worlds: Worlds) -> list[list[ChildSpec]]:
     ]
 
 
-def _api(path: str, plan: Plan) -> Any:
-    return http_answers(lambda context: _api_url(context, plan) + path)
+def _api(path: str) -> Any:
+    return http_answers(lambda context: _api_url(context) + path)
 
 
-def _api_url(context: Context, plan: Plan) -> str:
-    return f"http://{LOOPBACK}:{context.ports.get('the API', plan.port)}"
+def _api_url(context: Context) -> str:
+    return f"http://{LOOPBACK}:{context.ports.get(_API)}"
 
 
-def _solana_port(context: Context, plan: Plan) -> int:
+def _solana_port(context: Context) -> int:
     """The RPC port; clients look for the WebSocket on the next one."""
-    return context.ports.pair("Solana", "Solana's WebSocket", plan.solana_port)
+    return context.ports.pair(_SOLANA, _SOLANA_WS)
 
 
-def _solana_rpc(context: Context, plan: Plan) -> str:
-    return f"http://{LOOPBACK}:{_solana_port(context, plan)}"
+def _solana_rpc(context: Context) -> str:
+    return f"http://{LOOPBACK}:{_solana_port(context)}"
 
 
-def _evm_port(context: Context, plan: Plan) -> int:
+def _evm_port(context: Context) -> int:
     """HTTP and WebSocket share it."""
-    return context.ports.get("EVM", plan.evm_port)
+    return context.ports.get(_EVM)
 
 
-def _evm_rpc(context: Context, plan: Plan) -> str:
-    return f"http://{LOOPBACK}:{_evm_port(context, plan)}"
+def _evm_rpc(context: Context) -> str:
+    return f"http://{LOOPBACK}:{_evm_port(context)}"
 
 
-def _solana_ws(context: Context, plan: Plan) -> str:
-    return f"ws://{LOOPBACK}:{_solana_port(context, plan) + 1}"
+def _solana_ws(context: Context) -> str:
+    return f"ws://{LOOPBACK}:{_solana_port(context) + 1}"
 
 
-def _evm_ws(context: Context, plan: Plan) -> str:
-    return f"ws://{LOOPBACK}:{_evm_port(context, plan)}"
+def _evm_ws(context: Context) -> str:
+    return f"ws://{LOOPBACK}:{_evm_port(context)}"
 
 
 async def endpoints(context: Context, plan: Plan, worlds: Worlds) -> dict[str, Any]:
@@ -175,7 +196,7 @@ async def endpoints(context: Context, plan: Plan, worlds: Worlds) -> dict[str, A
 
     The world is kept as it is then, and from here on blocks take their ordinary time.
     """
-    rpcs = {"solana": _solana_rpc(context, plan), "evm": _evm_rpc(context, plan)}
+    rpcs = {"solana": _solana_rpc(context), "evm": _evm_rpc(context)}
     cluster = postgres.cluster(context)
     forks_dir = (plan.forks_dir or context.data_dir / "forks").resolve()
     worlds.place = Place(
@@ -183,16 +204,16 @@ async def endpoints(context: Context, plan: Plan, worlds: Worlds) -> dict[str, A
     )
     await worlds.keep_initial()
     prepared = json.loads((context.data_dir / PREPARED).read_text())
-    solana_rpc, evm_rpc = _solana_rpc(context, plan), _evm_rpc(context, plan)
+    solana_rpc, evm_rpc = _solana_rpc(context), _evm_rpc(context)
     pace = {"blockMs": plan.evm_block_ms, "finalDelayMs": plan.evm_final_delay_ms}
     await _control(solana_rpc, "sandbox_setSlotMs", {"slotMs": plan.slot_ms})
     await _control(evm_rpc, "sandbox_setPace", pace)
     return {
-        "api": _api_url(context, plan),
+        "api": _api_url(context),
         "solana_rpc": solana_rpc,
-        "solana_ws": _solana_ws(context, plan),
+        "solana_ws": _solana_ws(context),
         "evm_rpc": evm_rpc,
-        "evm_ws": _evm_ws(context, plan),
+        "evm_ws": _evm_ws(context),
         "database": postgres.cluster(context).app_url(WORLD),
         "seed": plan.seed,
         "forks_dir": str(forks_dir),

@@ -9,8 +9,9 @@ from sandbox.cli import seeds, show
 from sandbox.cli.stack import Plan, endpoints, stages
 from sandbox.cli.world.keeping import Worlds
 from sandbox.core import failpoints
-from sandbox.devnets import supervisor
+from sandbox.devnets import ports, supervisor
 from sandbox.devnets.children import Context
+from sandbox.devnets.datadir import has_data
 
 
 def run(plan: Plan, then: Callable[[Context], Awaitable[int]] | None = None) -> int:
@@ -19,7 +20,11 @@ def run(plan: Plan, then: Callable[[Context], Awaitable[int]] | None = None) -> 
     patience = supervisor.Patience(deaths=10_000) if failpoints.is_test_build() else None
     worlds = Worlds()
     stack = supervisor.Supervisor(
-        plan.data_dir, stages(plan, worlds), report=show.progress, patience=patience
+        plan.data_dir,
+        stages(plan, worlds),
+        wanted=plan.wanted,
+        report=show.progress,
+        patience=patience,
     )
 
     async def work() -> int:
@@ -33,6 +38,10 @@ def run(plan: Plan, then: Callable[[Context], Awaitable[int]] | None = None) -> 
 
 def up(plan: Plan, as_json: bool) -> int:
     """Show where everything is, then stay. Raises `OtherSeed`."""
+    if not has_data(plan.data_dir):
+        # Nothing is written for one that cannot start. Where there was one before, what is left of
+        # it may hold the ports: the supervisor looks when that has ended.
+        ports.check(plan.wanted)
     plan = seeds.kept(plan)
 
     async def stay(context: Context) -> int:

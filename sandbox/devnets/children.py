@@ -36,14 +36,16 @@ class ChildSpec:
     """A command of the stack.
 
     `command` may be a function: it is asked before every start, so it must give the same port each
-    time (`context.ports.get`). `ready` is asked until it says True; OSError and TimeoutError mean
+    time (`context.ports.get`); one that answers later may be cancelled meanwhile. `ports` are those
+    that the child listens on: while it is not ready for the first time, it gets others for those
+    that it found taken. `ready` is asked until it says True; OSError and TimeoutError mean
     not yet, another DevnetError ends the stack. A `one_shot` is ready when it has ended with 0.
     With `on_line`, each process of the child has a control line; it is called with our end.
     `on_ready` is awaited when it is ready for the first time.
     """
 
     name: str
-    command: Sequence[str] | Callable[[Context], Sequence[str]]
+    command: Sequence[str] | Callable[[Context], Sequence[str] | Awaitable[Sequence[str]]]
     ready: Callable[[Context], Awaitable[bool]] | None = None
     one_shot: bool = False
     env: Mapping[str, str] | Callable[[Context], Mapping[str, str]] = field(default_factory=dict)
@@ -54,6 +56,7 @@ class ChildSpec:
     identity: Callable[[Context], Identity] | None = None
     on_line: Callable[[socket.socket], Awaitable[None]] | None = None
     on_ready: Callable[[], Awaitable[None]] | None = None
+    ports: Sequence[str] = ()
 
 
 class ChildFailed(DevnetError):
@@ -88,8 +91,7 @@ class Child:
 
     async def spawn(self) -> None:
         """Start the process in a session of its own; must run in the main thread's event loop."""
-        command = self.spec.command
-        argv = list(command(self._context) if callable(command) else command)
+        argv = await self._command()
         identity = self.spec.identity(self._context) if self.spec.identity else "same"
         env = self.spec.env(self._context) if callable(self.spec.env) else self.spec.env
         with self._opened_log() as log, contextlib.ExitStack() as theirs:
@@ -106,6 +108,11 @@ class Child:
                 start_new_session=True,
                 pass_fds=passed,
             )
+
+    async def _command(self) -> list[str]:
+        command = self.spec.command
+        answer = command(self._context) if callable(command) else command
+        return list(await answer if isinstance(answer, Awaitable) else answer)
 
     def _line_of_its_own(self) -> socket.socket | None:
         """The child's end of a control line whose other end is served until the child has ended."""

@@ -3,8 +3,10 @@
 import json
 import random
 import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sandbox.devnets.datadir import read_json, write_private
 from sandbox.devnets.errors import DevnetError
@@ -12,15 +14,55 @@ from sandbox.devnets.errors import DevnetError
 LOOPBACK: Final = "127.0.0.1"
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A port that somebody named: `what` listens there, `option` asks for another one."""
+
+    what: str
+    port: int
+    option: str = ""
+
+
 class PortInUse(DevnetError):
+    """One or several wanted ports that cannot be had."""
+
     code = "port_in_use"
 
-    def __init__(self, port: int, what: str) -> None:
-        self.port, self.what = port, what
+    def __init__(self, *taken: Wanted) -> None:
+        self.taken = taken
+        options = " and ".join(dict.fromkeys(one.option for one in taken if one.option))
+        if len(taken) == 1:
+            told = f"port {taken[0].port} for {taken[0].what} is in use by another program"
+            remedy = f"stop that program, or give {taken[0].what} another port"
+        else:
+            *most, last = [f"{one.port} for {one.what}" for one in taken]
+            told = f"ports {', '.join(most)} and {last} are in use by other programs"
+            remedy = "stop those programs, or choose other ports"
+        super().__init__(told, f"{remedy}{options and f' with {options}'} (0 = any free one)")
+
+
+class PortWantedTwice(DevnetError):
+    """Two parts of one sandbox cannot share a port."""
+
+    code = "port_wanted_twice"
+
+    def __init__(self, first: Wanted, second: Wanted) -> None:
+        options = " or ".join(dict.fromkeys([first.option, second.option]))
         super().__init__(
-            f"port {port} for {what} is in use by another program",
-            f"stop that program, or give {what} another port (0 = any free one)",
+            f"port {first.port} is wanted for {first.what} and for {second.what}",
+            f"choose another one with {options} (0 = any free one)",
         )
+
+
+def check(wanted: Sequence[Wanted]) -> None:
+    """Whether all wanted ports can be had. Raises PortInUse, PortWantedTwice."""
+    known: dict[int, Wanted] = {}
+    for one in wanted:
+        if one.port in known:
+            raise PortWantedTwice(known[one.port], one)
+        known[one.port] = one
+    if taken := [one for one in wanted if not is_free(one.port)]:
+        raise PortInUse(*taken)
 
 
 def is_free(port: int) -> bool:
@@ -51,53 +93,82 @@ def any_pair() -> int:
 
 
 class Ports:
-    """The ports of one stack, kept over restarts so that addresses stay the same if they can."""
+    """The ports of one stack: those that are `wanted`, and others, which are kept over restarts so
+    that addresses stay the same if they can.
+    """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, wanted: Sequence[Wanted] = ()) -> None:
         self._file = data_dir / "ports.json"
         former = read_json(self._file)
         self._former = former if isinstance(former, dict) else {}
+        self._wanted = {one.what: one for one in wanted}
         self._chosen: dict[str, int] = {}
+        self._pairs: dict[str, str] = {}
 
-    def get(self, name: str, wanted: int = 0) -> int:
-        """The port called `name`, the same for the whole run; 0 asks for the former or a free one.
+    def check(self) -> None:
+        """Whether all wanted ports can be had. Raises PortInUse, PortWantedTwice."""
+        check(list(self._wanted.values()))
 
-        Raises PortInUse for a wanted one. Free now does not mean free when the child binds it: the
-        child's own failure to bind is the last word.
+    def get(self, name: str) -> int:
+        """The port called `name`: the wanted one, or else the former or a free one.
+
+        The same for the whole run, unless `choose_again`. Free now does not mean free when the
+        child binds it: the child's own failure to bind is the last word.
         """
         if name not in self._chosen:
-            self._chosen[name] = self._choose(name, wanted)
-            write_private(self._file, json.dumps({**self._former, **self._chosen}) + "\n")
+            wanted = self._wanted.get(name)
+            self._choose({name: wanted.port if wanted else self._free(self._former.get(name))})
         return self._chosen[name]
 
-    def pair(self, name: str, beside: str, wanted: int = 0) -> int:
+    def pair(self, name: str, beside: str) -> int:
         """The port called `name`, with the next one, called `beside`, for the same program.
 
-        As `get`: 0 asks for the former pair or a free one. Raises PortInUse for a wanted one.
+        As `get`: wanted, or else the former pair or a free one.
         """
-        if name not in self._chosen and not wanted:
-            wanted = self._free_pair(self._former.get(name))
-        first = self.get(name, wanted)
-        self.get(beside, first + 1)
-        return first
+        if name not in self._chosen:
+            wanted = self._wanted.get(name)
+            first = wanted.port if wanted else self._free_pair(self._former.get(name))
+            self._choose({name: first, beside: first + 1})
+            self._pairs[name] = beside
+        return self._chosen[name]
 
-    def _free_pair(self, former: object) -> int:
-        taken = set(self._chosen.values())
-        first = former if isinstance(former, int) and 0 < former < 65535 else any_pair()
-        while {first, first + 1} & taken or not (is_free(first) and is_free(first + 1)):
-            first = any_pair()
-        return first
+    def choose_again(self, *names: str) -> bool:
+        """Give up those of these ports that another program has taken; true when there was one.
 
-    def _choose(self, name: str, wanted: int) -> int:
-        taken = set(self._chosen.values())
-        if wanted:
-            if wanted in taken or not is_free(wanted):
-                raise PortInUse(wanted, name)
-            return wanted
-        former = self._former.get(name, 0)
-        usable = isinstance(former, int) and 0 < former < 65536 and former not in taken
+        For a child that is not up and whose address nobody knows yet; the next `get` answers
+        another port. Raises PortInUse for wanted ones.
+        """
+        lost = []
+        for name in names:
+            group = [each for each in (name, self._pairs.get(name)) if each in self._chosen]
+            if not all(is_free(self._chosen[each]) for each in group):
+                lost += group
+        taken = [self._wanted[name] for name in lost if name in self._wanted]
+        if taken := [one for one in taken if not is_free(one.port)]:
+            raise PortInUse(*taken)
+        for name in lost:
+            del self._chosen[name]
+        return bool(lost)
+
+    def _choose(self, ports: dict[str, int]) -> None:
+        self._chosen |= ports
+        write_private(self._file, json.dumps({**self._former, **self._chosen}) + "\n")
+
+    @property
+    def _taken(self) -> set[int]:
+        """Those that are spoken for, used already or not."""
+        return {*self._chosen.values(), *(one.port for one in self._wanted.values())}
+
+    def _free(self, former: Any) -> int:
+        usable = isinstance(former, int) and 0 < former < 65536 and former not in self._taken
         if usable and is_free(former):
             return int(former)
-        while (port := any_free()) in taken:
+        while (port := any_free()) in self._taken:
             pass
         return port
+
+    def _free_pair(self, former: object) -> int:
+        first = former if isinstance(former, int) and 0 < former < 65535 else any_pair()
+        while {first, first + 1} & self._taken or not (is_free(first) and is_free(first + 1)):
+            first = any_pair()
+        return first

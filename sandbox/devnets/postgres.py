@@ -4,17 +4,17 @@ import asyncio
 import contextlib
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import asyncpg
 
 from sandbox.devnets.children import ChildSpec, Context
 from sandbox.devnets.errors import DevnetError
-from sandbox.devnets.ports import PortInUse
+from sandbox.devnets.ports import PortInUse, Wanted
 from sandbox.devnets.postgres_cluster import APP, Cluster, PostgresBroken, last_line, prepare
 from sandbox.devnets.processes import leashed
 
@@ -22,16 +22,22 @@ READY_TIMEOUT_S: Final = 30.0
 _FAST_STOP_S: Final = 15.0
 _IMMEDIATE_STOP_S: Final = 5.0
 _FACT: Final = "postgres"
+PORT: Final = "PostgreSQL"
+_T = TypeVar("_T")
 
 
-def child(port: int = 0, settings: Mapping[str, str] = {}) -> ChildSpec:
+def child(settings: Mapping[str, str] = {}) -> ChildSpec:
     """PostgreSQL as a child of the supervisor; `cluster(context)` has its addresses."""
 
-    def command(context: Context) -> list[str]:
+    async def command(context: Context) -> list[str]:
         # Prepared again before each start: a killed server leaves its pid file behind.
         former: Cluster | None = context.facts.get(_FACT)
-        number = former.port if former else context.ports.get("PostgreSQL", port)
-        prepared = prepare(context.data_dir, port=number, settings=settings)
+        prepared = await prepare(
+            context.data_dir,
+            port=context.ports.get(PORT),
+            settings=settings,
+            identity=former.identity if former else None,
+        )
         context.facts[_FACT] = prepared
         return prepared.command()
 
@@ -54,6 +60,7 @@ def child(port: int = 0, settings: Mapping[str, str] = {}) -> ChildSpec:
         stop_timeout_s=_FAST_STOP_S,
         death_signal=signal.SIGINT,
         identity=lambda context: cluster(context).identity,
+        ports=(PORT,),
     )
 
 
@@ -148,7 +155,7 @@ def start(data_dir: Path, *, port: int = 0, settings: Mapping[str, str] = {}) ->
     """
     deadline = time.monotonic() + READY_TIMEOUT_S
     while True:
-        cluster = prepare(data_dir, port=port, settings=settings)
+        cluster = _in_a_loop_of_its_own(lambda: prepare(data_dir, port=port, settings=settings))
         with cluster.log.open("ab") as log:
             log_start = log.tell()
             process = subprocess.Popen(
@@ -192,21 +199,10 @@ def _foreign_passwords(data_dir: Path) -> PostgresBroken:
     return PostgresBroken(data_dir, "its passwords are not those of this cluster")
 
 
-def _in_a_loop_of_its_own(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def _in_a_loop_of_its_own(work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
     """`start` may be called where an event loop runs already."""
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            asyncio.run(work())
-        except BaseException as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=run, name="postgres-check")
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]
+    with ThreadPoolExecutor(1, "postgres") as thread:
+        return thread.submit(lambda: asyncio.run(work())).result()
 
 
 def _worth_another_try(said: str, port: int) -> bool:
@@ -216,5 +212,5 @@ def _worth_another_try(said: str, port: int) -> bool:
 
 def _why(cluster: Cluster, said: str, port: int) -> DevnetError:
     if port and "Address already in use" in said:
-        return PortInUse(port, "PostgreSQL")
+        return PortInUse(Wanted(PORT, port))
     return PostgresBroken(cluster.data_dir, last_line(said))

@@ -1,5 +1,6 @@
 """Processes by pid *and* start, because a pid alone is somebody else's after a while; the leash."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -7,9 +8,11 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from sandbox.devnets import leash
+
+_LOOK_S: Final = 0.02
 
 Identity = Literal["same", "namespace", "nobody"]
 
@@ -58,7 +61,16 @@ class Process:
         while self.alive():
             if time.monotonic() > deadline:
                 return False
-            time.sleep(0.02)
+            time.sleep(_LOOK_S)
+        return True
+
+    async def gone(self, timeout_s: float) -> bool:
+        """As `wait`; others go on meanwhile."""
+        deadline = time.monotonic() + timeout_s
+        while self.alive():
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(_LOOK_S)
         return True
 
 
@@ -77,3 +89,25 @@ def leashed(
     """
     python = [sys.executable, "-I", "-S", str(Path(leash.__file__))]
     return [*python, str(os.getpid()), death_signal.name, identity, *command]
+
+
+async def outcome(command: list[str], timeout_s: float) -> tuple[int, str]:
+    """Run a program to its end: its status and all that it said.
+
+    It has ended, with all that it started, also when this is cancelled. Raises TimeoutError.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        said, _ = await asyncio.wait_for(process.communicate(), timeout_s)
+    except BaseException:
+        kill_group(process.pid)
+        await process.wait()
+        raise
+    assert process.returncode is not None
+    return process.returncode, said.decode(errors="replace")

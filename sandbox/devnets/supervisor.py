@@ -27,11 +27,12 @@ from sandbox.devnets.datadir import (
     write_private,
 )
 from sandbox.devnets.errors import DevnetError
-from sandbox.devnets.ports import Ports
+from sandbox.devnets.ports import PortInUse, Ports, Wanted
 from sandbox.devnets.processes import Process, kill_group
 
 _CHILDREN: Final = "children.json"
 _ORPHAN_S: Final = 10.0
+_LET_GO_S: Final = 5.0
 # PostgreSQL needs a segment of its log to start, and some more to recover.
 _ROOM_BYTES: Final = 40_000_000
 _LOOK_S: Final = 0.5
@@ -73,7 +74,7 @@ class Patience:
 class KeepsDying(DevnetError):
     code = "child_keeps_dying"
 
-    def __init__(self, child: Child, patience: Patience, why: ChildFailed) -> None:
+    def __init__(self, child: Child, patience: Patience, why: DevnetError) -> None:
         self.name = child.name
         super().__init__(
             f"{child.name} died {patience.deaths} times within {patience.window_s:g} s; "
@@ -108,13 +109,14 @@ class Supervisor:
         data_dir: Path,
         stages: Sequence[Sequence[ChildSpec]],
         *,
+        wanted: Sequence[Wanted] = (),
         report: Callable[[Progress], None] = _silent,
         patience: Patience | None = None,
     ) -> None:
         names = [spec.name for stage in stages for spec in stage]
         assert len(set(names)) == len(names)
         self.data_dir = data_dir
-        self._stages = stages
+        self._stages, self._wanted = stages, wanted
         self._report = report
         self._patience = patience or Patience()
         self._children: list[Child] = []
@@ -134,18 +136,27 @@ class Supervisor:
         """
         self.data_dir = open_data_dir(self.data_dir)
         with held(self.data_dir), self._signals():
-            self._end_orphans()
-            context = Context(self.data_dir, Ports(self.data_dir))
-            work = asyncio.create_task(self._work(context, endpoints, then))
+            work = asyncio.create_task(self._work(endpoints, then))
             stop = asyncio.create_task(self._stop.wait())
             try:
                 await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
                 return work.result() if work.done() else 0
             finally:
-                await _cancelled(stop, work)
+                await _cancelled(stop)
+                await self._let_go(work)
                 await self._stop_all()
 
-    async def _work(self, context: Context, endpoints: Endpoints, then: Then | None) -> int:
+    async def _let_go(self, work: "asyncio.Task[int]") -> None:
+        """Cancel it; what it still waits for may be a child that hangs, and ends with that."""
+        work.cancel()
+        hurry = asyncio.create_task(self._hurry.wait())
+        await asyncio.wait({work, hurry}, timeout=_LET_GO_S, return_when=asyncio.FIRST_COMPLETED)
+        await _cancelled(hurry)
+
+    async def _work(self, endpoints: Endpoints, then: Then | None) -> int:
+        await self._end_orphans()
+        context = Context(self.data_dir, Ports(self.data_dir, self._wanted))
+        context.ports.check()
         keepers: set[asyncio.Task[None]] = set()
         main = asyncio.create_task(self._start_all(context, endpoints, then, keepers))
         try:
@@ -190,16 +201,17 @@ class Supervisor:
         self._children.append(child)
         self._say("starting", child, f"{spec.name} starts")
         began = time.monotonic()
-        await self._spawn(child)
         deaths: deque[float] = deque()
         while True:
             try:
+                await self._spawn(child)
                 await child.become_ready()
                 break
-            except ChildFailed as why:
+            except (ChildFailed, PortInUse) as why:
                 if spec.one_shot or child.running():
                     raise
-                await self._again(child, deaths, why)
+                if not context.ports.choose_again(*spec.ports):
+                    await self._pause(child, deaths, why)
         self._say("ready", child, f"{spec.name} is ready", time.monotonic() - began)
         if spec.on_ready is not None:
             await spec.on_ready()
@@ -211,21 +223,22 @@ class Supervisor:
     async def _keep(self, child: Child, deaths: "deque[float]") -> None:
         while True:
             await child.ended()
-            why = child.failed(child.how_it_ended())
+            why: DevnetError = child.failed(child.how_it_ended())
             while True:
                 began = time.monotonic()
-                await self._again(child, deaths, why)
+                await self._pause(child, deaths, why)
                 try:
+                    await self._spawn(child)
                     await child.become_ready()
                     break
-                except ChildFailed as failure:
+                except (ChildFailed, PortInUse) as failure:
                     if child.running():  # deaf, not dead: another start would not help
                         raise
                     why = failure
             self._say("restarted", child, f"{child.name} is back", time.monotonic() - began)
 
-    async def _again(self, child: Child, deaths: "deque[float]", why: ChildFailed) -> None:
-        """Start a dead child again, unless it has died too often. Raises KeepsDying.
+    async def _pause(self, child: Child, deaths: "deque[float]", why: DevnetError) -> None:
+        """Wait until a dead child may be started again. Raises KeepsDying for one too often dead.
 
         On a full disk it would die for nothing: it is started when there is room again.
         """
@@ -239,9 +252,8 @@ class Supervisor:
         self._say("died", child, f"{why.message}; it is started again")
         pause_s = self._patience.first_pause_s * 2 ** (len(deaths) - 1)
         await asyncio.sleep(min(pause_s, self._patience.longest_pause_s))
-        await self._spawn(child)
 
-    async def _room(self, child: Child, why: ChildFailed) -> None:
+    async def _room(self, child: Child, why: DevnetError) -> None:
         is_said = False
         while (free := shutil.disk_usage(self.data_dir).free) < _ROOM_BYTES:
             if not is_said:
@@ -276,7 +288,8 @@ class Supervisor:
             child_began = time.monotonic()
             await self._stop_one(child)
             self._say("stopped", child, f"{child.name} stopped", time.monotonic() - child_began)
-        (self.data_dir / _CHILDREN).unlink(missing_ok=True)
+        if self._children:  # else they are another one's, not ended yet
+            (self.data_dir / _CHILDREN).unlink(missing_ok=True)
         self._say("stopped", None, "the sandbox is stopped", time.monotonic() - began)
 
     async def _stop_one(self, child: Child) -> None:
@@ -288,10 +301,10 @@ class Supervisor:
         await stop
         await _cancelled(hurry)
 
-    def _end_orphans(self) -> None:
+    async def _end_orphans(self) -> None:
         """End what a killed supervisor left; PDEATHSIG has done so for most."""
         remove_endpoints(self.data_dir)
-        end_orphans(self.data_dir, self._report)
+        await end_orphans(self.data_dir, self._report)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -326,15 +339,18 @@ def down(data_dir: Path, *, timeout_s: float = 60.0) -> bool:
     if first is None:
         with held(data_dir):
             remove_endpoints(data_dir)
-            return end_orphans(data_dir, _silent)
+            return asyncio.run(end_orphans(data_dir, _silent))
     first.signal(signal.SIGTERM)
     if not first.wait(timeout_s):
         raise DoesNotStop(first.pid, timeout_s)
     return True
 
 
-def end_orphans(data_dir: Path, report: Callable[[Progress], None]) -> bool:
-    """End recorded children that outlived their supervisor; call it only while holding the lock."""
+async def end_orphans(data_dir: Path, report: Callable[[Progress], None]) -> bool:
+    """End recorded children that outlived their supervisor; call it only while holding the lock.
+
+    Whom a cancelled one has not ended stays recorded.
+    """
     path = data_dir / _CHILDREN
     records = read_json(path)
     found = False
@@ -345,9 +361,9 @@ def end_orphans(data_dir: Path, report: Callable[[Progress], None]) -> bool:
             continue
         found = True
         process.signal(signal.Signals[record["stop"]])
-        if not process.wait(_ORPHAN_S):
+        if not await process.gone(_ORPHAN_S):
             kill_group(process.pid)
-            process.wait(_ORPHAN_S)
+            await process.gone(_ORPHAN_S)
         text = f"{record['name']} (pid {process.pid}) of a killed sandbox ended"
         report(Progress("orphan_ended", record["name"], text))
     path.unlink(missing_ok=True)

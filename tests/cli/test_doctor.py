@@ -16,6 +16,7 @@ import pytest
 from contracts.evm import ARTIFACTS
 from sandbox.cli import doctor
 from sandbox.devnets import datadir
+from sandbox.devnets.ports import Wanted
 from sandbox.devnets.processes import Process
 from tests.journeys.stack import command, last_json
 
@@ -135,11 +136,12 @@ def test_a_port_in_use_is_named_with_whose_it_is(home: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        found = doctor.free_port("the API", port)
+        wanted = Wanted("the API", port, "--port")
+        found = doctor.free_port(wanted)
     assert not found.ok
     assert f"pid {os.getpid()}" in found.said
-    assert doctor.free_port("the API", port).ok
-    assert doctor.free_port("the API", 0).ok
+    assert "--port" in found.remedy
+    assert doctor.free_port(wanted).ok
 
 
 def test_too_little_room_is_wrong(home: Path) -> None:

@@ -6,7 +6,6 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,28 +173,21 @@ async def test_what_was_committed_is_there_after_a_kill(
         again.stop()
 
 
-def test_a_start_after_a_kill_waits_for_backends_that_are_not_done(
+async def test_a_start_after_a_kill_ends_backends_that_are_not_done(
     running: postgres.Running, data_dir: Path
 ) -> None:
     files = data_dir / "postgres"
-    backends = [
-        int(path.name)
-        for path in Path("/proc").iterdir()
-        if path.name.isdecimal()
-        and int(path.name) != running.pid
-        and postgres_cluster._works_in(path, files)
-    ]
-    assert backends
-    # As one that is in the middle of a long write: it ends when it is done with that.
-    os.kill(backends[0], signal.SIGSTOP)
+    left = [pid for pid in postgres_cluster.backends(files) if pid != running.pid]
+    assert left
+    # As one that is in the middle of a long write, of which nobody will ever hear.
+    os.kill(left[0], signal.SIGSTOP)
     os.kill(running.pid, signal.SIGKILL)
-    done = threading.Timer(1, os.kill, (backends[0], signal.SIGCONT))
-    done.start()
     running._process.wait(10)
-    cluster = postgres_cluster.prepare(data_dir, settings=FAST)
-    done.join()
-    left = [pid for pid in backends if postgres_cluster._works_in(Path(f"/proc/{pid}"), files)]
-    assert left == []
+    with subprocess.Popen(["sleep", "60"], cwd=files) as stranger:
+        cluster = await postgres_cluster.prepare(data_dir, settings=FAST)
+        assert stranger.poll() is None
+        stranger.kill()
+    assert postgres_cluster.backends(files) == []
     assert cluster.files == files
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from sandbox.devnets.children import LOG_CAP_BYTES, ChildFailed, ChildSpec, Context, http_answers
 from sandbox.devnets.datadir import NotADataDir, OtherVersion, read_endpoints
-from sandbox.devnets.ports import PortInUse, any_free
+from sandbox.devnets.ports import PortInUse, Wanted, any_free
 from sandbox.devnets.processes import Process
 from sandbox.devnets.supervisor import KeepsDying, Patience, Progress, Supervisor, down
 from tests.devnets.stack import STUBBORN, nothing, server
@@ -357,12 +357,57 @@ def _read_endpoints(data_dir: Path, wanted: Mapping[str, object]) -> Any:
     return compare
 
 
-async def test_a_wanted_port_that_is_in_use_is_refused_by_name(data_dir: Path) -> None:
+async def test_wanted_ports_that_are_in_use_are_refused_before_anything_starts(
+    data_dir: Path, told: Told
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        spec = ChildSpec("api", lambda context: ["api", str(context.ports.get("API", port))])
+        wanted = [Wanted("API", port, "--port")]
+        children = [server("first", data_dir)], [server("second", data_dir)]
         with pytest.raises(PortInUse, match=f"port {port} for API is in use"):
-            await Supervisor(data_dir, [[spec]]).run(nothing)
+            await Supervisor(data_dir, children, wanted=wanted, report=told).run(nothing)
+    assert [each.kind for each in told.all] == ["stopping", "stopped"]
+
+
+LISTENS = """
+import socket, sys, time
+made = socket.socket()
+made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+made.bind(("127.0.0.1", int(sys.argv[1])))
+made.listen()
+print("listens", flush=True)
+time.sleep(60)
+"""
+
+
+async def test_a_child_whose_chosen_port_went_to_another_program_gets_another_one(
+    data_dir: Path, told: Told
+) -> None:
+    given: list[int] = []
+    others: list[socket.socket] = []
+
+    def command(context: Context) -> list[str]:
+        given.append(context.ports.get("API"))
+        if len(given) == 1:  # somebody is quicker than the child
+            others.append(socket.create_server(("127.0.0.1", given[0])))
+        return [sys.executable, "-c", LISTENS, str(given[-1])]
+
+    async def listens(context: Context) -> bool:
+        _, writer = await asyncio.open_connection("127.0.0.1", context.ports.get("API"))
+        writer.close()
+        return "listens" in (context.data_dir / "logs" / "api.log").read_text()
+
+    async def done(context: Context) -> int:
+        return context.ports.get("API")
+
+    spec = ChildSpec("api", command, listens, ports=("API",))
+    try:
+        assert await Supervisor(data_dir, [[spec]], report=told).run(nothing, done) == given[1]
+    finally:
+        others[0].close()
+    assert len(given) == 2
+    assert given[0] != given[1]
+    assert told.kinds("api") == ["starting", "ready", "stopped"]
 
 
 async def test_a_former_port_that_is_taken_by_another_is_left_to_it(data_dir: Path) -> None:

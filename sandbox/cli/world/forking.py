@@ -44,7 +44,7 @@ async def write(
     try:
         await asyncio.to_thread(_begin, making, cluster)
         await asyncio.to_thread(_copy_files, data_dir, making, chains, snapshot)
-        await asyncio.to_thread(back_up, cluster, making)
+        await back_up(cluster, making)
         datadir.write_private(making / _PENDING, json.dumps({"snapshot": snapshot.id}) + "\n")
         _appear(making, target)
     except BaseException:
