@@ -40,6 +40,7 @@ QUIET_IDLE_S = 0.5
 LOOK_S = 0.05
 TURN_REST_S = 0.01
 QUIET_LOOK_S = 0.1
+AWAY_LOOK_S = 0.2
 
 
 class Pace:
@@ -70,16 +71,20 @@ class Pace:
 
 
 class Bell:
-    """What ends the rest of a loop: `due`, when it has something to do, and `called`, when
-    somebody knows that it has and waits for it.
+    """What ends the rest of a loop: `due`, when it has something to do, `called`, when somebody
+    knows that it has and waits for it, and `again`, when what it failed for may be over.
     """
 
     def __init__(self) -> None:
-        self.due, self.called = asyncio.Event(), asyncio.Event()
+        self.due, self.called, self.again = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def call(self) -> None:
         self.due.set()
         self.called.set()
+
+    def end(self) -> None:
+        self.call()
+        self.again.set()
 
 
 async def drive(
@@ -98,6 +103,7 @@ async def drive(
     pause = FIRST_PAUSE_S
     while not stop.is_set():
         bell.called.clear()
+        bell.again.clear()
         asked, until_due, failed = bell.due.is_set(), False, False
         try:
             worked = await loop.step()
@@ -118,7 +124,7 @@ async def drive(
         # Set before the step had read: if there is still something, the next look says so.
         bell.due.clear()
         if failed:
-            await _rest(stop, wait)
+            await _rest(bell.again, wait)
         elif until_due and not bell.called.is_set():
             await _rest(bell.due, loop.undue_s)
         elif wait and not until_due:
@@ -232,14 +238,23 @@ async def hear(loop: wiring.Loop, bell: Bell, stop: asyncio.Event, pace: Pace) -
 async def look(
     lookout: Lookout, bells: Mapping[str, Bell], stop: asyncio.Event, pace: Pace
 ) -> None:
-    """Wake what is due, until `stop`; everything when that cannot be told."""
-    pause = FIRST_PAUSE_S
+    """Wake what is due, until `stop`; everything when that cannot be told.
+
+    When it can be told again, who failed meanwhile does not sit out a pause that grew with each
+    failure: the database is back.
+    """
+    is_away = False
     while not stop.is_set():
         try:
-            found, wait, pause = await lookout.look(), pace.look_s(), FIRST_PAUSE_S
+            found, wait = await lookout.look(), pace.look_s()
+            if is_away:
+                for bell in bells.values():
+                    bell.again.set()
+            is_away = False
         except Exception as error:
-            log.warning("cannot tell what is due", error=str(error))
-            found, wait, pause = set(bells), pause, min(pause * 2, LONGEST_PAUSE_S)
+            if not is_away:
+                log.warning("cannot tell what is due", error=str(error))
+            found, wait, is_away = set(bells), AWAY_LOOK_S, True
         for name in found:
             bells[name].due.set()
         await _rest(stop, wait)
@@ -249,7 +264,7 @@ async def call_at_end(bells: Sequence[Bell], stop: asyncio.Event) -> None:
     """Rouse who rests when it is time to stop."""
     await stop.wait()
     for bell in bells:
-        bell.call()
+        bell.end()
 
 
 class Shift:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
 from sqlalchemy import text
 
 from sandbox import worker
@@ -108,6 +109,26 @@ async def test_a_step_that_breaks_is_tried_again() -> None:
     steps = Steps(ValueError("ours"), DatabaseUnavailable(), True)
     async with driven([Loop("one", steps.step, 0.0, due="?", undue_s=FOREVER_S)], Told()):
         await steps.until(4)
+
+
+async def test_who_failed_for_want_of_the_database_goes_on_as_soon_as_it_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker, "FIRST_PAUSE_S", FOREVER_S)
+    steps, told = Steps(DatabaseUnavailable()), Told()
+    told.error = DatabaseUnavailable()
+    async with driven([Loop("one", steps.step, 0.0, due="?", undue_s=FOREVER_S)], told):
+        await steps.until(1)
+        told.error = None
+        await steps.until(2)
+
+
+async def test_a_stop_ends_the_pause_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "FIRST_PAUSE_S", FOREVER_S)
+    steps = Steps(ValueError("ours"))
+    async with driven([Loop("one", steps.step, 0.0)], Told()) as stop:
+        await steps.until(1)
+        stop()
 
 
 async def test_a_stop_wakes_the_loops_that_rest() -> None:

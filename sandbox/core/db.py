@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import Depends, Request
 from sqlalchemy import event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as NoConnectionInTime
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -24,6 +24,8 @@ UNLEASED = (
 )
 """SQL: nobody holds the row. A lease that ends later than any can was written before the clock
 went back: it is none."""
+LONGEST_WAIT_S = 10.0
+"""Seconds that a request waits for a connection: others have all of them, or a server is silent."""
 # PostgreSQL, appendix A: disk_full.
 _DISK_FULL = "53100"
 
@@ -45,8 +47,18 @@ class DiskFull(DatabaseUnavailable):
         SandboxError.__init__(self, full, part="the database's disk")
 
 
+class NoConnectionFree(DatabaseUnavailable):
+    """Others had all connections of this process for as long as a request may wait."""
+
+    def __init__(self) -> None:
+        busy = "all connections to the database were in use for too long; try again"
+        SandboxError.__init__(self, busy, part="the connections to the database")
+
+
 def unavailable(error: BaseException) -> DatabaseUnavailable:
     """The refusal for an `error` that `is_disconnect`."""
+    if isinstance(error, NoConnectionInTime):
+        return NoConnectionFree()
     is_full = isinstance(error, DBAPIError) and _sqlstate(error) == _DISK_FULL
     return DiskFull() if is_full else DatabaseUnavailable()
 
@@ -61,12 +73,15 @@ def async_url(url: str) -> str:
 
 
 class Database:
-    """The engine of one process, with so many `connections` at most.
+    """The engine of one process, with so many `connections` at most; who gets none within
+    `longest_wait_s` is refused.
 
     Services never commit; `transaction` does, on leaving.
     """
 
-    def __init__(self, url: str, *, connections: int = 10) -> None:
+    def __init__(
+        self, url: str, *, connections: int = 10, longest_wait_s: float = LONGEST_WAIT_S
+    ) -> None:
         self.url = url
         self.engine: AsyncEngine = create_async_engine(
             async_url(url),
@@ -75,11 +90,14 @@ class Database:
             pool_size=connections,
             max_overflow=0,
             pool_use_lifo=True,
+            pool_timeout=longest_wait_s,
+            connect_args={"timeout": longest_wait_s},
             json_serializer=_dumps,
             json_deserializer=orjson.loads,
             # Parameters hold secrets, and an error's text ends up in the log.
             hide_parameters=True,
         )
+        event.listen(self.engine.sync_engine, "checkout", _lend_none_that_was_cut)
         self._leaders: list[Leader] = []
 
     @asynccontextmanager
@@ -87,7 +105,8 @@ class Database:
         """A session in one transaction: leaving commits, raising rolls back.
 
         One that `draws` nothing leaves its first statement to the caller also in a seeded world.
-        Raises `DatabaseUnavailable` when the server is gone, `DiskFull` when it has no room.
+        Raises `DatabaseUnavailable` when the server is gone, `DiskFull` when it has no room,
+        `NoConnectionFree`.
         """
         try:
             async with AsyncSession(self.engine, expire_on_commit=False) as db, db.begin():
@@ -120,6 +139,12 @@ class Database:
         """A candidate for the single runner of `name`; `owner` says who in its row."""
         self._leaders.append(Leader(self, name, owner))
         return self._leaders[-1]
+
+
+def _lend_none_that_was_cut(connection: Any, *_: Any) -> None:
+    """A server that was restarted has cut them all; whoever asked first would be told so."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError  # SQLAlchemy makes another one
 
 
 def _refuse_to_connect(*_: Any) -> None:

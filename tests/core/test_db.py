@@ -1,11 +1,21 @@
 """Transactions, leases and leaders on the real PostgreSQL."""
 
 import asyncio
+from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
-from sandbox.core.db import Database, DatabaseUnavailable, Leader, LostLead, claim, led
+from sandbox.core.db import (
+    Database,
+    DatabaseUnavailable,
+    Leader,
+    LostLead,
+    NoConnectionFree,
+    claim,
+    led,
+)
 from sandbox.devnets import postgres as embedded
 
 
@@ -60,6 +70,80 @@ async def test_a_full_disk_is_refused_in_its_own_words(database: Database) -> No
                 text("DO $$ BEGIN RAISE EXCEPTION 'full' USING ERRCODE = '53100'; END $$")
             )
     assert refused.value.code == "database_unavailable"
+
+
+async def backend(database: Database) -> tuple[int, object]:
+    """Which process of PostgreSQL serves a transaction: its number, and when it was started."""
+    async with database.transaction() as db:
+        sql = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+        row = (await db.execute(text(sql))).one()
+        return row.pid, row.backend_start
+
+
+async def test_connections_are_kept_however_many_uses_there_are_at_once(db_url: str) -> None:
+    database = Database(db_url, connections=3)
+    seen = set()
+    for _ in range(5):
+        seen |= set(await asyncio.gather(*(backend(database) for _ in range(12))))
+    assert len(seen) == 3
+    async with database.transaction() as db:
+        open_now = await db.scalar(
+            text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        )
+    assert open_now == 3
+    await database.dispose()
+
+
+async def test_the_connection_used_last_is_used_next(database: Database) -> None:
+    await asyncio.gather(*(backend(database) for _ in range(4)))
+    assert len({await backend(database) for _ in range(20)}) == 1
+
+
+async def test_who_gets_no_connection_in_time_is_refused_by_name_and_the_next_one_is_served(
+    db_url: str,
+) -> None:
+    database = Database(db_url, connections=2, longest_wait_s=0.1)
+    async with database.transaction() as one, database.transaction() as other:
+        await one.execute(text("SELECT 1"))
+        await other.execute(text("SELECT 1"))
+        with pytest.raises(NoConnectionFree) as refused:
+            await backend(database)
+    assert (refused.value.status, refused.value.code) == (503, "database_unavailable")
+    assert refused.value.retryable is True
+    await backend(database)
+    await database.dispose()
+
+
+async def test_a_server_that_does_not_say_a_word_is_given_up_in_time() -> None:
+    async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(silence, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    silent = Database(f"postgresql://nobody:x@127.0.0.1:{port}/none", longest_wait_s=0.1)
+    with pytest.raises(DatabaseUnavailable):
+        await backend(silent)
+    await silent.dispose()
+    server.close()
+
+
+async def test_connections_that_were_cut_while_they_rested_are_not_lent(
+    database: Database, owner_url: str
+) -> None:
+    former = await asyncio.gather(*(backend(database) for _ in range(4)))
+    async with database.transaction() as db:
+        connection = await db.connection()
+        raw: Any = (await connection.get_raw_connection()).driver_connection
+    owner = await asyncpg.connect(owner_url)
+    for pid, _ in former:
+        await owner.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
+    await owner.close()
+    async with asyncio.timeout(5):
+        while not raw.is_closed():  # its last words are on their way
+            await asyncio.sleep(0.01)
+    now = await asyncio.gather(*(backend(database) for _ in range(4)))
+    assert set(now).isdisjoint(former)
 
 
 async def test_a_lease_from_before_the_clock_went_back_is_none(database: Database) -> None:

@@ -74,14 +74,19 @@ async def test_when_the_server_went_away_one_transaction_hears_of_it_and_the_nex
             db = await several.enter_async_context(database.transaction())
             await db.scalar(text("SELECT 1"))
     owner = await asyncpg.connect(owner_url)
-    await owner.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    await owner.close()
-    with pytest.raises(DatabaseUnavailable):
+
+    async def cut_off() -> None:
         async with database.transaction() as db:
+            await SET_OFFSET.fetch(db, {"offset": 2})
+            await owner.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
             await SET_OFFSET.fetch(db, {"offset": 3})
+
+    with pytest.raises(DatabaseUnavailable):
+        await cut_off()
+    await owner.close()
     for _ in range(4):
         async with database.transaction() as db:
             await SET_OFFSET.fetch(db, {"offset": 3})

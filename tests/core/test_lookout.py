@@ -14,20 +14,25 @@ CONDITIONS = {
 }
 
 
-async def test_a_server_that_is_gone_is_unavailable_and_found_again(
+async def test_a_server_that_takes_nobody_is_unavailable_and_found_again(
     database: Database, owner_url: str
 ) -> None:
     lookout = Lookout(database, CONDITIONS)
     assert await lookout.look() == {"always"}
-    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'sbx_app'"
     owner = Database(owner_url)
-    try:
+
+    async def allow(connections: int) -> None:
         async with owner.transaction() as db:
-            await db.execute(text(cut))
+            await db.execute(text(f"ALTER ROLE sbx_app CONNECTION LIMIT {connections}"))
+
+    try:
+        await allow(0)
+        await database.engine.dispose()
+        with pytest.raises(DatabaseUnavailable):
+            await lookout.look()
     finally:
+        await allow(-1)
         await owner.dispose()
-    with pytest.raises(DatabaseUnavailable):
-        await lookout.look()
     assert await lookout.look() == {"always"}
 
 
