@@ -24,6 +24,7 @@ from sandbox.core import chance, memory
 from sandbox.core import log as logging
 from sandbox.core.db import Database, LostLead, is_disconnect
 from sandbox.core.errors import Unavailable
+from sandbox.core.line import LineClosed
 from sandbox.core.lookout import Lookout
 from sandbox.core.settings import Settings
 from sandbox.core.turns import turn
@@ -398,7 +399,10 @@ def main() -> None:
     settings = Settings()
     logging.configure(settings.log_level)
     memory.freeze()
-    uvloop.run(run(settings, options.only))
+    try:
+        uvloop.run(run(settings, options.only))
+    except LineClosed:
+        log.warning("the supervisor stopped before there was a world to work on")
 
 
 if __name__ == "__main__":

@@ -163,6 +163,9 @@ class Child:
         """Ask it to end, then make it; bounded by `stop_timeout_s` and a little."""
         if self._process is None or not self.running():
             return
+        # One that still waits for our word may not look at signals before it has it.
+        for served in self._lines:
+            served.cancel()
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(self.spec.stop_signal)
         with contextlib.suppress(TimeoutError):

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.devnets import postgres
 from sandbox.devnets.children import LOG_CAP_BYTES, ChildFailed, ChildSpec, Context, http_answers
 from sandbox.devnets.datadir import NotADataDir, OtherVersion, read_endpoints
 from sandbox.devnets.ports import PortInUse, Wanted, any_free
@@ -26,6 +27,10 @@ QUICK = Patience(deaths=4, window_s=30, first_pause_s=0.01, longest_pause_s=0.01
 
 def python(name: str, code: str, **more: Any) -> ChildSpec:
     return ChildSpec(name, [sys.executable, "-c", code], **more)
+
+
+async def _done(_: Context) -> int:
+    return 0
 
 
 async def alive_for_ever(_: Context) -> int:
@@ -292,6 +297,136 @@ async def test_a_second_request_to_stop_does_not_wait(data_dir: Path, told: Told
     supervisor.stop()
     async with asyncio.timeout(5):
         assert await run == 0
+
+
+WAITS_FOR_A_WORD = """
+import os, signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("waits", flush=True)
+os.read(int(os.environ["SANDBOX_CONTROL_FD"]), 1)
+print("was told", flush=True)
+"""
+
+
+async def test_a_child_that_still_waits_for_our_word_is_not_left_to_wait_when_all_stops(
+    data_dir: Path, told: Told
+) -> None:
+    async def say_nothing(line: socket.socket) -> None:
+        with line:
+            await asyncio.Event().wait()
+
+    async def waits(context: Context) -> bool:
+        return "waits" in (context.data_dir / "logs" / "child.log").read_text()
+
+    spec = python("child", WAITS_FOR_A_WORD, ready=waits, on_line=say_nothing, stop_timeout_s=3600)
+    supervisor = Supervisor(data_dir, [[spec]], report=told)
+    run = asyncio.create_task(supervisor.run(nothing))
+    await told.wait_for("up")
+    supervisor.stop()
+    async with asyncio.timeout(10):
+        assert await run == 0
+    assert "was told" in (data_dir / "logs" / "child.log").read_text()
+
+
+async def test_a_stop_is_heard_while_a_child_is_prepared(data_dir: Path, told: Told) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def command(context: Context) -> list[str]:
+        begun.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.set()
+        raise AssertionError
+
+    supervisor = Supervisor(data_dir, [[ChildSpec("slow", command)]], report=told)
+    run = asyncio.create_task(supervisor.run(nothing))
+    await begun.wait()
+    supervisor.stop()
+    async with asyncio.timeout(10):
+        assert await run == 0
+    assert ended.is_set()
+    assert told.kinds("slow") == ["starting"]
+
+
+async def test_a_stop_is_heard_while_an_orphan_takes_its_time_and_the_next_one_ends_it(
+    data_dir: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await Supervisor(data_dir, []).run(nothing, _done)
+    orphan = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", STUBBORN), stdout=asyncio.subprocess.PIPE, start_new_session=True
+    )
+    try:
+        assert orphan.stdout is not None
+        assert await orphan.stdout.readline()
+        process = Process.of(orphan.pid)
+        assert process is not None
+        record = {"pid": orphan.pid, "started": process.started, "name": "it", "stop": "SIGTERM"}
+        (data_dir / "children.json").write_text(json.dumps([record]))
+        monkeypatch.setattr("sandbox.devnets.supervisor._ORPHAN_S", 3600)
+        supervisor = Supervisor(data_dir, [[server("first", data_dir)]], report=told)
+        run = asyncio.create_task(supervisor.run(nothing))
+        await asyncio.sleep(0.1)
+        supervisor.stop()
+        async with asyncio.timeout(10):
+            assert await run == 0
+        assert told.kinds("first") == []
+        assert process.alive()
+        monkeypatch.setattr("sandbox.devnets.supervisor._ORPHAN_S", 0.1)
+        await Supervisor(data_dir, [], report=told).run(nothing, _done)
+        assert told.kinds("it") == ["orphan_ended"]
+        assert not process.alive()
+    finally:
+        if orphan.returncode is None:
+            orphan.kill()
+        await orphan.wait()
+
+
+async def test_a_stop_is_heard_while_a_killed_postgresql_leaves_its_pid_file_to_another(
+    data_dir: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that somebody else runs there is waited for."""
+    monkeypatch.setattr("sandbox.devnets.postgres_cluster._LEAVING_TIMEOUT_S", 3600)
+    await Supervisor(data_dir, []).run(nothing, _done)
+    other = await asyncio.to_thread(postgres.start, data_dir, settings={"fsync": "off"})
+    try:
+        spec = postgres.child(settings={"fsync": "off"})
+        supervisor = Supervisor(data_dir, [[spec]], report=told)
+        run = asyncio.create_task(supervisor.run(nothing))
+        await told.wait_for("starting", "postgres")
+        await asyncio.sleep(0.1)
+        supervisor.stop()
+        async with asyncio.timeout(10):
+            assert await run == 0
+        assert other.alive()
+    finally:
+        await asyncio.to_thread(other.stop)
+
+
+async def test_a_second_stop_does_not_wait_for_work_that_will_not_end(
+    data_dir: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.devnets.supervisor._LET_GO_S", 3600)
+    released = asyncio.Event()
+
+    async def stubborn(_: Context) -> int:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await released.wait()
+        raise AssertionError
+
+    supervisor = Supervisor(data_dir, [[server("first", data_dir)]], report=told)
+    run = asyncio.create_task(supervisor.run(nothing, stubborn))
+    await told.wait_for("up")
+    supervisor.stop()
+    await asyncio.sleep(0.1)
+    assert told.kinds("first") == ["starting", "ready"]
+    supervisor.stop()
+    async with asyncio.timeout(10):
+        assert await run == 0
+    assert told.kinds("first") == ["starting", "ready", "stopped"]
+    released.set()
 
 
 async def test_the_stop_is_ordered_even_when_nobody_reads_what_is_told(data_dir: Path) -> None:
