@@ -63,6 +63,13 @@ class NoRoom(SandboxError):
         )
 
 
+class NoRoomOnTheWay(NoRoom):
+    """A part found the disk full in the middle of it; nothing has changed."""
+
+    def __init__(self, why: str) -> None:
+        SandboxError.__init__(self, f"the disk was full in the middle of it: {why}")
+
+
 class WorldCommandUnderWay(SandboxError):
     """One at a time."""
 

@@ -135,20 +135,75 @@ def test_a_second_up_on_the_same_data_is_refused_and_the_first_still_answers(har
     assert hardy.running.get("/v1/reserve")["minting"] == "on"
 
 
-def test_a_port_in_use_is_refused_in_one_line_and_leaves_no_process(
+def test_ports_in_use_are_refused_in_one_line_before_anything_is_written(
     stack: Stack, tmp_path: Path
 ) -> None:
     assert stack.running is not None
+    api, websocket = (
+        stack.running.endpoints[name].rsplit(":", 1)[1] for name in ("api", "solana_ws")
+    )
+    refused = command(
+        *("up", "--port", api, "--solana-port", str(int(websocket) - 1), "--evm-port", "0"),
+        *("--data-dir", str(tmp_path / "other"), "--json"),
+    )
+    assert refused.returncode == 1
+    told = last_json(refused.stdout)
+    assert told["code"] == "port_in_use"
+    assert f"{api} for the API" in told["detail"]
+    assert f"{websocket} for Solana's WebSocket" in told["detail"]
+    assert "--port and --solana-port" in told["remedy"]
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "other").exists()
+
+
+def test_ports_in_use_are_refused_before_a_stopped_sandbox_is_started_again(
+    hardy: Stack, stack: Stack
+) -> None:
+    assert stack.running is not None
     taken = stack.running.endpoints["api"].rsplit(":", 1)[1]
+    hardy.down()
     refused = command(
         *("up", "--port", taken, "--solana-port", "0", "--evm-port", "0"),
-        *("--data-dir", str(tmp_path / "other")),
+        *("--data-dir", str(hardy.data_dir)),
     )
-    assert refused.returncode != 0
+    assert refused.returncode == 1
     assert f"port {taken}" in refused.stderr
     assert "Traceback" not in refused.stderr
+    assert "is ready" not in refused.stderr, "nothing was started"
     still = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    assert str(tmp_path / "other") not in still.stdout
+    assert str(hardy.data_dir) not in still.stdout
+    hardy.up()
+
+
+def test_a_request_that_meets_a_killed_database_is_refused_by_name_and_its_repeats_count_once(
+    hardy: Stack,
+) -> None:
+    sandbox = hardy.running
+    assert sandbox is not None
+    body = {"amount_tiyn": 31_000, "currency": "KZT"}
+    headers = {
+        "Authorization": f"Bearer {sandbox.key('merchant')}",
+        "Idempotency-Key": "while-the-database-starts",
+    }
+    answers: list[httpx2.Response] = []
+    with httpx2.Client(base_url=sandbox.endpoints["api"], headers=headers) as client:
+
+        def ask() -> httpx2.Response:
+            answers.append(client.post("/v1/checkout/sessions", json=body))
+            return answers[-1]
+
+        os.kill(hardy.pids()["postgres"], signal.SIGKILL)
+        wait_for("a session", ask, lambda answer: answer.status_code == 201)
+        again = ask()
+    refused = [answer for answer in answers if answer.status_code != 201]
+    # None, if the last of the old backends was quicker than the kill.
+    assert {answer.json()["code"] for answer in refused} <= {"database_unavailable"}
+    assert {answer.headers["Retry-After"] for answer in refused} <= {"1"}
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert len({answer.json()["id"] for answer in answers if answer.status_code == 201}) == 1
+    with shop_of(sandbox) as shop:
+        found = shop.get("/v1/checkout/sessions", limit=100)["data"]
+    assert [one["amount_tiyn"] for one in found].count(31_000) == 1
 
 
 def test_commands_without_a_sandbox_say_how_to_start_one(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The supervisor's part in snapshots and restores: who is told what, in which order (ADR 0026)."""
 
 import asyncio
+import errno
 import re
 import shutil
 import time
@@ -9,6 +10,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import asyncpg
 
 from sandbox.cli.world import forking
 from sandbox.cli.world.chains import Chains
@@ -36,6 +39,7 @@ from sandbox.lab.world_errors import (
     INITIAL,
     BadSnapshotName,
     NoRoom,
+    NoRoomOnTheWay,
     SnapshotDamaged,
     SnapshotExists,
     SnapshotKept,
@@ -134,21 +138,35 @@ class Worlds:
                 raise TooManySnapshots(MOST)
             self._check_room(await db.size_of(WORLD))
             number = await db.next_number()
-            async with self._standing_still(chains):
-                where = await self.hosts.settle(to_heads=True)
-                await self.hosts.close()
-                await db.clear_out(WORLD)
-                failpoints.passed("snapshot.begun")
-                await wait_for_all(
-                    db.copy(WORLD, f"{SNAP}{number}"), chains.snapshot(on_chains(number))
-                )
-                now = where["frozen_ms"] or _wall_ms() + where["offset_ms"]
-                failpoints.passed("snapshot.copied")
-                size = await db.size_of(f"{SNAP}{number}") + self._on_disk(on_chains(number))
-                await db.close_to_all(f"{SNAP}{number}")
-                kept = await db.keep(number, name, {**where, "at_ms": now, "size_bytes": size})
-                failpoints.passed("snapshot.kept")
+            try:
+                async with self._standing_still(chains):
+                    kept = await self._keep(db, chains, number, name)
+            except SandboxError:
+                # Halves would lie there until the next start, maybe on a disk that is full.
+                with suppress(*FAILURES):
+                    await self._forget_halves(db, chains, number)
+                raise
             return kept.as_json()
+
+    async def _keep(self, db: Control, chains: Chains, number: int, name: str) -> Snapshot:
+        where = await self.hosts.settle(to_heads=True)
+        await self.hosts.close()
+        await db.clear_out(WORLD)
+        failpoints.passed("snapshot.begun")
+        await wait_for_all(db.copy(WORLD, f"{SNAP}{number}"), chains.snapshot(on_chains(number)))
+        now = where["frozen_ms"] or _wall_ms() + where["offset_ms"]
+        failpoints.passed("snapshot.copied")
+        size = await db.size_of(f"{SNAP}{number}") + self._on_disk(on_chains(number))
+        await db.close_to_all(f"{SNAP}{number}")
+        kept = await db.keep(number, name, {**where, "at_ms": now, "size_bytes": size})
+        failpoints.passed("snapshot.kept")
+        return kept
+
+    async def _forget_halves(self, db: Control, chains: Chains, number: int) -> None:
+        # The answer to the commit may be what was lost: then it is whole.
+        if all(one.id != number for one in await db.snapshots()):
+            await db.drop(f"{SNAP}{number}")
+            await chains.sweep(lambda found: found == on_chains(number))
 
     async def restore(self, name: str) -> Values:
         """Another world moves in: the snapshot's, in an epoch of its own."""
@@ -308,7 +326,7 @@ class Worlds:
                 raise
             raise WorldNotChanged(error.detail) from error
         except FAILURES as error:
-            raise WorldNotChanged(str(error) or repr(error)) from error
+            raise _named(error) from error
         finally:
             if self.broken is None or not self.broken.done():
                 with suppress(*FAILURES):
@@ -430,6 +448,13 @@ class Worlds:
         folders = [self._place.data_dir / chain / "snapshots" / name for chain in self._place.rpcs]
         files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
         return sum(path.stat().st_size for path in files)
+
+
+def _named(error: BaseException) -> SandboxError:
+    """The refusal for what failed on the way; a chain tells of its disk by the system's number."""
+    why = str(error) or repr(error)
+    is_full = isinstance(error, asyncpg.DiskFullError) or f"[Errno {errno.ENOSPC}]" in why
+    return NoRoomOnTheWay(why) if is_full else WorldNotChanged(why)
 
 
 def _wall_ms() -> int:
