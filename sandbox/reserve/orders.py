@@ -3,7 +3,8 @@
 An order is an intent and nothing besides, so its row is the chain's; the log tells of its end.
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -22,9 +23,15 @@ from sandbox.eventlog.told import Told, as_told, moment
 from sandbox.eventlog.types import NewEvent
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
+from sandbox.reserve.shapes import OrderStatus
 
 KIND = "order"
-_STATUS = {"due": "pending", "signed": "pending", "done": "done", "not_done": "failed"}
+_STATUS: Final[Mapping[str, OrderStatus]] = {
+    "due": "pending",
+    "signed": "pending",
+    "done": "done",
+    "not_done": "failed",
+}
 
 
 def order_object(order: IntentState) -> dict[str, Any]:
