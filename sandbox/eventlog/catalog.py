@@ -96,8 +96,17 @@ def _for_all(value: Any) -> Any:
         return value
     made = {name: _for_all(one) for name, one in value.items()}
     if isinstance(made.get("required"), list):
-        made["required"] = [name for name in made["required"] if not is_private(name)]
+        members = made["properties"]
+        made["required"] = [
+            name
+            for name in made["required"]
+            if not is_private(name) and not _is_free_text(members[name])
+        ]
     return made
+
+
+def _is_free_text(member: Mapping[str, Any]) -> bool:
+    return any("x-private" in one for one in member.get("anyOf", [member]))
 
 
 def example(type_: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from typing_extensions import TypedDict
 
 from sandbox.core.http.roles import Role
-from sandbox.core.shapes import Day, MerchantId, Time, Tiyn, one_of, states
+from sandbox.core.shapes import Day, FreeText, MerchantId, Time, Tiyn, one_of, states
 from sandbox.parties import models
 from sandbox.parties.signs import District
 
@@ -33,7 +33,7 @@ class Merchant(TypedDict):
     zone: bool | None
     languages: list[str] | None
     status: Annotated[str, states(models.Merchant, "status")]
-    status_reason: str | None
+    status_reason: FreeText | None
     created_at: Time
 
 

@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 from sandbox.chains.shapes import HolderBurn, TransferOption
 from sandbox.core.shapes import (
     EntryId,
+    FreeText,
     Height,
     MerchantId,
     PaymentId,
@@ -148,7 +149,7 @@ class Refund(TypedDict):
     amount_tiyn: Tiyn
     amount_units: Units
     recipient: str
-    reason: str | None
+    reason: FreeText | None
     source: Annotated[str, states(models.Refund, "source")] | None
     status: Annotated[str, states(models.Refund, "status")]
     failure: str | None
