@@ -75,4 +75,4 @@ class ApiKey(TypedDict):
 class ApiKeyWithSecret(ApiKey):
     """A key as the one answer shows it that made its secret."""
 
-    key: str
+    key: str | None

@@ -124,7 +124,7 @@ class StrayTransfer(TypedDict):
     session: SessionId | None
     payment: PaymentId | None
     merchant: MerchantId | None
-    proposal: str
+    proposal: Annotated[str, one_of(Action)]
     reasons: list[str]
     status: Annotated[str, states(models.StrayTransfer, "status")]
     resolution: str | None

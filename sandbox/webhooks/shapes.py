@@ -36,7 +36,7 @@ class WebhookEndpoint(TypedDict):
 class WebhookEndpointWithSecret(WebhookEndpoint):
     """An endpoint as the one answer shows it that made its secret."""
 
-    secret: str
+    secret: str | None
 
 
 class DeletedEndpoint(TypedDict):
