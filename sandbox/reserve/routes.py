@@ -1,7 +1,7 @@
 """`/v1/reserve`: figures, deposits, issuances."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Self, cast
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -70,7 +70,7 @@ class CoverIn(BaseModel):
         json_schema_extra={"examples": [{"by": "customer", "bank_reference": "FT26325-0002"}]},
     )
 
-    by: Literal["customer", "own"]
+    by: shapes.CoveredBy
     bank_reference: BankReference | None = None
 
     @model_validator(mode="after")

@@ -30,6 +30,8 @@ AttestationId = Annotated[str, id_of("att")]
 BreachId = Annotated[str, id_of("bre")]
 UnitsState = Annotated[str, states(models.Intake, "state")]
 OnOff = Literal["on", "off"]
+CoveredBy = Literal["customer", "own"]
+"""Whose money makes good what was minted of a deposit that the bank took back."""
 OrderStatus = Literal["pending", "done", "failed"]
 _Units = Literal["open", "received", "burning", "stuck", "expired", "canceled"]
 RedemptionStatus = _Units | Literal["none", "pending", "sent", "paid", "rejected", "returned"]
@@ -235,7 +237,7 @@ class CreditReversal(TypedDict):
     taken_back_tiyn: Tiyn
     covered_tiyn: Tiyn
     missing_tiyn: Tiyn
-    covered_by: Literal["customer", "own"] | None
+    covered_by: Annotated[str, one_of(CoveredBy)] | None
     cover_reference: str | None
     owed_tiyn: Tiyn
     repaid_tiyn: Tiyn
@@ -248,7 +250,7 @@ class CreditReversal(TypedDict):
 class ToldReversal(CreditReversal):
     """A reversal in an event, with what was moved, by whom and why."""
 
-    by: NotRequired[Literal["deposit", "customer", "own"]]
+    by: NotRequired[CoveredBy | Literal["deposit"]]
     moved_tiyn: NotRequired[Tiyn]
     reason: NotRequired[str | None]
 

@@ -413,7 +413,7 @@ MEMBERS: Final[Mapping[str, str]] = {
     "treasury_units": "what lies in the treasury, in base units of the token",
     "triggered_by": "the types of events that play it too",
     "turns": "how many turns there were",
-    "tx": "the transaction, as its chain names it; null until there is one",
+    "tx": "the transaction, as its chain names it",
     "type": "the type in full",
     "types": "the events that are sent: types in full, groups (payment.*), or *",
     "under_way": "commands to the chain that have no outcome yet",
