@@ -34,7 +34,7 @@ Tiyn = Annotated[int, _INTEGER]
 Units = Annotated[int, _INTEGER]
 """Base units of a token on chain."""
 Height = Annotated[int, _INTEGER]
-"""Of a block: the slot on Solana (CONTRACT 3)."""
+"""Of a block: its slot, where a chain counts slots (CONTRACT 3)."""
 FreeText = Annotated[str, WithJsonSchema({"type": "string", "x-private": True})]
 """What somebody wrote: events tell it to their owner only, whatever its name (CONTRACT 4)."""
 Sha256 = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]{64}$"})]

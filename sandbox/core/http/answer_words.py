@@ -169,7 +169,7 @@ MEMBERS: Final[Mapping[str, str]] = {
     "has_more": "whether there is more behind this page",
     "header": "the header's name",
     "headers": "what headers of a request do to it",
-    "height": "the block's height: on Solana its slot",
+    "height": "the block's height: its slot, where a chain counts slots",
     "held_at": "when it was put aside",
     "history": "what the log told of the batch and its payout, in order",
     "hold": "why nothing was paid out: the merchant's status, or payout_failed",
