@@ -30,7 +30,9 @@ from sandbox.core.http import (
     SimulationMiddleware,
     install,
     openapi,
+    shapes,
 )
+from sandbox.core.http.answers import answers
 from sandbox.core.http.fidelity import FidelityMiddleware
 from sandbox.core.http.roles import RULES
 from sandbox.core.http.simulating import HANG_UP, Armed
@@ -56,17 +58,18 @@ class RouteWithoutRule(Exception):
 
 
 def routes_of(app: FastAPI) -> list[tuple[str, str]]:
-    """(method, path template) of every route that the application answers.
-
-    Slices give their routers whole paths, so an included router's routes are read as they are.
-    """
-    slices = (route for router in wiring.ROUTERS for route in router.routes)
+    """(method, path template) of every route that the application answers."""
     return [
         (method, route.path)
-        for route in (*app.routes, *slices)
-        if isinstance(route, APIRoute)
+        for route in _routes(app)
         for method in sorted((route.methods or set()) - {"HEAD"})
     ]
+
+
+def _routes(app: FastAPI) -> list[APIRoute]:
+    """All that are answered; slices' routers have whole paths, so they are read as they are."""
+    slices = (route for router in wiring.ROUTERS for route in router.routes)
+    return [route for route in (*app.routes, *slices) if isinstance(route, APIRoute)]
 
 
 class Held:
@@ -138,7 +141,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.metrics = Metrics(app.version)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     install(app)
-    openapi.install(app)
+    openapi.install(app, lambda: _routes(app))
     for router in wiring.ROUTERS:
         app.include_router(router)
     _add_health(app)
@@ -150,10 +153,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 def _add_health(app: FastAPI) -> None:
     @app.get("/healthz", tags=["operations"], summary="The process answers")
+    @answers(shapes.Health)
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
     @app.get("/readyz", tags=["operations"], summary="Everything it needs answers")
+    @answers(shapes.Readiness)
     async def readyz(request: Request) -> JSONResponse:
         """503 with the names of what is not ready yet."""
         missing: list[str] = await request.app.state.readiness()

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.bank import shapes
 from sandbox.bank.accounts import CURRENCY
 from sandbox.bank.calendar import local_date
 from sandbox.bank.iso20022 import messages, statements
@@ -28,6 +29,7 @@ from sandbox.bank.iso20022.statements import Statement
 from sandbox.bank.models import BankAccount, BankHeld, BankMessage, BankStatement, Kind
 from sandbox.core import clock
 from sandbox.core.ids import new_id
+from sandbox.core.shapes import plain
 from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.types import NewEvent
 
@@ -235,7 +237,7 @@ async def take_statement(db: AsyncSession, iban: str, xml: str) -> TakenStatemen
 
 def statement_object(row: BankStatement, line_count: int) -> dict[str, Any]:
     """The statement as the log tells it: figures and hash, without its lines."""
-    return {
+    shown: shapes.ReceivedStatement = {
         "object": "received_statement",
         "id": row.day.isoformat(),
         "account": f"{row.iban[:4]}…{row.iban[-4:]}",
@@ -248,6 +250,7 @@ def statement_object(row: BankStatement, line_count: int) -> dict[str, Any]:
         "sha256": row.sha256,
         "taken_at": clock.iso(row.taken_at),
     }
+    return plain(shown)
 
 
 async def _is_same(db: AsyncSession, known: BankStatement, read: Statement) -> bool:

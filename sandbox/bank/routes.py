@@ -8,13 +8,14 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.bank import service
+from sandbox.bank import service, shapes
 from sandbox.bank.accounts import ISSUER
 from sandbox.bank.models import BankHeld
 from sandbox.core import clock
 from sandbox.core.db import SessionDep
 from sandbox.core.errors import NotFound
 from sandbox.core.http import IdempotentRoute, PageDep, Principal, PrincipalDep, listing
+from sandbox.core.http.answers import ListOf, answers
 
 router = APIRouter(prefix="/v1/bank", route_class=IdempotentRoute, tags=["bank"])
 
@@ -23,6 +24,7 @@ IbanLookup = Callable[[AsyncSession, str], Awaitable[str | None]]
 
 
 @router.get("/statements", summary="Statements of a bank account")
+@answers(ListOf(shapes.BankStatement))
 async def read_statements(
     account: Annotated[str, Query(max_length=42, description="IBAN; spaces do not matter")],
     request: Request,
@@ -68,6 +70,7 @@ async def read_statement_xml(
 
 
 @router.get("/held", summary="Messages of the bank that are refused or contradict others")
+@answers(ListOf(shapes.HeldBankMessage))
 async def read_held(db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """The newest 100 of them: shown, named by a red I6 until resolved, and never posted.
 

@@ -1,6 +1,7 @@
 """Every type of event: when it happens, whom it concerns, a schema and an example.
 
-The data lies in a file beside this one, written from events that real slices told.
+Examples lie in a file beside this one, written from events that real slices told. What an event
+tells has the shape that API answers have too (ADR 0032); wiring hands the shapes over.
 """
 
 from collections.abc import Mapping
@@ -12,11 +13,15 @@ import orjson
 
 from sandbox.core.api_version import LATEST
 from sandbox.core.errors import NotFound
+from sandbox.core.http.answers import Shape, inlined
 from sandbox.eventlog.errors import UnknownEventType
+from sandbox.eventlog.leaf import is_private
 from sandbox.eventlog.service import like_pattern, wants
 
 FILE_NAME = "event_types.json"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+Told = Mapping[str, Shape]
+"""What events tell: an object's name, or the type where the data is no object → its shape."""
 _EXAMPLE_ID = "evt_01kb4q2v8r3m5n7p9s1t2w4x6z"
 _EXAMPLE_CREATED = "2026-11-21T06:30:00.000Z"
 
@@ -44,14 +49,14 @@ def listed() -> list[dict[str, Any]]:
     return [_head(type_) for type_ in types()]
 
 
-def described(type_: str) -> dict[str, Any]:
+def described(type_: str, told: Told) -> dict[str, Any]:
     """One type with its JSON Schema and an example, both of the whole event. Raises `NotFound`."""
     if type_ not in _file()["types"]:
         raise NotFound("event type", type_[:64])
-    return {**_head(type_), "schema": schema(type_), "example": example(type_)}
+    return {**_head(type_), "schema": schema(type_, told), "example": example(type_)}
 
 
-def schema(type_: str) -> dict[str, Any]:
+def schema(type_: str, told: Told) -> dict[str, Any]:
     """The JSON Schema of an API event. More members than it names may come at any time."""
     found = _file()["types"][type_]
     return {
@@ -68,13 +73,40 @@ def schema(type_: str) -> dict[str, Any]:
             "position": {"type": ["integer", "null"], "minimum": 0},
             "sequence": {"type": ["integer", "null"], "minimum": 1},
             "api_version": {"type": "string", "format": "date"},
-            "data": _file()["schemas"][found["data"]],
+            "data": _data(told[found["data"]]),
         },
         "required": [
             "object", "id", "type", "created", "epoch", "position", "sequence", "api_version",
             "data",
         ],
     }  # fmt: skip
+
+
+@cache
+def _data(shape: Shape) -> dict[str, Any]:
+    """The schema of the shape as anybody is told it: private members are for their owner."""
+    found: dict[str, Any] = _for_all(inlined(shape))
+    return found
+
+
+def _for_all(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_for_all(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    made = {name: _for_all(one) for name, one in value.items()}
+    if isinstance(made.get("required"), list):
+        members = made["properties"]
+        made["required"] = [
+            name
+            for name in made["required"]
+            if not is_private(name) and not _is_free_text(members[name])
+        ]
+    return made
+
+
+def _is_free_text(member: Mapping[str, Any]) -> bool:
+    return any("x-private" in one for one in member.get("anyOf", [member]))
 
 
 def example(type_: str) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from pydantic import AwareDatetime, Field
 
 from sandbox.core.db import Database, SessionDep
 from sandbox.core.http import PrincipalDep
+from sandbox.core.http.answers import ListOf, answers
 from sandbox.core.http.auth import asking_again
-from sandbox.eventlog import catalog, cursor, proofs, publication, service
+from sandbox.eventlog import catalog, cursor, proofs, publication, service, shapes
 from sandbox.eventlog.errors import BadSpan
 from sandbox.eventlog.feed import EventStream, Feed
 
@@ -74,6 +75,7 @@ async def tile(level: str, path: str, db: SessionDep) -> Response:
 
 
 @router.get("/v1/events", tags=["events"], summary="List events")
+@answers(ListOf(shapes.Event))
 async def events(
     db: SessionDep,
     caller: PrincipalDep,
@@ -120,15 +122,17 @@ async def events(
 
 
 @router.get("/v1/event_types", tags=["events"], summary="List event types")
+@answers(ListOf(shapes.EventType))
 async def event_types(_: PrincipalDep) -> dict[str, Any]:
     """Every type of event: when it happens and whom it concerns."""
     return {"object": "list", "data": catalog.listed(), "has_more": False}
 
 
 @router.get("/v1/event_types/{type_}", tags=["events"], summary="Read an event type")
-async def event_type(type_: str, _: PrincipalDep) -> dict[str, Any]:
+@answers(shapes.EventTypeWithSchema)
+async def event_type(type_: str, request: Request, _: PrincipalDep) -> dict[str, Any]:
     """One type of event with a JSON Schema and an example. More members may come at any time."""
-    return catalog.described(type_)
+    return catalog.described(type_, request.app.state.told)
 
 
 @router.get(
@@ -164,6 +168,7 @@ async def stream(
 
 
 @router.get("/v1/events/{event_id}", tags=["events"], summary="Read an event")
+@answers(shapes.Event)
 async def event(event_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """One event; another merchant's answers 404."""
     row = await service.one(db, event_id, caller.merchant)
@@ -171,6 +176,7 @@ async def event(event_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str
 
 
 @router.get("/v1/events/{event_id}/proof", tags=["events"], summary="The proof of an event")
+@answers(shapes.EventProof)
 async def proof(event_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """The event's leaf, its inclusion proof and the checkpoint: verifies offline.
 

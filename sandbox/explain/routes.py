@@ -9,9 +9,10 @@ from fastapi.responses import JSONResponse
 from sandbox.chains.port import Chain
 from sandbox.core.db import Database
 from sandbox.core.http import Principal, PrincipalDep
+from sandbox.core.http.answers import answers
 from sandbox.core.http.language import LanguageDep
 from sandbox.core.texts import Language
-from sandbox.explain import diagram, service, writing
+from sandbox.explain import diagram, service, shapes, writing
 from sandbox.explain.service import KINDS, Kind
 from sandbox.explain.words import Explanation
 
@@ -85,6 +86,7 @@ AskedDep = Annotated[Asked, Depends()]
 
 
 @router.get("/checkout/sessions/{session_id}/explain", summary="Explain a session")
+@answers(shapes.Explanation)
 async def explain_session(
     session_id: str,
     asked: AskedDep,
@@ -99,72 +101,84 @@ async def explain_session(
 
 
 @router.get("/payments/{payment_id}/explain", summary="Explain a payment")
+@answers(shapes.Explanation)
 async def explain_payment(payment_id: str, asked: AskedDep) -> Response:
     """Its transaction decoded, every rule with what was compared, and what came of it."""
     return await asked.answer(KINDS["payment"], payment_id)
 
 
 @router.get("/refunds/{refund_id}/explain", summary="Explain a refund")
+@answers(shapes.Explanation)
 async def explain_refund(refund_id: str, asked: AskedDep) -> Response:
     """Where the money came from, and how far it is on its way back."""
     return await asked.answer(KINDS["refund"], refund_id)
 
 
 @router.get("/stray_transfers/{stray_id}/explain", summary="Explain a stray transfer")
+@answers(shapes.Explanation)
 async def explain_stray(stray_id: str, asked: AskedDep) -> Response:
     """The rule that it fails, and what can be done with it."""
     return await asked.answer(KINDS["stray_transfer"], stray_id)
 
 
 @router.get("/settlements/{settlement_id}/explain", summary="Explain a settlement")
+@answers(shapes.Explanation)
 async def explain_settlement(settlement_id: str, asked: AskedDep) -> Response:
     """Sweeps, burns, the bank's answers, and what the batch still waits for."""
     return await asked.answer(KINDS["settlement"], settlement_id)
 
 
 @router.get("/payouts/{payout_id}/explain", summary="Explain a payout")
+@answers(shapes.Explanation)
 async def explain_payout(payout_id: str, asked: AskedDep) -> Response:
     """What the bank was told, and what it answered."""
     return await asked.answer(KINDS["payout"], payout_id)
 
 
 @router.get("/reserve/deposits/{deposit_id}/explain", summary="Explain a deposit")
+@answers(shapes.Explanation)
 async def explain_deposit(deposit_id: str, asked: AskedDep) -> Response:
     """Tenge that came in, and what was minted of them."""
     return await asked.answer(KINDS["deposit"], deposit_id)
 
 
 @router.get("/reserve/issuances/{issuance_id}/explain", summary="Explain an issuance")
+@answers(shapes.Explanation)
 async def explain_issuance(issuance_id: str, asked: AskedDep) -> Response:
     """The mint's transactions, entries and events."""
     return await asked.answer(KINDS["issuance"], issuance_id)
 
 
 @router.get("/reserve/redemptions/{redemption_id}/explain", summary="Explain a redemption")
+@answers(shapes.Explanation)
 async def explain_redemption(redemption_id: str, asked: AskedDep) -> Response:
     """Units that came, their burn, and the tenge for them."""
     return await asked.answer(KINDS["redemption"], redemption_id)
 
 
 @router.get("/reserve/moves/{move_id}/explain", summary="Explain a move between chains")
+@answers(shapes.Explanation)
 async def explain_move(move_id: str, asked: AskedDep) -> Response:
     """Units that came, their burn, and the mint on the other chain."""
     return await asked.answer(KINDS["bridge_move"], move_id)
 
 
 @router.get("/events/{event_id}/explain", summary="Explain an event")
+@answers(shapes.Explanation)
 async def explain_event(event_id: str, asked: AskedDep) -> Response:
     """What caused it, which entries it posts, and who was told."""
     return await asked.answer(KINDS["event"], event_id)
 
 
 @router.get("/webhook_deliveries/{delivery_id}/explain", summary="Explain a delivery")
+@answers(shapes.Explanation)
 async def explain_delivery(delivery_id: str, asked: AskedDep) -> Response:
     """Every attempt, what the receiver said, and when the next one is made."""
     return await asked.answer(KINDS["webhook_delivery"], delivery_id)
 
 
 @router.get("/sandbox/faucet/{grant_id}/explain", summary="Explain a faucet grant")
+@answers(shapes.Explanation)
 async def explain_grant(grant_id: str, asked: AskedDep) -> Response:
     """The grant's transactions, entries and events."""
     grants: Any = asked.request.app.state.grants

@@ -10,7 +10,9 @@ from sandbox.bank.accounts import RESERVE_IBAN
 from sandbox.bank.models import BankMessage
 from sandbox.core.db import SessionDep
 from sandbox.core.http import IdempotentRoute, PrincipalDep
+from sandbox.core.http.answers import answers
 from sandbox.core.money import DepositTiyn
+from sandbox.lab import shapes
 
 router = APIRouter(prefix="/v1/sandbox/bank", route_class=IdempotentRoute, tags=["sandbox"])
 
@@ -53,6 +55,7 @@ def _object(notice: BankMessage) -> dict[str, Any]:
 
 
 @router.post("/credits", status_code=201, summary="A payment reaches the reserve bank")
+@answers(shapes.BankNotice)
 async def create_credit(body: CreditIn, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """The bank gives notice of it, and the worker reads that; a pending one mints nothing."""
     if body.status == "BOOK":
@@ -75,6 +78,7 @@ async def create_credit(body: CreditIn, db: SessionDep, caller: PrincipalDep) ->
 
 
 @router.post("/reversals", status_code=201, summary="The bank takes a credit back")
+@answers(shapes.BankNotice)
 async def create_reversal(body: ReversalIn, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """The money leaves the account again; what was minted of it is missing then."""
     return _object(await simulator.reverse_credit(db, body.bank_reference))

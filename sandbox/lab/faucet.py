@@ -14,8 +14,9 @@ from sandbox.core.db import Database
 from sandbox.core.errors import NotFound
 from sandbox.core.ids import new_id
 from sandbox.core.money import units_from_tiyn
+from sandbox.core.shapes import plain
 from sandbox.eventlog.types import NewEvent
-from sandbox.lab import floats
+from sandbox.lab import floats, shapes
 from sandbox.lab.errors import FaucetToItself, FloatRefilling
 from sandbox.lab.models import FaucetGrant
 from sandbox.ledger import service as ledger
@@ -28,7 +29,7 @@ INTENT_KIND = "faucet"
 
 def grant_object(row: FaucetGrant) -> dict[str, Any]:
     """The grant as the API shows it."""
-    return {
+    shown: shapes.FaucetGrant = {
         "object": "faucet_grant",
         "id": row.id,
         "chain": row.chain,
@@ -39,6 +40,7 @@ def grant_object(row: FaucetGrant) -> dict[str, Any]:
         "reason": row.reason,
         "created_at": clock.iso(row.created_at),
     }
+    return plain(shown)
 
 
 async def grant(

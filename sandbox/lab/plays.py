@@ -21,6 +21,7 @@ from sandbox.parties import seed as parties_seed
 from sandbox.parties import service as parties
 from sandbox.payments import refunding, sessions, strays
 from sandbox.payments.models import Payment, Refund, StrayTransfer
+from sandbox.payments.shapes import Action
 from sandbox.settlement import making, terms
 from sandbox.settlement import service as settlement
 
@@ -137,7 +138,7 @@ async def _rpc_trouble(stage: Stage) -> None:
     await stage.drill("rpc_error", 0)
 
 
-async def _resolve(stage: Stage, action: strays.Action) -> None:
+async def _resolve(stage: Stage, action: Action) -> None:
     async def final(db: AsyncSession) -> StrayTransfer | None:
         found = select(StrayTransfer).where(
             col(StrayTransfer.session) == stage.session_id,

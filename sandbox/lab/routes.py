@@ -12,10 +12,11 @@ from sandbox.chains.port import Chain
 from sandbox.core.clock import MAX_ADVANCE_S
 from sandbox.core.db import Database, SessionDep
 from sandbox.core.http import IdempotentRoute, PrincipalDep
+from sandbox.core.http.answers import ListOf, answers
 from sandbox.core.http.fidelity import Fidelity
 from sandbox.core.http.simulating import Armed
 from sandbox.core.money import DepositTiyn
-from sandbox.lab import clockwork, faucet, faults, fidelity, quiescence
+from sandbox.lab import clockwork, faucet, faults, fidelity, quiescence, shapes
 from sandbox.lab.stage import House
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
@@ -104,6 +105,7 @@ def _database(request: Request) -> Database:
 
 
 @router.post("/faucet", status_code=201, summary="Tokens and gas for a test wallet")
+@answers(shapes.FaucetGrant)
 async def create_grant(
     body: FaucetIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -120,18 +122,21 @@ async def create_grant(
 
 
 @router.get("/faucet/{grant_id}", summary="One faucet grant")
+@answers(shapes.FaucetGrant)
 async def read_grant(grant_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """The grant: `pending`, `sent` or `failed`."""
     return faucet.grant_object(await faucet.find(db, grant_id))
 
 
 @router.get("/clock", summary="The sandbox clock")
+@answers(shapes.Clock)
 async def read_clock(db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Sandbox time, how far it is from wall time, and whether it stands still."""
     return await clockwork.state(db)
 
 
 @router.post("/clock", summary="Move or stop time")
+@answers(shapes.MovedClock)
 async def move_clock(body: ClockIn, request: Request, caller: PrincipalDep) -> dict[str, Any]:
     """Move sandbox and chain time forward, or stop them; `fired` is what that made due, in order.
 
@@ -158,6 +163,7 @@ async def move_clock(body: ClockIn, request: Request, caller: PrincipalDep) -> d
 
 
 @router.post("/quiesce", summary="Wait until nothing is left to do")
+@answers(shapes.Rest)
 async def quiesce(
     request: Request, caller: PrincipalDep, body: QuiesceIn | None = None
 ) -> dict[str, Any]:
@@ -168,6 +174,7 @@ async def quiesce(
 
 
 @router.post("/chains/{chain}/resume", summary="Follow a halted chain again")
+@answers(shapes.FollowedChain)
 async def resume_chain(chain: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """The watcher goes on at the block where it stopped; minting stays off until it is resumed."""
     event = await chains_service.resume(db, chain)
@@ -186,12 +193,14 @@ def _armed(request: Request) -> Armed:
 
 
 @router.get("/faults", summary="Failure switches")
+@answers(shapes.Faults)
 async def read_faults(request: Request, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """What can go wrong between which parts, what comes of it, and how many more times it will."""
     return await faults.table(db, _drills(request), _armed(request))
 
 
 @router.post("/faults", summary="Switch a failure")
+@answers(shapes.Faults)
 async def switch_fault(
     body: FaultIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -202,6 +211,7 @@ async def switch_fault(
 
 
 @router.get("/fidelity", summary="What of the sandbox is real, and what is simulated")
+@answers(ListOf(shapes.FidelityPart))
 async def read_fidelity(request: Request, caller: PrincipalDep) -> dict[str, Any]:
     """The parts that `Sandbox-Fidelity` names on answers, each with the test that shows it."""
     known: Fidelity = request.app.state.fidelity

@@ -10,8 +10,9 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from sandbox.core import chance
 from sandbox.core.errors import NotFound
 from sandbox.core.http import PrincipalDep
+from sandbox.core.http.answers import answers
 from sandbox.core.http.limits import Unreadable, check_json
-from sandbox.lab import magic, triggering
+from sandbox.lab import magic, shapes, triggering
 from sandbox.lab.errors import PanelOff
 from sandbox.lab.scenarios import PAYERS, payer_for
 from sandbox.lab.trigger_routes import house_of
@@ -25,6 +26,7 @@ _MAX_FIELDS = 10
 
 
 @router.get("/v1/sandbox/magic_values", summary="Values that make something happen")
+@answers(shapes.MagicValues)
 async def read_magic_values(caller: PrincipalDep) -> dict[str, Any]:
     """Amount endings, payers, bank accounts and headers: the one table of them."""
     return magic.table()

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.core.http import IdempotentRoute, PrincipalDep
+from sandbox.core.http.answers import ListOf, answers
 from sandbox.core.money import SessionTiyn
-from sandbox.lab import triggering
+from sandbox.lab import shapes, triggering
 from sandbox.lab.stage import House
 
 router = APIRouter(prefix="/v1/sandbox", route_class=IdempotentRoute, tags=["sandbox"])
@@ -39,12 +40,14 @@ def house_of(request: Request) -> House:
 
 
 @router.get("/triggers", summary="What can be triggered")
+@answers(ListOf(shapes.Scenario))
 async def list_triggers(caller: PrincipalDep) -> dict[str, Any]:
     """Each scenario: what it does, which events follow, and whether it moves the clock."""
     return triggering.table()
 
 
 @router.post("/triggers", summary="Play a scenario")
+@answers(shapes.Trigger)
 async def create_trigger(body: TriggerIn, request: Request, caller: PrincipalDep) -> dict[str, Any]:
     """Real acts against this sandbox; the answer comes when its events were told.
 

@@ -9,7 +9,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.core.http import PrincipalDep
+from sandbox.core.http.answers import ListOf, answers
 from sandbox.core.line import Line, LineClosed
+from sandbox.lab import shapes
 from sandbox.lab.errors import NoSupervisor
 from sandbox.lab.world_errors import INITIAL
 
@@ -54,6 +56,7 @@ async def _ask(request: Request, what: str, **values: Any) -> dict[str, Any]:
 
 
 @router.post("/snapshots", status_code=201, summary="Keep the world as it is")
+@answers(shapes.Snapshot)
 async def create_snapshot(
     body: SnapshotIn, request: Request, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -62,30 +65,35 @@ async def create_snapshot(
 
 
 @router.get("/snapshots", summary="List snapshots")
+@answers(ListOf(shapes.Snapshot))
 async def list_snapshots(request: Request, caller: PrincipalDep) -> dict[str, Any]:
     """Every snapshot, oldest first; `initial` is the world as it was when first ready."""
     return {"object": "list", "data": (await _ask(request, "list"))["data"], "has_more": False}
 
 
 @router.delete("/snapshots/{name}", summary="Forget a snapshot")
+@answers(shapes.DeletedSnapshot)
 async def delete_snapshot(name: str, request: Request, caller: PrincipalDep) -> dict[str, Any]:
     """The world that lives stays as it is; `initial` cannot be forgotten."""
     return await _ask(request, "delete", name=name)
 
 
 @router.post("/snapshots/{name}/restore", summary="Go back to a snapshot")
+@answers(shapes.World)
 async def restore_snapshot(name: str, request: Request, caller: PrincipalDep) -> dict[str, Any]:
     """All of it at once, in a new epoch of the log; what happened since then never did."""
     return await _ask(request, "restore", name=name)
 
 
 @router.post("/reset", summary="Go back to the beginning")
+@answers(shapes.World)
 async def reset(request: Request, caller: PrincipalDep) -> dict[str, Any]:
     """To the world as it was when it was ready for the first time: the snapshot `initial`."""
     return await _ask(request, "restore", name=INITIAL)
 
 
 @router.post("/forks", status_code=201, summary="A sandbox of its own out of a snapshot")
+@answers(shapes.Fork)
 async def create_fork(body: ForkIn, request: Request, caller: PrincipalDep) -> dict[str, Any]:
     """Writes a data directory, complete and stopped: `sandbox up --data-dir` starts it.
 

@@ -7,6 +7,7 @@ from typing import Literal
 from sandbox.eventlog.types import NewEvent
 
 Side = Literal["D", "C"]
+State = Literal["pending", "posted", "voided"]
 
 
 @dataclass(frozen=True, slots=True)

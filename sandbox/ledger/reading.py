@@ -8,7 +8,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.core.clock import iso
 from sandbox.core.errors import NotFound
 from sandbox.core.http import Page
-from sandbox.ledger import service
+from sandbox.core.shapes import plain
+from sandbox.ledger import service, shapes
 from sandbox.ledger.journal import Account
 from sandbox.ledger.service import Entry
 
@@ -88,7 +89,7 @@ async def posted_upto(db: AsyncSession, account: Account, height: int) -> int:
 
 
 def _entry_object(entry: Entry) -> dict[str, Any]:
-    return {
+    shown: shapes.LedgerEntry = {
         "object": "ledger_entry",
         "id": entry.id,
         "ref": entry.ref,
@@ -114,3 +115,4 @@ def _entry_object(entry: Entry) -> dict[str, Any]:
         ],
         "sha256": service.entry_hash(entry).sha256,
     }
+    return plain(shown)

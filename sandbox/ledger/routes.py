@@ -6,7 +6,8 @@ from fastapi import APIRouter, Query
 
 from sandbox.core.db import SessionDep
 from sandbox.core.http import PageDep, PrincipalDep, listing
-from sandbox.ledger import reading
+from sandbox.core.http.answers import ListOf, answers
+from sandbox.ledger import reading, shapes
 
 router = APIRouter(prefix="/v1/ledger", tags=["ledger"])
 
@@ -14,6 +15,7 @@ Book = Literal["issuer", "token", "claims"]
 
 
 @router.get("/accounts", summary="Accounts with their balances")
+@answers(ListOf(shapes.LedgerAccount))
 async def read_accounts(
     page: PageDep,
     db: SessionDep,
@@ -30,6 +32,7 @@ async def read_accounts(
 
 
 @router.get("/entries", summary="Entries with their legs")
+@answers(ListOf(shapes.LedgerEntry))
 async def read_entries(
     page: PageDep,
     db: SessionDep,
@@ -44,6 +47,7 @@ async def read_entries(
 
 
 @router.get("/entries/{entry_id}", summary="One entry")
+@answers(shapes.LedgerEntry)
 async def read_entry(entry_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """`sha256` is what the log holds of it: over the RFC 8785 form of id, reason, ref, chain,
     effective_at and legs `[book, asset, code, side, amount]`. `event` posted or voided it; null

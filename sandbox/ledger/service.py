@@ -25,7 +25,7 @@ from sandbox.ledger.errors import (
     InsufficientFunds,
     NotReversible,
 )
-from sandbox.ledger.journal import Account, Changes, Leg, NewEntry, Resolution
+from sandbox.ledger.journal import Account, Changes, Leg, NewEntry, Resolution, State
 
 __all__ = [
     "AlreadyResolved",
@@ -53,7 +53,7 @@ class Entry:
 
     id: str
     key: int
-    state: Literal["pending", "posted", "voided"]
+    state: State
     kind: Literal["pending", "posted"]
     reason: str
     ref: str

@@ -18,8 +18,9 @@ from sandbox.core.http import (
     permissions,
     show_once,
 )
+from sandbox.core.http.answers import ListOf, answers
 from sandbox.core.http.roles import Role
-from sandbox.parties import keys, service
+from sandbox.parties import keys, service, shapes
 from sandbox.parties.errors import PartyMissing
 from sandbox.parties.models import ApiKey
 
@@ -80,6 +81,7 @@ class RotationIn(BaseModel):
 
 
 @router.post("/v1/api_keys", status_code=201, summary="Create an API key")
+@answers(shapes.ApiKeyWithSecret)
 async def create_key(
     body: ApiKeyIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -117,6 +119,7 @@ async def _party(body: ApiKeyIn, db: SessionDep, own: str | None) -> str:
 
 
 @router.get("/v1/api_keys", summary="List API keys")
+@answers(ListOf(shapes.ApiKey))
 async def list_keys(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Keys, newest first, revoked ones too; a merchant sees its own."""
     found = select(ApiKey)
@@ -127,6 +130,7 @@ async def list_keys(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict
 
 
 @router.get("/v1/api_keys/{key_id}", summary="Read an API key")
+@answers(shapes.ApiKey)
 async def get_key(key_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """One key without its secret; somebody else's is not found.
 
@@ -136,6 +140,7 @@ async def get_key(key_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str
 
 
 @router.post("/v1/api_keys/{key_id}/rotate", summary="Give an API key a new secret")
+@answers(shapes.ApiKeyWithSecret)
 async def rotate_key(
     key_id: str, body: RotationIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -151,6 +156,7 @@ async def rotate_key(
 
 
 @router.delete("/v1/api_keys/{key_id}", summary="Revoke an API key")
+@answers(shapes.ApiKey)
 async def revoke_key(key_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """End a key at once; nothing is deleted, so that the log keeps its meaning."""
     return keys.key_object(await keys.revoke_key(db, key_id, owner=caller.merchant))

@@ -16,8 +16,10 @@ from sandbox.core.http.auth import secret_hash
 from sandbox.core.http.rate_limits import Limit
 from sandbox.core.http.roles import Role
 from sandbox.core.ids import new_id
+from sandbox.core.shapes import plain
 from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.types import NewEvent
+from sandbox.parties import shapes
 from sandbox.parties.errors import KeyEnded, KeyOutlivesItsMaker, RoleNotGrantable
 from sandbox.parties.models import ApiKey
 
@@ -32,7 +34,7 @@ _SECRET_BYTES = 20  # 32 characters of base32, none of them an underscore
 
 def key_object(row: ApiKey) -> dict[str, Any]:
     """The key as the API shows it, without anything that could be used to call."""
-    return {
+    shown: shapes.ApiKey = {
         "object": "api_key",
         "id": row.id,
         "prefix": f"sk_sbx_{row.id}",
@@ -49,6 +51,7 @@ def key_object(row: ApiKey) -> dict[str, Any]:
         "last_used_at": _iso(row.last_used_at),
         "revoked_at": _iso(row.revoked_at),
     }
+    return plain(shown)
 
 
 def _iso(moment: datetime | None) -> str | None:

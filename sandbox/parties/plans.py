@@ -11,15 +11,17 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.core import clock
 from sandbox.core.errors import NotFound
 from sandbox.core.ids import new_id
+from sandbox.core.shapes import plain
 from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.types import NewEvent
+from sandbox.parties import shapes
 from sandbox.parties.errors import FeePlanReplaced, MerchantClosed
 from sandbox.parties.models import FeePlan, Merchant
 
 
 def plan_object(row: FeePlan) -> dict[str, Any]:
     """The plan as the API and the log show it; amounts in tiyn include VAT."""
-    return {
+    shown: shapes.FeePlan = {
         "object": "fee_plan",
         "merchant": row.merchant,
         "version": row.version,
@@ -31,6 +33,7 @@ def plan_object(row: FeePlan) -> dict[str, Any]:
         "consented_at": None if row.consented_at is None else clock.iso(row.consented_at),
         "in_force_at": None if row.in_force_at is None else clock.iso(row.in_force_at),
     }
+    return plain(shown)
 
 
 async def begin(db: AsyncSession, merchant: Merchant) -> None:

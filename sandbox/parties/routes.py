@@ -9,8 +9,9 @@ from sqlmodel import col, select
 from sandbox.core.db import SessionDep
 from sandbox.core.errors import NotFound
 from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing
+from sandbox.core.http.answers import ListOf, answers
 from sandbox.core.money import BPS_PER_WHOLE, MAX_SESSION_TIYN
-from sandbox.parties import plans, service, signs
+from sandbox.parties import plans, service, shapes, signs
 from sandbox.parties.errors import NotYours
 from sandbox.parties.models import Merchant
 
@@ -96,6 +97,7 @@ class FeePlanIn(BaseModel):
 
 
 @router.post("/v1/merchants", status_code=201, summary="Create a merchant")
+@answers(shapes.Merchant)
 async def create_merchant(body: MerchantIn, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """A new merchant; its keys come from `POST /v1/api_keys`."""
     row = await service.create_merchant(
@@ -119,6 +121,7 @@ async def create_merchant(body: MerchantIn, db: SessionDep, caller: PrincipalDep
 
 
 @router.get("/v1/merchants", summary="List merchants")
+@answers(ListOf(shapes.Merchant))
 async def merchants(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Merchants, newest first; a merchant sees itself."""
     found = select(Merchant)
@@ -129,6 +132,7 @@ async def merchants(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict
 
 
 @router.get("/v1/merchants/{merchant_id}", summary="Read a merchant")
+@answers(shapes.Merchant)
 async def get_merchant(merchant_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """One merchant; somebody else's is not found.
 
@@ -140,6 +144,7 @@ async def get_merchant(merchant_id: str, db: SessionDep, caller: PrincipalDep) -
 
 
 @router.post("/v1/merchants/{merchant_id}", summary="Change a merchant")
+@answers(shapes.Merchant)
 async def change_merchant(
     merchant_id: str, body: MerchantChangeIn, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -157,6 +162,7 @@ async def change_merchant(
 
 
 @router.post("/v1/merchants/{merchant_id}/status", summary="Verify, suspend or close a merchant")
+@answers(shapes.Merchant)
 async def set_status(
     merchant_id: str, body: StatusIn, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -170,6 +176,7 @@ async def set_status(
 
 
 @router.get("/v1/merchants/{merchant_id}/fee_plans", summary="List a merchant's fee plans")
+@answers(ListOf(shapes.FeePlan))
 async def fee_plans(merchant_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Every version, newest first: what is in force, and what waits for consent."""
     if caller.merchant not in (None, merchant_id):
@@ -180,6 +187,7 @@ async def fee_plans(merchant_id: str, db: SessionDep, caller: PrincipalDep) -> d
 
 
 @router.post("/v1/merchants/{merchant_id}/fee_plans", status_code=201, summary="Offer a fee plan")
+@answers(shapes.FeePlan)
 async def offer_plan(
     merchant_id: str, body: FeePlanIn, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -198,6 +206,7 @@ async def offer_plan(
 @router.post(
     "/v1/merchants/{merchant_id}/fee_plans/{version}/consent", summary="Consent to a fee plan"
 )
+@answers(shapes.FeePlan)
 async def consent_to_plan(
     merchant_id: str, version: int, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:

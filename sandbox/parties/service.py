@@ -11,9 +11,10 @@ from sandbox.core import clock
 from sandbox.core.errors import NotFound
 from sandbox.core.http.expand import Reader
 from sandbox.core.ids import new_id
+from sandbox.core.shapes import plain
 from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.types import NewEvent
-from sandbox.parties import plans
+from sandbox.parties import plans, shapes
 from sandbox.parties.errors import MerchantClosed, MerchantStatusFixed, MerchantSuspended
 from sandbox.parties.keys import create_key as create_key
 from sandbox.parties.keys import find_key as find_key
@@ -39,7 +40,7 @@ ConfirmPolicy = Literal["detected", "confirmed", "final"]
 
 def merchant_object(row: Merchant) -> dict[str, Any]:
     """The merchant as the API shows it."""
-    return {
+    shown: shapes.Merchant = {
         "object": "merchant",
         "id": row.id,
         "name": row.name,
@@ -63,6 +64,7 @@ def merchant_object(row: Merchant) -> dict[str, Any]:
         "status_reason": row.status_reason,
         "created_at": clock.iso(row.created_at),
     }
+    return plain(shown)
 
 
 async def merchant(db: AsyncSession, merchant_id: str, *, steady: bool = False) -> Merchant:

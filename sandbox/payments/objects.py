@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
+from sandbox.chains.shapes import TransferOption
 from sandbox.core.clock import iso
 from sandbox.core.money import tiyn_from_units
+from sandbox.core.shapes import plain
+from sandbox.payments import shapes
 from sandbox.payments.models import CheckoutSession, Payment, Refund, StrayTransfer, Sweep
 
 MAX_PAYMENTS_IN_EVENT = 40
@@ -18,6 +21,10 @@ def _time(moment: datetime | None) -> str | None:
 
 def payment_object(row: Payment) -> dict[str, Any]:
     """A payment; `counted_units` count for its session, `excess_units` stay in suspense."""
+    return plain(_payment(row))
+
+
+def _payment(row: Payment) -> shapes.Payment:
     return {
         "object": "payment",
         "id": row.id,
@@ -62,9 +69,9 @@ def session_object(
     row: CheckoutSession, payments: Sequence[Payment], *, url: str | None = None
 ) -> dict[str, Any]:
     """A session with all of its payments; `payment` is the one that completed it."""
-    shown = [payment_object(payment) for payment in in_chain_order(payments)]
-    by_id = {payment["id"]: payment for payment in shown}
-    return {
+    every = [_payment(payment) for payment in in_chain_order(payments)]
+    by_id = {payment["id"]: payment for payment in every}
+    shown: shapes.CheckoutSession = {
         "object": "checkout_session",
         "id": row.id,
         "merchant": row.merchant,
@@ -81,14 +88,15 @@ def session_object(
         "canceled_at": _time(row.canceled_at),
         "captured_at": _time(row.captured_at),
         "url": url or row.url,
-        "options": row.options,
-        "payments": shown,
+        "options": cast(list[TransferOption], row.options),
+        "payments": every,
         "payment": by_id.get(row.completed_payment) if row.completed_payment else None,
         "received_units": row.received_units,
         "excess_units": row.excess_units,
         "completion": row.completions,
-        "notes": row.notes,
+        "notes": cast(list[shapes.SessionNote], row.notes),
     }
+    return plain(shown)
 
 
 def session_event(row: CheckoutSession, payments: Sequence[Payment]) -> dict[str, Any]:
@@ -109,7 +117,7 @@ def for_viewer(data: dict[str, Any], *, owner: bool) -> dict[str, Any]:
 
 def stray_object(row: StrayTransfer) -> dict[str, Any]:
     """A stray transfer. With `token`, `amount_units` are base units of that other token."""
-    return {
+    shown: shapes.StrayTransfer = {
         "object": "stray_transfer",
         "id": row.id,
         "chain": row.chain,
@@ -130,11 +138,12 @@ def stray_object(row: StrayTransfer) -> dict[str, Any]:
         "created_at": iso(row.created_at),
         "resolved_at": _time(row.resolved_at),
     }
+    return plain(shown)
 
 
 def refund_object(row: Refund) -> dict[str, Any]:
     """A refund, of a payment or of a stray transfer. `amount_tiyn` is rounded down."""
-    return {
+    shown: shapes.Refund = {
         "object": "refund",
         "id": row.id,
         "payment": row.payment,
@@ -152,11 +161,12 @@ def refund_object(row: Refund) -> dict[str, Any]:
         "created_at": iso(row.created_at),
         "completed_at": _time(row.completed_at),
     }
+    return plain(shown)
 
 
 def sweep_object(row: Sweep, sessions: Sequence[str]) -> dict[str, Any]:
     """A sweep of these sessions' deposit addresses; without a merchant it is a stranger's."""
-    return {
+    shown: shapes.Sweep = {
         "object": "sweep",
         "id": row.id,
         "chain": row.chain,
@@ -172,3 +182,4 @@ def sweep_object(row: Sweep, sessions: Sequence[str]) -> dict[str, Any]:
         "created_at": iso(row.created_at),
         "ended_at": _time(row.ended_at),
     }
+    return plain(shown)

@@ -11,8 +11,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.core.db import SessionDep
 from sandbox.core.errors import NotFound
 from sandbox.core.http import IdempotentRoute, Page, PageDep, Principal, PrincipalDep, listing
+from sandbox.core.http.answers import ListOf, answers
 from sandbox.core.money import SessionTiyn
-from sandbox.payments import refunding, rows, sessions, strays
+from sandbox.payments import refunding, rows, sessions, shapes, strays
 from sandbox.payments.errors import StrayBurned
 from sandbox.payments.incoming import is_storable
 from sandbox.payments.models import CheckoutSession, Payment, Refund, StrayTransfer
@@ -102,7 +103,7 @@ class ResolutionIn(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"action": "refund"}]}
     )
 
-    action: strays.Action
+    action: shapes.Action
 
 
 def _base_url(request: Request) -> str:
@@ -118,6 +119,7 @@ def _shown(
 
 
 @router.post("/v1/checkout/sessions", status_code=201, summary="Create a checkout session")
+@answers(shapes.CheckoutSession)
 async def create_session(
     body: SessionIn, request: Request, response: Response, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -145,6 +147,7 @@ async def create_session(
 
 
 @router.get("/v1/checkout/sessions", summary="List sessions")
+@answers(ListOf(shapes.CheckoutSession))
 async def list_sessions(
     page: PageDep, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -155,6 +158,7 @@ async def list_sessions(
 
 
 @router.get("/v1/checkout/sessions/{session_id}", summary="Read a session")
+@answers(shapes.CheckoutSession)
 async def get_session(
     session_id: str, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -164,6 +168,7 @@ async def get_session(
 
 
 @router.post("/v1/checkout/sessions/{session_id}/cancel", summary="Cancel a session")
+@answers(shapes.CheckoutSession)
 async def cancel_session(
     session_id: str, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -173,6 +178,7 @@ async def cancel_session(
 
 
 @router.get("/v1/payments", summary="List payments")
+@answers(ListOf(shapes.Payment))
 async def list_payments(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Payments, newest first."""
     found = await _page(db, Payment, page, caller.merchant)
@@ -180,12 +186,14 @@ async def list_payments(page: PageDep, db: SessionDep, caller: PrincipalDep) -> 
 
 
 @router.get("/v1/payments/{payment_id}", summary="Read a payment")
+@answers(shapes.Payment)
 async def get_payment(payment_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """One payment; somebody else's is not found."""
     return payment_object(await _one(db, Payment, "payment", payment_id, caller.merchant))
 
 
 @router.post("/v1/refunds", status_code=201, summary="Refund a payment")
+@answers(shapes.Refund)
 async def create_refund(body: RefundIn, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Refund part or all of a captured payment that is in no settlement yet."""
     row = await refunding.refund_payment(
@@ -199,6 +207,7 @@ async def create_refund(body: RefundIn, db: SessionDep, caller: PrincipalDep) ->
 
 
 @router.get("/v1/refunds", summary="List refunds")
+@answers(ListOf(shapes.Refund))
 async def list_refunds(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Refunds, newest first."""
     found = await _page(db, Refund, page, caller.merchant)
@@ -206,12 +215,14 @@ async def list_refunds(page: PageDep, db: SessionDep, caller: PrincipalDep) -> d
 
 
 @router.get("/v1/refunds/{refund_id}", summary="Read a refund")
+@answers(shapes.Refund)
 async def get_refund(refund_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """One refund; somebody else's is not found."""
     return refund_object(await _one(db, Refund, "refund", refund_id, caller.merchant))
 
 
 @router.get("/v1/stray_transfers", summary="List stray transfers")
+@answers(ListOf(shapes.AnyStray))
 async def list_strays(
     page: PageDep, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -229,6 +240,7 @@ async def list_strays(
 
 
 @router.get("/v1/stray_transfers/{stray_id}", summary="Read a stray transfer")
+@answers(shapes.AnyStray)
 async def get_stray(
     stray_id: str, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -240,6 +252,7 @@ async def get_stray(
 
 
 @router.post("/v1/stray_transfers/{stray_id}/resolve", summary="Decide a stray transfer")
+@answers(shapes.StrayTransfer)
 async def resolve_stray(
     stray_id: str, body: ResolutionIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Resolving stray transfers by hand: send the money back, or accept it for its session."""
 
-from typing import Literal
-
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core.errors import NotFound
@@ -16,9 +14,8 @@ from sandbox.payments.errors import (
     StrayResolved,
 )
 from sandbox.payments.models import StrayTransfer
+from sandbox.payments.shapes import Action
 from sandbox.payments.step import Step
-
-Action = Literal["refund", "accept"]
 
 
 async def resolve(

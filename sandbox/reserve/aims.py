@@ -9,7 +9,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core import clock
 from sandbox.core.ids import new_id
+from sandbox.core.shapes import plain
 from sandbox.eventlog.types import NewEvent
+from sandbox.reserve import shapes
 from sandbox.reserve.models import BridgeMove, Intake, Redemption, UnitReceipt
 
 HOLDS_ITS_AMOUNT = ("received", "burning", "stuck", "burned")
@@ -132,7 +134,7 @@ async def event(
 
 def receipt_object(row: UnitReceipt) -> dict[str, Any]:
     """A transfer that brought units, as the log tells it."""
-    return {
+    shown: shapes.UnitReceipt = {
         "object": "unit_receipt",
         "id": row.id,
         "intake": row.intake,
@@ -143,3 +145,4 @@ def receipt_object(row: UnitReceipt) -> dict[str, Any]:
         "place": row.place,
         "chain_state": row.state,
     }
+    return plain(shown)

@@ -8,7 +8,8 @@ from sqlmodel import col, select
 
 from sandbox.core.db import SessionDep
 from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing
-from sandbox.reserve import attesting, claims
+from sandbox.core.http.answers import ListOf, answers
+from sandbox.reserve import attesting, claims, shapes
 from sandbox.reserve.models import Attestation
 
 router = APIRouter(prefix="/v1/reserve/attestations", route_class=IdempotentRoute, tags=["reserve"])
@@ -21,6 +22,7 @@ class AttestationIn(BaseModel):
 
 
 @router.post("", status_code=201, summary="Ask for an attestation")
+@answers(shapes.AnyAttestation)
 async def create_attestation(
     body: AttestationIn, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -31,6 +33,7 @@ async def create_attestation(
 
 
 @router.get("", summary="Attestations")
+@answers(ListOf(shapes.AnyAttestation))
 async def read_attestations(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Attestations, newest first: one for every day, and those that were asked for."""
     found = page.of(select(Attestation), col(Attestation.id))
@@ -39,6 +42,7 @@ async def read_attestations(page: PageDep, db: SessionDep, caller: PrincipalDep)
 
 
 @router.get("/{attestation_id}", summary="One attestation")
+@answers(shapes.AnyAttestation)
 async def read_attestation(
     attestation_id: str, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -47,6 +51,7 @@ async def read_attestation(
 
 
 @router.get("/{attestation_id}/branch", summary="The proof that a merchant's claim is counted")
+@answers(shapes.ClaimBranch)
 async def read_branch(attestation_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """The caller's own leaf on each chain and the branch to the signed root.
 

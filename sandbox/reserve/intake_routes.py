@@ -1,7 +1,7 @@
 """`/v1/reserve/redemptions` and `/v1/reserve/moves`."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
@@ -10,11 +10,13 @@ from sandbox.chains.port import Chain
 from sandbox.core.db import SessionDep
 from sandbox.core.errors import NotFound
 from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing
+from sandbox.core.http.answers import answers
 from sandbox.core.money import DepositTiyn
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
-from sandbox.reserve import burns, intakes, moves, queues, redemptions
+from sandbox.reserve import burns, intakes, moves, queues, redemptions, shapes
 from sandbox.reserve.models import Intake
+from sandbox.reserve.shapes import MoveStatus, RedemptionStatus
 
 router = APIRouter(prefix="/v1/reserve", route_class=IdempotentRoute, tags=["reserve"])
 
@@ -23,10 +25,6 @@ Knp = Annotated[str, Field(pattern=r"^[0-9]{3}$", description="purpose of the pa
 Kbe = Annotated[str, Field(pattern=r"^[12][1-9]$", description="residency and sector of the payee")]
 ExpiresInS = Annotated[StrictInt, Field(ge=1, le=86_400)]
 MinAgeS = Annotated[int, Query(ge=0, le=10**9)]
-_Units = Literal["open", "received", "burning", "stuck", "expired", "canceled"]
-RedemptionStatus = _Units | Literal["none", "pending", "sent", "paid", "rejected", "returned"]
-MoveStatus = _Units | Literal["none", "waiting", "minting", "minted", "given_back"]
-"""The state of the units until they are burned, then that of the second half."""
 
 
 class PayeeIn(BaseModel):
@@ -167,6 +165,7 @@ _KINDS = {
 
 
 @router.post("/redemptions", status_code=201, summary="Redeem units at par")
+@answers(shapes.Redemption)
 async def create_redemption(
     body: RedemptionIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -177,6 +176,7 @@ async def create_redemption(
 
 
 @router.get("/redemptions", summary="Redemptions with ages and totals")
+@answers(shapes.RedemptionList)
 async def read_redemptions(
     page: PageDep,
     db: SessionDep,
@@ -190,6 +190,7 @@ async def read_redemptions(
 
 
 @router.get("/redemptions/{redemption_id}", summary="One redemption")
+@answers(shapes.Redemption)
 async def read_redemption(
     redemption_id: str, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -198,6 +199,7 @@ async def read_redemption(
 
 
 @router.post("/redemptions/{redemption_id}/retry", summary="Try a stuck redemption again")
+@answers(shapes.Redemption)
 async def retry_redemption(
     redemption_id: str, body: RetryIn, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -209,6 +211,7 @@ async def retry_redemption(
 
 
 @router.post("/burns/{stray_id}/redeem", status_code=201, summary="Pay what a holder burned")
+@answers(shapes.Redemption)
 async def redeem_burn(
     stray_id: str, body: PayeeIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -223,6 +226,7 @@ async def redeem_burn(
 
 
 @router.post("/moves", status_code=201, summary="Move units between chains")
+@answers(shapes.Move)
 async def create_move(
     body: MoveIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -233,6 +237,7 @@ async def create_move(
 
 
 @router.get("/moves", summary="Moves with ages and totals")
+@answers(shapes.MoveList)
 async def read_moves(
     page: PageDep,
     db: SessionDep,
@@ -246,12 +251,14 @@ async def read_moves(
 
 
 @router.get("/moves/{move_id}", summary="One move")
+@answers(shapes.Move)
 async def read_move(move_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """The move with its age."""
     return await queues.shown(db, await _any(db, "moves", move_id))
 
 
 @router.post("/moves/{move_id}/retry", summary="Try a stuck move again")
+@answers(shapes.Move)
 async def retry_move(
     move_id: str, body: EmptyIn, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -262,6 +269,7 @@ async def retry_move(
 
 
 @router.post("/moves/{move_id}/give_back", summary="Undo a burned move")
+@answers(shapes.Move)
 async def give_back_move(
     move_id: str, body: GiveBackIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -293,6 +301,7 @@ async def _send_back(
 
 
 @router.post("/redemptions/{redemption_id}/cancel", summary="Give a redemption up")
+@answers(shapes.Redemption)
 async def cancel_redemption(
     redemption_id: str, body: EmptyIn, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -301,6 +310,7 @@ async def cancel_redemption(
 
 
 @router.post("/moves/{move_id}/cancel", summary="Give a move up")
+@answers(shapes.Move)
 async def cancel_move(
     move_id: str, body: EmptyIn, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -311,6 +321,7 @@ async def cancel_move(
 @router.post(
     "/redemptions/{redemption_id}/send_back", status_code=201, summary="Send a remainder back"
 )
+@answers(shapes.SendBack)
 async def send_back_redemption(
     redemption_id: str, body: SendBackIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -319,6 +330,7 @@ async def send_back_redemption(
 
 
 @router.post("/moves/{move_id}/send_back", status_code=201, summary="Send a remainder back")
+@answers(shapes.SendBack)
 async def send_back_move(
     move_id: str, body: SendBackIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:

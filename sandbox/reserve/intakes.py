@@ -19,11 +19,12 @@ from sandbox.core.driver import Statement
 from sandbox.core.errors import NotFound
 from sandbox.core.ids import new_id
 from sandbox.core.money import units_from_tiyn
+from sandbox.core.shapes import plain
 from sandbox.eventlog.types import NewEvent
 from sandbox.ledger import service as ledger
 from sandbox.ledger.chart import accounts
 from sandbox.ledger.journal import Changes, Leg, NewEntry, credit, debit
-from sandbox.reserve import aims
+from sandbox.reserve import aims, shapes
 from sandbox.reserve.errors import ChainUnknown, IntakeNotOver, NotRetryable, RemainderShort
 from sandbox.reserve.models import Intake, SendBack, UnitMatch
 
@@ -290,7 +291,7 @@ async def send_back(
 
 def send_back_object(row: SendBack) -> dict[str, object]:
     """Units on their way back, as the API shows them."""
-    return {
+    shown: shapes.SendBack = {
         "object": "send_back",
         "id": row.id,
         "intake": row.intake,
@@ -302,6 +303,7 @@ def send_back_object(row: SendBack) -> dict[str, object]:
         "reason": row.reason,
         "created_at": clock.iso(row.created_at),
     }
+    return plain(shown)
 
 
 def send_back_event(row: SendBack, step: str, at: datetime, refs: tuple[str, ...] = ()) -> NewEvent:

@@ -3,7 +3,8 @@
 An order is an intent and nothing besides, so its row is the chain's; the log tells of its end.
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -18,19 +19,26 @@ from sandbox.core import clock
 from sandbox.core.checks import Check, no_faults
 from sandbox.core.errors import NotFound
 from sandbox.core.ids import new_id
+from sandbox.core.shapes import plain
 from sandbox.eventlog.told import Told, as_told, moment
 from sandbox.eventlog.types import NewEvent
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
+from sandbox.reserve.shapes import ChainOrder, OrderStatus
 
 KIND = "order"
-_STATUS = {"due": "pending", "signed": "pending", "done": "done", "not_done": "failed"}
+_STATUS: Final[Mapping[str, OrderStatus]] = {
+    "due": "pending",
+    "signed": "pending",
+    "done": "done",
+    "not_done": "failed",
+}
 
 
 def order_object(order: IntentState) -> dict[str, Any]:
     """The order as the API shows it; a transaction counts once it has decided."""
     has_ended = order.state in ("done", "not_done")
-    return {
+    shown: ChainOrder = {
         "object": "chain_order",
         "id": order.id,
         "chain": order.chain,
@@ -44,6 +52,7 @@ def order_object(order: IntentState) -> dict[str, Any]:
         "reason": order.reason,
         "created_at": clock.iso(order.created_at),
     }
+    return plain(shown)
 
 
 async def rotate(db: AsyncSession, port: Chain, role: str) -> IntentState:

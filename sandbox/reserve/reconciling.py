@@ -22,10 +22,11 @@ from sandbox.core.checks import Check, CheckFunction
 from sandbox.core.db import Database, Leader, is_disconnect
 from sandbox.core.errors import Unavailable
 from sandbox.core.ids import new_id
+from sandbox.core.shapes import plain
 from sandbox.eventlog.types import NewEvent
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
-from sandbox.reserve import minting, reversals
+from sandbox.reserve import minting, reversals, shapes
 from sandbox.reserve.errors import BreachStands, NotReconciledYet
 from sandbox.reserve.models import Breach
 
@@ -204,7 +205,7 @@ async def _open(db: AsyncSession) -> list[Breach]:
 
 def breach_object(row: Breach) -> dict[str, Any]:
     """The breach as API and log show it; `figures` are the two that should have agreed."""
-    return {
+    shown: shapes.Breach = {
         "object": "breach",
         "id": row.id,
         "invariant": row.invariant,
@@ -213,6 +214,7 @@ def breach_object(row: Breach) -> dict[str, Any]:
         "detail": row.detail,
         "found_at": clock.iso(row.found_at),
     }
+    return plain(shown)
 
 
 async def figures(db: AsyncSession) -> dict[str, Any]:

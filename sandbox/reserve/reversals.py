@@ -19,11 +19,12 @@ from sandbox.bank.models import BankMessage, Kind
 from sandbox.core import clock
 from sandbox.core.errors import NotFound
 from sandbox.core.ids import new_id
+from sandbox.core.shapes import plain
 from sandbox.eventlog.types import NewEvent
 from sandbox.ledger import service as ledger
 from sandbox.ledger.chart import accounts
 from sandbox.ledger.journal import Changes, NewEntry, Resolution, credit, debit
-from sandbox.reserve import minting
+from sandbox.reserve import minting, shapes
 from sandbox.reserve.errors import NothingMissing
 from sandbox.reserve.models import CreditReversal, Deposit
 
@@ -45,7 +46,7 @@ def owed_tiyn(row: CreditReversal) -> int:
 
 def reversal_object(row: CreditReversal) -> dict[str, Any]:
     """The reversal as API and log show it."""
-    return {
+    shown: shapes.CreditReversal = {
         "object": "credit_reversal",
         "id": row.id,
         "deposit": row.deposit_id,
@@ -63,6 +64,7 @@ def reversal_object(row: CreditReversal) -> dict[str, Any]:
         "status": row.status,
         "created_at": clock.iso(row.created_at),
     }
+    return plain(shown)
 
 
 async def find(db: AsyncSession, reversal_id: str) -> CreditReversal:

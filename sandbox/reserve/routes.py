@@ -1,7 +1,7 @@
 """`/v1/reserve`: figures, deposits, issuances."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Self, cast
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -11,10 +11,11 @@ from sandbox.bank.simulator import SEEDED_CUSTOMER
 from sandbox.chains.port import Chain
 from sandbox.core.db import SessionDep
 from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing
+from sandbox.core.http.answers import ListOf, answers
 from sandbox.core.money import DepositTiyn
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
-from sandbox.reserve import receivables, reconciling, reversals, service
+from sandbox.reserve import receivables, reconciling, reversals, service, shapes
 from sandbox.reserve.models import CreditReversal, Deposit, Issuance
 
 router = APIRouter(prefix="/v1/reserve", route_class=IdempotentRoute, tags=["reserve"])
@@ -69,7 +70,7 @@ class CoverIn(BaseModel):
         json_schema_extra={"examples": [{"by": "customer", "bank_reference": "FT26325-0002"}]},
     )
 
-    by: Literal["customer", "own"]
+    by: shapes.CoveredBy
     bank_reference: BankReference | None = None
 
     @model_validator(mode="after")
@@ -115,6 +116,7 @@ def _chains(request: Request) -> Mapping[str, Chain]:
 
 
 @router.get("", summary="The reserve in figures")
+@answers(shapes.Reserve)
 async def read_reserve(request: Request, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Supply and what stands behind it; the lines of both sides for issuer and supervision."""
     if caller.access == "totals":
@@ -123,6 +125,7 @@ async def read_reserve(request: Request, db: SessionDep, caller: PrincipalDep) -
 
 
 @router.post("/minting/resume", summary="Turn minting on again")
+@answers(shapes.Minting)
 async def resume_minting(body: ResumeIn, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Release the halt, once a whole reconciliation found nothing; `reason` goes into the log."""
     events = await reconciling.resume(db, body.reason)
@@ -131,6 +134,7 @@ async def resume_minting(body: ResumeIn, db: SessionDep, caller: PrincipalDep) -
 
 
 @router.post("/deposits", status_code=201, summary="A mock tenge deposit at the reserve bank")
+@answers(shapes.Deposit)
 async def create_deposit(
     body: DepositIn, response: Response, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -149,6 +153,7 @@ async def create_deposit(
 
 
 @router.get("/deposits", summary="Deposits")
+@answers(ListOf(shapes.Deposit))
 async def read_deposits(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Deposits, newest first."""
     found = page.of(select(Deposit), col(Deposit.id))
@@ -158,6 +163,7 @@ async def read_deposits(page: PageDep, db: SessionDep, caller: PrincipalDep) -> 
 
 
 @router.get("/deposits/{deposit_id}", summary="One deposit")
+@answers(shapes.Deposit)
 async def read_deposit(deposit_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """The deposit and what may still be minted of it."""
     row = await service.deposit(db, deposit_id)
@@ -166,6 +172,7 @@ async def read_deposit(deposit_id: str, db: SessionDep, caller: PrincipalDep) ->
 
 
 @router.post("/issuances", status_code=201, summary="Mint against a deposit")
+@answers(shapes.Issuance)
 async def create_issuance(
     body: IssuanceIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -182,6 +189,7 @@ async def create_issuance(
 
 
 @router.get("/reversals", summary="Deposits that the bank took back")
+@answers(ListOf(shapes.CreditReversal))
 async def read_reversals(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Reversals, newest first; `missing_tiyn` is what was minted and nobody has made good."""
     found = page.of(select(CreditReversal), col(CreditReversal.id))
@@ -190,12 +198,14 @@ async def read_reversals(page: PageDep, db: SessionDep, caller: PrincipalDep) ->
 
 
 @router.get("/reversals/{reversal_id}", summary="One reversal")
+@answers(shapes.CreditReversal)
 async def read_reversal(reversal_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """The reversal, and who made it good."""
     return reversals.reversal_object(await reversals.find(db, reversal_id))
 
 
 @router.post("/reversals/{reversal_id}/cover", summary="Make good what is missing")
+@answers(shapes.CreditReversal)
 async def cover_reversal(
     reversal_id: str, body: CoverIn, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -208,6 +218,7 @@ async def cover_reversal(
 
 
 @router.post("/reversals/{reversal_id}/repay", summary="The customer pays after all")
+@answers(shapes.CreditReversal)
 async def repay_reversal(
     reversal_id: str, body: RepayIn, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -217,6 +228,7 @@ async def repay_reversal(
 
 
 @router.post("/reversals/{reversal_id}/write_off", summary="Give up what a customer owes")
+@answers(shapes.CreditReversal)
 async def write_off_reversal(
     reversal_id: str, body: WhyIn, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -225,6 +237,7 @@ async def write_off_reversal(
 
 
 @router.post("/reversals/{reversal_id}/undo_write_off", summary="Take a write-off back")
+@answers(shapes.CreditReversal)
 async def undo_write_off_reversal(
     reversal_id: str, body: WhyIn, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -234,6 +247,7 @@ async def undo_write_off_reversal(
 
 
 @router.get("/issuances", summary="Issuances")
+@answers(ListOf(shapes.Issuance))
 async def read_issuances(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Issuances, newest first."""
     found = page.of(select(Issuance), col(Issuance.id))
@@ -242,6 +256,7 @@ async def read_issuances(page: PageDep, db: SessionDep, caller: PrincipalDep) ->
 
 
 @router.get("/issuances/{issuance_id}", summary="One issuance")
+@answers(shapes.Issuance)
 async def read_issuance(issuance_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """The issuance; `tx` is its transaction once it ended."""
     return service.issuance_object(await service.issuance(db, issuance_id))

@@ -18,11 +18,12 @@ from sandbox.core import clock
 from sandbox.core.errors import NotFound
 from sandbox.core.ids import new_id
 from sandbox.core.money import MAX_SUPPLY_TIYN, units_from_tiyn
+from sandbox.core.shapes import plain
 from sandbox.eventlog.types import NewEvent
 from sandbox.ledger import service as ledger
 from sandbox.ledger.chart import accounts
 from sandbox.ledger.journal import Account, Changes, Leg, NewEntry, credit, debit
-from sandbox.reserve import backing, minting, reconciling, reversals
+from sandbox.reserve import backing, minting, reconciling, reversals, shapes
 from sandbox.reserve.errors import (
     ChainUnknown,
     DepositExhausted,
@@ -38,7 +39,7 @@ INTENT_KIND = "issuance"
 
 def deposit_object(row: Deposit, unminted_tiyn: int) -> dict[str, Any]:
     """The deposit as the API shows it; `unminted_tiyn` is what may still be minted of it."""
-    return {
+    shown: shapes.Deposit = {
         "object": "deposit",
         "id": row.id,
         "amount_tiyn": row.amount_tiyn,
@@ -47,11 +48,12 @@ def deposit_object(row: Deposit, unminted_tiyn: int) -> dict[str, Any]:
         "customer_name": row.customer,
         "created_at": clock.iso(row.created_at),
     }
+    return plain(shown)
 
 
 def issuance_object(row: Issuance) -> dict[str, Any]:
     """The issuance as the API shows it."""
-    return {
+    shown: shapes.Issuance = {
         "object": "issuance",
         "id": row.id,
         "deposit": row.deposit_id,
@@ -63,6 +65,7 @@ def issuance_object(row: Issuance) -> dict[str, Any]:
         "reason": row.reason,
         "created_at": clock.iso(row.created_at),
     }
+    return plain(shown)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from sandbox.chains.port import Chain
 from sandbox.core.db import Database, SessionDep
 from sandbox.core.errors import NotFound
 from sandbox.core.http import IdempotentRoute, PrincipalDep
-from sandbox.reserve import orders, token
+from sandbox.core.http.answers import answers
+from sandbox.reserve import orders, shapes, token
 
 router = APIRouter(prefix="/v1/chains", route_class=IdempotentRoute, tags=["reserve"])
 
@@ -22,6 +23,7 @@ def _chain(request: Request, name: str) -> Chain:
 
 
 @router.get("/{chain}/token", summary="The token on a chain, and in the books")
+@answers(shapes.Token)
 async def read_token(chain: str, request: Request, caller: PrincipalDep) -> dict[str, Any]:
     """What the chain itself says, beside the ledger at the same final height."""
     database = cast(Database, request.app.state.database)
@@ -29,6 +31,7 @@ async def read_token(chain: str, request: Request, caller: PrincipalDep) -> dict
 
 
 @router.post("/{chain}/roles/{role}/rotate", status_code=201, summary="A new key for a role")
+@answers(shapes.ChainOrder)
 async def rotate_role(
     chain: str, role: str, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -37,6 +40,7 @@ async def rotate_role(
 
 
 @router.get("/{chain}/orders/{order_id}", summary="One order to a chain")
+@answers(shapes.ChainOrder)
 async def read_order(
     chain: str, order_id: str, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.bank import calendar
 from sandbox.core import clock
 from sandbox.core.money import vat_included_tiyn
+from sandbox.core.shapes import plain
 from sandbox.payments import service as payments
 from sandbox.payments.models import Sweep
-from sandbox.settlement import sums, vat
+from sandbox.settlement import shapes, sums, vat
 from sandbox.settlement.models import (
     Payout,
     Settlement,
@@ -40,6 +41,10 @@ def _time(moment: datetime | None) -> str | None:
 
 def payout_object(payout: Payout) -> dict[str, Any]:
     """The payout as its own object; a settlement shows the same."""
+    return plain(_payout(payout))
+
+
+def _payout(payout: Payout) -> shapes.Payout:
     return {
         "object": "payout",
         "id": payout.id,
@@ -61,6 +66,10 @@ def payout_object(payout: Payout) -> dict[str, Any]:
 
 def line_object(line: SettlementLine) -> dict[str, Any]:
     """A line as every telling of its batch has it."""
+    return plain(_line(line))
+
+
+def _line(line: SettlementLine) -> shapes.SettlementLine:
     return {
         "payment": line.payment,
         "tx": line.tx,
@@ -74,7 +83,7 @@ def line_object(line: SettlementLine) -> dict[str, Any]:
     }
 
 
-def _sweep_object(sweep: Sweep) -> dict[str, Any]:
+def _sweep_object(sweep: Sweep) -> shapes.SettlementSweep:
     return {
         "id": sweep.id,
         "chain": sweep.chain,
@@ -87,7 +96,7 @@ def _sweep_object(sweep: Sweep) -> dict[str, Any]:
     }
 
 
-def _burn_object(burn: SettlementBurn) -> dict[str, Any]:
+def _burn_object(burn: SettlementBurn) -> shapes.SettlementBurn:
     return {
         "chain": burn.chain,
         "units": burn.units,
@@ -103,7 +112,7 @@ def _burn_object(burn: SettlementBurn) -> dict[str, Any]:
     }
 
 
-def _transfer_object(sent: SettlementTransfer) -> dict[str, Any]:
+def _transfer_object(sent: SettlementTransfer) -> shapes.SettlementTransfer:
     return {
         "chain": sent.chain,
         "recipient": sent.recipient,
@@ -116,7 +125,7 @@ def _transfer_object(sent: SettlementTransfer) -> dict[str, Any]:
     }
 
 
-def _reserve_object(kept: SettlementReserve) -> dict[str, Any]:
+def _reserve_object(kept: SettlementReserve) -> shapes.RefundReserve:
     return {
         "chain": kept.chain,
         "amount_tiyn": kept.amount_tiyn,
@@ -133,7 +142,7 @@ class _Rows:
     burns: list[SettlementBurn] = field(default_factory=list)
     transfers: list[SettlementTransfer] = field(default_factory=list)
     reserve: list[SettlementReserve] = field(default_factory=list)
-    openings: list[dict[str, Any]] = field(default_factory=list)
+    openings: list[shapes.SettlementOpening] = field(default_factory=list)
     payout: Payout | None = None
 
     @property
@@ -141,7 +150,7 @@ class _Rows:
         return sum(line.fee_tiyn for line in self.lines if line.deferred_at is None)
 
 
-def _check(settlement: Settlement, rows: _Rows) -> dict[str, int]:
+def _check(settlement: Settlement, rows: _Rows) -> shapes.SettlementCheck:
     """The batch's arithmetic, each figure from its own rows and none from the difference."""
     opening_tiyn = sum(one["amount_tiyn"] for one in rows.openings)
     lines = [line for line in rows.lines if line.deferred_at is None]
@@ -164,7 +173,7 @@ def _check(settlement: Settlement, rows: _Rows) -> dict[str, int]:
     }
 
 
-def _fee_debt(settlement: Settlement, rows: _Rows) -> dict[str, int]:
+def _fee_debt(settlement: Settlement, rows: _Rows) -> shapes.FeeDebt:
     """Fees that earlier batches left unpaid, that this one adds, and what of both it takes."""
     owed = sums.owed(
         (one["amount_tiyn"] for one in rows.openings),
@@ -221,7 +230,7 @@ async def _of(db: AsyncSession, model: type[_Part], ids: Sequence[str], order: s
 
 
 def _object(one: Settlement, rows: _Rows, sweeps: Sequence[Sweep]) -> dict[str, Any]:
-    return {
+    shown: shapes.Settlement = {
         "object": "settlement",
         "id": one.id,
         "merchant": one.merchant,
@@ -232,7 +241,7 @@ def _object(one: Settlement, rows: _Rows, sweeps: Sequence[Sweep]) -> dict[str, 
         "cut_off": None if one.cut_off is None else one.cut_off.isoformat(),
         "value_date": one.value_date.isoformat(),
         "openings": rows.openings,
-        "lines": [line_object(line) for line in rows.lines],
+        "lines": [_line(line) for line in rows.lines],
         "sweeps": [_sweep_object(sweep) for sweep in sweeps],
         "burns": [_burn_object(burn) for burn in rows.burns],
         "transfers": [_transfer_object(sent) for sent in rows.transfers],
@@ -240,10 +249,11 @@ def _object(one: Settlement, rows: _Rows, sweeps: Sequence[Sweep]) -> dict[str, 
         "fee_debt": _fee_debt(one, rows),
         "check": _check(one, rows),
         "fee_status": one.fee_status,
-        "payout": None if rows.payout is None else payout_object(rows.payout),
+        "payout": None if rows.payout is None else _payout(rows.payout),
         "created_at": clock.iso(one.created_at),
         "settled_at": _time(one.settled_at),
     }
+    return plain(shown)
 
 
 async def settlement_event(db: AsyncSession, settlement: Settlement) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from sandbox.chains.port import Chain
 from sandbox.core.db import SessionDep
 from sandbox.core.errors import NotFound
 from sandbox.core.http import IdempotentRoute, PageDep, Principal, PrincipalDep, listing
+from sandbox.core.http.answers import ListOf, answers
 from sandbox.core.money import BPS_PER_WHOLE, MAX_DEPOSIT_TIYN
 from sandbox.parties import service as parties
-from sandbox.settlement import making, printing, reporting, service, terms
+from sandbox.parties import shapes as parties_shapes
+from sandbox.settlement import making, printing, reporting, service, shapes, terms
 from sandbox.settlement.errors import MerchantMissing
 
 router = APIRouter(prefix="/v1", route_class=IdempotentRoute, tags=["settlement"])
@@ -66,6 +68,7 @@ def _whose(caller: Principal, asked: str | None) -> str | None:
 
 
 @router.post("/settlements", status_code=201, summary="Settle now")
+@answers(shapes.Settlement)
 async def create_settlement(
     body: SettleIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -81,6 +84,7 @@ async def create_settlement(
 
 
 @router.get("/settlements", summary="List settlements")
+@answers(ListOf(shapes.Settlement))
 async def list_settlements(
     db: SessionDep, caller: PrincipalDep, page: PageDep, merchant_id: MerchantFilter = None
 ) -> dict[str, Any]:
@@ -90,6 +94,7 @@ async def list_settlements(
 
 
 @router.get("/settlements/{settlement_id}", summary="Read a settlement")
+@answers(shapes.Settlement)
 async def read_settlement(
     settlement_id: str, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -115,6 +120,7 @@ def _format(asked: Format | None, accept: str | None) -> Format:
 @router.get(
     "/settlements/{settlement_id}/report", summary="A settlement's report", response_model=None
 )
+@answers(shapes.SettlementReport)
 async def read_report(
     settlement_id: str,
     db: SessionDep,
@@ -149,6 +155,7 @@ async def read_report(
 
 
 @router.get("/payouts", summary="List payouts")
+@answers(ListOf(shapes.Payout))
 async def list_payouts(
     db: SessionDep, caller: PrincipalDep, page: PageDep, merchant_id: MerchantFilter = None
 ) -> dict[str, Any]:
@@ -158,12 +165,14 @@ async def list_payouts(
 
 
 @router.get("/payouts/{payout_id}", summary="Read a payout")
+@answers(shapes.Payout)
 async def read_payout(payout_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Its status follows the bank: sent when accepted, completed when booked."""
     return await service.payout(db, payout_id, merchant=caller.merchant)
 
 
 @router.post("/merchants/{merchant_id}/settlement_terms", summary="Choose how to be settled")
+@answers(parties_shapes.Merchant)
 async def choose_terms(
     merchant_id: str, body: TermsIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:

@@ -27,6 +27,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _VALUE = re.compile(r"\{(\w+)[^}]*\}")
+_LIST = Markup("list")
 _CODE, _STRONG = re.compile(r"`([^`]+)`"), re.compile(r"\*\*([^*]+)\*\*")
 
 
@@ -44,6 +45,7 @@ async def reference(request: Request) -> HTMLResponse:
         info=document["info"],
         intro=prose(document["info"]["description"]),
         groups=groups(document, str(request.base_url).rstrip("/")),
+        shapes=shapes(document),
     )
     return HTMLResponse(html, headers=_HEADERS)
 
@@ -75,12 +77,81 @@ def groups(document: dict[str, Any], base_url: str) -> dict[str, list[dict[str, 
     return found
 
 
+def shapes(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """What answers are made of, by name: each once, where operations and members link to it."""
+    found = []
+    for name, schema in sorted(document["components"]["schemas"].items()):
+        if schema["properties"].get("object", {}).get("const") == "list" or name.endswith("In"):
+            continue
+        members = [
+            _member(member, of, required=member in schema.get("required", ()))
+            for member, of in schema["properties"].items()
+        ]
+        text = prose(schema.get("description", ""))
+        found.append({"id": _anchor(name), "name": name, "text": text, "members": members})
+    return found
+
+
+def _member(name: str, schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
+    text = schema.get("description", "")
+    if values := _values(schema):
+        text = f"{text}: {' | '.join(f'`{value}`' for value in values)}"
+    return {"name": name, "type": kind(schema), "required": required, "text": _marked(text)}
+
+
+def _values(schema: dict[str, Any]) -> list[str]:
+    """The states that a member may have; its one value, if it always has the same."""
+    if "const" in schema:
+        return [json.dumps(schema["const"]).strip('"')]
+    if "items" in schema:
+        return _values(schema["items"])
+    if "enum" in schema:
+        return [json.dumps(value).strip('"') for value in schema["enum"]]
+    return [value for one in schema.get("anyOf", ()) for value in _values(one)]
+
+
+def kind(schema: dict[str, Any]) -> Markup:
+    """The type of a member as the page shows it: names of shapes are links to them."""
+    for either in ("anyOf", "oneOf", "allOf"):
+        if either in schema:
+            return Markup(" or ").join(kind(one) for one in schema[either])
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return Markup('<a href="#{}">{}</a>').format(_anchor(name), name)
+    if schema.get("type") == "array":
+        return Markup("list of {}").format(kind(schema["items"])) if "items" in schema else _LIST
+    if isinstance(schema.get("additionalProperties"), dict):
+        return Markup("map to {}").format(kind(schema["additionalProperties"]))
+    named = schema.get("format") if schema.get("type") == "string" else None
+    types = schema.get("type", "anything")
+    return escape(named or (types if isinstance(types, str) else " or ".join(types)))
+
+
+def _answer(document: dict[str, Any], schema: dict[str, Any]) -> Markup | None:
+    """The shape of an answer in a line; of a list the shape of its objects."""
+    name = schema.get("$ref", "").rpartition("/")[2]
+    found = document["components"]["schemas"].get(name, {})
+    if found.get("properties", {}).get("object", {}).get("const") != "list":
+        return kind(schema) if schema else None
+    extra = [one for one in found["properties"] if one not in ("object", "data", "has_more")]
+    also = Markup("").join(
+        Markup(", with <code>{}</code>: {}").format(one, found["properties"][one]["description"])
+        for one in extra
+    )
+    return Markup("{}{}").format(kind(found["properties"]["data"]), also)
+
+
+def _anchor(shape: str) -> str:
+    return f"shape-{shape}"
+
+
 def _operation(
     document: dict[str, Any], base_url: str, method: str, path: str, operation: dict[str, Any]
 ) -> dict[str, Any]:
     body = _body(document, operation)
     code, success = next((c, r) for c, r in operation["responses"].items() if c.startswith("2"))
-    answer = success.get("content", {}).get("application/json", {}).get("example")
+    shown = success.get("content", {}).get("application/json", {})
+    answer = shown.get("example")
     return {
         "id": f"{method}-{path.strip('/')}",
         "method": method.upper(),
@@ -96,6 +167,7 @@ def _operation(
         ],
         "curl": _curl(base_url, method, path, operation, body),
         "status": code,
+        "shape": _answer(document, shown.get("schema", {})),
         "answer": json.dumps(answer, ensure_ascii=False, indent=2) if answer else None,
     }
 

@@ -20,11 +20,12 @@ from sandbox.core import clock
 from sandbox.core.db import Database, SessionDep
 from sandbox.core.errors import NotFound, SandboxError
 from sandbox.core.http import problem, refusal
+from sandbox.core.http.answers import answers
 from sandbox.core.money import format_tenge, units_from_tiyn
 from sandbox.parties import service as parties
 from sandbox.payments import service as payments
 from sandbox.payments.errors import SessionNotOpen
-from sandbox.web import page
+from sandbox.web import page, shapes
 
 MAX_PER_MINUTE, MINUTE_S = 10, 60.0
 MAX_SESSIONS = 10_000
@@ -109,6 +110,7 @@ class PayerIn(BaseModel):
 
 
 @router.get("/pay/{session_id}/{chain}/transaction", summary="Who asks for a sponsored payment")
+@answers(shapes.TransactionAsker)
 async def who_asks(session_id: str, chain: str, request: Request, db: SessionDep) -> dict[str, str]:
     """The merchant's name and a picture, for the wallet to show."""
     _sponsoring(request, chain)
@@ -121,6 +123,7 @@ async def who_asks(session_id: str, chain: str, request: Request, db: SessionDep
 @router.post(
     "/pay/{session_id}/{chain}/transaction", summary="A payment whose fee the sandbox pays"
 )
+@answers(shapes.SponsoredTransaction)
 async def offer(session_id: str, chain: str, body: PayerIn, request: Request) -> dict[str, str]:
     """A transaction for an open session, for the payer to sign and send; nothing else is in it."""
     port = _sponsoring(request, chain)

@@ -7,12 +7,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core import clock
 from sandbox.core.errors import NotFound
+from sandbox.core.shapes import plain
+from sandbox.webhooks import shapes
 from sandbox.webhooks.service import webhook_id
 
 
 def delivery_object(row: Any) -> dict[str, Any]:
     """The API object of a row of `webhook_delivery`."""
-    return {
+    shown: shapes.Delivery = {
         "object": "webhook_delivery",
         "id": row.id,
         "endpoint": row.endpoint,
@@ -30,6 +32,7 @@ def delivery_object(row: Any) -> dict[str, Any]:
         "resend": row.resend,
         "created_at": clock.iso(row.created_at),
     }
+    return plain(shown)
 
 
 async def delivery(db: AsyncSession, delivery_id: str, merchant: str | None) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from sqlmodel import col, select
 from sandbox.core import api_version
 from sandbox.core.db import SessionDep
 from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing, show_once
+from sandbox.core.http.answers import ListOf, answers
 from sandbox.webhooks import deliveries as shown
-from sandbox.webhooks import keys, resending, service
+from sandbox.webhooks import keys, resending, service, shapes
 from sandbox.webhooks.egress import MAX_URL_LENGTH
 from sandbox.webhooks.errors import ResendUnclear
 from sandbox.webhooks.models import WebhookEndpoint
@@ -118,6 +119,7 @@ class ResendIn(BaseModel):
 
 
 @router.post("/v1/webhook_endpoints", status_code=201, summary="Register a webhook endpoint")
+@answers(shapes.WebhookEndpointWithSecret)
 async def create_endpoint(
     body: EndpointIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -131,6 +133,7 @@ async def create_endpoint(
 
 
 @router.get("/v1/webhook_endpoints", summary="List endpoints")
+@answers(ListOf(shapes.WebhookEndpoint))
 async def endpoints(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Endpoints, newest first, without their secrets."""
     found = select(WebhookEndpoint).where(col(WebhookEndpoint.status) != "deleted")
@@ -141,12 +144,14 @@ async def endpoints(page: PageDep, db: SessionDep, caller: PrincipalDep) -> dict
 
 
 @router.get("/v1/webhook_endpoints/{endpoint_id}", summary="Read an endpoint")
+@answers(shapes.WebhookEndpoint)
 async def endpoint(endpoint_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """One endpoint, without its secret."""
     return service.endpoint_object(await service.endpoint(db, endpoint_id, caller.merchant))
 
 
 @router.post("/v1/webhook_endpoints/{endpoint_id}", summary="Change an endpoint")
+@answers(shapes.WebhookEndpoint)
 async def update_endpoint(
     endpoint_id: str,
     body: EndpointChangeIn,
@@ -169,6 +174,7 @@ async def update_endpoint(
 
 
 @router.post("/v1/webhook_endpoints/{endpoint_id}/rotate_secret", summary="Give it a new secret")
+@answers(shapes.WebhookEndpointWithSecret)
 async def rotate_secret(
     endpoint_id: str, body: RotateIn, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:
@@ -180,6 +186,7 @@ async def rotate_secret(
 
 
 @router.delete("/v1/webhook_endpoints/{endpoint_id}", summary="Delete an endpoint")
+@answers(shapes.DeletedEndpoint)
 async def delete_endpoint(endpoint_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Send nothing there any more."""
     await service.delete_endpoint(db, endpoint_id, caller.merchant)
@@ -187,6 +194,7 @@ async def delete_endpoint(endpoint_id: str, db: SessionDep, caller: PrincipalDep
 
 
 @router.get("/v1/webhook_deliveries", summary="List deliveries")
+@answers(ListOf(shapes.Delivery))
 async def deliveries(
     page: PageDep,
     db: SessionDep,
@@ -211,6 +219,7 @@ async def deliveries(
 
 
 @router.get("/v1/webhook_deliveries/{delivery_id}", summary="Read a delivery and its attempts")
+@answers(shapes.DeliveryWithAttempts)
 async def delivery(delivery_id: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """One delivery with `attempts_made`: each with its sandbox time, what was answered, and the
     wall milliseconds that took."""
@@ -218,6 +227,7 @@ async def delivery(delivery_id: str, db: SessionDep, caller: PrincipalDep) -> di
 
 
 @router.post("/v1/events/resend", status_code=201, tags=["events"], summary="Get events once more")
+@answers(shapes.EventResend)
 async def resend(body: ResendIn, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Queue events again, also from before an endpoint was made: at all endpoints whose types name
     them, and as `event: resend` on every open event stream; or at one endpoint.
@@ -228,6 +238,7 @@ async def resend(body: ResendIn, db: SessionDep, caller: PrincipalDep) -> dict[s
 
 
 @router.get("/.well-known/webhook-keys.json", summary="Public keys of webhook signatures")
+@answers(shapes.WebhookKeys)
 async def webhook_keys(request: Request) -> dict[str, Any]:
     """The keys of the `v1a` signatures, newest first; one signs until `retired_at`.
 

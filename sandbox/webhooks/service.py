@@ -12,10 +12,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core import api_version, chance, clock, ids
 from sandbox.core.errors import NotFound
+from sandbox.core.shapes import plain
 from sandbox.eventlog import catalog
 from sandbox.eventlog import service as eventlog
 from sandbox.eventlog.types import NewEvent
-from sandbox.webhooks import egress
+from sandbox.webhooks import egress, shapes
 from sandbox.webhooks.due import READY
 from sandbox.webhooks.errors import TooManyEndpoints
 from sandbox.webhooks.models import WebhookEndpoint
@@ -35,7 +36,7 @@ def webhook_id(epoch: int, event_id: str) -> str:
 
 def endpoint_object(row: WebhookEndpoint, secret: str | None = None) -> dict[str, Any]:
     """The API object; `secret` only in the answer that made it."""
-    return {
+    shown: shapes.WebhookEndpoint = {
         "object": "webhook_endpoint",
         "id": row.id,
         "url": row.url,
@@ -46,8 +47,8 @@ def endpoint_object(row: WebhookEndpoint, secret: str | None = None) -> dict[str
         "status_reason": row.status_reason,
         "previous_secret_until": clock.iso(row.previous_until) if row.previous_until else None,
         "created_at": clock.iso(row.created_at),
-        **({"secret": secret} if secret is not None else {}),
     }
+    return plain(shown) if secret is None else plain(shown) | {"secret": secret}
 
 
 @dataclass(frozen=True, slots=True)

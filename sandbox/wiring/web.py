@@ -53,6 +53,7 @@ from sandbox.web import routes as web_routes
 from sandbox.webhooks import routes as webhooks_routes
 from sandbox.webhooks import service as webhooks
 from sandbox.wiring.checks import audit_checks
+from sandbox.wiring.told import TOLD
 from sandbox.wiring.world import World
 
 ROUTERS: Sequence[APIRouter] = (
@@ -112,6 +113,7 @@ def app_state(world: World) -> dict[str, Any]:
         "iban_lookup": iban_of,
         "expanders": EXPANDERS,
         "feed": Feed(world.database),
+        "told": TOLD,
         "other_strays": burns,
         "grants": faucet,
         "sponsored_turns": sponsoring.Turns(time.monotonic),

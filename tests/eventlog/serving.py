@@ -15,6 +15,7 @@ from sandbox.core.http.auth import secret_hash
 from sandbox.core.http.roles import Role
 from sandbox.eventlog import routes
 from sandbox.eventlog.feed import Feed
+from sandbox.wiring import TOLD
 
 ROLES: dict[str, tuple[Role, str]] = {
     "m1": ("merchant", "mch_1"),
@@ -44,7 +45,7 @@ def create_app(db_url: str, *, signals: bool) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.database, app.state.key_lookup = Database(db_url), lookup
-        app.state.feed = Feed(app.state.database)
+        app.state.feed, app.state.told = Feed(app.state.database), TOLD
         app.state.feed.start(signals=signals)
         yield
         await app.state.feed.stop()

@@ -52,8 +52,26 @@ async def test_the_page_shows_every_operation_of_the_document_once(page: str) ->
         for method in operations
     }
     assert len(wanted) > 45
-    shown = re.findall(r'<section id="([^"]+)"', page)
+    shown = re.findall(r'<section id="([^"]+)">', page)
     assert sorted(shown) == sorted(wanted)
+
+
+async def test_each_answer_leads_to_its_members_and_they_to_theirs(page: str) -> None:
+    sections = re.findall(r'<section id="(shape-[^"]+)" class="shape">', page)
+    assert len(sections) == len(set(sections)) > 100
+    assert set(re.findall(r'href="#(shape-[^"]+)"', page)) <= set(sections)
+    created = page.partition('id="post-v1/refunds"')[2].partition("</section>")[0]
+    assert 'Answers 201: <a href="#shape-Refund">Refund</a>.' in created
+    listed = page.partition('id="get-v1/stray_transfers"')[2].partition("</section>")[0]
+    assert (
+        'Answers 200: list of <a href="#shape-StrayTransfer">StrayTransfer</a>'
+        ' or <a href="#shape-HolderBurn">HolderBurn</a>.'
+    ) in listed
+    session = page.partition('id="shape-CheckoutSession"')[2].partition("</section>")[0]
+    assert 'string or <a href="#shape-Merchant">Merchant</a>' in session
+    assert "its state: <code>open</code> | <code>complete</code>" in session
+    reserve = page.partition('id="shape-Reserve"')[2].partition("</section>")[0]
+    assert reserve.count("may be absent") == 8
 
 
 def test_text_from_docstrings_cannot_become_markup() -> None:
@@ -100,6 +118,7 @@ def test_no_word_is_kept_for_what_is_not_there() -> None:
     members = {
         name
         for model, schema in document["components"]["schemas"].items()
+        if model.endswith("In") or model == "Problem"
         for member in schema.get("properties", {})
         for name in (member, f"{model}.{member}")
     }

@@ -43,6 +43,17 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
     "merchant": {},
 }  # fmt: skip
 """kind → field → the kind that it names by id, or holds as it is."""
+SHAPES: Final[Mapping[str, str]] = {
+    "checkout_session": "CheckoutSession",
+    "payment": "Payment",
+    "refund": "Refund",
+    "stray_transfer": "StrayTransfer",
+    "settlement": "Settlement",
+    "line": "SettlementLine",
+    "payout": "Payout",
+    "merchant": "Merchant",
+}
+"""kind → the name of its shape."""
 READ_BY: Final[Mapping[str, str]] = {
     "checkout_session": "/v1/checkout/sessions/{session_id}",
     "payment": "/v1/payments/{payment_id}",

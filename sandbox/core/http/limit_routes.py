@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
 
 from sandbox.core.db import SessionDep
 from sandbox.core.driver import Statement
+from sandbox.core.http import shapes
+from sandbox.core.http.answers import answers
 from sandbox.core.http.auth import PrincipalDep
 from sandbox.core.http.idempotency import IdempotentRoute
 from sandbox.core.http.rate_limits import SWITCH
@@ -40,6 +42,7 @@ class RateLimitIn(BaseModel):
 
 
 @router.get(SWITCH, summary="Read the rate limit")
+@answers(shapes.RateLimit)
 async def read_limit(db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """The limit that the caller's party set itself; null where there is none."""
     found = await _READ.fetch(db, {"party": caller.party})
@@ -53,6 +56,7 @@ async def read_limit(db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
 
 
 @router.post(SWITCH, summary="Switch the rate limit on or off")
+@answers(shapes.RateLimit)
 async def set_limit(body: RateLimitIn, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """From the next request on, each key of the caller's party has this limit, by wall time.
 

@@ -9,6 +9,8 @@ from sandbox.core import clock
 from sandbox.core.db import SessionDep
 from sandbox.core.driver import Statement
 from sandbox.core.errors import NotFound
+from sandbox.core.http import shapes
+from sandbox.core.http.answers import ListOf, answers
 from sandbox.core.http.auth import PrincipalDep
 from sandbox.core.http.paging import PageDep, listing
 from sandbox.core.http.request_log import RequestLog
@@ -55,6 +57,7 @@ async def _written(request: Request) -> None:
 
 
 @router.get("/v1/request_logs", summary="List requests")
+@answers(ListOf(shapes.LoggedRequest))
 async def list_requests(
     request: Request,
     page: PageDep,
@@ -87,6 +90,7 @@ async def list_requests(
 
 
 @router.get("/v1/request_logs/{request_id}", summary="Read a request")
+@answers(shapes.LoggedRequestWithBodies)
 async def get_request(
     request_id: str, request: Request, db: SessionDep, caller: PrincipalDep
 ) -> dict[str, Any]:

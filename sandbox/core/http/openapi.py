@@ -1,14 +1,16 @@
 """What the OpenAPI document says beyond the routes' own types: keys, roles, refusals, examples."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from importlib.resources import files
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from sandbox.core.api_version import VERSIONS
-from sandbox.core.http import expand, words
+from sandbox.core.http import answers, expand, words
 from sandbox.core.http.fidelity import HEADER, parts_of
 from sandbox.core.http.idempotency import EXEMPT, MAX_KEY_LENGTH
 from sandbox.core.http.roles import RULES
@@ -84,8 +86,8 @@ def _refused_as(code: str, description: str) -> dict[str, Any]:
 
 
 def _as_in(description: str, example: Mapping[str, Any]) -> dict[str, Any]:
-    content = {"schema": {"type": "object"}, "example": dict(example)}
-    return {"description": description, "content": {"application/json": content}}
+    content = {"application/json": {"example": dict(example)}}
+    return {"description": description, "content": content}
 
 
 _WORLD = {
@@ -100,12 +102,12 @@ _FORK = {
     "name": "before-refunds",
     "data_dir": "/home/me/shop/.sandbox/forks/second",
 }
-_OBJECT = {"content": {"application/json": {"schema": {"type": "object"}}}}
+_OBJECT: Mapping[str, Any] = {"content": {"application/json": {}}}
 _EXPLANATION = {
     "200": {
         "description": "The explanation in the form and language asked for",
         "content": {
-            "application/json": {"schema": {"type": "object"}},
+            "application/json": {},
             "text/plain": {"schema": {"type": "string"}},
             "image/svg+xml": {"schema": {"type": "string"}},
         },
@@ -141,7 +143,7 @@ _ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
         "200": {
             "description": "The report in the form asked for",
             "content": {
-                "application/json": {"schema": {"type": "object"}},
+                "application/json": {},
                 "text/csv": {"schema": {"type": "string"}},
                 "text/html": {"schema": {"type": "string"}},
             },
@@ -230,6 +232,7 @@ _VERSION = {
     "description": "The version of the answer's shape; without it the one that the key pins.",
     "schema": {"type": "string", "enum": list(VERSIONS)},
 }
+_KINDS = {shape: kind for kind, shape in expand.SHAPES.items()}
 _EXPAND = {
     "name": "expand[]",
     "in": "query",
@@ -253,13 +256,16 @@ def _expandable(method: str, path: str) -> dict[str, Any] | None:
     return {**_EXPAND, "description": said}
 
 
-def install(app: FastAPI) -> None:
-    """Let `app.openapi()` describe the whole contract; made once, then kept."""
+def install(app: FastAPI, routes: Callable[[], Iterable[APIRoute]]) -> None:
+    """Let `app.openapi()` describe the whole contract; made once, then kept.
+
+    `routes` are all that the application answers, those of its routers too.
+    """
     plain = app.openapi
 
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _describe(plain())
+            app.openapi_schema = _describe(plain(), routes())
         return app.openapi_schema
 
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend
@@ -272,7 +278,7 @@ def examples() -> Mapping[str, Any]:
     return found
 
 
-def _describe(document: dict[str, Any]) -> dict[str, Any]:
+def _describe(document: dict[str, Any], routes: Iterable[APIRoute]) -> dict[str, Any]:
     components = document.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = dict(_PROBLEM)
     components["securitySchemes"] = {
@@ -289,7 +295,7 @@ def _describe(document: dict[str, Any]) -> dict[str, Any]:
         operation["x-roles"] = {role: access for role, access in rule.items() if role != "public"}
         responses = operation["responses"]
         responses.pop("422", None)
-        responses.update(_ANSWERS.get(f"{method} {path}", {}))
+        responses.update(deepcopy(_ANSWERS.get(f"{method} {path}", {})))
         # Whatever the route, a door may be closed: to a Host, an Origin, a body too large.
         responses["default"] = _REFUSED
         if parts_of(path):
@@ -310,10 +316,41 @@ def _describe(document: dict[str, Any]) -> dict[str, Any]:
             success = next(code for code in responses if code.startswith("2"))
             content = responses[success].setdefault("content", {})
             content.setdefault("application/json", {})["example"] = example
+    _add_shapes(document, routes)
     for name in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(name, None)
     _put_into_words(document)
     return document
+
+
+def _add_shapes(document: dict[str, Any], routes: Iterable[APIRoute]) -> None:
+    """Let every JSON answer but refusals refer to its shape, which is a component."""
+    shown = {
+        (route.path.replace(":path", ""), method.lower()): shape
+        for route in routes
+        for method in route.methods or ()
+        if (shape := answers.shape_of(route.endpoint)) is not None
+    }
+    schemas, components = answers.schemas(shown.values())
+    for name, schema in components.items():
+        _let_expand(name, schema)
+        document["components"]["schemas"][name] = schema
+    for (path, method), shape in shown.items():
+        for response in document["paths"][path][method]["responses"].values():
+            if "application/json" in response.get("content", {}):
+                response["content"]["application/json"]["schema"] = schemas[shape]
+
+
+def _let_expand(name: str, schema: dict[str, Any]) -> None:
+    """An id that `expand[]` may put an object in the place of is the one or the other."""
+    for field, kind in expand.FIELDS.get(_KINDS.get(name, ""), {}).items():
+        member = schema["properties"][field]
+        either = member.get("anyOf", [member])
+        if any("pattern" in one for one in either):
+            ids = [{key: one[key] for key in one if key != "description"} for one in either]
+            named = {"$ref": f"{answers.REF}{expand.SHAPES[kind]}"}
+            about = f"{member['description']}; with `expand[]` the object itself"
+            schema["properties"][field] = {"oneOf": [*ids, named], "description": about}
 
 
 def _put_into_words(document: dict[str, Any]) -> None:

@@ -10,6 +10,8 @@ from sandbox.core import clock
 from sandbox.core.db import SessionDep
 from sandbox.core.driver import Statement
 from sandbox.core.errors import NotFound
+from sandbox.core.http import shapes
+from sandbox.core.http.answers import answers
 from sandbox.core.http.auth import PrincipalDep
 from sandbox.core.http.idempotency import KEPT_HOURS, plain_key, quoted_key
 
@@ -26,6 +28,7 @@ _USES = Statement(
 
 
 @router.get("/v1/idempotency_keys/{idempotency_key:path}", summary="Read what is kept under a key")
+@answers(shapes.StoredIdempotencyKey)
 async def stored(idempotency_key: str, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """Every request of the caller's party that this `Idempotency-Key` was kept for, newest first.
 
