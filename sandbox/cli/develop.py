@@ -92,8 +92,8 @@ def listen(
     since: Annotated[
         str | None,
         typer.Option(
-            help="Begin with this event: evt_…, a sequence, beginning, or now. Default: where this"
-            " listener stopped; a new one begins now.",
+            help="Begin with this event: evt_…, a sequence (operator, regulator: a position),"
+            " beginning, or now. Default: where this listener stopped; a new one begins now.",
             metavar="EVENT",
         ),
     ] = None,
@@ -181,14 +181,18 @@ def events_list(
     limit: Annotated[int, typer.Option(min=1, max=100, help="How many at most.")] = 20,
     after: Annotated[
         int | None,
-        typer.Option(min=0, help="Oldest first, behind this number. Default: the newest."),
+        typer.Option(
+            min=0,
+            help="Oldest first, behind this sequence (operator, regulator: position). Default: the"
+            " newest.",
+        ),
     ] = None,
     role: Role = "merchant",
     key: Key = None,
     data_dir: DataDir = HOME,
     as_json: AsJson = False,
 ) -> None:
-    """List events: number, sandbox time (UTC), type, id."""
+    """List events: sequence or position, sandbox time (UTC), type, id."""
     wanted = patterns(type_)
     from sandbox.cli import events
 

@@ -61,7 +61,9 @@ class ListenerUnreadable(SandboxError):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The last event that was read: an epoch and a number in it, as the stream's ids have them."""
+    """The last event that was read, as the stream's ids have it: an epoch, and in it the event's
+    position or, of a merchant, its sequence.
+    """
 
     epoch: int
     number: int

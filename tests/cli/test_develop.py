@@ -156,12 +156,34 @@ def test_requests_are_shown_with_their_refusal_in_a_line(
     fake.requests = [request(1), request(2, status=409, code="key_reused", replayed=True)]
     shown = sandbox("logs", "tail", "--no-follow").output.splitlines()
     assert shown == [
+        "Fri 2026-11-20, times in UTC",
         "10:15:02 200 GET    /v1/checkout/sessions?limit=3 12 ms req_" + f"{1:024}",
         "10:15:02 409 GET    /v1/checkout/sessions?limit=3 12 ms req_"
         + f"{2:024} key_reused replayed",
     ]
     one = json.loads(sandbox("logs", "show", f"req_{2:024}", "--json").output)
     assert one == fake.requests[1]
+
+
+def test_requests_of_another_day_come_behind_its_date_and_programs_get_whole_moments(
+    fake: FakeSandbox, sandbox: Sandbox
+) -> None:
+    days = ("2026-11-20T23:59:59Z", "2026-11-21T00:00:00Z", "2026-11-21T00:00:01Z")
+    fake.requests = [
+        request(n, created_at=at) for n, at in enumerate((*days, "2027-01-04T09:00:00Z"))
+    ]
+    shown = sandbox("logs", "tail", "--no-follow").output.splitlines()
+    assert [line.partition(" 200 ")[0] for line in shown] == [
+        "Fri 2026-11-20, times in UTC",
+        "23:59:59",
+        "Sat 2026-11-21, times in UTC",
+        "00:00:00",
+        "00:00:01",
+        "Mon 2027-01-04, times in UTC",
+        "09:00:00",
+    ]
+    for_programs = sandbox("logs", "tail", "--no-follow", "--json").output.splitlines()
+    assert [json.loads(line)["created_at"] for line in for_programs[:3]] == list(days)
 
 
 def test_the_log_of_requests_is_followed_over_a_restart_without_gap_or_repeat(

@@ -75,7 +75,7 @@ def test_a_listener_lives_through_a_kill_of_the_api_and_gets_what_a_webhook_gets
             assert "events sent again: 1, deliveries to webhook endpoints: " in sent.stdout
             child.expect(f"{created}.*{first}.*204.*resent")
             child.sendintr()
-            child.expect("stopped at event [0-9]+; the next run goes on from there")
+            child.expect("stopped at sequence [0-9]+; the next run goes on from there")
             child.expect(pexpect.EOF)
             child.wait()
             assert child.exitstatus == 0
