@@ -67,6 +67,12 @@ def patterns(given: list[str] | None) -> list[str]:
     return found
 
 
+def check_caller(role: str, key: str | None) -> None:
+    """A key says who asks: with another role it would be passed over."""
+    if key is not None and role != "merchant":
+        raise typer.BadParameter("--key is a merchant's and goes without --role")
+
+
 LISTEN_EXAMPLES = examples(
     "sandbox listen  # print what happens from now on",
     "sandbox listen --forward-to localhost:3000/hooks",
@@ -130,6 +136,7 @@ def listen(
     drop repeats by webhook-id. Ctrl-C ends it, the next run goes on.
     """
     wanted = patterns(events)
+    check_caller(role, key)
     if print_secret and forward_to is None and name is None:
         raise typer.BadParameter("--print-secret goes with --forward-to or --name")
     if forward_to is None and (headers or skip_refused or skip_verify):
@@ -194,6 +201,7 @@ def events_list(
 ) -> None:
     """List events: sequence or position, sandbox time (UTC), type, id."""
     wanted = patterns(type_)
+    check_caller(role, key)
     from sandbox.cli import events
 
     raise typer.Exit(events.list_(data_dir, wanted, object_, limit, after, role, key, as_json))
@@ -216,6 +224,7 @@ def events_get(
     as_json: AsJson = False,
 ) -> None:
     """Show one event whole."""
+    check_caller(role, key)
     from sandbox.cli import events
 
     raise typer.Exit(events.get(data_dir, event, role, key, as_json))
@@ -323,8 +332,9 @@ def logs_tail(
     data_dir: DataDir = HOME,
 ) -> None:
     """Show requests to the API as they are answered: time, status, method, path, duration, id."""
-    if status is not None and not re.fullmatch(r"[1-5](xx|\d\d)", status):
+    if status is not None and not re.fullmatch(r"[1-5](xx|[0-9][0-9])", status):
         raise typer.BadParameter(f"{status!r} is no status: write 404 or 4xx")
+    check_caller(role, key)
     from sandbox.cli import logs
 
     wanted = {"method": method and method.upper(), "status": status, "path": path}
@@ -354,6 +364,7 @@ def logs_show(
     as_json: AsJson = False,
 ) -> None:
     """Show one request with its body and its answer; secrets are left out."""
+    check_caller(role, key)
     from sandbox.cli import logs
 
     raise typer.Exit(logs.show_one(data_dir, request, role, key, as_json))

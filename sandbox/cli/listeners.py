@@ -35,7 +35,9 @@ class BadListenerName(SandboxError):
     code = "bad_listener_name"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name!r} names no listener: letters, digits, - _ and . (not first)")
+        super().__init__(
+            f"{name!r} names no listener: 1 to 80 letters, digits, - _ and . (not first)"
+        )
 
 
 class ListenerTaken(SandboxError):

@@ -42,6 +42,9 @@ def tail(
         first = reader.newest(max(limit, 1))
         for one in first[-limit:] if limit else ():
             _print(one, timeline, as_json)
+        if not first and not as_json:
+            everybodys = "; --role operator shows everybody's" if role == "merchant" else ""
+            show.err.print(f"[dim]no requests{everybodys}[/]")
         while follow:
             for one in reader.newer():
                 _print(one, timeline, as_json)

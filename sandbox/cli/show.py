@@ -116,7 +116,7 @@ def addresses(endpoints: Mapping[str, Any], data_dir: Path) -> None:
         (f"{sandbox} explain ID", "why something is as it is"),
         (f"{sandbox} audit", "recompute every invariant"),
     ):
-        out.print(f"  {escape(command):<32} [dim]{what}[/]")
+        out.print(f"  {escape(command):<32} [dim]# {what}[/]")
     out.print("  [dim]docs/first-payment.md is a merchant's day, docs/cli.md a tour of these[/]\n")
 
 

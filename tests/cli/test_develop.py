@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sandbox.cli.commands import app
-from sandbox.cli.endpoints import NotRunning
+from sandbox.cli.endpoints import NotAnId, NotRunning
 from tests.cli.servers import FakeSandbox, event, fake_sandbox
 from tests.journeys.stack import command, last_json
 
@@ -163,6 +163,59 @@ def test_requests_are_shown_with_their_refusal_in_a_line(
     ]
     one = json.loads(sandbox("logs", "show", f"req_{2:024}", "--json").output)
     assert one == fake.requests[1]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("events", "get", ""),
+        ("events", "get", "../request_logs"),
+        ("events", "get", "evt_1?role=operator"),
+        ("events", "get", "evt_٣"),
+        ("logs", "show", ".."),
+        ("open", "cs_1/../../events"),
+        ("snapshot", "delete", "a b"),
+        ("listen", "--since", "evt_#"),
+    ],
+)
+def test_what_cannot_be_an_id_is_refused_before_it_leads_anywhere_else(
+    fake: FakeSandbox, sandbox: Sandbox, arguments: tuple[str, ...]
+) -> None:
+    refused = sandbox(*arguments).exception
+    assert isinstance(refused, NotAnId)
+    assert "letters, digits" in refused.detail
+
+
+def test_requests_are_filtered_by_their_path(fake: FakeSandbox, sandbox: Sandbox) -> None:
+    fake.requests = [request(1, path="/v1/refunds/re_1"), request(2)]
+    shown = sandbox("logs", "tail", "--no-follow", "--path", "/v1/refunds", "--json").output
+    assert [json.loads(line)["id"] for line in shown.splitlines()] == [f"req_{1:024}"]
+
+
+def test_where_nothing_was_asked_and_nothing_is_sent_it_is_said(
+    fake: FakeSandbox, sandbox: Sandbox
+) -> None:
+    nothing = sandbox("logs", "tail", "--no-follow")
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    assert nothing.stderr == "no requests; --role operator shows everybody's\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("listen",),
+        ("events", "list"),
+        ("events", "get", "evt_1"),
+        ("logs", "tail"),
+        ("logs", "show", "req_1"),
+    ],
+)
+def test_a_merchants_key_and_another_role_are_not_given_together(
+    sandbox: Sandbox, arguments: tuple[str, ...]
+) -> None:
+    refused = sandbox(*arguments, "--key", "sk_sbx_1", "--role", "regulator")
+    assert refused.exit_code == 2
+    assert "without --role" in refused.stderr
 
 
 def test_requests_of_another_day_come_behind_its_date_and_programs_get_whole_moments(
