@@ -2,9 +2,11 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
+from itertools import pairwise, takewhile
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +17,7 @@ from sandbox.cli import (
     devnet,
     explain,
     faults,
+    output,
     paying,
     snapshots,
     token,
@@ -348,18 +351,56 @@ app.command(rich_help_panel=WORLD, epilog=snapshots.FORK_EXAMPLES)(snapshots.for
 
 def main() -> None:
     """Run a command; what is refused by name becomes one line and an exit code."""
+    output.guard()
     try:
-        app()
+        status = _run()
+        sys.stdout.flush()
+    except output.ReaderGone as gone:
+        status = gone.exit_status
+    except output.OutputLost as lost:
+        from sandbox.cli import show
+
+        show.failure(str(lost))
+        status = lost.exit_status
+    sys.exit(status)
+
+
+def _run() -> int:
+    try:
+        return app(prog_name="sandbox", standalone_mode=False) or 0
+    except typer.TyperException as error:
+        return _wrong_usage(error)
     except DevnetError as error:
-        _refused(error.code, error.message, error.remedy)
+        return _refused(error.code, error.message, error.remedy)
     except SandboxError as error:
-        _refused(error.code, error.detail)
+        return _refused(error.code, error.detail)
 
 
-def _refused(code: str, message: str, remedy: str = "") -> NoReturn:
+def _refused(code: str, message: str, remedy: str = "") -> int:
     from sandbox.cli import show
 
     show.failure(message, remedy)
-    if "--json" in sys.argv:
+    _tell_programs(code, message, remedy)
+    return 1
+
+
+def _wrong_usage(error: Any) -> int:
+    """People see it as Typer shows it, whose class for it (`UsageError`) is private."""
+    from typer.rich_utils import rich_format_error
+
+    rich_format_error(error)
+    path = "sandbox" if error.ctx is None else error.ctx.command_path
+    _tell_programs("wrong_usage", error.format_message(), f"{path} --help")
+    status: int = error.exit_code
+    return status
+
+
+def _tell_programs(code: str, message: str, remedy: str) -> None:
+    if _is_json_asked_for(sys.argv[1:]):
         _say({"object": "error", "code": code, "detail": message, "remedy": remedy or None})
-    sys.exit(1)
+
+
+def _is_json_asked_for(typed: Sequence[str]) -> bool:
+    """What stands behind -- is another program's."""
+    own = list(takewhile(lambda word: word != "--", typed))
+    return bool({"--json", "--format=json"} & {*own}) or ("--format", "json") in pairwise(own)

@@ -19,6 +19,8 @@ from sandbox.cli.options import CHAINS, HOME
 from sandbox.lab.scenarios import PAYERS
 
 PATIENCE_S = 0.5
+CHAIN_PATIENCE_S: Final = 3.0
+"""Of what the API has to ask a chain for."""
 END: Final = 10**17
 """Behind every event of a log."""
 PAGES: Final = {
@@ -128,7 +130,8 @@ def token_roles(context: typer.Context, incomplete: str) -> Iterator[tuple[str, 
     """Roles of the token that may get a new key, on the chain that is named."""
     chain = context.params.get("chain") or CHAINS[0]
     path = f"/v1/chains/{chain}/token"
-    for one in _listed(_data_dir(context), "operator", path, within="authorities"):
+    found = _listed(_data_dir(context), "operator", path, "authorities", CHAIN_PATIENCE_S)
+    for one in found:
         if one["rotatable"] and one["role"].startswith(incomplete):
             yield one["role"], one["address"] or "nobody"
 
@@ -153,11 +156,14 @@ def _data_dir(context: typer.Context) -> Path:
     return Path(asked or os.environ.get("SANDBOX_DATA_DIR") or HOME)
 
 
-def _listed(data_dir: Path, role: str, path: str, within: str = "data") -> list[dict[str, Any]]:
+def _listed(
+    data_dir: Path, role: str, path: str, within: str = "data", patience_s: float | None = None
+) -> list[dict[str, Any]]:
     """The data of a list of the API; empty when anything at all is in the way."""
     try:
         endpoints = json.loads((data_dir / "endpoints.json").read_text())
-        connection = HTTPConnection(urlsplit(endpoints["api"]).netloc, timeout=PATIENCE_S)
+        netloc = urlsplit(endpoints["api"]).netloc
+        connection = HTTPConnection(netloc, timeout=patience_s or PATIENCE_S)
         headers = {"Authorization": f"Bearer {endpoints['keys'][role]}"}
         try:
             connection.request("GET", path, headers=headers)

@@ -67,6 +67,12 @@ def patterns(given: list[str] | None) -> list[str]:
     return found
 
 
+def check_caller(role: str, key: str | None) -> None:
+    """A key says who asks: with another role it would be passed over."""
+    if key is not None and role != "merchant":
+        raise typer.BadParameter("--key is a merchant's and goes without --role")
+
+
 LISTEN_EXAMPLES = examples(
     "sandbox listen  # print what happens from now on",
     "sandbox listen --forward-to localhost:3000/hooks",
@@ -92,8 +98,8 @@ def listen(
     since: Annotated[
         str | None,
         typer.Option(
-            help="Begin with this event: evt_…, a sequence, beginning, or now. Default: where this"
-            " listener stopped; a new one begins now.",
+            help="Begin with this event: evt_…, a sequence (operator, regulator: a position),"
+            " beginning, or now. Default: where this listener stopped; a new one begins now.",
             metavar="EVENT",
         ),
     ] = None,
@@ -130,6 +136,7 @@ def listen(
     drop repeats by webhook-id. Ctrl-C ends it, the next run goes on.
     """
     wanted = patterns(events)
+    check_caller(role, key)
     if print_secret and forward_to is None and name is None:
         raise typer.BadParameter("--print-secret goes with --forward-to or --name")
     if forward_to is None and (headers or skip_refused or skip_verify):
@@ -181,15 +188,20 @@ def events_list(
     limit: Annotated[int, typer.Option(min=1, max=100, help="How many at most.")] = 20,
     after: Annotated[
         int | None,
-        typer.Option(min=0, help="Oldest first, behind this number. Default: the newest."),
+        typer.Option(
+            min=0,
+            help="Oldest first, behind this sequence (operator, regulator: position). Default: the"
+            " newest.",
+        ),
     ] = None,
     role: Role = "merchant",
     key: Key = None,
     data_dir: DataDir = HOME,
     as_json: AsJson = False,
 ) -> None:
-    """List events: number, sandbox time (UTC), type, id."""
+    """List events: sequence or position, sandbox time (UTC), type, id."""
     wanted = patterns(type_)
+    check_caller(role, key)
     from sandbox.cli import events
 
     raise typer.Exit(events.list_(data_dir, wanted, object_, limit, after, role, key, as_json))
@@ -212,6 +224,7 @@ def events_get(
     as_json: AsJson = False,
 ) -> None:
     """Show one event whole."""
+    check_caller(role, key)
     from sandbox.cli import events
 
     raise typer.Exit(events.get(data_dir, event, role, key, as_json))
@@ -319,8 +332,9 @@ def logs_tail(
     data_dir: DataDir = HOME,
 ) -> None:
     """Show requests to the API as they are answered: time, status, method, path, duration, id."""
-    if status is not None and not re.fullmatch(r"[1-5](xx|\d\d)", status):
+    if status is not None and not re.fullmatch(r"[1-5](xx|[0-9][0-9])", status):
         raise typer.BadParameter(f"{status!r} is no status: write 404 or 4xx")
+    check_caller(role, key)
     from sandbox.cli import logs
 
     wanted = {"method": method and method.upper(), "status": status, "path": path}
@@ -350,6 +364,7 @@ def logs_show(
     as_json: AsJson = False,
 ) -> None:
     """Show one request with its body and its answer; secrets are left out."""
+    check_caller(role, key)
     from sandbox.cli import logs
 
     raise typer.Exit(logs.show_one(data_dir, request, role, key, as_json))

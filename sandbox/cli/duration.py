@@ -18,13 +18,13 @@ class NotADuration(SandboxError):
 
 def seconds(text: str) -> int:
     """`1d12h` as seconds. Raises `NotADuration`."""
-    if not re.fullmatch(r"(\d{1,9}[smhd])+", text):
+    if not re.fullmatch(r"([0-9]{1,9}[smhd])+", text):
         raise NotADuration(text)
     return sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)([smhd])", text))
 
 
 def milliseconds(text: str) -> int:
     """`500ms`, or what `seconds` reads. Raises `NotADuration`."""
-    if found := re.fullmatch(r"(\d{1,9})ms", text):
+    if found := re.fullmatch(r"([0-9]{1,9})ms", text):
         return int(found[1])
     return seconds(text) * 1000

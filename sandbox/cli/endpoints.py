@@ -1,6 +1,7 @@
 """A running sandbox as commands see it: `endpoints.json`, and its API with the right key."""
 
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ RECORDER = "SANDBOX_RECORDER"
 Role = Literal["operator", "issuer", "regulator", "merchant"]
 Query = str | int | list[str]
 Found = TypeVar("Found")
+_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9_.-]+)+")
 
 
 class NotRunning(SandboxError):
@@ -38,12 +40,34 @@ class ApiError(SandboxError):
     def __init__(self, problem: JsonObject, sent: JsonObject | None = None) -> None:
         said = [f"{problem.get('code')}: {problem.get('detail')}"]
         said += [f"{one['param']}: {one['message']}" for one in problem.get("errors", ())]
-        if hint := _hint(problem.get("known"), sent or {}):
+        hint = _hint(problem.get("known"), sent or {})
+        if hint not in said[0]:
             said.append(hint)
         super().__init__("; ".join(said))
         self.problem = problem
         self.code = str(problem.get("code"))
         self.status = int(problem.get("status", 500))
+
+
+def _problem(answer: httpx2.Response) -> JsonObject:
+    """The refusal; of what answers otherwise than the API does, its status."""
+    try:
+        found: JsonObject = answer.json()
+    except ValueError:
+        detail = f"{answer.url} answers {answer.status_code} without JSON: is it a sandbox?"
+        return {"code": "no_problem_details", "detail": detail, "status": answer.status_code}
+    return found
+
+
+class NotAnId(SandboxError):
+    """What was given as an id would lead to another route, or to none."""
+
+    code = "not_an_id"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"nothing has the path {path!r}: an id or a name has letters, digits, - _ and . only"
+        )
 
 
 def _hint(known: Any, sent: JsonObject) -> str:
@@ -120,7 +144,7 @@ class Running:
         found: str = self.endpoints["keys"][role]
         return found
 
-    def get(self, path: str, role: Role = "operator", **query: Query) -> Any:
+    def get(self, path: str, role: Role = "operator", /, **query: Query) -> Any:
         """What the API answers to GET. Raises `ApiError`, `NoAnswer`, `GaveUp`."""
         return self._call("GET", path, role, params=query)
 
@@ -132,7 +156,7 @@ class Running:
         """What the API answers to DELETE. Raises `ApiError`, `NoAnswer`, `GaveUp`."""
         return self._call("DELETE", path, role)
 
-    def text(self, path: str, role: Role = "operator", **query: str | int) -> str:
+    def text(self, path: str, role: Role = "operator", /, **query: str | int) -> str:
         """The same for a route that answers text."""
         answer: str = self._asked("GET", path, role, params=query).text
         return answer
@@ -141,6 +165,8 @@ class Running:
         return self._asked(method, path, role, **options).json()
 
     def _asked(self, method: str, path: str, role: Role, **options: Any) -> httpx2.Response:
+        if not _PATH.fullmatch(path):
+            raise NotAnId(path)
         headers = {
             "Authorization": f"Bearer {self.key(role)}",
             "Idempotency-Key": secrets.token_urlsafe(24),
@@ -152,7 +178,7 @@ class Running:
         except httpx2.TransportError as error:
             raise GaveUp(f"{self.endpoints['api']} ({error})", 0) from None
         if answer.is_error:
-            raise ApiError(answer.json(), options.get("json"))
+            raise ApiError(_problem(answer), options.get("json"))
         return answer
 
     def advance(self, seconds: int) -> JsonObject:

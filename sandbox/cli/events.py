@@ -58,6 +58,9 @@ def resend(data_dir: Path, asked: JsonObject, key: str | None, as_json: bool) ->
     if as_json:
         print(json.dumps(sent, ensure_ascii=False), flush=True)
         return 0
+    if not sent["events"]:
+        show.err.print("no events")
+        return 0
     deliveries = sent["deliveries"]
     show.out.print(
         f"[green]✓[/] {escape(sent['id'])}: events sent again: {sent['events']}, deliveries to"

@@ -88,7 +88,12 @@ def explain(
         query["tx"] = tx
     said = running.text(path_of(id_), viewer.value, **query)
     if svg is not None and not as_json and str(svg) != "-":
-        svg.write_text(said, "utf-8")
+        try:
+            svg.write_text(said, "utf-8")
+        except OSError as error:
+            from sandbox.cli.log import NotWritable
+
+            raise NotWritable(svg, error) from None
         print(f"{svg}: {len(said.encode())} bytes", file=sys.stderr)
     elif form == "text":
         _show(said)

@@ -211,7 +211,7 @@ def rpc(
         asked["ms"] = ms(value or "1s")
     elif kind in ("error", "stale") and value is not None:
         name = "status" if kind == "error" else "slots"
-        asked[name] = int(value) if value.isdecimal() else value
+        asked[name] = int(value) if value.isascii() and value.isdecimal() else value
     elif value is not None:
         raise FaultRefused(f"{kind} takes no {value!r}")
     asked |= {name: of for name, of in (("calls", calls), ("method", method)) if of is not None}

@@ -78,6 +78,7 @@ class Follower:
     ) -> None:
         self._data_dir, self._role, self._key = data_dir, role, key
         self._tell, self._sleep = tell, sleep
+        self._counted = counted(role)
         self._latest = start == "now"
         self.place = start if isinstance(start, Place) else None
         self.lost = 0
@@ -158,8 +159,8 @@ class Follower:
         elif self.place.epoch != place.epoch:
             self._note(
                 "restored",
-                f"the world was restored: epoch {self.place.epoch} ended for us after event"
-                f" {self.place.number}, epoch {place.epoch} counts anew",
+                f"the world was restored: epoch {self.place.epoch} ended for us after"
+                f" {self._counted} {self.place.number}, epoch {place.epoch} counts anew",
                 before=str(self.place),
                 epoch=place.epoch,
             )
@@ -171,8 +172,8 @@ class Follower:
         first, last = self.place.number + 1, next_.number - 1
         self._note(
             "gap",
-            f"GAP: events {first} to {last} of epoch {next_.epoch} did not come over the stream;"
-            " reading them from /v1/events",
+            f"GAP: {self._counted}s {first} to {last} of epoch {next_.epoch} did not come over the"
+            " stream; reading them from /v1/events",
             epoch=next_.epoch,
             first=first,
             last=last,
@@ -189,12 +190,13 @@ class Follower:
                 missing += last - self.place.number
                 break
         values = {"epoch": next_.epoch, "first": first, "last": last, "missing": missing}
+        span = f"{self._counted}s {first} to {last}"
         if missing:
             self.lost += missing
-            text = f"LOST: {missing} of events {first} to {last} are not in /v1/events either"
+            text = f"LOST: {missing} of {span} are not in /v1/events either"
             self._note("lost", f"{text}: run `sandbox log verify`", **values)
         else:
-            self._note("filled", f"events {first} to {last} are here now", **values)
+            self._note("filled", f"{span} are here now", **values)
 
     def _page(self, running: Running) -> list[JsonObject]:
         assert self.place is not None
@@ -211,6 +213,11 @@ class Follower:
 
     def _note(self, kind: Any, text: str, **values: Any) -> None:
         self._tell(Note(kind, text, values))
+
+
+def counted(role: Role) -> str:
+    """What the numbers of events are to a role (CONTRACT 4)."""
+    return "sequence" if role == "merchant" else "position"
 
 
 def number(event: JsonObject) -> int:

@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from sandbox.cli import show
 from sandbox.cli.endpoints import JsonObject, NotRunning, Role, Running
-from sandbox.cli.following import Arrival, Follower, Note, Start
+from sandbox.cli.following import Arrival, Follower, Note, Start, counted, number
 from sandbox.cli.forwarding import Attempt, Forwarder
 from sandbox.cli.interrupts import until_stopped
 from sandbox.cli.listeners import Listener, Place, default_name
@@ -50,7 +50,8 @@ class NoSuchEvent(SandboxError):
 
     def __init__(self, since: str) -> None:
         super().__init__(
-            f"there is no event {since} (yet): --since takes evt_…, a sequence, beginning or now"
+            f"there is no event {since} (yet): --since takes evt_…, a sequence (with --role"
+            " operator or regulator a position), beginning or now"
         )
 
 
@@ -131,6 +132,7 @@ class _Listening:
         self._listener: Listener | None = None
         self._forwarder: Forwarder | None = None
         self._dealt_with: Place | None = None
+        self._timeline = show.Timeline()
         start: Start = "now"
         if asked.forward_to is not None or asked.name is not None:
             self._listener = _listener(asked)
@@ -162,7 +164,9 @@ class _Listening:
         """Say where it stands; the next run goes on from there."""
         place = self._dealt_with
         again = "" if self._listener is None else "; the next run goes on from there"
-        at = "before the first event" if place is None else f"at event {place.number}"
+        at = "before the first event"
+        if place is not None:
+            at = f"at {counted(self._asked.role)} {place.number}"
         self._tell(Note("stopped", f"stopped {at}{again}", {"place": place and str(place)}))
 
     def _handle(self, arrival: Arrival) -> None:
@@ -202,7 +206,7 @@ class _Listening:
         if self._asked.as_json:
             print(json.dumps(_for_programs(arrival, attempt), ensure_ascii=False), flush=True)
         else:
-            show.out.print(_line(arrival, attempt))
+            self._timeline.line(arrival.event["created"], _line(arrival, attempt))
 
 
 def _for_programs(arrival: Arrival, attempt: Attempt | None) -> JsonObject:
@@ -213,7 +217,7 @@ def _for_programs(arrival: Arrival, attempt: Attempt | None) -> JsonObject:
 
 
 def _line(arrival: Arrival, attempt: Attempt | None) -> str:
-    """Time, type, object, what the receiver answered: 80 columns for the usual event."""
+    """Type, object, what the receiver answered: with the time 80 columns for the usual event."""
     event = arrival.event
     about = str(event["data"].get("id") or event["id"])
     marks = (" [cyan]resent[/]" if arrival.place is None else "") + (
@@ -228,7 +232,7 @@ def _line(arrival: Arrival, attempt: Attempt | None) -> str:
             said += f" [dim]{escape(attempt.error)}[/]"
         elif not attempt.delivered and attempt.response_head.strip():
             said += f" [dim]{escape(' '.join(attempt.response_head.split())[:100])}[/]"
-    return f"[dim]{event['created'][11:19]}[/] {event['type']:<26} {about:<30}{said}{marks}"
+    return f"{event['type']:<26} {about:<30}{said}{marks}"
 
 
 def _answer(attempt: Attempt) -> str:
@@ -260,5 +264,4 @@ def _since(asked: Asked, since: str) -> Start:
     else:
         raise NoSuchEvent(since)
     running.close()
-    position = event["position"]
-    return Place(event["epoch"], int(event["sequence"] if position is None else position) - 1)
+    return Place(event["epoch"], number(event) - 1)

@@ -35,7 +35,9 @@ class BadListenerName(SandboxError):
     code = "bad_listener_name"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name!r} names no listener: letters, digits, - _ and . (not first)")
+        super().__init__(
+            f"{name!r} names no listener: 1 to 80 letters, digits, - _ and . (not first)"
+        )
 
 
 class ListenerTaken(SandboxError):
@@ -61,7 +63,9 @@ class ListenerUnreadable(SandboxError):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The last event that was read: an epoch and a number in it, as the stream's ids have them."""
+    """The last event that was read, as the stream's ids have it: an epoch, and in it the event's
+    position or, of a merchant, its sequence.
+    """
 
     epoch: int
     number: int

@@ -36,15 +36,18 @@ def tail(
     as_json: bool,
 ) -> int:
     """The newest `limit` requests, then each as it is answered, until Ctrl-C."""
-    reader = _Reader(data_dir, asked, role, key)
+    reader, timeline = _Reader(data_dir, asked, role, key), show.Timeline()
     with closing(reader), suppress(KeyboardInterrupt), until_stopped():
         # One is read also when none is shown: what comes behind it is new.
         first = reader.newest(max(limit, 1))
         for one in first[-limit:] if limit else ():
-            _print(one, as_json)
+            _print(one, timeline, as_json)
+        if not first and not as_json:
+            everybodys = "; --role operator shows everybody's" if role == "merchant" else ""
+            show.err.print(f"[dim]no requests{everybodys}[/]")
         while follow:
             for one in reader.newer():
-                _print(one, as_json)
+                _print(one, timeline, as_json)
             time.sleep(POLL_S)
     return 0
 
@@ -105,7 +108,7 @@ class _Reader:
             show.err.print(f"[dim]the sandbox is {said}[/]")
 
 
-def _print(one: JsonObject, as_json: bool) -> None:
+def _print(one: JsonObject, timeline: show.Timeline, as_json: bool) -> None:
     if as_json:
         print(json.dumps(one, ensure_ascii=False), flush=True)
         return
@@ -114,7 +117,8 @@ def _print(one: JsonObject, as_json: bool) -> None:
     query = f"?{one['query']}" if one.get("query") else ""
     marks = f" [bold]{escape(one['code'])}[/]" if one.get("code") else ""
     marks += " [cyan]replayed[/]" if one.get("replayed") else ""
-    show.out.print(
-        f"[dim]{one['created_at'][11:19]}[/] [{colour}]{status}[/] {one['method']:<6}"
-        f" {escape(one['path'] + query)} [dim]{one['duration_ms']} ms {one['id']}[/]{marks}"
+    timeline.line(
+        one["created_at"],
+        f"[{colour}]{status}[/] {one['method']:<6} {escape(one['path'] + query)}"
+        f" [dim]{one['duration_ms']} ms {one['id']}[/]{marks}",
     )

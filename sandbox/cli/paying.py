@@ -58,8 +58,10 @@ def pay(
     from sandbox.cli import pay as command
     from sandbox.cli.endpoints import Running
     from sandbox.cli.recorded import note, unrecorded
+    from sandbox.cli.wallets import check_name
 
     if wallet is not None:
+        check_name(wallet)
         _say_if_new(wallet, data_dir)
     # A recording has the payment as one act, and none of the requests that it takes.
     running = unrecorded(data_dir)

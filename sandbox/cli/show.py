@@ -9,7 +9,7 @@ import time
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ def addresses(endpoints: Mapping[str, Any], data_dir: Path) -> None:
         (f"{sandbox} explain ID", "why something is as it is"),
         (f"{sandbox} audit", "recompute every invariant"),
     ):
-        out.print(f"  {escape(command):<32} [dim]{what}[/]")
+        out.print(f"  {escape(command):<32} [dim]# {what}[/]")
     out.print("  [dim]docs/first-payment.md is a merchant's day, docs/cli.md a tour of these[/]\n")
 
 
@@ -205,6 +205,20 @@ def moment(iso: str) -> str:
     """A moment of the API for people: in UTC, and in Almaty where business days are counted."""
     at = datetime.fromisoformat(iso)
     return f"{at:%Y-%m-%d %H:%M:%S} UTC ({at.astimezone(ALMATY):%a %H:%M} in Almaty)"
+
+
+class Timeline:
+    """Lines of a stream, each with its time alone; a line of its own names each new day."""
+
+    def __init__(self) -> None:
+        self._day = ""
+
+    def line(self, at: str, text: str) -> None:
+        """`text` with the moment `at` of the API before it; both in UTC, as the API has them."""
+        if (day := at[:10]) != self._day:
+            self._day = day
+            out.print(f"[dim]{date.fromisoformat(day):%a %Y-%m-%d}, times in UTC[/]")
+        out.print(f"[dim]{at[11:19]}[/] {text}")
 
 
 def clock(now: str, frozen: bool, fired: Sequence[Mapping[str, Any]]) -> None:

@@ -56,7 +56,7 @@ def save(name: NewName, data_dir: DataDir = HOME, as_json: AsJson = False) -> No
         data_dir,
         as_json,
         lambda running: running.post("/v1/sandbox/snapshots", {"name": name}),
-        "{name} is kept: epoch {epoch}, {position} events, {payments} payments",
+        "{name} is kept: epoch {epoch}, events: {position}, payments: {payments}",
     )
 
 
@@ -73,7 +73,9 @@ def list_(data_dir: DataDir = HOME, as_json: AsJson = False) -> None:
         return
     for one in found["data"]:
         size = f"{one['size_bytes'] / 1e6:.0f} MB"
-        told = f"epoch {one['epoch']}, {one['position']} events, {one['payments']} payments, {size}"
+        told = (
+            f"epoch {one['epoch']}, events: {one['position']}, payments: {one['payments']}, {size}"
+        )
         show.out.print(f"[bold]{one['name']}[/] at {show.moment(one['now'])}: {told}")
 
 
@@ -84,7 +86,7 @@ def restore(name: Kept, data_dir: DataDir = HOME, as_json: AsJson = False) -> No
         data_dir,
         as_json,
         lambda running: running.post(f"/v1/sandbox/snapshots/{name}/restore", {}),
-        "the world is as it was at {restored}, in epoch {epoch} ({took_ms} ms)",
+        "the world is as {restored} has it, in epoch {epoch} ({took_ms} ms)",
     )
 
 

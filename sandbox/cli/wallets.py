@@ -23,7 +23,9 @@ class BadWalletName(SandboxError):
     code = "bad_wallet_name"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name!r} names no wallet: letters, digits, - _ and . (not first)")
+        super().__init__(
+            f"{name!r} names no wallet: 1 to 64 letters, digits, - _ and . (not first)"
+        )
 
 
 class Wallet(Protocol):
@@ -99,10 +101,15 @@ class EvmPerson:
         raise NotSponsored("evm")
 
 
-def wallet(endpoints: Endpoints, data_dir: Path, chain: str, name: str) -> Wallet:
-    """The test wallet `name` on `chain`. Raises `BadWalletName`; KeyError for an unknown chain."""
+def check_name(name: str) -> None:
+    """Raises `BadWalletName`."""
     if not _NAME.fullmatch(name):
         raise BadWalletName(name)
+
+
+def wallet(endpoints: Endpoints, data_dir: Path, chain: str, name: str) -> Wallet:
+    """The test wallet `name` on `chain`. Raises `BadWalletName`; KeyError for an unknown chain."""
+    check_name(name)
     kinds: dict[str, Callable[[str, Path, str], Wallet]] = {
         "solana": SolanaPerson,
         "evm": EvmPerson,

@@ -13,7 +13,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import uvicorn
 
@@ -37,6 +37,16 @@ class Refused(Exception):
         self.code = code
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells a wrong use to programs as well, in the form of every refusal of `sandbox`."""
+
+    def error(self, message: str) -> NoReturn:
+        if "--json" in sys.argv:
+            problem = {"object": "error", "code": "wrong_usage", "detail": message}
+            sys.stdout.write(json.dumps({**problem, "remedy": f"{self.prog} --help"}) + "\n")
+        super().error(message)
+
+
 class _Server(uvicorn.Server):
     """Uvicorn without its signal handling: it raises the signal again after a clean stop."""
 
@@ -47,7 +57,7 @@ class _Server(uvicorn.Server):
 
 def flags(chain: str, about: str | None, port: int, port_help: str) -> argparse.ArgumentParser:
     """A parser that knows what every devnet is asked."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"sandbox devnet {chain}",
         description=about,
         epilog=f"Example: sandbox devnet {chain} --port 0 --data-dir /tmp/{chain} --json",

@@ -68,13 +68,18 @@ class BadSpan(SandboxError):
 
 
 class BadCursor(SandboxError):
-    """`after` and `Last-Event-ID` are `<number>`, `<epoch>:<number>` or `latest`."""
+    """`after` and `Last-Event-ID` are a position, `<epoch>:<position>` or `latest`; in a merchant's
+    there are sequences.
+    """
 
     status, code = 422, "bad_cursor"
     fields = ("after",)
 
     def __init__(self, cursor: str) -> None:
-        super().__init__("a cursor is <number>, <epoch>:<number> or latest", cursor=cursor[:64])
+        super().__init__(
+            "a cursor is a position (a merchant's: a sequence), <epoch>:<position> or latest",
+            cursor=cursor[:64],
+        )
 
 
 class LogNotOpen(Unavailable):

@@ -51,10 +51,9 @@ def _events(facts: Facts) -> list[Step]:
                 "type": event.type,
                 "about": event.about,
                 "epoch": event.epoch,
-                # A merchant sees its own numbers only.
+                # The sequence is the only number that a merchant sees (CONTRACT 4).
                 "position": event.position if facts.viewer is None else None,
                 "sequence": event.sequence,
-                "number": event.position if facts.viewer is None else event.sequence,
                 "request_id": event.request_id,
             },
             links=(links.link("event", event.id, facts.viewer),),

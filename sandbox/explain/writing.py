@@ -56,7 +56,11 @@ class Writer:
         return " ".join(said)
 
     def step(self, step: Step) -> str:
-        return self.say(f"step.{step.code}", self._with_why(step.values))
+        """What happened, in a sentence."""
+        code = step.code
+        if code == "event.logged" and step.values["position"] is None:
+            code = "event.logged.own"
+        return self.say(f"step.{code}", self._with_why(step.values))
 
     def rule(self, rule: Rule) -> str:
         """The rule's name, and what was compared."""

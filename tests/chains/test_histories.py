@@ -5,6 +5,7 @@ Whatever happens, what was told adds up to what is final, and each intent happen
 
 import random
 from collections import Counter
+from typing import Literal
 
 import pytest
 from sqlalchemy import text
@@ -71,8 +72,8 @@ class History:
         await self.pay()
         await self.mine()
         if self.chain.reversible:
-            what = self.random.choice(["drop", "return"])
-            self.chain.reorg(self.random.randint(1, self.chain.reversible), what=what)  # type: ignore[arg-type]
+            what: Literal["drop", "return"] = self.random.choice(["drop", "return"])
+            self.chain.reorg(self.random.randint(1, self.chain.reversible), what=what)
             self.chain.mine(self.random.randint(1, 5))
 
     async def lose(self) -> None:

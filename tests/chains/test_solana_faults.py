@@ -29,7 +29,7 @@ async def test_a_payment_that_another_one_replaced_is_reverted_for_good(
     await mint(following, "iss_1", holder, 1000)
     [treasury] = solana_world.chain.own_addresses()
     key, source, coin = solana_world.key(holder), Pubkey.from_string(holder), solana_world.token
-    blockhash, valid_until = await solana_world.chain._recent_blockhash()  # type: ignore[attr-defined]
+    blockhash, valid_until = await solana_world.chain._recent_blockhash()  # type: ignore[attr-defined]  # Solana's own
     theft = tx.sign(
         [
             tx.create_token_account(source, Pubkey.from_string(thief), coin),
@@ -182,7 +182,7 @@ async def test_a_client_that_waits_for_its_payment_sees_it_go_and_come_again(
         act = tx.create_token_account(
             Pubkey.from_string(holder), Pubkey.from_string(other), solana_world.token
         )
-        fresh = await solana_world.chain._recent_blockhash()  # type: ignore[attr-defined]
+        fresh = await solana_world.chain._recent_blockhash()  # type: ignore[attr-defined]  # Solana's own
         signed = tx.sign([act], [solana_world.key(holder)], *fresh)
         seen = []
         for _ in range(2):

@@ -19,7 +19,9 @@ from tests.chains.suite.worlds import SolanaWorld
 
 
 @pytest.fixture
-async def following(database: Database, solana_world: SolanaWorld):  # type: ignore[no-untyped-def]
+async def following(
+    database: Database, solana_world: SolanaWorld
+) -> AsyncIterator[Follower[Chain]]:
     follower: Follower[Chain] = Follower(database, solana_world.chain)
     try:
         async with follower.at_work():

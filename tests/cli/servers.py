@@ -169,6 +169,7 @@ class SandboxHandler(Quiet):
     def _requests(self, fake: FakeSandbox, query: dict[str, str]) -> None:
         """Newest first, as CONTRACT 8 has it."""
         found = [one for one in fake.requests if one["method"] == query.get("method", "GET")]
+        found = [one for one in found if one["path"].startswith(query.get("path", ""))]
         if "ending_before" in query:
             fake.polled = True
             found = [one for one in found if one["id"] > query["ending_before"]]

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sandbox.cli.commands import app
-from sandbox.cli.endpoints import NotRunning
+from sandbox.cli.endpoints import NotAnId, NotRunning
 from tests.cli.servers import FakeSandbox, event, fake_sandbox
 from tests.journeys.stack import command, last_json
 
@@ -156,12 +156,87 @@ def test_requests_are_shown_with_their_refusal_in_a_line(
     fake.requests = [request(1), request(2, status=409, code="key_reused", replayed=True)]
     shown = sandbox("logs", "tail", "--no-follow").output.splitlines()
     assert shown == [
+        "Fri 2026-11-20, times in UTC",
         "10:15:02 200 GET    /v1/checkout/sessions?limit=3 12 ms req_" + f"{1:024}",
         "10:15:02 409 GET    /v1/checkout/sessions?limit=3 12 ms req_"
         + f"{2:024} key_reused replayed",
     ]
     one = json.loads(sandbox("logs", "show", f"req_{2:024}", "--json").output)
     assert one == fake.requests[1]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("events", "get", ""),
+        ("events", "get", "../request_logs"),
+        ("events", "get", "evt_1?role=operator"),
+        ("events", "get", "evt_٣"),
+        ("logs", "show", ".."),
+        ("open", "cs_1/../../events"),
+        ("snapshot", "delete", "a b"),
+        ("listen", "--since", "evt_#"),
+    ],
+)
+def test_what_cannot_be_an_id_is_refused_before_it_leads_anywhere_else(
+    fake: FakeSandbox, sandbox: Sandbox, arguments: tuple[str, ...]
+) -> None:
+    refused = sandbox(*arguments).exception
+    assert isinstance(refused, NotAnId)
+    assert "letters, digits" in refused.detail
+
+
+def test_requests_are_filtered_by_their_path(fake: FakeSandbox, sandbox: Sandbox) -> None:
+    fake.requests = [request(1, path="/v1/refunds/re_1"), request(2)]
+    shown = sandbox("logs", "tail", "--no-follow", "--path", "/v1/refunds", "--json").output
+    assert [json.loads(line)["id"] for line in shown.splitlines()] == [f"req_{1:024}"]
+
+
+def test_where_nothing_was_asked_and_nothing_is_sent_it_is_said(
+    fake: FakeSandbox, sandbox: Sandbox
+) -> None:
+    nothing = sandbox("logs", "tail", "--no-follow")
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    assert nothing.stderr == "no requests; --role operator shows everybody's\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("listen",),
+        ("events", "list"),
+        ("events", "get", "evt_1"),
+        ("logs", "tail"),
+        ("logs", "show", "req_1"),
+    ],
+)
+def test_a_merchants_key_and_another_role_are_not_given_together(
+    sandbox: Sandbox, arguments: tuple[str, ...]
+) -> None:
+    refused = sandbox(*arguments, "--key", "sk_sbx_1", "--role", "regulator")
+    assert refused.exit_code == 2
+    assert "without --role" in refused.stderr
+
+
+def test_requests_of_another_day_come_behind_its_date_and_programs_get_whole_moments(
+    fake: FakeSandbox, sandbox: Sandbox
+) -> None:
+    days = ("2026-11-20T23:59:59Z", "2026-11-21T00:00:00Z", "2026-11-21T00:00:01Z")
+    fake.requests = [
+        request(n, created_at=at) for n, at in enumerate((*days, "2027-01-04T09:00:00Z"))
+    ]
+    shown = sandbox("logs", "tail", "--no-follow").output.splitlines()
+    assert [line.partition(" 200 ")[0] for line in shown] == [
+        "Fri 2026-11-20, times in UTC",
+        "23:59:59",
+        "Sat 2026-11-21, times in UTC",
+        "00:00:00",
+        "00:00:01",
+        "Mon 2027-01-04, times in UTC",
+        "09:00:00",
+    ]
+    for_programs = sandbox("logs", "tail", "--no-follow", "--json").output.splitlines()
+    assert [json.loads(line)["created_at"] for line in for_programs[:3]] == list(days)
 
 
 def test_the_log_of_requests_is_followed_over_a_restart_without_gap_or_repeat(

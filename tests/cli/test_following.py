@@ -68,7 +68,7 @@ def test_a_gap_in_the_stream_is_told_and_filled_in_order(fake: FakeSandbox, tmp_
     assert [one.event["sequence"] for one in taken if one.filled] == [*range(3, 251), 252]
     assert reader.kinds == ["listening", "gap", "filled", "gap", "filled"]
     assert reader.notes[1].values == {"epoch": 1, "first": 3, "last": 250}
-    assert reader.notes[1].text.startswith("GAP: events 3 to 250")
+    assert reader.notes[1].text.startswith("GAP: sequences 3 to 250")
     assert reader.follower.lost == 0
 
 

@@ -116,6 +116,7 @@ def test_events_are_shown_in_eighty_columns_and_ctrl_c_ends_it_well(
         child.expect("listening to http")
         child.expect("forwarding to")
         fake.happen(event(2, type_="checkout.session.completed"))
+        child.expect("Fri 2026-11-20, times in UTC")
         child.expect(r"(?m)^[^\r\n]*10:15:02.*checkout.session.completed.*204.* ms")
         line = re.sub(r"\x1b\[[0-9;]*m", "", child.after)
         assert len(line) <= 80
@@ -123,7 +124,7 @@ def test_events_are_shown_in_eighty_columns_and_ctrl_c_ends_it_well(
         child.sendintr()
         said, status = ended(child)
     assert status == 0
-    assert "stopped at event 2; the next run goes on from there" in said
+    assert "stopped at sequence 2; the next run goes on from there" in said
     assert "Traceback" not in said
     assert hooks.sequences == [2]
 
@@ -190,8 +191,8 @@ def test_a_gap_is_loud_and_filled_and_programs_get_lines_of_json(
         out, err = listening.communicate(timeout=60)
     lines += [json.loads(line) for line in out.splitlines()]
     assert COLOUR not in out + err
-    assert "GAP: events 2 to 3" in err
-    assert "LOST: 1 of events 2 to 3" in err
+    assert "GAP: sequences 2 to 3" in err
+    assert "LOST: 1 of sequences 2 to 3" in err
     assert [one["object"] for one in lines if one["object"] != "forwarded"] == [
         *("listening", "gap", "lost", "stopped")
     ]

@@ -53,7 +53,7 @@ async def test_a_broken_constraint_is_an_integrity_error_that_names_it(database:
         async with database.transaction() as db:
             await lead.fetch(db, {"name": "twice"})
     assert refused.value.orig is not None
-    assert refused.value.orig.constraint_name == "pk_leader"  # type: ignore[attr-defined]
+    assert refused.value.orig.constraint_name == "pk_leader"  # type: ignore[attr-defined]  # asyncpg's own error
 
 
 async def test_a_connection_cut_in_the_middle_is_named_and_the_next_one_works(

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from socket import socket
 
 import uvicorn
 from fastapi import FastAPI
@@ -88,7 +89,7 @@ class Serving:
 
 def main() -> None:
     class Announced(uvicorn.Server):
-        async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        async def startup(self, sockets: list[socket] | None = None) -> None:
             await super().startup()
             print(self.servers[0].sockets[0].getsockname()[1], flush=True)
 

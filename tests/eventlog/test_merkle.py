@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pymerkle import InmemoryTree  # type: ignore[import-untyped]
+from pymerkle import InmemoryTree  # type: ignore[import-untyped]  # no type marker
 
 from sandbox.eventlog import merkle, tiles
 from sandbox.eventlog.merkle import leaf_hash, verify_consistency, verify_inclusion

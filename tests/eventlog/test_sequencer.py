@@ -129,7 +129,7 @@ async def test_every_checkpoint_signs_the_root_over_the_stored_leaves(
         database,
         "SELECT leaf, leaf_hash FROM log_entry JOIN event ON event.id = event_id ORDER BY position",
     )
-    hashes = [leaf_hash(bytes(leaf)) for leaf, _ in leaves]  # type: ignore[call-overload]
+    hashes = [leaf_hash(bytes(leaf)) for leaf, _ in leaves]  # type: ignore[call-overload]  # they are bytea
     assert hashes == [stored for _, stored in leaves]
     notes = await rows(database, "SELECT size, root, note FROM checkpoint ORDER BY size")
     assert [size for size, _, _ in notes] == [0, 1, 255, 256, 257, 857, 862]

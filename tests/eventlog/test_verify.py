@@ -136,7 +136,7 @@ def test_an_export_of_an_incomplete_log_is_refused_and_leaves_no_checkpoint(
     files = log.files()
     del files["tile/1/000.p/1"]
     broken = MemoryLog(log.entries)
-    broken.files = lambda: files  # type: ignore[method-assign]
+    broken.files = lambda: files  # type: ignore[method-assign]  # a log without one of its tiles
     with pytest.raises(Unreadable, match="tile/1/000"):
         broken.export(tmp_path)
     assert not (tmp_path / "checkpoint").exists()

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,8 @@ from sandbox.core import texts
 from sandbox.core.texts import LANGUAGES, Language
 from sandbox.explain import links, paths
 from sandbox.explain.routes import accepted, router
-from sandbox.explain.words import LANES
-from sandbox.explain.writing import BY_STATUS, DOMAIN, as_json, as_text
+from sandbox.explain.words import LANES, Step
+from sandbox.explain.writing import BY_STATUS, DOMAIN, Writer, as_json, as_text
 from tests.explain.made import HOSTILE, explanation
 
 SLICE = Path(links.__file__).parent
@@ -111,6 +112,24 @@ def test_text_and_json_say_the_same_and_break_no_lines(language: Language) -> No
     assert found["steps"][2]["rules"][0]["passed"] is False
     assert found["waits"][0]["since"] == "2026-11-20T10:00:00.000Z"
     assert texts.UNKNOWN not in found["summary"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("language", "position", "sequence"),
+    [("en", "position 40", "sequence 12"), ("ru", "позиция 40", "порядковый номер 12"),
+     ("kk", "орны 40", "реттік нөмірі 12")],
+)  # fmt: skip
+def test_an_event_has_a_position_for_who_sees_all_and_a_sequence_for_its_merchant(
+    language: Language, position: str, sequence: str
+) -> None:
+    def told(**numbers: int | None) -> str:
+        values = {"type": "payment.final", "event": "evt_1", **numbers}
+        step = Step(datetime.now(UTC), "ledger", "log", "event", "event.logged", values)
+        return Writer(language).step(step)
+
+    assert position in told(position=40, sequence=12)
+    assert sequence in told(position=None, sequence=12)
+    assert "40" not in told(position=None, sequence=12)
 
 
 @pytest.mark.parametrize(

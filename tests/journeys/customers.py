@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,9 @@ def funded(sandbox: Running, chain: str, amount_tiyn: int) -> Any:
     return key
 
 
+Pays = Callable[..., Awaitable[str]]
+
+
 def secret_file(key: Any, folder: Path) -> Path:
     """The key as the chain's usual tools read it."""
     path = folder / "wallet"
@@ -59,10 +63,9 @@ def secret_file(key: Any, folder: Path) -> Path:
 
 async def pays(sandbox: Running, chain: str, key: Any, session: JsonObject) -> str:
     """An ordinary wallet pays; the transaction's id once it is in a block."""
-    wallet = {"solana": solana_wallet.pay, "evm": evm_wallet.pay}[chain]
+    wallets: dict[str, Pays] = {"solana": solana_wallet.pay, "evm": evm_wallet.pay}
     url = option_of(session, chain)["url"]
-    paid: str = await wallet(sandbox.endpoints[f"{chain}_rpc"], key, url)  # type: ignore[operator]
-    return paid
+    return await wallets[chain](sandbox.endpoints[f"{chain}_rpc"], key, url)
 
 
 async def sends(sandbox: Running, chain: str, key: Any, session: JsonObject) -> str:

@@ -205,7 +205,7 @@ def test_a_database_that_refuses_connections_is_named_and_waited_for(stack: Stac
     for session in sessions.values():
         wait_for(
             "the payment",
-            lambda id_=session["id"]: sandbox.get(f"/v1/checkout/sessions/{id_}"),  # type: ignore[misc]
+            lambda id_=session["id"]: sandbox.get(f"/v1/checkout/sessions/{id_}"),  # type: ignore[misc]  # mypy infers no lambda with a default
             lambda found: found["status"] == "complete",
         )
     assert_whole(sandbox, [session["id"] for session in sessions.values()])

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from merchants.client import MerchantClient
+from sandbox.cli import completion
 from sandbox.cli.commands import app
 from sandbox.cli.endpoints import Running
 from tests.cli.servers import Hooks, webhook_handler
@@ -75,7 +76,7 @@ def test_a_listener_lives_through_a_kill_of_the_api_and_gets_what_a_webhook_gets
             assert "events sent again: 1, deliveries to webhook endpoints: " in sent.stdout
             child.expect(f"{created}.*{first}.*204.*resent")
             child.sendintr()
-            child.expect("stopped at event [0-9]+; the next run goes on from there")
+            child.expect("stopped at sequence [0-9]+; the next run goes on from there")
             child.expect(pexpect.EOF)
             child.wait()
             assert child.exitstatus == 0
@@ -114,10 +115,15 @@ def test_events_pages_and_ids_are_found_from_the_shell(stack: Stack, shop: Merch
     assert session["url"] in said("open")
 
 
-def test_the_shell_completes_commands_types_sessions_and_wallets(
-    stack: Stack, shop: MerchantClient
+def test_the_shell_completes_commands_types_ids_wallets_and_roles(
+    stack: Stack, sandbox: Running, shop: MerchantClient
 ) -> None:
     session = shop.create_session(15_000)["id"]
+    hook = shop.post("/v1/webhook_endpoints", {"url": "http://127.0.0.1:9/x", "types": ["*"]})["id"]
+    sandbox.quiesce()
+    [newest] = sandbox.get("/v1/events", "merchant", before=completion.END, limit=1)["data"]
+    event = newest["id"]
+    [request, *_] = (one["id"] for one in sandbox.get("/v1/request_logs", "merchant")["data"])
     (stack.data_dir / "wallets").mkdir(exist_ok=True)
     (stack.data_dir / "wallets" / "zhanar.json").touch(0o600)
     with terminal(stack, "bash", "--norc", "-i") as shell:
@@ -135,6 +141,14 @@ def test_the_shell_completes_commands_types_sessions_and_wallets(
             (f"sandbox pay {session[:-3]}", session),
             ("sandbox pay --wallet zh", "zhanar "),
             ("sandbox open openap", "openapi "),
+            ("sandbox token ro", "sandbox token rotate "),
+            ("sandbox token rotate pau", "pause_authority "),
+            ("sandbox token rotate --chain solana perm", "permanent_delegate "),
+            ("sandbox token show --chain ev", "evm "),
+            ("sandbox logs tail --role reg", "regulator "),
+            (f"sandbox events get {event}", f"{event} "),
+            (f"sandbox logs show {request[:-3]}", f"{request} "),
+            (f"sandbox events resend --endpoint {hook[:-3]}", f"{hook} "),
         ):
             shell.send(typed + "\t")
             shell.expect_exact(completed)
@@ -142,3 +156,4 @@ def test_the_shell_completes_commands_types_sessions_and_wallets(
         shell.sendline("exit")
         shell.expect(pexpect.EOF)
     (stack.data_dir / "wallets" / "zhanar.json").unlink()
+    shop.delete(f"/v1/webhook_endpoints/{hook}")

@@ -1,5 +1,7 @@
 """Attacks with plain SQL as the role of API and worker: the database itself refuses them."""
 
+from typing import Any
+
 import asyncpg
 import pytest
 
@@ -86,9 +88,9 @@ async def test_the_rules_may_not_be_switched_off(
         await attacker.execute(statement)
 
 
-async def _refused(rule: str, attacker: asyncpg.Connection, *arguments: object) -> None:
+async def _refused(rule: str, attacker: asyncpg.Connection, *arguments: Any) -> None:
     with pytest.raises(asyncpg.CheckViolationError) as refused:
-        await _write(attacker, *arguments)  # type: ignore[arg-type]
+        await _write(attacker, *arguments)
     assert refused.value.constraint_name == rule
     assert await attacker.fetchval("SELECT count(*) FROM entry WHERE id = 'ent_attack'") == 0
 

@@ -184,7 +184,7 @@ async def test_an_unbalanced_entry_is_refused_by_the_database(database: Database
 
 
 async def test_nothing_to_write_costs_nothing() -> None:
-    assert await service.record(None, Changes()) == {}  # type: ignore[arg-type]
+    assert await service.record(None, Changes()) == {}  # type: ignore[arg-type]  # it is asked nothing
 
 
 async def test_entry_leg_balance_and_event_are_written_together(database: Database) -> None:

@@ -51,7 +51,7 @@ async def test_units_that_came_without_the_books_are_a_breach(world: World) -> N
     world.chain.endow(world.chain.treasury, 5)
     found = await all_checks(world)
     assert [check.ok for check in found] == [False, True, True, True]
-    assert found[0].left == found[0].right + 5  # type: ignore[operator]
+    assert found[0].left == found[0].right + 5  # type: ignore[operator]  # both are units
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,8 @@ async def burned(world: TwoChains, units: int = 1_000) -> Json:
     world.plain.burn_own(world.holder, units)
     await world.finalize()
     listed = (await world.get(STRAYS)).json()["data"]
-    return listed[0]  # type: ignore[no-any-return]
+    first: Json = listed[0]
+    return first
 
 
 async def faults(world: TwoChains) -> list[str]:

@@ -222,7 +222,7 @@ async def test_every_movement_has_its_line_and_each_lie_is_named(
                 done = await db.execute(text(statement))
                 named = await db.scalar(text(of))
                 [found] = await statement_lines_match(db)
-                if not done.rowcount or named is None or found.ok or named not in found.detail:  # type: ignore[attr-defined]
+                if not done.rowcount or named is None or found.ok or named not in found.detail:  # type: ignore[attr-defined]  # of an UPDATE
                     silent.append((name, named, found.detail))
                 await altered.rollback()
     assert silent == []

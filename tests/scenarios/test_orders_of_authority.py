@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 from unittest.mock import patch
 
 import asyncpg
@@ -299,6 +300,6 @@ async def test_a_halted_chain_says_why_the_books_do_not_go_on(world: World) -> N
 
 
 @pytest.fixture(scope="module")
-def owner_of(kept_url: str, postgres: object) -> str:
+def owner_of(kept_url: str, postgres: Any) -> str:
     name = kept_url.rpartition("/")[2]
-    return str(postgres.url).rpartition("/")[0] + f"/{name}"  # type: ignore[attr-defined]
+    return str(postgres.url).rpartition("/")[0] + f"/{name}"

@@ -206,7 +206,7 @@ async def test_every_session_is_paid_elsewhere_and_an_old_link_works_after_a_res
         else:
             assert mine["reference"] != other["reference"]
     finally:
-        await again.aclose()  # type: ignore[attr-defined]
+        await again.aclose()  # type: ignore[attr-defined]  # of an adapter, which holds connections
     await world.pay(one, 10_000)
     assert (await world.read(one))["status"] == "complete"
     assert (await world.read(two))["status"] == "open"

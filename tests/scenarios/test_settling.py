@@ -3,6 +3,8 @@
 Sweeps are disturbed as anybody may: strangers, reorgs, frozen addresses, a token that stands still.
 """
 
+from typing import Literal
+
 import pytest
 
 from contracts.evm_addresses import deposit_salt
@@ -150,14 +152,16 @@ async def test_a_stranger_in_the_block_of_our_sweep_takes_nothing_from_the_batch
 
 @swept_only
 @pytest.mark.parametrize("mode", ["drop", "reinclude"])
-async def test_a_sweep_that_a_reorg_takes_or_moves_sweeps_once(world: World, mode: str) -> None:
+async def test_a_sweep_that_a_reorg_takes_or_moves_sweeps_once(
+    world: World, mode: Literal["drop", "reinclude"]
+) -> None:
     await paid(world, 3_000, 2_000)
     treasury = await world.ground.units(world.ground.treasury)
     made = await world.ask_settlement()
     await world.send_due()
     await world.mine()
     assert await world.ground.units(world.ground.treasury) == treasury + world.units(5_000)
-    await world.ground.reorg(1, mode)  # type: ignore[arg-type]
+    await world.ground.reorg(1, mode)
     await world.follow()
     done = await world.settled(made)
     assert [sweep["moved_units"] for sweep in done["sweeps"]] == [world.units(5_000)]

@@ -17,6 +17,7 @@ from sandbox.parties import plans
 from sandbox.parties import service as parties
 from sandbox.payments import row_checks as payment_row_checks
 from sandbox.settlement import jobs, row_checks, terms
+from sandbox.settlement.terms import Mode
 from tests.settlement.conftest import SHOP_IBAN, Town
 
 STEPS = 70
@@ -162,13 +163,13 @@ class Play:
     # What the merchant and the operator decide.
 
     async def terms(self) -> None:
-        mode = self.random.choice(["payout", "hold", "split"])
+        mode: Mode = self.random.choice(["payout", "hold", "split"])
         async with self.town.database.transaction() as db:
             await terms.choose(
                 db,
                 self.town.shop,
                 self.town.world.chains,
-                mode=mode,  # type: ignore[arg-type]
+                mode=mode,
                 split_bps=self.random.randint(1, 9999) if mode == "split" else None,
                 wallets={} if mode == "payout" else {self.town.chain.name: self.wallet},
                 refund_reserve_tiyn=self.random.choice([0, 200, 900]),

@@ -251,7 +251,7 @@ class TestBelowZero:
         refunded, payment = await town.pay(1000), await town.pay(5000)
         await town.refund(refunded, 1000)
         frozen = await town.get(f"/v1/payments/{payment}")
-        address = town.chain.deposit_address(frozen["session"])  # type: ignore[attr-defined]
+        address = town.chain.deposit_address(frozen["session"])  # type: ignore[attr-defined]  # of a chain with deposit addresses
         town.chain.send(Move("freeze", destination=address))
         made = await town.ask()
         assert made["check"]["paid_tiyn"] == 4200
@@ -389,7 +389,7 @@ class TestReserve:
         await choose(town, "payout", refund_reserve_tiyn=4000)
         kept, frozen = await town.pay(2000), await town.pay(8000)
         session = (await town.get(f"/v1/payments/{frozen}"))["session"]
-        address = town.chain.deposit_address(session)  # type: ignore[attr-defined]
+        address = town.chain.deposit_address(session)  # type: ignore[attr-defined]  # of a chain with deposit addresses
         town.chain.send(Move("freeze", destination=address))
         made = await town.ask()
         assert made["check"]["reserved_tiyn"] == 4000

@@ -524,7 +524,7 @@ class TestAccidents:
         for what in ("return", "drop"):
             await town.world.runner.step()
             await confirm(town)
-            town.chain.reorg(1, what=what)  # type: ignore[arg-type]
+            town.chain.reorg(1, what=what)
             await confirm(town)
             assert (await town.settlement(made["id"]))["sweeps"][0]["status"] == "pending"
         await town.world.carry_out()

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from sqlalchemy import text
 
-from sandbox.core.texts import LANGUAGES
+from sandbox.core.texts import LANGUAGES, Language
 from sandbox.payments.jobs import expire
 from sandbox.web.texts import MESSAGES, WORDS
 from tests.payments.world import Json, World
@@ -93,7 +93,7 @@ async def test_the_qr_code_is_served_alone(world: World) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_the_page_speaks_the_language_asked_for(world: World, language: str) -> None:
+async def test_the_page_speaks_the_language_asked_for(world: World, language: Language) -> None:
     session = await world.session()
     for answer in (
         await page(world, session, lang=language),
@@ -102,7 +102,7 @@ async def test_the_page_speaks_the_language_asked_for(world: World, language: st
         ),
     ):
         assert f'<html lang="{language}">' in answer.text
-        assert MESSAGES["waiting"][language] in answer.text  # type: ignore[index]
+        assert MESSAGES["waiting"][language] in answer.text
         assert answer.headers["content-language"] == language
 
 
@@ -216,7 +216,7 @@ async def test_without_a_test_panel_no_form_is_on_the_page_and_none_may_be(world
 
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_the_test_panel_is_a_landmark_of_its_own_behind_the_page_that_a_buyer_sees(
-    world: World, language: str
+    world: World, language: Language
 ) -> None:
     session = await world.session()
     without = (await page(world, session, lang=language)).text
@@ -227,9 +227,9 @@ async def test_the_test_panel_is_a_landmark_of_its_own_behind_the_page_that_a_bu
     countdown = re.compile(r"data-seconds=.\d+.|>\d+:\d+<")
     assert countdown.sub("", before + after) == countdown.sub("", without)
     assert before.rstrip().endswith("</main>")
-    assert WORDS["panel"][language] in panel  # type: ignore[index]
+    assert WORDS["panel"][language] in panel
     assert f'action="/pay/{session["id"]}/simulate?lang={language}&amp;network=memory"' in panel
-    assert f'<button name="profile" value="">{WORDS["by_amount"][language]}</button>' in panel  # type: ignore[index]  # LANGUAGES are its keys
+    assert f'<button name="profile" value="">{WORDS["by_amount"][language]}</button>' in panel
     assert '<button name="profile" value="short">Too &lt;little&gt;</button>' in panel
     # Browsers name the origin of a form's request only where the page may send a referrer.
     assert "form-action 'self'" in answer.headers["content-security-policy"]

@@ -135,7 +135,7 @@ def test_the_command_writes_no_fork_over_what_is_there_or_into_its_own_sandbox(
 def test_keys_of_others_change_no_world(sandbox: Running) -> None:
     for role in ("issuer", "regulator"):
         with pytest.raises(ApiError, match="role_may_not"):
-            sandbox.post("/v1/sandbox/reset", {}, role)  # type: ignore[arg-type]  # a role's name
+            sandbox.post("/v1/sandbox/reset", {}, role)
     assert raw(sandbox, "POST", "/v1/sandbox/reset", headers={"Authorization": ""}).status_code == (
         401
     )

@@ -19,7 +19,7 @@ def _load() -> None:
     sys.modules.update(zip(_UNUSED, (signatures, curve), strict=True))
     try:
         # Untyped, and wanted only to be loaded before eth_account asks for it.
-        import eth_keyfile  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
+        import eth_keyfile  # type: ignore[import-not-found,unused-ignore]  # noqa: F401 - as above
     finally:
         # Whoever computes on the curve itself gets the real ones.
         for name in _UNUSED:

@@ -48,8 +48,8 @@ GROUPS: Final[Mapping[str, str]] = {
 PARAMETERS: Final[Mapping[str, str]] = {
     **_OBJECTS,
     "accept": "The form of the answer, where format does not say it",
-    "after": "Only what comes behind this: a number as an event has it, or <epoch>:<number>",
-    "before": "Only what comes in front of this number",
+    "after": "Only what comes behind this position (a merchant's: sequence), or <epoch>:<position>",
+    "before": "Only what comes in front of this position (a merchant's: sequence)",
     "book": "Only accounts of this book",
     "chain": "The chain's name, as the options of a checkout session have it",
     "day": "The day in Almaty, as 2026-11-20",

@@ -113,13 +113,12 @@ def filters(config: Config) -> tuple[list[Filter], dict[int, bytes]]:
             raise invalid_params("Invalid params: invalid type, expected a filter object.")
         if "dataSize" in entry:
             size = params.u64(entry["dataSize"], "dataSize")
-            # mypy infers no type of a lambda with defaults, here and below.
-            tests.append(lambda data, size=size: len(data) == size)  # type: ignore[misc]
+            tests.append(lambda data, size=size: len(data) == size)  # type: ignore[misc]  # mypy infers no type of a lambda with defaults
         elif "memcmp" in entry:
             offset, wanted = _memcmp(entry["memcmp"])
             compared[offset] = wanted
             tests.append(
-                lambda data, o=offset, w=wanted: data[o : o + len(w)] == w  # type: ignore[misc]
+                lambda data, o=offset, w=wanted: data[o : o + len(w)] == w  # type: ignore[misc]  # as above
             )
         elif "tokenAccountState" in entry:
             tests.append(lambda data: len(data) >= 165 and data[108] in (1, 2))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sandbox.chains.errors import NotRotatable, NotSeizable, NotSponsored
-from sandbox.chains.port import Command, Outcome, UnknownRecipient
+from sandbox.chains.port import Action, Command, Outcome, UnknownRecipient
 from tests.chains.suite.worlds import World, carry_out, funded
 
 
@@ -126,7 +126,7 @@ async def test_the_chain_tells_what_the_token_is(world: World) -> None:
     assert (await world.chain.token_truth()).is_paused
 
 
-ACTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+ACTS: tuple[tuple[Action, str, dict[str, Any]], ...] = (
     ("mint", "mint", {"amount_units": 5}),
     ("freeze", "freeze", {}),
     ("thaw", "freeze", {}),
@@ -153,7 +153,7 @@ async def test_every_role_acts_with_its_new_key_and_with_the_old_one_no_more(
         # Signed by the old key, and late: nothing in this suite holds it back, as the runner does.
         late = await world.chain.prepare(Command("pause", f"late_{action}"))
         if part != "pause":
-            late = await world.chain.prepare(Command(action, f"late_{action}", holder, **more))  # type: ignore[arg-type]
+            late = await world.chain.prepare(Command(action, f"late_{action}", holder, **more))
         before = (await world.chain.token_truth()).authorities
         turned = await world.chain.prepare(Command("rotate", f"rot_{action}", role=role))
         assert await world.chain.outcome(turned) is Outcome.unknown
@@ -165,7 +165,7 @@ async def test_every_role_acts_with_its_new_key_and_with_the_old_one_no_more(
         await world.chain.broadcast(late)
         assert (await world.confirmed(late.tx_id)).tx_errors[late.tx_id] == "wrong authority"
         recipient = "" if part == "pause" else holder
-        done = await carry_out(world, Command(action, f"new_{action}", recipient, **more))  # type: ignore[arg-type]
+        done = await carry_out(world, Command(action, f"new_{action}", recipient, **more))
         assert done not in (await world.confirmed(done)).tx_errors
 
 

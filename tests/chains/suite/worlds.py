@@ -180,7 +180,7 @@ class SolanaWorld:
 
     async def send(self, holder: str, acts: list[Instruction], *more: Keypair) -> str:
         """Any transaction of a holder, without preflight, so that failures reach the chain."""
-        blockhash, valid_until = await self.chain._recent_blockhash()  # type: ignore[attr-defined]
+        blockhash, valid_until = await self.chain._recent_blockhash()  # type: ignore[attr-defined]  # Solana's own
         signed = tx.sign(acts, [self._keys[holder], *more], blockhash, valid_until)
         await self.chain.broadcast(signed)
         return signed.tx_id

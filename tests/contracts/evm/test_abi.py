@@ -53,7 +53,7 @@ event AuthorizationCanceled(address indexed authorizer, bytes32 indexed nonce)
 event Mint(address indexed minter, address indexed to, uint256 value, bytes32 indexed reference)
 event Burn(address indexed burner, uint256 value, bytes32 indexed reference)
 event Confiscated(address indexed from, address indexed to, uint256 value, bytes32 indexed caseId)
-"""  # noqa: E501
+"""  # noqa: E501 - a declaration a line, as explorers show them
 
 KZTE = evm.load("kzte")
 

@@ -95,7 +95,7 @@ def test_known_addresses_do_not_move() -> None:
 
 def test_contract_addresses_follow_the_nonce_through_its_encodings() -> None:
     from eth_utils.crypto import keccak
-    from rlp import encode as rlp  # type: ignore[import-untyped]
+    from rlp import encode as rlp  # type: ignore[import-untyped]  # no type marker
 
     creator = address("creator")
     for nonce in (0, 1, 127, 128, 255, 256, 65_535, 65_536, 2**32):

@@ -278,11 +278,11 @@ SHORT = settings(
 
 
 def test_no_history_disagrees_with_the_model() -> None:
-    run_state_machine_as_test(TokenHistories, settings=SHORT)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(TokenHistories, settings=SHORT)
 
 
 @pytest.mark.soak
 def test_no_history_of_100_000_calls_disagrees_with_the_model() -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         TokenHistories, settings=settings(SHORT, max_examples=1000, stateful_step_count=100)
     )

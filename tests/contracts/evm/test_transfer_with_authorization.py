@@ -1,6 +1,7 @@
 """`transferWithAuthorization` and `receiveWithAuthorization` in both forms (A01-A11, A21-A23)."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -107,10 +108,10 @@ def test_the_signature_of_one_call_does_not_work_for_the_other(world: World, for
     ],
 )
 @both_forms
-def test_every_term_is_signed(world: World, form: str, changed: dict[str, object]) -> None:
+def test_every_term_is_signed(world: World, form: str, changed: dict[str, Any]) -> None:
     signature = world.sign(world.aigul, TRANSFER, *WHAT.terms)
     with refused("kzte: invalid signature"):
-        pay(world, form, replace(WHAT, **changed), signature)  # type: ignore[arg-type]
+        pay(world, form, replace(WHAT, **changed), signature)
 
 
 @both_calls

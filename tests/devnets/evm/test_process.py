@@ -127,7 +127,7 @@ async def test_a_data_directory_that_is_none_is_refused(tmp_path: Path) -> None:
 async def test_other_flags_than_the_chain_was_made_with_are_refused(chain: Chain) -> None:
     await chain.stop()
     for flags, name in (({"chain_id": 1}, "--chain-id 31337"), ({"dev_accounts": True}, "False")):
-        code, said = await refused(process.command(chain.data_dir, **flags))  # type: ignore[arg-type]
+        code, said = await refused(process.command(chain.data_dir, **flags))
         assert code == 2
         assert name in said
     for wrong in (["--fund", "0x12"], ["--history", "1"], ["--heartbeat-ms", "0"]):

@@ -123,7 +123,7 @@ async def test_a_token_payment_has_complete_metas(chain: Chain) -> None:
         "uiAmount": 12.5,
         "uiAmountString": "12.5",
     }
-    assert after[str(buyer.pubkey())]["uiAmountString"] == "37.5"  # type: ignore[index]
+    assert after[str(buyer.pubkey())]["uiAmountString"] == "37.5"  # type: ignore[index]  # JSON
     row = meta["postTokenBalances"][0]
     assert row["mint"] == str(mint)
     assert row["programId"] == str(tokens.TOKEN_2022)
