@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core import chance
 from sandbox.core.drawing import drawing
-from sandbox.core.driver import Statement
+from sandbox.core.driver import Connection, Statement
 from sandbox.core.errors import SandboxError, Unavailable
 
 LONGEST_LEASE_S = 60
@@ -75,6 +75,7 @@ class Database:
             pool_size=connections,
             max_overflow=0,
             pool_use_lifo=True,
+            connect_args={"connection_class": Connection},
             json_serializer=_dumps,
             json_deserializer=orjson.loads,
             # Parameters hold secrets, and an error's text ends up in the log.
