@@ -16,7 +16,10 @@ import pytest
 from sandbox import migrations
 from sandbox.core.db import Database
 from sandbox.devnets import postgres as embedded
+from tests import scratch
 from tests.opened import Opening, Openings
+
+scratch.in_memory()
 
 # Looking through half-loaded test files again and again took half of the time of collecting them.
 gc.disable()

@@ -5,7 +5,8 @@ SQLAlchemy binds, wraps and unwraps each execution for some 100 µs of CPU; the 
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -14,7 +15,30 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 _CONNECTED = "sandbox.driver"
+# Has the name of a statement: the server's unnamed one is as it was.
+_NOTHING_ASKED = SimpleNamespace(name="none")
 _NAME = re.compile(r"(?<![:\w]):([a-z_]+)")
+
+
+_FIRST_OWN_OID = 16_384
+"""PostgreSQL numbers its own types below (FirstNormalObjectId), the same in every database."""
+_built_in: dict[frozenset[int], Any] = {}
+
+
+class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
+    """asyncpg asks each server connection anew what an `int[]` is, some milliseconds for each kind
+    of array; PostgreSQL's own types are asked for once in a process.
+    """
+
+    async def _introspect_types(self, typeoids: Iterable[int], timeout: float | None) -> Any:
+        oids = frozenset(typeoids)
+        if oids not in _built_in:
+            answer = await super()._introspect_types(typeoids, timeout)
+            if max(oids) >= _FIRST_OWN_OID:
+                return answer
+            _built_in[oids] = answer[0]
+            return answer
+        return _built_in[oids], _NOTHING_ASKED
 
 
 class Statement:

@@ -44,6 +44,8 @@ _SETTINGS: Final[Mapping[str, str]] = {
     "max_connections": "100",
     "shared_buffers": "48MB",
     "jit": "off",
+    # A world grows from nothing to thousands of rows in less than the minute of the default.
+    "autovacuum_naptime": "10s",
     "io_method": "sync",
     "max_wal_size": "256MB",
     "timezone": "UTC",

@@ -3,11 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from sqlalchemy import text
-
 from sandbox.bank import checks as bank_checks
 from sandbox.chains import checks as chains_checks
 from sandbox.core.checks import Check, CheckFunction
+from sandbox.core.db import compare_whole_tables
 from sandbox.eventlog import checks as log_checks
 from sandbox.lab import checks as lab_checks
 from sandbox.ledger import checks as ledger_checks
@@ -36,9 +35,7 @@ def audit_checks(world: World) -> list[CheckFunction]:
     def alone(check: Callable[..., Awaitable[list[Check]]], *arguments: Any) -> CheckFunction:
         async def run() -> list[Check]:
             async with database.transaction(draws=False) as db:
-                # Whole tables are compared: going through one for each row of another never pays,
-                # whatever is (not yet) known of how many rows there are.
-                await db.execute(text("SET LOCAL enable_nestloop = off"))
+                await compare_whole_tables(db)
                 return await check(db, *arguments)
 
         run.__name__ = check.__name__

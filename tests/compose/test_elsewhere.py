@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import httpx2
@@ -145,8 +146,8 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
     """Everything but prepare, API and worker; the database knows nobody but its owner."""
     folder = tmp_path_factory.mktemp("elsewhere")
     # PostgreSQL as uid 65534 must be able to pass (see tests/conftest.py).
-    data = Path("/tmp") / f"kzte-elsewhere-{os.getpid()}"
-    data.mkdir(mode=0o711)
+    data = Path(mkdtemp(prefix="kzte-elsewhere-"))
+    data.chmod(0o711)
     server = embedded.start(data / "data", settings=NOT_DURABLE)
     try:
         embedded.execute(server.url, f"DROP ROLE {APP}")

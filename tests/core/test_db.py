@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core.db import (
     Database,
@@ -14,6 +15,7 @@ from sandbox.core.db import (
     LostLead,
     NoConnectionFree,
     claim,
+    compare_whole_tables,
     led,
 )
 from sandbox.devnets import postgres as embedded
@@ -229,3 +231,23 @@ async def test_the_application_role_owns_nothing(database: Database) -> None:
         )
         assert await db.scalar(text("SELECT current_user")) == "sbx_app"
     assert owned == 0
+
+
+async def plan_of(db: AsyncSession, statement: str) -> str:
+    rows = await db.execute(text(f"EXPLAIN (COSTS off) {statement}"))
+    return "\n".join(row[0] for row in rows)
+
+
+async def test_rows_are_found_by_index_however_few_there_were_when_it_was_planned(
+    database: Database, owner_url: str
+) -> None:
+    owner = await asyncpg.connect(owner_url)
+    await owner.execute("ANALYZE event")
+    await owner.close()
+    one, all_of = "SELECT FROM event WHERE id = 'evt_1'", "SELECT FROM event WHERE merchant = 'm'"
+    async with database.transaction() as db:
+        assert "Index" in await plan_of(db, one)
+        await compare_whole_tables(db)
+        assert "Seq Scan" in await plan_of(db, all_of)
+    async with database.transaction() as db:
+        assert "Index" in await plan_of(db, one)

@@ -1,7 +1,10 @@
 """Statements given to the driver are part of the session's transaction, and fail like its own."""
 
 import asyncio
+from collections.abc import Collection
 from contextlib import AsyncExitStack
+from datetime import date
+from typing import Any
 
 import asyncpg
 import pytest
@@ -9,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.core import driver
 from sandbox.core.db import Database, DatabaseUnavailable
 from sandbox.core.driver import Statement
 
@@ -134,3 +138,40 @@ async def test_a_session_that_goes_on_after_a_rollback_has_another_transaction(
         await db.commit()
     async with database.transaction() as db:
         assert await db.scalar(text("SELECT offset_ms FROM clock")) == 9
+
+
+async def test_what_an_array_is_is_asked_for_once_in_a_process(
+    db_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    plain = asyncpg.Connection._introspect_types
+
+    async def noted(self: Any, oids: Collection[int], timeout: float | None) -> Any:
+        asked.extend(oids)
+        return await plain(self, oids, timeout)
+
+    monkeypatch.setattr(asyncpg.Connection, "_introspect_types", noted)
+    monkeypatch.setattr(driver, "_built_in", {})
+    days = Statement("SELECT CAST(:days AS date[]) AS days, CAST(:first AS text) AS first")
+    for _ in range(3):
+        database = Database(db_url)
+        async with database.transaction() as db:
+            [row] = await days.fetch(db, {"days": [date(2026, 11, 22)], "first": "same"})
+        assert (row["days"], row["first"]) == ([date(2026, 11, 22)], "same")
+        await database.dispose()
+    assert asked == [1182]  # date[], PostgreSQL's pg_type.dat
+
+
+async def test_what_a_type_of_this_database_is_is_asked_for_by_each_connection(
+    owner_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "_built_in", {})
+    for kind in ("int", "text"):
+        database = Database(owner_url)
+        async with database.transaction() as db:
+            await db.execute(text(f"CREATE TYPE pair AS (one {kind}, two {kind})"))
+            [row] = await Statement("SELECT CAST(ROW('1', '2') AS pair) AS pair").fetch(db, {})
+            assert tuple(row["pair"]) == ((1, 2) if kind == "int" else ("1", "2"))
+            await db.execute(text("DROP TYPE pair"))
+        await database.dispose()
+    assert driver._built_in == {}

@@ -11,6 +11,7 @@ import pytest
 
 from sandbox.cli.world import forking
 from sandbox.lab.world_errors import BadForkTarget
+from tests.scratch import DISKS
 
 NOBODY = 65534
 
@@ -31,10 +32,12 @@ def made(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def other_disk(tmp_path: Path) -> Iterator[Path]:
-    memory = Path("/dev/shm")
-    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+    here = tmp_path.stat().st_dev
+    others = (one for one in DISKS if os.access(one, os.W_OK) and one.stat().st_dev != here)
+    other = next(others, None)
+    if other is None:
         pytest.skip("there is no second file system here")
-    folder = Path(mkdtemp(dir=memory))
+    folder = Path(mkdtemp(dir=other))
     yield folder
     shutil.rmtree(folder)
 

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from sandbox import migrations
 from sandbox.cli.benches.measure import percentile
-from sandbox.core.db import Database
+from sandbox.core.db import Database, compare_whole_tables
 from sandbox.core.ids import new_id
 from sandbox.devnets import postgres
 from sandbox.eventlog import keys as log_keys
@@ -224,7 +224,7 @@ async def _audit(database: Database) -> float:
         checks.funds_stay_apart,
     ):
         async with database.transaction() as db:
-            await db.execute(text("SET LOCAL enable_nestloop = off"))
+            await compare_whole_tables(db)
             assert all(found.ok for found in await check(db)), check
     return time.perf_counter() - began
 

@@ -17,7 +17,7 @@ from sandbox.bank.accounts import RESERVE_IBAN
 from sandbox.bank.iso20022 import statements
 from sandbox.bank.models import Kind
 from sandbox.core import clock
-from sandbox.core.db import Database
+from sandbox.core.db import Database, compare_whole_tables
 from sandbox.core.ids import new_id
 from sandbox.devnets import postgres
 from sandbox.eventlog.types import NewEvent
@@ -76,7 +76,7 @@ async def _measure(add: Add, url: str, lines: int) -> None:
             await inbox.take_statement(db, RESERVE_IBAN, xml)
         add(f"statement of {lines:,} lines parsed and taken", time.perf_counter() - began, "s")
         async with database.transaction() as db:
-            await db.execute(text("SET LOCAL enable_nestloop = off"))
+            await compare_whole_tables(db)
             began = time.perf_counter()
             assert await db.scalar(_BARE) == 0
             bare = time.perf_counter() - began
