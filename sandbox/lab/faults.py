@@ -7,14 +7,14 @@ from typing import Any, Final, cast
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.bank import faults as bank
-from sandbox.bank.errors import FaultUnknown
 from sandbox.chains.drills import AT_ONCE, Drill, DrillRefused, Drills
 from sandbox.chains.port import ChainUnavailable
+from sandbox.core import switches
 from sandbox.core.http.simulating import SIMULATIONS, Armed
+from sandbox.lab.errors import FaultUnknown
 from sandbox.reserve.errors import ChainUnknown
 from sandbox.webhooks import faults as webhooks
 
-MAX_TIMES: Final = bank.MAX_TIMES
 _API, _CHAIN, _WEBHOOK = "api.", "chain.", "webhook."
 
 
@@ -172,14 +172,14 @@ async def switch(
         for one in able if chain is None else [drills[chain]]:
             await one.set(drill, times)
     elif name.startswith(_WEBHOOK):
-        await webhooks.switch(db, name, times)
+        await switches.arm(db, name, times)
     else:
         await bank.switch(db, name, times)
 
 
 async def table(db: AsyncSession, drills: Mapping[str, Drills], armed: Armed) -> dict[str, Any]:
     """Every fault with how many more times it strikes; null where its chain does not say."""
-    in_database = {**await bank.state(db), **await webhooks.state(db)}
+    in_database = await switches.left(db, (*bank.MEANINGS, *webhooks.MEANINGS))
     on_api = armed.state()
     on_chains = {name: await _state(one) for name, one in drills.items()}
     rows = []

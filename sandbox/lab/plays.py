@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.bank import calendar, faults
 from sandbox.chains.customers import MannerUnknown
-from sandbox.core import chance
+from sandbox.core import chance, switches
 from sandbox.core.errors import SandboxError
 from sandbox.lab import issuer_plays, payers
 from sandbox.lab.stage import Stage
@@ -228,8 +228,8 @@ async def _to_value_date(stage: Stage, settled: Mapping[str, Any]) -> None:
 def _with_bank(fault: str) -> Play:
     async def play(stage: Stage) -> None:
         async with stage.database.transaction() as db:
-            left = (await faults.state(db))[fault]
-            await faults.switch(db, fault, left + 1)
+            left = (await switches.left(db, [fault]))[fault]
+            await switches.arm(db, fault, left + 1)
         stage.say(f"{fault} strikes once")
         await _to_value_date(stage, await _settle(stage))
 

@@ -213,7 +213,7 @@ async def test_the_schema_of_the_bank_belongs_to_the_simulator(bank: Database) -
             text("SELECT table_name FROM information_schema.tables WHERE table_schema = 'bank_sim'")
         )
         assert {row.table_name for row in tables} == {
-            "account", "booking", "fault", "payment_order",
+            "account", "booking", "payment_order",
         }  # fmt: skip
 
 
