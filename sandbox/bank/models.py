@@ -1,7 +1,7 @@
 """Tables of the slice: messages between ledger and bank, and the simulator's own books.
 
-Only `bank.simulator` and its failures (`bank.faults`) write the schema `bank_sim`; the ledger never
-reads it to post.
+Only the simulator (`registry`, `booking`, `incoming`, `simulator`, `faults`) writes the schema
+`bank_sim`; the ledger never reads it to post.
 """
 
 from datetime import date, datetime

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.bank import calendar, simulator
+from sandbox.bank import calendar, incoming
 from sandbox.bank.accounts import RESERVE_IBAN
 from sandbox.chains import service as chains
 from sandbox.core import chance
@@ -56,7 +56,7 @@ async def _deposit(stage: Stage) -> str:
     """The bank's reference of money on the reserve account."""
     reference = _reference()
     async with stage.database.transaction() as db:
-        await simulator.credit(
+        await incoming.credit(
             db, iban=RESERVE_IBAN, amount_tiyn=DEPOSIT_TIYN, bank_reference=reference
         )
     stage.say(f"{format_tenge(DEPOSIT_TIYN)} reached the reserve account as {reference}")
@@ -81,12 +81,12 @@ async def _deposited(stage: Stage) -> None:
 async def _deposit_announced(stage: Stage) -> None:
     reference = _reference()
     async with stage.database.transaction() as db:
-        await simulator.announce_credit(
+        await incoming.announce_credit(
             db, iban=RESERVE_IBAN, amount_tiyn=DEPOSIT_TIYN, bank_reference=reference
         )
     stage.say(f"the bank told of {format_tenge(DEPOSIT_TIYN)} on their way as {reference}")
     async with stage.database.transaction() as db:
-        await simulator.credit(
+        await incoming.credit(
             db, iban=RESERVE_IBAN, amount_tiyn=DEPOSIT_TIYN, bank_reference=reference
         )
     stage.say(f"{reference} was booked")
@@ -94,7 +94,7 @@ async def _deposit_announced(stage: Stage) -> None:
 
 async def _taken_back(stage: Stage, reference: str) -> None:
     async with stage.database.transaction() as db:
-        await simulator.reverse_credit(db, reference)
+        await incoming.reverse_credit(db, reference)
     stage.say(f"the bank took {reference} back")
 
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.bank import closing, faults, simulator
+from sandbox.bank import closing, faults, incoming, simulator
 from sandbox.bank import service as bank
 from sandbox.bank.accounts import OPERATING_IBAN, RESERVE_IBAN
 from sandbox.core import clock
@@ -131,7 +131,7 @@ async def judged(database: Database) -> Check:
 
 async def own_money(world: TwoChains, amount_tiyn: int) -> None:
     async with world.database.transaction() as db:
-        paid = await simulator.credit(
+        paid = await incoming.credit(
             db, iban=OPERATING_IBAN, amount_tiyn=amount_tiyn, bank_reference="CAPITAL"
         )
         await bank.mark_read(db, paid.message)
@@ -163,7 +163,7 @@ async def minted_and_reversed(world: TwoChains, reference: str) -> str:
     await world.done("issuances", asked, 201)
     await world.carry_out()
     async with world.database.transaction() as db:
-        await simulator.reverse_credit(db, reference)
+        await incoming.reverse_credit(db, reference)
     await settle(world)
     found = (await world.get("/v1/reserve/reversals")).json()["data"]
     return next(str(one["id"]) for one in found if one["bank_reference"] == reference)
@@ -177,7 +177,7 @@ async def every_movement(world: TwoChains) -> None:
     whole = {"amount_tiyn": 70, "bank_reference": "WHOLE"}
     await world.done("deposits", whole, 201)
     async with world.database.transaction() as db:
-        await simulator.reverse_credit(db, "WHOLE")
+        await incoming.reverse_credit(db, "WHOLE")
     reversal = await minted_and_reversed(world, "PAID-AGAIN")
     async with world.database.transaction() as db:
         await reversals.pay_in_again(db, reversal, "AGAIN")
