@@ -1,0 +1,174 @@
+"""Redemptions, and moves between chains."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from sandbox.core.money import format_tenge
+from sandbox.lab import payers
+from sandbox.lab.payers import AWAY
+from sandbox.lab.stage import Play, Stage
+from sandbox.ledger import service as ledger
+from sandbox.ledger.journal import Changes
+from sandbox.reserve import intakes, moves, queues, redemptions
+from sandbox.reserve.models import Intake
+
+HOLDER: Final[Mapping[str, Any]] = {
+    "iban": "KZ41722C000000000001",
+    "payee_name": "A resident",
+    "tax_number": "900101400003",
+    "knp": "342",
+    "kbe": "19",
+}
+OPEN_S, SOON_S = 900, 60
+
+
+async def _ask_redemption(
+    stage: Stage, expires_in_s: int = OPEN_S, iban: str = HOLDER["iban"]
+) -> dict[str, Any]:
+    async with stage.database.transaction() as db:
+        intake, event = await redemptions.request(
+            db,
+            stage.house.chains,
+            chain=stage.chain,
+            amount_tiyn=stage.amount_tiyn,
+            expires_in_s=expires_in_s,
+            **{**HOLDER, "iban": iban},
+        )
+        return await _asked(stage, db, "redemption", intake, event)
+
+
+async def _ask_move(stage: Stage, expires_in_s: int = OPEN_S) -> dict[str, Any]:
+    other = payers.other_chain(stage)
+    async with stage.database.transaction() as db:
+        intake, event = await moves.request(
+            db,
+            stage.house.chains,
+            from_chain=stage.chain,
+            to_chain=other,
+            amount_tiyn=stage.amount_tiyn,
+            recipient=stage.people(other).address(AWAY),
+            expires_in_s=expires_in_s,
+        )
+        return await _asked(stage, db, f"move to {other}", intake, event)
+
+
+async def _asked(
+    stage: Stage, db: AsyncSession, what: str, intake: Intake, event: Any
+) -> dict[str, Any]:
+    await ledger.record(db, Changes(events=[event]))
+    stage.say(f"asked for {what} {intake.id}")
+    return await queues.shown(db, intake)
+
+
+async def _give(stage: Stage, asked: Mapping[str, Any], share: int = 1) -> None:
+    """A holder sends the units that are asked for, or one part in `share` of them."""
+    name, option = f"{payers.PREFIX}exact", asked["option"]
+    people, units = stage.people(), asked["amount_units"] // share
+    async with stage.turn(name):
+        if await people.units(name, option) < units:
+            await stage.grant(stage.chain, people.address(name), 2 * stage.amount_tiyn)
+        sent = await people.pay(name, option, units)
+    stage.sent(f"gave {format_tenge(stage.amount_tiyn // share)}", *sent)
+
+
+async def _until_it_is(stage: Stage, id_: str, *wanted: str) -> dict[str, Any]:
+    """A redemption or move, once its status is one of these."""
+    lock = redemptions.lock if id_.startswith(redemptions.PREFIX) else moves.lock
+
+    async def look(db: AsyncSession) -> dict[str, Any] | None:
+        shown = await queues.shown(db, await lock(db, id_))
+        return shown if shown["status"] in wanted else None
+
+    shown = await stage.until(f"{id_} to be {' or '.join(wanted)}", look)
+    stage.say(f"{id_} is {shown['status']}")
+    return shown
+
+
+async def _redeemed(stage: Stage) -> None:
+    await _give(stage, await _ask_redemption(stage))
+
+
+async def _redemption_paid(stage: Stage) -> None:
+    asked = await _ask_redemption(stage)
+    await _give(stage, asked)
+    await stage.to_value_date(
+        (await _until_it_is(stage, asked["id"], "sent", "paid"))["value_date"]
+    )
+    await _until_it_is(stage, asked["id"], "paid")
+
+
+def _comes_back(account: str, ends: str) -> Play:
+    """To an account with magic in its number; the next order goes to an ordinary one."""
+
+    async def play(stage: Stage) -> None:
+        asked = await _ask_redemption(stage, iban=account)
+        await _give(stage, asked)
+        if ends == "returned":
+            await stage.to_value_date(
+                (await _until_it_is(stage, asked["id"], "sent", ends))["value_date"]
+            )
+        await _until_it_is(stage, asked["id"], ends)
+        async with stage.database.transaction() as db:
+            intake = await redemptions.lock(db, asked["id"])
+            again = await redemptions.retry(db, intake, iban=HOLDER["iban"], knp=None, kbe=None)
+            await ledger.record(db, again)
+        stage.say("it was ordered again, to another account")
+        await _until_it_is(stage, asked["id"], "sent", "paid")
+
+    return play
+
+
+async def _redemption_canceled(stage: Stage) -> None:
+    """Half of the units came; they go back to their holder."""
+    asked = await _ask_redemption(stage)
+    await _give(stage, asked, share=2)
+
+    async def came(db: AsyncSession) -> bool:
+        shown = await queues.shown(db, await redemptions.lock(db, asked["id"]))
+        return bool(shown["received_units"])
+
+    await stage.until("the units to be final", came)
+    await _cancel(stage, asked["id"])
+    async with stage.database.transaction() as db:
+        intake = await redemptions.lock(db, asked["id"])
+        port = stage.house.chains[stage.chain]
+        row, event = await intakes.send_back(db, intake, port, amount_units=None, recipient=None)
+        await ledger.record(db, Changes(events=[event]))
+    stage.say(f"what came goes back as {row.id}")
+
+
+async def _cancel(stage: Stage, id_: str) -> None:
+    lock = redemptions.lock if id_.startswith(redemptions.PREFIX) else moves.lock
+    async with stage.database.transaction() as db:
+        await ledger.record(db, Changes(events=[await intakes.cancel(db, await lock(db, id_))]))
+    stage.say(f"canceled {id_}")
+
+
+async def _intakes_expired(stage: Stage) -> None:
+    for asked in (await _ask_redemption(stage, SOON_S), await _ask_move(stage, SOON_S)):
+        stage.say(f"nobody sends anything for {asked['id']}")
+    await stage.advance(SOON_S + 1)
+
+
+async def _moved(stage: Stage) -> None:
+    asked = await _ask_move(stage)
+    await _give(stage, asked)
+    await _until_it_is(stage, asked["id"], "minted")
+
+
+async def _move_canceled(stage: Stage) -> None:
+    await _cancel(stage, (await _ask_move(stage))["id"])
+
+
+PLAYS: Final[Mapping[str, Play]] = {
+    "redeemed": _redeemed,
+    "redemption_paid": _redemption_paid,
+    "redemption_rejected": _comes_back("KZ49722REJECT0000001", "rejected"),
+    "redemption_returned": _comes_back("KZ44722RETURN0000001", "returned"),
+    "redemption_canceled": _redemption_canceled,
+    "intakes_expired": _intakes_expired,
+    "moved": _moved,
+    "move_canceled": _move_canceled,
+}
