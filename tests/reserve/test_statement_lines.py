@@ -18,7 +18,7 @@ from sandbox.eventlog.types import NewEvent
 from sandbox.ledger import service as ledger
 from sandbox.ledger.chart import accounts
 from sandbox.ledger.journal import Account, Changes, NewEntry, credit, debit
-from sandbox.reserve import crediting, reversals
+from sandbox.reserve import crediting, receivables, reversals
 from sandbox.reserve.statement_checks import statement_lines_match
 from tests.reserve.test_reconciling import Reconciled, owner, world
 from tests.reserve.two_chains import TwoChains
@@ -170,7 +170,8 @@ async def minted_and_reversed(world: TwoChains, reference: str) -> str:
 
 
 async def every_movement(world: TwoChains) -> None:
-    """Credits, a payout that is returned and paid again, reversals made good in both ways."""
+    """Credits, a payout that is returned and paid again, reversals made good in both ways, and what
+    own money covered repaid."""
     await own_money(world, 5_000)
     redeemed = await world.redeem()
     await world.carried_out(redeemed)
@@ -196,6 +197,9 @@ async def every_movement(world: TwoChains) -> None:
     await world.set_clock("2026-11-25T10:00")
     await settle(world)
     assert (await world.read(redeemed))["status"] == "paid"
+    async with world.database.transaction() as db:
+        await receivables.repay(db, reversal, "REPAID")
+    await settle(world)
 
 
 async def test_every_movement_has_its_line_and_each_lie_is_named(
@@ -214,7 +218,7 @@ async def test_every_movement_has_its_line_and_each_lie_is_named(
     assert await closing.close_days(database) == 2
     sound = await judged(database)
     assert sound.ok, sound.detail
-    assert await played.count("bank_statement_line") == 15
+    assert await played.count("bank_statement_line") == 16
     silent = []
     async with as_owner(owner_url) as db:
         for name, statement, of in ALTERED:
