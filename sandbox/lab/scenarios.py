@@ -173,6 +173,22 @@ PLAYS: Final = (
         moves_clock=True,
     ),
     Scenario(
+        "units_reorged",
+        "redeems; a reorganisation takes the units' block, and the new blocks have them again",
+        (
+            "reserve.units_confirmed",
+            "chain.reorged",
+            "reserve.units_reverted",
+            "reserve.units_final",
+            "reserve.redemption_sent",
+        ),
+    ),
+    Scenario(
+        "units_swept",
+        "redeems to an address of its own, wherever a chain has them: it is emptied",
+        ("reserve.units_swept", *_REDEEMED),
+    ),
+    Scenario(
         "redemption_canceled",
         "lets a holder give half, and gives the redemption up: what came goes back",
         (
@@ -204,6 +220,18 @@ PLAYS: Final = (
         ),
     ),
     Scenario(
+        "move_waits",
+        "lets a holder move tokens while minting is off: they are minted when it is on again",
+        (
+            "minting.halted",
+            "reserve.move_burned",
+            "reserve.move_mint_waits",
+            "minting.resumed",
+            "reserve.move_minted",
+        ),
+        note="nothing is minted meanwhile, for nobody",
+    ),
+    Scenario(
         "move_canceled",
         "asks for a move and gives it up",
         ("reserve.move_requested", "reserve.move_canceled"),
@@ -224,6 +252,30 @@ PLAYS: Final = (
             "reserve.shortfall_covered",
             "minting.resumed",
         ),
+        note="nothing is minted meanwhile, for nobody",
+    ),
+    Scenario(
+        "shortfall_covered",
+        "makes tokens of a payment that the bank then takes back; the issuer covers it with its"
+        " fees, at the second try, and the customer pays late",
+        (
+            "reserve.deposit_reversed",
+            "minting.halted",
+            "reserve.cover_failed",
+            "reserve.shortfall_covered",
+            "reserve.receivable_written_off",
+            "reserve.receivable_restored",
+            "reserve.receivable_repaid",
+            "minting.resumed",
+        ),
+        moves_clock=True,
+        note="nothing is minted meanwhile, for nobody",
+    ),
+    Scenario(
+        "breach_found",
+        "lets the bank tell two amounts of one payment: I6 is red and minting off until it takes"
+        " the wrong one back",
+        ("reserve.breach_found", "minting.halted", "minting.resumed"),
         note="nothing is minted meanwhile, for nobody",
     ),
     Scenario("attested", "has supply and reserve attested", ("reserve.attested",)),
@@ -289,6 +341,13 @@ PLAYS: Final = (
         "refunds while the node loses what it is sent: the worker finds out and sends anew",
         (*PAID, "refund.requested", "refund.completed"),
         note="waits until the lost transaction can never happen any more",
+    ),
+    Scenario(
+        "chain_halted",
+        "pays; the worker fails three times at the payment's block and halts; somebody lets it"
+        " follow the chain again, and then mint",
+        ("chain.halted", "minting.halted", "chain.resumed", "payment.captured", "minting.resumed"),
+        note="the chain's payments wait meanwhile, and nothing is minted, for nobody",
     ),
 )
 
@@ -377,6 +436,16 @@ BY_EVENT: Final[Mapping[str, str]] = {
     "chain.order_done": "holder_frozen",
     "chain.order_failed": "seizure_failed",
     "faucet.failed": "holder_frozen",
+    "chain.halted": "chain_halted",
+    "chain.resumed": "chain_halted",
+    "reserve.breach_found": "breach_found",
+    "reserve.cover_failed": "shortfall_covered",
+    "reserve.receivable_written_off": "shortfall_covered",
+    "reserve.receivable_restored": "shortfall_covered",
+    "reserve.receivable_repaid": "shortfall_covered",
+    "reserve.move_mint_waits": "move_waits",
+    "reserve.units_reverted": "units_reorged",
+    "reserve.units_swept": "units_swept",
 }
 """Event type → the scenario that ends with it most directly."""
 

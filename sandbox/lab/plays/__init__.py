@@ -8,6 +8,7 @@ from sandbox.lab.plays import (
     days,
     intakes,
     merchants,
+    minting,
     paying,
     reserve,
     settling,
@@ -22,6 +23,7 @@ PLAYS: Final[Mapping[str, Play]] = {
     **days.PLAYS,
     **trouble.PLAYS,
     **reserve.PLAYS,
+    **minting.PLAYS,
     **intakes.PLAYS,
     **authority.PLAYS,
 }

@@ -3,16 +3,18 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core.money import format_tenge
 from sandbox.lab import payers
 from sandbox.lab.payers import AWAY
+from sandbox.lab.plays import minting, settling
 from sandbox.lab.stage import Play, Stage
 from sandbox.ledger import service as ledger
 from sandbox.ledger.journal import Changes
 from sandbox.reserve import intakes, moves, queues, redemptions
-from sandbox.reserve.models import Intake
+from sandbox.reserve.models import Intake, UnitReceipt
 
 HOLDER: Final[Mapping[str, Any]] = {
     "iban": "KZ41722C000000000001",
@@ -22,6 +24,7 @@ HOLDER: Final[Mapping[str, Any]] = {
     "kbe": "19",
 }
 OPEN_S, SOON_S = 900, 60
+GIVER: Final = f"{payers.PREFIX}exact"
 
 
 async def _ask_redemption(
@@ -62,15 +65,20 @@ async def _asked(
     return await queues.shown(db, intake)
 
 
-async def _give(stage: Stage, asked: Mapping[str, Any], share: int = 1) -> None:
-    """A holder sends the units that are asked for, or one part in `share` of them."""
-    name, option = f"{payers.PREFIX}exact", asked["option"]
-    people, units = stage.people(), asked["amount_units"] // share
-    async with stage.turn(name):
-        if await people.units(name, option) < units:
-            await stage.grant(stage.chain, people.address(name), 2 * stage.amount_tiyn)
-        sent = await people.pay(name, option, units)
+async def _fund(stage: Stage, asked: Mapping[str, Any]) -> None:
+    """Let the holder have the units that are asked for."""
+    people = stage.people()
+    if await people.units(GIVER, asked["option"]) < asked["amount_units"]:
+        await stage.grant(stage.chain, people.address(GIVER), 2 * stage.amount_tiyn)
+
+
+async def _give(stage: Stage, asked: Mapping[str, Any], share: int = 1) -> str:
+    """A holder sends the units that are asked for, or one part in `share`: the transaction."""
+    async with stage.turn(GIVER):
+        await _fund(stage, asked)
+        sent = await stage.people().pay(GIVER, asked["option"], asked["amount_units"] // share)
     stage.sent(f"gave {format_tenge(stage.amount_tiyn // share)}", *sent)
+    return sent[-1]
 
 
 async def _until_it_is(stage: Stage, id_: str, *wanted: str) -> dict[str, Any]:
@@ -158,6 +166,45 @@ async def _moved(stage: Stage) -> None:
     await _until_it_is(stage, asked["id"], "minted")
 
 
+async def _move_waits(stage: Stage) -> None:
+    """The units are burned while minting is off; the mint comes when it is on again."""
+    asked = await _ask_move(stage)
+    await _fund(stage, asked)
+    reversal_id = await minting.fall_short(stage)
+    await _give(stage, asked)
+
+    async def waits(db: AsyncSession) -> str | None:
+        shown = await queues.shown(db, await moves.lock(db, asked["id"]))
+        why: str | None = shown["mint_reason"]
+        return why
+
+    stage.say(f"{asked['id']} waits: {await stage.until('the mint to wait', waits)}")
+    await minting.pay_in_again(stage, reversal_id)
+    await _until_it_is(stage, asked["id"], "minted")
+
+
+async def _units_reorged(stage: Stage) -> None:
+    """The block that brought a holder's units goes, and they come again in another."""
+    asked = await _ask_redemption(stage)
+    await _fund(stage, asked)
+    async with stage.drilled("no_finality"):
+        tx = await _give(stage, asked)
+
+        async def came(db: AsyncSession) -> UnitReceipt | None:
+            found = select(UnitReceipt).where(col(UnitReceipt.tx) == tx)
+            return (await db.exec(found)).first()
+
+        receipt = await stage.until("the units to be seen", came)
+        await payers.replace_blocks(stage, receipt.height, kept=True)
+    await _until_it_is(stage, asked["id"], "sent", "paid")
+
+
+async def _units_swept(stage: Stage) -> None:
+    """On whichever chain takes units at addresses of their own."""
+    stage.chain = settling.collecting(stage)
+    await _redeemed(stage)
+
+
 async def _move_canceled(stage: Stage) -> None:
     await _cancel(stage, (await _ask_move(stage))["id"])
 
@@ -170,5 +217,8 @@ PLAYS: Final[Mapping[str, Play]] = {
     "redemption_canceled": _redemption_canceled,
     "intakes_expired": _intakes_expired,
     "moved": _moved,
+    "move_waits": _move_waits,
+    "units_reorged": _units_reorged,
+    "units_swept": _units_swept,
     "move_canceled": _move_canceled,
 }

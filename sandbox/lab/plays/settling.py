@@ -59,7 +59,8 @@ async def _settle_race(stage: Stage) -> None:
     await _burned(stage, next(one for one in answers if one.startswith("stl_")))
 
 
-async def _paid_out(stage: Stage) -> None:
+async def paid_out(stage: Stage) -> None:
+    """A batch on whose value date the bank books payout and fee."""
     await _to_payout(stage, await _settle(stage))
 
 
@@ -129,7 +130,7 @@ def collecting(stage: Stage) -> str:
 PLAYS: Final[Mapping[str, Play]] = {
     "settled": _settled,
     "settle_race": _settle_race,
-    "paid_out": _paid_out,
+    "paid_out": paid_out,
     "payout_rejected": _with_bank(faults.REJECT_PAYOUT),
     "payout_returned": _with_bank(faults.RETURN),
     "settled_to_wallet": _settled_to_wallet,
