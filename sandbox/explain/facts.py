@@ -1,12 +1,13 @@
 """What is stored about a set of ids: events, entries, orders to chains, transfers, deliveries.
 
-However many ids, each function is one statement; whatever is cut off is said.
+However many ids, each function is one statement. Of a long list the first and the last are read,
+because a story is told by its beginning and its end; what is left out between them is said.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import TextClause, text
@@ -19,37 +20,52 @@ MOST_ENTRIES = 150
 MOST_DELIVERIES = 200
 MOST_TRANSFERS = 60
 
+_T = TypeVar("_T")
+
 _EVENTS = """
     SELECT e.id, e.type, e.created, e.merchant, e.leaf, e.private, e.request_id,
         e.object_id, l.epoch, l.position, l.sequence
     FROM event e LEFT JOIN log_entry l ON l.event_id = e.id
     WHERE {which} AND (CAST(:viewer AS text) IS NULL OR e.merchant = :viewer)
-    ORDER BY l.epoch, l.position, e.id LIMIT :most
 """
-_ABOUT = text(_EVENTS.format(which="e.object_id = ANY(CAST(:ids AS text[]))"))
-_NAMED = text(_EVENTS.format(which="e.id = ANY(CAST(:ids AS text[]))"))
+_IN_THE_LOG = "epoch, position, id"
+
+
+def _ends_of(query: str, order: str) -> TextClause:
+    """The first `head` and the last `tail` rows of a query, each with the `total` of all."""
+    return text(
+        f"SELECT * FROM (SELECT *, row_number() OVER (ORDER BY {order}) AS place,"  # noqa: S608 - SQL of our own, no input
+        f" count(*) OVER () AS total FROM ({query}) AS every) AS placed"
+        " WHERE place <= :head OR place > total - :tail ORDER BY place"
+    )
+
+
+_ABOUT = _ends_of(_EVENTS.format(which="e.object_id = ANY(CAST(:ids AS text[]))"), _IN_THE_LOG)
+_NAMED = _ends_of(_EVENTS.format(which="e.id = ANY(CAST(:ids AS text[]))"), _IN_THE_LOG)
 _ENTRIES = """
-    SELECT e.id, e.ref, e.kind, e.reason, e.chain, e.recorded_at, r.outcome, r.event_id, r.height,
-        r.recorded_at AS resolved_at, (
+    SELECT e.key, e.id, e.ref, e.kind, e.reason, e.chain, e.recorded_at,
+        r.outcome, r.event_id, r.height, r.recorded_at AS resolved_at, (
             SELECT json_agg(json_build_array(a.book, a.asset, a.code, l.side, l.amount::text)
                 ORDER BY l.line)
             FROM leg l JOIN account a ON a.id = l.account_id WHERE l.entry_id = e.id
         ) AS legs
     FROM {which} LEFT JOIN resolution r ON r.entry_id = e.id
-    ORDER BY e.key LIMIT :most
 """
 # The column is in byte order, in which ';' follows ':'.
-_REFERRED = text(
+_REFERRED = _ends_of(
     _ENTRIES.format(
         which="""unnest(CAST(:ids AS text[])) AS i (id)
     JOIN LATERAL (
         SELECT * FROM entry
         WHERE ref >= i.id COLLATE "C" AND ref < (i.id || ';') COLLATE "C"
     ) e ON true"""
-    )
+    ),
+    "key",
 )
-_BY_ID = text(_ENTRIES.format(which="(SELECT * FROM entry WHERE id = ANY(CAST(:ids AS text[]))) e"))
-_DELIVERIES = text(
+_BY_ID = _ends_of(
+    _ENTRIES.format(which="(SELECT * FROM entry WHERE id = ANY(CAST(:ids AS text[]))) e"), "key"
+)
+_DELIVERIES = _ends_of(
     """
     SELECT d.id, d.event_id, d.endpoint, d.status, d.attempts, d.next_attempt_at,
         d.last_attempt_at, d.last_status, d.last_error, d.created_at,
@@ -62,8 +78,9 @@ _DELIVERIES = text(
     FROM webhook_delivery d JOIN webhook_endpoint w ON w.id = d.endpoint
     WHERE d.event_id = ANY(CAST(:ids AS text[]))
         AND (CAST(:viewer AS text) IS NULL OR d.merchant = :viewer)
-    ORDER BY d.id LIMIT :most
-    """
+    """,
+    # Those that did not get through come first, and are not what is left out.
+    "status IN ('delivered', 'canceled'), id",
 )
 _ORDERS = text(
     """
@@ -74,15 +91,15 @@ _ORDERS = text(
     WHERE i.id = ANY(CAST(:ids AS text[])) ORDER BY i.created_at, i.id, a.n
     """
 )
-_TRANSFERS = text(
+_TRANSFERS = _ends_of(
     """
     SELECT t.id, t.chain, t.tx, t.ordinal, t.kind, t.source, t.destination, t.amount_units, t.keys,
         t.intent, n.n, n.height, n.block_hash, n.block_time, n.state
     FROM chain_transfer t JOIN chain_inclusion n ON n.transfer_id = t.id
     WHERE t.id = ANY(CAST(:ids AS text[])) OR (t.chain, t.tx) IN (
         SELECT * FROM unnest(CAST(:chains AS text[]), CAST(:txs AS text[])))
-    ORDER BY t.id, n.n LIMIT :most
-    """
+    """,
+    "id, n",
 )
 _STATE = text(
     """
@@ -202,6 +219,28 @@ NO_STATE = State(datetime.min.replace(tzinfo=UTC), {}, {}, {})
 """Before anything was read."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Of a list of `total` the `first` and the `last` so many are told; `where` all of them are."""
+
+    total: int
+    first: int
+    last: int
+    where: str = ""
+
+    @classmethod
+    def of(cls, total: int, most: int, where: str = "") -> "Cut":
+        return cls(total, most - most // 2, most // 2, where)
+
+
+def ends(found: Sequence[_T], most: int) -> list[_T]:
+    """The first and the last of a list, together at most so many."""
+    if len(found) <= most:
+        return list(found)
+    cut = Cut.of(len(found), most)
+    return [*found[: cut.first], *found[cut.total - cut.last :]]
+
+
 @dataclass(slots=True)
 class Facts:
     """What was found, for one viewer (a merchant's id; None sees everything)."""
@@ -215,7 +254,7 @@ class Facts:
     moved: dict[str, Moved] = field(default_factory=dict)
     bank: list[Any] = field(default_factory=list)
     requests: dict[str, dict[str, Any]] = field(default_factory=dict)
-    cut: dict[str, int] = field(default_factory=dict)
+    cut: dict[str, Cut] = field(default_factory=dict)
 
     def asked(self, request_id: str | None) -> dict[str, Any]:
         """What is kept of a request, for a step: `request` is null where nothing is."""
@@ -225,6 +264,12 @@ class Facts:
             key = found["idempotency_key"]
             words = f"{found['method']} {found['path']}" + (f", {key}" if key else "")
         return {"request_id": request_id, "request": found, "asked": words}
+
+    def ends(self, what: str, found: Sequence[_T], most: int, where: str = "") -> list[_T]:
+        """The first and the last of a list that has more than `most`, which is written down."""
+        if len(found) > most:
+            self.cut[what] = Cut.of(len(found), most, where)
+        return ends(found, most)
 
     def of(self, id_: str, *types: str) -> list[Told]:
         """The events of one object, of these types if any are named, oldest first."""
@@ -280,19 +325,39 @@ async def _state(db: AsyncSession) -> State:
     return State(row.now.astimezone(UTC), row.final or {}, row.confirmed or {}, halts)
 
 
-def _kept(facts: Facts, what: str, found: Sequence[Any], most: int) -> Sequence[Any]:
-    """The first of what was found; the statements ask for one more than that."""
-    if len(found) > most:
-        facts.cut[what] = most
-    return found[:most]
+_LISTS: Mapping[str, str] = {
+    "events": "/v1/events?object={id}",
+    "deliveries": "/v1/webhook_deliveries?event={id}",
+    "entries": "/v1/ledger/entries?ref={id}",
+}
+"""Where the whole list of an object is read, or of an event; the books are no merchant's."""
+
+
+async def _ends(
+    db: AsyncSession,
+    facts: Facts,
+    what: str,
+    statement: TextClause,
+    values: Mapping[str, Any],
+    most: int,
+) -> Sequence[Any]:
+    """What the statement finds, cut in its middle."""
+    wanted = Cut.of(0, most)
+    asked = {**values, "head": wanted.first, "tail": wanted.last}
+    found = (await db.execute(statement, asked)).all()
+    if found and found[0].total > most:
+        is_hidden = what == "entries" and facts.viewer is not None
+        where = "" if is_hidden else _LISTS.get(what, "")
+        facts.cut[what] = Cut.of(found[0].total, most, where)
+    return found
 
 
 async def _events(
     db: AsyncSession, facts: Facts, ids: Sequence[str], statement: TextClause = _ABOUT
 ) -> None:
-    values = {"ids": ids, "viewer": facts.viewer, "most": MOST_EVENTS + 1}
-    found = (await db.execute(statement, values)).all()
-    for index, row in enumerate(_kept(facts, "events", found, MOST_EVENTS)):
+    values = {"ids": ids, "viewer": facts.viewer}
+    found = await _ends(db, facts, "events", statement, values, MOST_EVENTS)
+    for index, row in enumerate(found):
         leaf = orjson.loads(row.leaf)
         owner = facts.viewer is not None and facts.viewer == row.merchant
         facts.events.append(
@@ -308,25 +373,20 @@ async def _events(
 async def _entries(
     db: AsyncSession, facts: Facts, ids: Sequence[str], statement: TextClause = _REFERRED
 ) -> None:
-    values = {"ids": list(ids), "most": MOST_ENTRIES + 1}
-    found = (await db.execute(statement, values)).all()
+    found = await _ends(db, facts, "entries", statement, {"ids": list(ids)}, MOST_ENTRIES)
     facts.entries = [
         Booked(
             row.id, row.ref, row.kind, row.reason, row.chain, row.recorded_at, row.outcome,
             row.event_id, row.height, row.resolved_at, row.legs,
         )
-        for row in _kept(facts, "entries", found, MOST_ENTRIES)
+        for row in found
     ]  # fmt: skip
 
 
 async def _deliveries(db: AsyncSession, facts: Facts) -> None:
-    values = {
-        "ids": [event.id for event in facts.events],
-        "viewer": facts.viewer,
-        "most": MOST_DELIVERIES + 1,
-    }
-    found = (await db.execute(_DELIVERIES, values)).all()
-    facts.deliveries = list(_kept(facts, "deliveries", found, MOST_DELIVERIES))
+    values = {"ids": [event.id for event in facts.events], "viewer": facts.viewer}
+    found = await _ends(db, facts, "deliveries", _DELIVERIES, values, MOST_DELIVERIES)
+    facts.deliveries = list(found)
 
 
 async def _requests(db: AsyncSession, facts: Facts) -> None:
@@ -344,10 +404,8 @@ async def _moved(
         "ids": sorted(ids),
         "chains": [chain for chain, _ in sorted(txs)],
         "txs": [tx for _, tx in sorted(txs)],
-        "most": MOST_TRANSFERS + 1,
     }
-    found = (await db.execute(_TRANSFERS, values)).all()
-    for row in _kept(facts, "transfers", found, MOST_TRANSFERS):
+    for row in await _ends(db, facts, "transfers", _TRANSFERS, values, MOST_TRANSFERS):
         moved = facts.moved.get(row.id)
         if moved is None:
             moved = facts.moved[row.id] = Moved(
