@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core.errors import NotFound
-from sandbox.explain import facts as reading
+from sandbox.explain import reading
 from sandbox.explain.facts import Facts, ends
 from sandbox.explain.paths import PATHS
 from sandbox.payments import incoming, rows

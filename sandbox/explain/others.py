@@ -11,9 +11,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.chains.port import Chain
 from sandbox.core.errors import NotFound
 from sandbox.eventlog import service as eventlog
-from sandbox.explain import backbone, settling, transactions
-from sandbox.explain import facts as reading
-from sandbox.explain.facts import Facts
+from sandbox.explain import backbone, reading, settling, transactions
+from sandbox.explain.facts import NO_STATE, Facts, ends
 from sandbox.explain.links import link, of_id
 from sandbox.explain.paths import PATHS
 from sandbox.explain.words import Explanation, Lane, Seen, Step, Wait, in_short
@@ -57,7 +56,7 @@ async def of_settlement(db: AsyncSession, id_: str, viewer: str | None) -> Other
     """A batch with its payout. Raises `NotFound`."""
     shown = await settlement.settlement_object(db, id_, merchant=viewer)
     payout = shown["payout"]
-    ids = [id_, *(sweep["id"] for sweep in reading.ends(shown["sweeps"], MOST_PARTS))]
+    ids = [id_, *(sweep["id"] for sweep in ends(shown["sweeps"], MOST_PARTS))]
     bank = [f"{id_}:f{n}" for n in range(1, MOST_FEE_ORDERS + 1)]
     if payout is not None:
         ids.append(payout["id"])
@@ -153,7 +152,7 @@ async def of_event(db: AsyncSession, id_: str, viewer: str | None) -> Other:
     """One event: what caused it, what it posted, who was told. Raises `NotFound`."""
     row = await eventlog.one(db, id_, viewer)
     shown = eventlog.api_event(row, viewer=viewer)
-    return await _event(db, Other("event", id_, shown, Facts(viewer, reading.NO_STATE)), id_)
+    return await _event(db, Other("event", id_, shown, Facts(viewer, NO_STATE)), id_)
 
 
 async def of_delivery(db: AsyncSession, id_: str, viewer: str | None) -> Other:
@@ -171,7 +170,7 @@ async def of_delivery(db: AsyncSession, id_: str, viewer: str | None) -> Other:
     shown = {"status": row.status, "event": row.event_id, "attempts": row.attempts,
              "last_status": row.last_status, "last_error": row.last_error,
              "endpoint": row.endpoint}  # fmt: skip
-    facts = Facts(viewer, reading.NO_STATE)
+    facts = Facts(viewer, NO_STATE)
     read = Other("webhook_delivery", id_, shown, facts, only_delivery=id_, related=[row.event_id])
     return await _event(db, read, row.event_id)
 
