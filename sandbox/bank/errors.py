@@ -101,12 +101,3 @@ class AmountAboveRail(SandboxError):
             rail=rail,
             max_tiyn=max_tiyn,
         )
-
-
-class FaultUnknown(SandboxError):
-    """There is no failure switch of this name."""
-
-    status, code = 422, "fault_unknown"
-
-    def __init__(self, name: str, known: list[str]) -> None:
-        super().__init__(f"no fault {name}", known=known)

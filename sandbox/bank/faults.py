@@ -1,13 +1,11 @@
-"""Failure switches of the simulated bank: each strikes so many times, then it is off."""
+"""Failures of the simulated bank: what each means, whom it strikes, and how the bank mends it."""
 
 from typing import Final
 
 from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import insert
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.bank.errors import FaultUnknown
-from sandbox.bank.models import Fault
+from sandbox.core import switches
 
 REJECT: Final = "bank.reject"
 REJECT_PAYOUT: Final = "bank.reject_payout"
@@ -28,7 +26,6 @@ MEANINGS: Final = {
     MISSING_LINE: "the next line of the reserve account is missing on its statement",
     CONTRADICTORY_NOTICE: "a second notice of the next credit tells one tiyn more",
 }
-MAX_TIMES: Final = 1000
 
 MAGIC_ACCOUNTS: Final = {
     "REJECT": (REJECT, "every payment order to it is rejected (MS03)"),
@@ -42,13 +39,10 @@ _ACCOUNT = slice(7, None)
 async def switch(db: AsyncSession, name: str, times: int) -> None:
     """Let a failure strike the next `times` times; 0 turns it off and has the bank mend it.
 
-    Mending means: missing lines come after all, contradictory notices are taken back. Raises
-    `FaultUnknown`.
+    Mending means: missing lines come after all, contradictory notices are taken back.
     """
-    if name not in MEANINGS:
-        raise FaultUnknown(name, sorted(MEANINGS))
-    made = insert(Fault).values({"name": name, "left": times})
-    await db.execute(made.on_conflict_do_update(index_elements=["name"], set_={"left": times}))
+    assert name in MEANINGS
+    await switches.arm(db, name, times)
     if times == 0 and name == MISSING_LINE:
         await _send_missing_lines(db)
     if times == 0 and name == CONTRADICTORY_NOTICE:
@@ -72,16 +66,10 @@ async def _send_missing_lines(db: AsyncSession) -> None:
     )
 
 
-async def state(db: AsyncSession) -> dict[str, int]:
-    """How many more times each failure strikes, by name."""
-    rows = await db.execute(text('SELECT name, "left" AS times FROM bank_sim.fault'))
-    return dict.fromkeys(MEANINGS, 0) | {row.name: row.times for row in rows}
-
-
 async def armed(db: AsyncSession) -> frozenset[str]:
     """What may strike: asked once per step, so that a healthy bank does not ask per payment."""
-    rows = await db.execute(text('SELECT name FROM bank_sim.fault WHERE "left" > 0'))
-    return frozenset(row.name for row in rows)
+    left = await switches.left(db, MEANINGS)
+    return frozenset(name for name, times in left.items() if times)
 
 
 def is_magic(iban: str, name: str) -> bool:
@@ -102,13 +90,4 @@ async def strikes(
     """
     if payee is not None and is_magic(payee, name):
         return True
-    if name not in on:
-        return False
-    struck = await db.execute(
-        text(
-            'UPDATE bank_sim.fault SET "left" = "left" - 1 WHERE name = :name AND "left" > 0'
-            " RETURNING name"
-        ),
-        {"name": name},
-    )
-    return struck.one_or_none() is not None
+    return name in on and bool(await switches.strike(db, name))

@@ -1,7 +1,7 @@
 """Tables of the slice: messages between ledger and bank, and the simulator's own books.
 
-Only `bank.simulator` and its switches (`bank.faults`) write the schema `bank_sim`; the ledger never
-reads it to post.
+Only the simulator (`registry`, `booking`, `incoming`, `simulator`, `faults`) writes the schema
+`bank_sim`; the ledger never reads it to post.
 """
 
 from datetime import date, datetime
@@ -212,13 +212,3 @@ class PaymentOrder(SQLModel, table=True):
     reason: str | None = Field(default=None)
     received_at: datetime = Field(sa_column=timestamp())
     ended_at: datetime | None = Field(default=None, sa_column=timestamp(nullable=True))
-
-
-class Fault(SQLModel, table=True):
-    """A failure switch of the simulator: how many more times it strikes."""
-
-    __tablename__ = "fault"
-    __table_args__ = (CheckConstraint('"left" >= 0', name="left"), {"schema": "bank_sim"})
-
-    name: str = Field(primary_key=True)
-    left: int

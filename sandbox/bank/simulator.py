@@ -1,228 +1,34 @@
-"""The simulated bank: accounts, incoming credits, payment orders booked on their value date.
+"""The simulated bank at work: payment orders are answered, and booked on their value date.
 
-With its failure switches (`faults`) the only writer of the schema `bank_sim`. What it has to say
-goes out as `bank_message` rows.
+What it has to say goes out as `bank_message` rows.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.bank import accounts, calendar, faults, inbox, rails, service
-from sandbox.bank.errors import (
-    BankReferenceConflict,
-    BankReferenceReserved,
-    ReversalExceedsBalance,
-    TextNotWritable,
-)
-from sandbox.bank.iso20022 import messages
-from sandbox.bank.iso20022 import values as iso
+from sandbox.bank import accounts, booking, calendar, faults, rails, registry, service
 from sandbox.bank.models import (
     BankAccount,
     BankMessage,
     BankResend,
-    Booking,
     Kind,
     PaymentOrder,
 )
 from sandbox.core import clock, failpoints
 from sandbox.core.db import Database
 from sandbox.core.errors import NotFound
-from sandbox.core.iban import bank_code, is_electronic
+from sandbox.core.iban import is_electronic
 from sandbox.core.zone import ALMATY
-
-OWN_PREFIX: Final = "EURI-"
-SEEDED_CUSTOMER: Final = "customer:seeded"
 
 # ISO 20022, ExternalStatusReason1Code
 INCORRECT_ACCOUNT, CLOSED_ACCOUNT, INSUFFICIENT_FUNDS = "AC01", "AC04", "AM04"
 NOT_ALLOWED_AMOUNT, INVALID_DATE, NO_REASON = "AM02", "DT01", "MS03"
 FORBIDDEN = "AG01"
-
-
-@dataclass(frozen=True, slots=True)
-class Credit:
-    """An incoming payment that the bank booked, and the notice it wrote of it."""
-
-    message: BankMessage
-    is_new: bool
-
-
-async def ensure_accounts(db: AsyncSession) -> None:
-    """Open the issuer's accounts: the segregated reserve account and the operating one."""
-    for iban in (accounts.RESERVE_IBAN, accounts.OPERATING_IBAN):
-        await ensure_account(db, iban, accounts.ISSUER)
-
-
-async def ensure_account(db: AsyncSession, iban: str, holder: str) -> None:
-    """Open the account `iban` for `holder` unless some bank has it already."""
-    row = {
-        "iban": iban,
-        "bank": bank_code(iban),
-        "holder": holder,
-        "currency": accounts.CURRENCY,
-        "opened_at": await clock.now(db),
-    }
-    await db.execute(insert(BankAccount).values(row).on_conflict_do_nothing())
-
-
-async def credit(
-    db: AsyncSession,
-    *,
-    iban: str,
-    amount_tiyn: int,
-    bank_reference: str,
-    customer: str = SEEDED_CUSTOMER,
-) -> Credit:
-    """Book money that came in on `iban` and write the notice of it, which nobody has read yet.
-
-    The same reference with equal contents gives the first notice again (`is_new` false).
-    Raises `BankReferenceConflict`, `BankReferenceReserved`, `TextNotWritable`, `NotFound` (no
-    such account).
-    """
-    assert amount_tiyn > 0
-    for name, value in (("bank_reference", bank_reference), ("customer", customer)):
-        if not iso.is_text(value):
-            raise TextNotWritable(name)
-    if bank_reference.startswith(OWN_PREFIX):
-        raise BankReferenceReserved(bank_reference, OWN_PREFIX)
-    if await service.account(db, iban) is None:
-        raise NotFound("bank account", iban)
-    first = await _told(db, bank_reference)
-    if first is None:
-        at, on = await _booking_time(db, iban), await faults.armed(db)
-        # A race for the same reference waits here for the other transaction's end.
-        is_new = await _book(
-            db,
-            iban=iban,
-            ref=bank_reference,
-            end_to_end_id=None,
-            counterparty=customer,
-            amount_tiyn=amount_tiyn,
-            side="credit",
-            value_date=calendar.local_date(at),
-            at=at,
-            left_out=iban == accounts.RESERVE_IBAN
-            and await faults.strikes(db, faults.MISSING_LINE, on),
-        )
-        if is_new:
-            body = {
-                "iban": iban,
-                "amount_tiyn": amount_tiyn,
-                "currency": accounts.CURRENCY,
-                "bank_reference": bank_reference,
-                "customer": customer,
-                "value_date": calendar.local_date(at).isoformat(),
-                "booked_at": clock.iso(at),
-            }
-            told = await _tell(db, Kind.credit_notice, bank_reference, body, at)
-            if await faults.strikes(db, faults.DUPLICATE_NOTICE, on):
-                await _tell(db, Kind.credit_notice, bank_reference, body, at)
-            if await faults.strikes(db, faults.CONTRADICTORY_NOTICE, on):
-                other = {**body, "amount_tiyn": amount_tiyn + 1}
-                xml = messages.build(Kind.credit_notice, bank_reference, other, at)
-                await inbox.take(db, xml)
-            return Credit(told, True)
-        first = await _told(db, bank_reference)
-        assert first is not None, "the notice is written with its line"
-    wanted = {"iban": iban, "amount_tiyn": amount_tiyn, "customer": customer}
-    if any(first.body[key] != value for key, value in wanted.items()):
-        raise BankReferenceConflict(bank_reference)
-    return Credit(first, False)
-
-
-async def announce_credit(
-    db: AsyncSession,
-    *,
-    iban: str,
-    amount_tiyn: int,
-    bank_reference: str,
-    customer: str = SEEDED_CUSTOMER,
-) -> BankMessage:
-    """Tell of a credit that is on its way (PDNG): no statement has it until `credit` books it.
-
-    The same reference gives the first notice again. Raises `BankReferenceReserved`,
-    `TextNotWritable`, `NotFound`.
-    """
-    assert amount_tiyn > 0
-    for name, value in (("bank_reference", bank_reference), ("customer", customer)):
-        if not iso.is_text(value):
-            raise TextNotWritable(name)
-    if bank_reference.startswith(OWN_PREFIX):
-        raise BankReferenceReserved(bank_reference, OWN_PREFIX)
-    if await service.account(db, iban) is None:
-        raise NotFound("bank account", iban)
-    first = await _told(db, bank_reference, Kind.pending_notice)
-    if first is not None:
-        return first
-    body = {
-        "iban": iban,
-        "amount_tiyn": amount_tiyn,
-        "currency": accounts.CURRENCY,
-        "bank_reference": bank_reference,
-        "customer": customer,
-    }
-    at = await clock.now(db)
-    return await _tell(db, Kind.pending_notice, bank_reference, body, at)
-
-
-async def reverse_credit(db: AsyncSession, bank_reference: str) -> BankMessage:
-    """Take a booked credit back from the account it came to (camt.054 with RvslInd); once.
-
-    Raises `NotFound` (no such credit), `ReversalExceedsBalance`.
-    """
-    notice = await _told(db, bank_reference)
-    if notice is None:
-        raise NotFound("booked credit", bank_reference)
-    iban, amount_tiyn = notice.body["iban"], notice.body["amount_tiyn"]
-    holder = select(BankAccount).where(col(BankAccount.iban) == iban)
-    await db.exec(holder.with_for_update(key_share=True))
-    first = await _told(db, bank_reference, Kind.reversal_notice)
-    if first is not None:
-        return first
-    balance_tiyn = await service.balance(db, iban)
-    if balance_tiyn < amount_tiyn:
-        raise ReversalExceedsBalance(amount_tiyn, balance_tiyn)
-    at = await _booking_time(db, iban)
-    ref = f"{OWN_PREFIX}{notice.id:012d}-V"
-    await _book(
-        db,
-        iban=iban,
-        ref=ref,
-        end_to_end_id=None,
-        counterparty=notice.body["customer"],
-        amount_tiyn=amount_tiyn,
-        side="debit",
-        value_date=calendar.local_date(at),
-        at=at,
-    )
-    body = {
-        "iban": iban,
-        "amount_tiyn": amount_tiyn,
-        "currency": accounts.CURRENCY,
-        "bank_reference": ref,
-        "reversed_reference": bank_reference,
-        "customer": notice.body["customer"],
-        "booked_at": clock.iso(at),
-    }
-    return await _tell(db, Kind.reversal_notice, bank_reference, body, at)
-
-
-async def _told(
-    db: AsyncSession, bank_reference: str, kind: Kind = Kind.credit_notice
-) -> BankMessage | None:
-    found = select(BankMessage).where(
-        col(BankMessage.direction) == "in",
-        col(BankMessage.kind) == kind,
-        col(BankMessage.ref) == bank_reference,
-    )
-    return (await db.exec(found)).one_or_none()
 
 
 async def step(database: Database, *, limit: int = 50) -> int:
@@ -242,17 +48,6 @@ async def step(database: Database, *, limit: int = 50) -> int:
     return received + booked
 
 
-async def refuse_payments_to(db: AsyncSession, iban: str) -> None:
-    """Close the account `iban`: the bank rejects every order to it that is not booked."""
-    await ensure_account(db, iban, "")
-    await _set_closed(db, iban, await clock.now(db))
-
-
-async def accept_payments_to(db: AsyncSession, iban: str) -> None:
-    """Open a closed account again."""
-    await _set_closed(db, iban, None)
-
-
 async def return_payment(
     db: AsyncSession, end_to_end_id: str, *, reason: str = CLOSED_ACCOUNT
 ) -> None:
@@ -261,13 +56,13 @@ async def return_payment(
     order = (await db.exec(found.with_for_update())).one_or_none()
     if order is None or order.status != "booked":
         raise NotFound("booked payment", end_to_end_id)
-    at = await _booking_time(db, order.creditor_iban, order.debtor_iban)
+    at = await booking.now(db, order.creditor_iban, order.debtor_iban)
     await _return(db, order, reason, at)
 
 
 async def _return(db: AsyncSession, order: PaymentOrder, reason: str, at: datetime) -> None:
-    ref = f"{OWN_PREFIX}{order.id:012d}-R"
-    await _book_both(db, order, ref, order.creditor_iban, order.debtor_iban, at)
+    ref = f"{booking.OWN_PREFIX}{order.id:012d}-R"
+    await booking.book_both(db, order, ref, order.creditor_iban, order.debtor_iban, at)
     order.status, order.reason, order.ended_at = "returned", reason, at
     db.add(order)
     body = {
@@ -279,7 +74,7 @@ async def _return(db: AsyncSession, order: PaymentOrder, reason: str, at: dateti
         "value_date": calendar.local_date(at).isoformat(),
         "booked_at": clock.iso(at),
     }
-    await _say(db, Kind.returned, order.end_to_end_id, body, at)
+    await booking.say(db, Kind.returned, order.end_to_end_id, body, at)
 
 
 async def _receive(db: AsyncSession, limit: int) -> int:
@@ -350,7 +145,7 @@ def _due_at(rail: rails.Rail, value_date: date, received_at: datetime) -> dateti
 async def _order_of(db: AsyncSession, body: dict[str, Any]) -> PaymentOrder:
     value_date, at = date.fromisoformat(body["value_date"]), await clock.now(db)
     if is_electronic(body["creditor_iban"]):
-        await ensure_account(db, body["creditor_iban"], body["creditor"])
+        await registry.ensure_account(db, body["creditor_iban"], body["creditor"])
     # Orders from before there were rails name none.
     rail = rails.RAILS[body.get("rail", rails.RTGS)]
     return PaymentOrder(
@@ -425,7 +220,7 @@ async def _book_one(db: AsyncSession, order: PaymentOrder, on: frozenset[str]) -
     # Two workers must not spend the same money of one payer.
     payer = select(BankAccount).where(col(BankAccount.iban) == order.debtor_iban)
     await db.exec(payer.with_for_update(key_share=True))
-    at = await _booking_time(db, order.debtor_iban, order.creditor_iban)
+    at = await booking.now(db, order.debtor_iban, order.creditor_iban)
     objection = await _objection(db, order)
     if objection is None and await service.balance(db, order.debtor_iban) < order.amount_tiyn:
         until = order.cover_until or rails.closes_at(rails.RAILS[order.rail], order.due_at)
@@ -442,11 +237,11 @@ async def _book_one(db: AsyncSession, order: PaymentOrder, on: frozenset[str]) -
     if objection is not None:
         await _answer(db, order, at)
         return
-    ref = f"{OWN_PREFIX}{order.id:012d}"
+    ref = f"{booking.OWN_PREFIX}{order.id:012d}"
     is_missing = accounts.RESERVE_IBAN in (order.debtor_iban, order.creditor_iban) and (
         await faults.strikes(db, faults.MISSING_LINE, on)
     )
-    await _book_both(
+    await booking.book_both(
         db, order, ref, order.debtor_iban, order.creditor_iban, at, is_missing=is_missing
     )
     body = {
@@ -459,86 +254,21 @@ async def _book_one(db: AsyncSession, order: PaymentOrder, on: frozenset[str]) -
         "end_to_end_id": order.end_to_end_id,
         "creditor_iban": order.creditor_iban,
     }
-    await _say(db, Kind.debit_notice, ref, body, at)
+    await booking.say(db, Kind.debit_notice, ref, body, at)
     is_own = order.creditor_iban == accounts.OPERATING_IBAN
     payee = order.creditor_iban
     if not is_own and await faults.strikes(db, faults.RETURN, on, payee=payee):
         await _return(db, order, CLOSED_ACCOUNT, at)
 
 
-async def _booking_time(db: AsyncSession, *ibans: str) -> datetime:
-    """Now, on a day that stays open on these accounts until the commit (see `closing`)."""
-    await db.execute(
-        text("SELECT 1 FROM bank_sim.account WHERE iban = ANY(:ibans) ORDER BY iban FOR KEY SHARE"),
-        {"ibans": list(ibans)},
-    )
-    return await clock.now(db)
-
-
-async def _book_both(
-    db: AsyncSession,
-    order: PaymentOrder,
-    ref: str,
-    payer: str,
-    payee: str,
-    at: datetime,
-    *,
-    is_missing: bool = False,
-) -> None:
-    for iban, other, side in ((payer, payee, "debit"), (payee, payer, "credit")):
-        is_new = await _book(
-            db,
-            iban=iban,
-            ref=ref,
-            end_to_end_id=order.end_to_end_id,
-            counterparty=other,
-            amount_tiyn=order.amount_tiyn,
-            side=side,
-            value_date=order.value_date,
-            at=at,
-            left_out=is_missing and iban == accounts.RESERVE_IBAN,
-        )
-        assert is_new, f"{ref} is booked on {iban} already"
-
-
-async def _book(db: AsyncSession, *, at: datetime, **line: Any) -> bool:
-    """Write one line of a statement; false when the account has one with this reference."""
-    row = {"booked_on": calendar.local_date(at), "booked_at": at, **line}
-    made = insert(Booking).values(row).on_conflict_do_nothing(index_elements=["iban", "ref"])
-    return (await db.execute(made.returning(col(Booking.id)))).one_or_none() is not None
-
-
 async def _answer(db: AsyncSession, order: PaymentOrder, at: datetime) -> None:
     """Report the order's state (pacs.002)."""
     kind = Kind.accepted if order.reason is None else Kind.rejected
     body = {"end_to_end_id": order.end_to_end_id, "reason": order.reason}
-    await _say(db, kind, order.end_to_end_id, body, at)
+    await booking.say(db, kind, order.end_to_end_id, body, at)
 
 
 async def _tell_waiting(db: AsyncSession, order: PaymentOrder, at: datetime) -> None:
     """Report that the order waits, for the rail or for cover (pacs.002 PDNG)."""
     body = {"end_to_end_id": order.end_to_end_id, "reason": None}
-    await _say(db, Kind.queued, order.end_to_end_id, body, at)
-
-
-async def _say(
-    db: AsyncSession, kind: Kind, ref: str, body: dict[str, Any], at: datetime
-) -> inbox.Taken:
-    """Send a message. What the reader holds was said all the same, and stops nothing here."""
-    return await inbox.take(db, messages.build(kind, ref, body, at))
-
-
-async def _tell(
-    db: AsyncSession, kind: Kind, ref: str, body: dict[str, Any], at: datetime
-) -> BankMessage:
-    """Send a message that nothing said before can contradict."""
-    taken = await _say(db, kind, ref, body, at)
-    assert taken.message is not None, f"{kind} {ref} is held: {taken.held}"
-    return taken.message
-
-
-async def _set_closed(db: AsyncSession, iban: str, at: datetime | None) -> None:
-    await db.execute(
-        text("UPDATE bank_sim.account SET closed_at = :at WHERE iban = :iban"),
-        {"iban": iban, "at": at},
-    )
+    await booking.say(db, Kind.queued, order.end_to_end_id, body, at)

@@ -5,13 +5,14 @@ One leader writes these tables, in the order of the chain; every function runs i
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import func, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.chains import faults
 from sandbox.chains.models import ChainBlock, ChainCursor, ChainInclusion, ChainTransfer
 from sandbox.chains.port import UNSWEPT, Block, Chain, ForeignTransfer, Transfer
 from sandbox.chains.service import FINAL, Cursor
@@ -221,16 +222,28 @@ class Sightings:
 
 
 _PLACE = Statement(
-    "SELECT EXISTS (SELECT FROM chain_halt WHERE chain = :chain) AS is_halted, c.*"
+    "SELECT EXISTS (SELECT FROM chain_halt WHERE chain = :chain) AS is_halted,"
+    ' EXISTS (SELECT FROM fault_switch WHERE name = :fault AND "left" > 0) AS may_fail, c.*'
     " FROM (VALUES (CAST(:chain AS text))) AS asked (chain) LEFT JOIN chain_cursor c USING (chain)"
 )
 
 
-async def stored_place(db: AsyncSession, chain: str) -> tuple[bool, dict[str, Cursor]]:
-    """(whether the chain is halted, view → how far it was handled)."""
-    rows = await _PLACE.fetch(db, {"chain": chain})
+class Place(NamedTuple):
+    """How far each view of a chain was handled, and whether it goes on from there.
+
+    `may_fail`: the failure `faults.BLOCK_FAILED` is switched on.
+    """
+
+    is_halted: bool
+    may_fail: bool
+    cursors: Mapping[str, Cursor]
+
+
+async def stored_place(db: AsyncSession, chain: str) -> Place:
+    """Where the chain's watcher stands."""
+    rows = await _PLACE.fetch(db, {"chain": chain, "fault": faults.switch_of(chain)})
     cursors = {row["view"]: Cursor(row["height"], row["hash"]) for row in rows if row["view"]}
-    return rows[0]["is_halted"], cursors
+    return Place(rows[0]["is_halted"], rows[0]["may_fail"], cursors)
 
 
 async def final_height(db: AsyncSession, chain: str) -> int:

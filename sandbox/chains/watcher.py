@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionInTime
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.chains import faults
 from sandbox.chains.models import ChainBlock, ChainDeployment
 from sandbox.chains.port import Block, Chain, ChainUnavailable, Heads
 from sandbox.chains.resolving import Landed, settle
@@ -79,6 +80,7 @@ class Watcher:
         self._batch = batch
         self._at = ("", -1)
         self._failures: dict[tuple[str, int], int] = {}
+        self._may_fail = False
 
     async def step(self) -> bool:
         """Follow the chain as far as one batch goes; true when there may be more to do at once.
@@ -100,17 +102,18 @@ class Watcher:
 
     async def _round(self) -> bool:
         async with self._database.transaction() as db:
-            is_halted, cursors = await stored_place(db, self._chain.name)
-        if is_halted:
+            place = await stored_place(db, self._chain.name)
+        if place.is_halted:
             return False
-        if not cursors:
+        if not place.cursors:
             await self._begin()
             return True
+        self._may_fail = place.may_fail
         heads = await self._chain.heads()
-        confirmed, moved = await self._follow_confirmed(cursors, heads)
+        confirmed, moved = await self._follow_confirmed(place.cursors, heads)
         if confirmed is None:
             return moved
-        return await self._follow_final(cursors[FINAL], confirmed, heads) or moved
+        return await self._follow_final(place.cursors[FINAL], confirmed, heads) or moved
 
     async def _begin(self) -> None:
         """Start both cursors where the deployment says, or at the chain's first block."""
@@ -163,6 +166,8 @@ class Watcher:
     async def _confirm(self, portion: Sequence[Block]) -> Cursor:
         """Handle some empty blocks and the one with contents that ends them."""
         newest = portion[-1]
+        if newest.txs and self._may_fail:
+            await self._fail_if_asked()
         to = Cursor(newest.id.height, newest.id.hash)
         async with self._database.transaction() as db:
             await self._leader.check(db)
@@ -181,6 +186,13 @@ class Watcher:
             failpoints.passed("confirm.committed", self._chain.name)
         self._went_well(CONFIRMED, to)
         return to
+
+    async def _fail_if_asked(self) -> None:
+        """Raises `BlockFailed`; that it struck is written all the same."""
+        async with self._database.transaction() as db:
+            struck = await faults.strikes(db, self._chain.name)
+        if struck:
+            raise faults.BlockFailed
 
     # At final.
 

@@ -3,6 +3,7 @@ the bank and the API, and what is on in it.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import groupby
@@ -49,7 +50,11 @@ def switch(
 def elsewhere(data_dir: Path) -> dict[str, int]:
     """The faults that are on and no chain's: name → how many times more they strike."""
     rows = _table(data_dir)["data"]
-    return {row["fault"]: row["times"] for row in rows if row["times"] and row["chain"] is None}
+    found: Counter[str] = Counter()
+    for row in rows:
+        if row["times"] and not row["fault"].startswith("chain."):
+            found[row["fault"]] += row["times"]
+    return dict(found)
 
 
 def end_elsewhere(data_dir: Path) -> None:

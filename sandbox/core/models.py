@@ -1,4 +1,4 @@
-"""Tables of core: the clock row, leaders, stored answers, the request log, rate limits."""
+"""Tables of core: clock, leaders, stored answers, requests, limits, failure switches, the seed."""
 
 from datetime import datetime
 
@@ -102,6 +102,16 @@ class RateLimitRow(SQLModel, table=True):
     party: str = Field(primary_key=True)
     requests_per_s: int
     burst: int
+
+
+class FaultSwitch(SQLModel, table=True):
+    """A failure that strikes `left` more times (`switches`)."""
+
+    __tablename__ = "fault_switch"
+    __table_args__ = (CheckConstraint('"left" >= 0', name="left"),)
+
+    name: str = Field(primary_key=True)
+    left: int
 
 
 class SeedRow(SQLModel, table=True):

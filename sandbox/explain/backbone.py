@@ -4,7 +4,8 @@ The events give the order: whatever else happened is put beside the event that i
 caused it, because with a clock that stands still times say nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from sandbox.chains.port import Chain
 from sandbox.core.clock import iso
 from sandbox.explain import links, transactions
 from sandbox.explain.facts import Booked, Facts, Told
-from sandbox.explain.words import Lane, Note, Seen, Step, Wait
+from sandbox.explain.words import Lane, Note, Seen, Step, Values, Wait
 
 LAST = 1e9
 """The place of what no event tells of yet."""
@@ -28,8 +29,11 @@ def steps(facts: Facts, chains: Mapping[str, Chain], seen: Seen) -> list[Step]:
 
 
 def notes(facts: Facts) -> list[Note]:
-    """What was cut off, by kind."""
-    return [Note("list_cut", {"what": what, "shown": most}) for what, most in facts.cut.items()]
+    """What was left out, by kind."""
+    return [
+        Note("list_cut_at" if cut.where else "list_cut", {"what": what, **asdict(cut)})
+        for what, cut in facts.cut.items()
+    ]
 
 
 def nth(facts: Facts, id_: str, type_: str, n: int) -> Told | None:
@@ -245,7 +249,7 @@ def _told_of(facts: Facts, order: str, code: str) -> Told | None:
 
 def _deliveries(facts: Facts) -> list[Step]:
     by_id = {event.id: event for event in facts.events}
-    made = []
+    made, is_only = list[Step](), len(facts.events) == 1
     for row in facts.deliveries:
         event = by_id[row.event_id]
         is_retry = row.status == "pending" and row.attempts > 0
@@ -260,14 +264,7 @@ def _deliveries(facts: Facts) -> list[Step]:
             "error": row.last_error,
             "next_at": None if row.next_attempt_at is None else iso(row.next_attempt_at),
         }
-        for attempt in (row.attempts_made or ())[:-1]:
-            failed = {"attempts": attempt["number"], "status": attempt["status"],
-                      "error": attempt["error"], "next_at": None}  # fmt: skip
-            made.append(
-                Step(datetime.fromisoformat(attempt["at"]), "log", "receiver", "delivery",
-                     "webhook.failed", {**values, **failed}, place=(event.index, DELIVERED),
-                     is_fault=True)
-            )  # fmt: skip
+        made += _failed(event, values, (row.attempts_made or ())[:-1], is_only=is_only)
         made.append(
             Step(
                 row.last_attempt_at or row.created_at,
@@ -281,6 +278,28 @@ def _deliveries(facts: Facts) -> list[Step]:
                 is_fault=state in ("retrying", "exhausted", "canceled"),
             )
         )
+    return made
+
+
+def _failed(
+    event: Told, values: Values, attempts: Sequence[Mapping[str, Any]], *, is_only: bool
+) -> list[Step]:
+    """Attempts that failed; where other events are told too, the first and how many followed."""
+    if not is_only and len(attempts) > 2:
+        first, *others = attempts
+        more = {**others[-1], "count": len(others)}
+        attempts = [first, more]
+    made = []
+    for attempt in attempts:
+        said = {"attempts": attempt["number"], "status": attempt["status"],
+                "error": attempt["error"], "next_at": None}  # fmt: skip
+        code = "webhook.failed"
+        if "count" in attempt:
+            code, said = "webhook.failed_more", said | {"count": attempt["count"]}
+        made.append(
+            Step(datetime.fromisoformat(attempt["at"]), "log", "receiver", "delivery", code,
+                 {**values, **said}, place=(event.index, DELIVERED), is_fault=True)
+        )  # fmt: skip
     return made
 
 

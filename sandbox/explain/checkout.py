@@ -8,8 +8,9 @@ from sqlalchemy import ColumnElement, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.core.errors import NotFound
-from sandbox.explain import facts as reading
-from sandbox.explain.facts import Facts
+from sandbox.explain import reading
+from sandbox.explain.facts import Facts, ends
+from sandbox.explain.paths import PATHS
 from sandbox.payments import incoming, rows
 from sandbox.payments.judge import Verdict, judge
 from sandbox.payments.models import CheckoutSession, Payment, Refund, StrayTransfer
@@ -23,7 +24,8 @@ MOST_TXS = 8
 
 @dataclass(slots=True)
 class Checkout:
-    """What was read. `payments` are all of the session, `told` those that are explained."""
+    """What was read. `payments` are all of the session, `named` those that were asked for, `told`
+    those of them that are explained one by one."""
 
     object: str
     id: str
@@ -32,6 +34,7 @@ class Checkout:
     policy: str = ""
     verdict: Verdict | None = None
     payments: list[Payment] = field(default_factory=list)
+    named: list[Payment] = field(default_factory=list)
     told: list[Payment] = field(default_factory=list)
     strays: list[StrayTransfer] = field(default_factory=list)
     refunds: list[Refund] = field(default_factory=list)
@@ -121,20 +124,28 @@ async def _read(
     column = rows.table(Payment).c
     payments = in_chain_order(await rows.fetch(db, Payment, column.session == session_id))
     told = [payment for payment in payments if only is None or payment.id in only]
-    shown = told[:MOST_PAYMENTS]
     strays = [
         stray
         for stray in await rows.fetch(
             db, StrayTransfer, rows.table(StrayTransfer).c.session == session_id
         )
         if only is None or stray.id == id_ or stray.payment in only or stray.tx == tx
-    ][:MOST_PAYMENTS]
-    read = await _with_facts(db, object_, id_, viewer, shown, strays, session, tx)
-    read.policy, read.payments = policy, payments
+    ]
+    read = await _with_facts(
+        db, object_, id_, viewer, _told_of(session, told), ends(strays, MOST_PAYMENTS), session, tx
+    )
+    read.policy, read.payments, read.named = policy, payments, told
     read.verdict = judge(terms_of(session, policy), [money_of(payment) for payment in payments])
-    if len(told) > MOST_PAYMENTS:
-        read.facts.cut["payments"] = MOST_PAYMENTS
+    where = f"{PATHS['checkout_session']}/{session_id}"
+    read.facts.ends("payments", told, MOST_PAYMENTS, where)
+    read.facts.ends("strays", strays, MOST_PAYMENTS, PATHS["stray_transfer"])
     return read
+
+
+def _told_of(session: CheckoutSession, payments: Sequence[Payment]) -> list[Payment]:
+    """The first and the last, and between them the one that completed the session."""
+    kept = {payment.id for payment in ends(payments, MOST_PAYMENTS)} | {session.completed_payment}
+    return [payment for payment in payments if payment.id in kept]
 
 
 async def _unnamed(
@@ -181,8 +192,6 @@ async def _with_facts(
         if tx:
             wanted = [(option["chain"], tx) for option in session.options]
     wanted = list(dict.fromkeys(wanted))
-    if len(wanted) > MOST_TXS:
-        facts.cut["transactions"] = MOST_TXS
     return Checkout(
         object_,
         id_,
@@ -192,7 +201,7 @@ async def _with_facts(
         strays=strays,
         refunds=refunds,
         matched=await _matches(db, facts),
-        txs=wanted[:MOST_TXS],
+        txs=facts.ends("transactions", wanted, MOST_TXS),
         asked_tx=tx,
     )
 

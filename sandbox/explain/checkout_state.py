@@ -118,22 +118,22 @@ def _session_waits(read: Checkout, session: CheckoutSession) -> list[Wait]:
 
 def _payment_waits(read: Checkout) -> list[Wait]:
     made: list[Wait] = []
-    unfinal = [one for one in read.told if one.chain_state == "confirmed"]
+    unfinal = [one for one in read.named if one.chain_state == "confirmed"]
     # One for each chain: the youngest block decides.
     for chain in dict.fromkeys(one.chain for one in unfinal):
         height = max(one.height for one in unfinal if one.chain == chain)
         since = min(one.confirmed_at for one in unfinal if one.chain == chain)
         made += backbone.chain_waits(read.facts, chain, height, since)
-    for chain in dict.fromkeys(one.chain for one in read.told):
+    for chain in dict.fromkeys(one.chain for one in read.named):
         if chain in read.facts.state.halts and all(one.chain != chain for one in unfinal):
             made += backbone.chain_waits(read.facts, chain, None)
-    if any(one.chain_state == "reverted" for one in read.told):
+    if any(one.chain_state == "reverted" for one in read.named):
         made.append(Wait("tx_returns", "customer"))
-    unsettled = [one for one in read.told if one.settlement_state == "unsettled"]
+    unsettled = [one for one in read.named if one.settlement_state == "unsettled"]
     if unsettled:
         captured = min((one.captured_at for one in unsettled if one.captured_at), default=None)
         made.append(Wait("settlement", "worker", captured, values={"count": len(unsettled)}))
-    batches = {one.settlement for one in read.told if one.settlement_state == "in_batch"}
+    batches = {one.settlement for one in read.named if one.settlement_state == "in_batch"}
     made += [
         Wait("settlement_runs", "worker", values={"settlement": id_})
         for id_ in sorted(filter(None, batches))

@@ -10,7 +10,7 @@ from sandbox.explain import backbone, checkout_state, lookup, transactions
 from sandbox.explain.checkout import Checkout, option_of
 from sandbox.explain.facts import Moved
 from sandbox.explain.links import link
-from sandbox.explain.words import Explanation, Link, Rule, Seen, Step
+from sandbox.explain.words import Explanation, Link, Rule, Seen, Step, in_short
 from sandbox.payments.grounds import grounds
 from sandbox.payments.models import CheckoutSession, Payment, Refund, StrayTransfer
 
@@ -26,7 +26,7 @@ def build(read: Checkout, chains: Mapping[str, Chain], seen: Seen) -> Explanatio
         values,
         reasons,
         steps=[*_Telling(read, chains, seen).steps(), *backbone.steps(read.facts, chains, seen)],
-        waits=checkout_state.waits(read),
+        waits=in_short(checkout_state.waits(read)),
         links=checkout_state.linked(read),
         notes=backbone.notes(read.facts),
     )

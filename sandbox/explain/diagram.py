@@ -7,9 +7,11 @@ inside their lanes whatever font a viewer has.
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from xml.sax.saxutils import escape
 
 from sandbox.core.texts import Language
+from sandbox.explain.facts import ends
 from sandbox.explain.words import LANES, Explanation, Lane, Rule, Step
 from sandbox.explain.writing import MARKS, Writer, moment, one_line
 
@@ -87,6 +89,7 @@ class Plan:
     heads: Sequence[Label]
     title: Sequence[Label]
     rows: Sequence[Row]
+    gaps: Sequence[Label]
     feet: Sequence[Label]
 
 
@@ -132,7 +135,8 @@ def _parts(word: str, width: float, size: int) -> Iterator[str]:
 def plan(one: Explanation, language: Language) -> Plan:
     """Where everything stands."""
     writer = Writer(language)
-    steps = one.ordered()[:MOST_STEPS]
+    parts = drawn(one)
+    steps = [step for part in parts if not isinstance(part, int) for step in part]
     used: set[Lane] = {lane for step in steps for lane in (step.who, step.to)}
     shown = [lane for lane in LANES if lane in used] or ["api"]
     first = MARGIN + TIME_WIDTH + LANE_WIDTH / 2
@@ -154,16 +158,44 @@ def plan(one: Explanation, language: Language) -> Plan:
             middle = y + HEAD_HEIGHT / 2 + (n - (len(lines) - 1) / 2) * LINE_HEIGHT + 4
             heads.append(Label(x, middle, line, FONT_SIZE, "middle", lane))
     y += HEAD_HEIGHT + 12
-    rows = []
-    for step in steps:
-        rows.append(_row(step, writer, places, y, width))
-        y += rows[-1].height
+    rows, gaps = list[Row](), list[Label]()
+    for part in parts:
+        if isinstance(part, int):
+            said = f"⋮ {writer.say('steps_left_out', {'count': part})}"
+            gaps.append(Label(MARGIN, y + LINE_HEIGHT, said, FONT_SIZE, role="soft"))
+            y += 2 * LINE_HEIGHT
+            continue
+        for step in part:
+            rows.append(_row(step, writer, places, y, width))
+            y += rows[-1].height
     y += 10
     feet = []
     for line in _foot(one, writer, width - 2 * MARGIN):
         feet.append(Label(MARGIN, y + LINE_HEIGHT, line, FONT_SIZE))
         y += LINE_HEIGHT + 2
-    return Plan(width, y + MARGIN, lanes, heads, labels, rows, feet)
+    return Plan(width, y + MARGIN, lanes, heads, labels, rows, gaps, feet)
+
+
+def drawn(one: Explanation) -> list[list[Step] | int]:
+    """The steps that fit, and between them how many are left out.
+
+    Of too many the first and the last are drawn, and between them what went wrong and what the
+    log tells of the object itself. Deliveries are the most, and say the least: few are drawn.
+    """
+    steps = one.ordered()
+    if len(steps) <= MOST_STEPS:
+        return [list(steps)]
+    delivered = [n for n, step in enumerate(steps) if step.kind == "delivery"]
+    others = [n for n, step in enumerate(steps) if step.kind != "delivery"]
+    wrong = [n for n in others if steps[n].is_fault]
+    own = [n for n in others if steps[n].kind == "event" and steps[n].values["about"] == one.id]
+    kept = {n for some in (delivered, wrong, own) for n in ends(some, MOST_STEPS // 6)}
+    kept |= {*ends(others, MOST_STEPS - len(kept))}
+    parts = list[list[Step] | int]()
+    for is_kept, run in groupby(range(len(steps)), kept.__contains__):
+        places = list(run)
+        parts.append([steps[n] for n in places] if is_kept else len(places))
+    return parts
 
 
 def _row(step: Step, writer: Writer, places: dict[Lane, float], top: float, width: float) -> Row:
@@ -223,7 +255,7 @@ def _foot(one: Explanation, writer: Writer, width: float) -> list[str]:
         lines += wrapped(said, width, FONT_SIZE)
     notes = [writer.say(f"note.{note.code}", note.values) for note in one.notes]
     if len(one.steps) > MOST_STEPS:
-        notes.append(writer.say("note.list_cut", {"what": "events", "shown": MOST_STEPS}))
+        notes.append(writer.say("steps_elsewhere"))
     for note in notes:
         lines += wrapped(f"– {note}", width, FONT_SIZE)
     return [f"{writer.say('heading.waits')}:", *(lines or [writer.say("nothing_waits")])]
@@ -237,7 +269,7 @@ def as_svg(one: Explanation, language: Language) -> str:
 def _drawn(made: Plan, one: Explanation, language: Language) -> Iterator[str]:
     writer = Writer(language)
     title = f"{writer.say(f'object.{one.object}')} {one.id}"
-    told = [f"{n}. {writer.step(step)}" for n, step in enumerate(one.ordered(), 1)]
+    told = _told(one, writer)
     yield '<?xml version="1.0" encoding="UTF-8"?>'
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {made.width:g} {made.height:g}"'
@@ -268,9 +300,23 @@ def _drawn(made: Plan, one: Explanation, language: Language) -> Iterator[str]:
         yield _text(label)
     for row in made.rows:
         yield from _row_drawn(row)
-    for label in made.feet:
+    for label in (*made.gaps, *made.feet):
         yield _text(label)
     yield "</svg>"
+
+
+def _told(one: Explanation, writer: Writer) -> list[str]:
+    """What is drawn, numbered as the text numbers it."""
+    said, number = list[str](), 1
+    for part in drawn(one):
+        if isinstance(part, int):
+            said.append(f"… {writer.say('steps_left_out', {'count': part})}.")
+            number += part
+            continue
+        for step in part:
+            said.append(f"{number}. {writer.step(step)}")
+            number += 1
+    return said
 
 
 def _row_drawn(row: Row) -> Iterator[str]:

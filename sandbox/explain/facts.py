@@ -1,119 +1,13 @@
-"""What is stored about a set of ids: events, entries, orders to chains, transfers, deliveries.
-
-However many ids, each function is one statement; whatever is cut off is said.
+"""What is known of an object, of whatever kind: the log's events, the ledger's entries, orders,
+transfers, deliveries, requests; and what of it was left out.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
-import orjson
-from sqlalchemy import TextClause, text
-from sqlmodel.ext.asyncio.session import AsyncSession
-
-from sandbox.eventlog.leaf import api_data
-
-MOST_EVENTS = 200
-MOST_ENTRIES = 150
-MOST_DELIVERIES = 200
-MOST_TRANSFERS = 60
-
-_EVENTS = """
-    SELECT e.id, e.type, e.created, e.merchant, e.leaf, e.private, e.request_id,
-        e.object_id, l.epoch, l.position, l.sequence
-    FROM event e LEFT JOIN log_entry l ON l.event_id = e.id
-    WHERE {which} AND (CAST(:viewer AS text) IS NULL OR e.merchant = :viewer)
-    ORDER BY l.epoch, l.position, e.id LIMIT :most
-"""
-_ABOUT = text(_EVENTS.format(which="e.object_id = ANY(CAST(:ids AS text[]))"))
-_NAMED = text(_EVENTS.format(which="e.id = ANY(CAST(:ids AS text[]))"))
-_ENTRIES = """
-    SELECT e.id, e.ref, e.kind, e.reason, e.chain, e.recorded_at, r.outcome, r.event_id, r.height,
-        r.recorded_at AS resolved_at, (
-            SELECT json_agg(json_build_array(a.book, a.asset, a.code, l.side, l.amount::text)
-                ORDER BY l.line)
-            FROM leg l JOIN account a ON a.id = l.account_id WHERE l.entry_id = e.id
-        ) AS legs
-    FROM {which} LEFT JOIN resolution r ON r.entry_id = e.id
-    ORDER BY e.key LIMIT :most
-"""
-# The column is in byte order, in which ';' follows ':'.
-_REFERRED = text(
-    _ENTRIES.format(
-        which="""unnest(CAST(:ids AS text[])) AS i (id)
-    JOIN LATERAL (
-        SELECT * FROM entry
-        WHERE ref >= i.id COLLATE "C" AND ref < (i.id || ';') COLLATE "C"
-    ) e ON true"""
-    )
-)
-_BY_ID = text(_ENTRIES.format(which="(SELECT * FROM entry WHERE id = ANY(CAST(:ids AS text[]))) e"))
-_DELIVERIES = text(
-    """
-    SELECT d.id, d.event_id, d.endpoint, d.status, d.attempts, d.next_attempt_at,
-        d.last_attempt_at, d.last_status, d.last_error, d.created_at,
-        w.status AS endpoint_status, w.status_reason, (
-            SELECT json_agg(json_build_object('number', number, 'status', status, 'error', error,
-                'at', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
-                ORDER BY number)
-            FROM webhook_attempt WHERE delivery = d.id
-        ) AS attempts_made
-    FROM webhook_delivery d JOIN webhook_endpoint w ON w.id = d.endpoint
-    WHERE d.event_id = ANY(CAST(:ids AS text[]))
-        AND (CAST(:viewer AS text) IS NULL OR d.merchant = :viewer)
-    ORDER BY d.id LIMIT :most
-    """
-)
-_ORDERS = text(
-    """
-    SELECT i.id, i.kind, i.chain, i.state, i.command ->> 'action' AS action, i.created_at,
-        i.reason, i.resolved_at, a.n, a.tx_id, a.valid_until_height, a.state AS attempt_state,
-        a.reason AS attempt_reason, a.signed_at, a.broadcast_at
-    FROM chain_intent i LEFT JOIN chain_attempt a ON a.intent_id = i.id
-    WHERE i.id = ANY(CAST(:ids AS text[])) ORDER BY i.created_at, i.id, a.n
-    """
-)
-_TRANSFERS = text(
-    """
-    SELECT t.id, t.chain, t.tx, t.ordinal, t.kind, t.source, t.destination, t.amount_units, t.keys,
-        t.intent, n.n, n.height, n.block_hash, n.block_time, n.state
-    FROM chain_transfer t JOIN chain_inclusion n ON n.transfer_id = t.id
-    WHERE t.id = ANY(CAST(:ids AS text[])) OR (t.chain, t.tx) IN (
-        SELECT * FROM unnest(CAST(:chains AS text[]), CAST(:txs AS text[])))
-    ORDER BY t.id, n.n LIMIT :most
-    """
-)
-_STATE = text(
-    """
-    SELECT sandbox_now() AS now, (
-        SELECT json_object_agg(chain, height) FROM chain_cursor WHERE view = 'final') AS final, (
-        SELECT json_object_agg(chain, height) FROM chain_cursor WHERE view = 'confirmed')
-            AS confirmed, (
-        SELECT json_agg(json_build_array(chain, reason, height,
-            to_char(since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')))
-        FROM chain_halt) AS halts
-    """
-)
-_BANK = text(
-    """
-    SELECT direction, kind, ref, end_to_end_id, created_at, read_at, body ->> 'reason' AS reason,
-        (body ->> 'amount_tiyn')::bigint AS amount_tiyn,
-        ARRAY(SELECT at FROM bank_resend r WHERE r.message = bank_message.id ORDER BY r.id)
-            AS sent_again
-    FROM bank_message WHERE end_to_end_id = ANY(CAST(:ids AS text[])) ORDER BY id LIMIT 60
-    """
-)
-
-
-# What a party asked is its own business; who sees everything sees that too.
-_REQUESTS = text(
-    """
-    SELECT id, method, path, status, idempotency_key, replayed, duration_ms FROM request_log
-    WHERE id = ANY(CAST(:ids AS text[]))
-        AND (CAST(:viewer AS text) IS NULL OR tenant = :viewer)
-    """
-)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +96,28 @@ NO_STATE = State(datetime.min.replace(tzinfo=UTC), {}, {}, {})
 """Before anything was read."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Of a list of `total` the `first` and the `last` so many are told; `where` all of them are."""
+
+    total: int
+    first: int
+    last: int
+    where: str = ""
+
+    @classmethod
+    def of(cls, total: int, most: int, where: str = "") -> "Cut":
+        return cls(total, most - most // 2, most // 2, where)
+
+
+def ends(found: Sequence[_T], most: int) -> list[_T]:
+    """The first and the last of a list, together at most so many."""
+    if len(found) <= most:
+        return list(found)
+    cut = Cut.of(len(found), most)
+    return [*found[: cut.first], *found[cut.total - cut.last :]]
+
+
 @dataclass(slots=True)
 class Facts:
     """What was found, for one viewer (a merchant's id; None sees everything)."""
@@ -215,7 +131,7 @@ class Facts:
     moved: dict[str, Moved] = field(default_factory=dict)
     bank: list[Any] = field(default_factory=list)
     requests: dict[str, dict[str, Any]] = field(default_factory=dict)
-    cut: dict[str, int] = field(default_factory=dict)
+    cut: dict[str, Cut] = field(default_factory=dict)
 
     def asked(self, request_id: str | None) -> dict[str, Any]:
         """What is kept of a request, for a step: `request` is null where nothing is."""
@@ -226,134 +142,12 @@ class Facts:
             words = f"{found['method']} {found['path']}" + (f", {key}" if key else "")
         return {"request_id": request_id, "request": found, "asked": words}
 
+    def ends(self, what: str, found: Sequence[_T], most: int, where: str = "") -> list[_T]:
+        """The first and the last of a list that has more than `most`, which is written down."""
+        if len(found) > most:
+            self.cut[what] = Cut.of(len(found), most, where)
+        return ends(found, most)
+
     def of(self, id_: str, *types: str) -> list[Told]:
         """The events of one object, of these types if any are named, oldest first."""
         return [e for e in self.events if e.about == id_ and (not types or e.type in types)]
-
-
-async def read(
-    db: AsyncSession,
-    viewer: str | None,
-    ids: Collection[str],
-    *,
-    transfers: Collection[str] = (),
-    txs: Collection[tuple[str, str]] = (),
-    orders: Collection[str] = (),
-    bank: Collection[str] = (),
-) -> Facts:
-    """Everything that is stored about objects, and of these transfers, (chain, tx) and orders.
-
-    Orders to chains are also found by the references of the entries that reserve for them.
-    """
-    facts = Facts(viewer, await _state(db))
-    wanted = sorted(set(ids))
-    await _events(db, facts, wanted)
-    await _entries(db, facts, wanted)
-    await _deliveries(db, facts)
-    await _requests(db, facts)
-    refs = {entry.ref for entry in facts.entries} | set(orders) | set(wanted)
-    facts.orders = list(await db.execute(_ORDERS, {"ids": sorted(refs)}))
-    pairs = {*txs, *((row.chain, row.tx_id) for row in facts.orders if row.tx_id)}
-    await _moved(db, facts, transfers, pairs)
-    if bank:
-        facts.bank = list(await db.execute(_BANK, {"ids": sorted(set(bank))}))
-    return facts
-
-
-async def read_event(db: AsyncSession, viewer: str | None, event_id: str) -> Facts:
-    """One event, the entries that it posts or resolves, and its deliveries."""
-    facts = Facts(viewer, await _state(db))
-    await _events(db, facts, [event_id], _NAMED)
-    for event in facts.events:
-        await _entries(db, facts, event.entries, _BY_ID)
-    await _deliveries(db, facts)
-    await _requests(db, facts)
-    return facts
-
-
-async def _state(db: AsyncSession) -> State:
-    row = (await db.execute(_STATE)).one()
-    halts = {
-        chain: Halt(reason, height, datetime.fromisoformat(since))
-        for chain, reason, height, since in row.halts or ()
-    }
-    return State(row.now.astimezone(UTC), row.final or {}, row.confirmed or {}, halts)
-
-
-def _kept(facts: Facts, what: str, found: Sequence[Any], most: int) -> Sequence[Any]:
-    """The first of what was found; the statements ask for one more than that."""
-    if len(found) > most:
-        facts.cut[what] = most
-    return found[:most]
-
-
-async def _events(
-    db: AsyncSession, facts: Facts, ids: Sequence[str], statement: TextClause = _ABOUT
-) -> None:
-    values = {"ids": ids, "viewer": facts.viewer, "most": MOST_EVENTS + 1}
-    found = (await db.execute(statement, values)).all()
-    for index, row in enumerate(_kept(facts, "events", found, MOST_EVENTS)):
-        leaf = orjson.loads(row.leaf)
-        owner = facts.viewer is not None and facts.viewer == row.merchant
-        facts.events.append(
-            Told(
-                row.id, row.type, row.created, row.object_id, row.merchant, row.request_id,
-                row.epoch, row.position, row.sequence,
-                api_data(leaf["data"], row.private if owner else None),
-                tuple(entry["id"] for entry in leaf["entries"]), index,
-            )
-        )  # fmt: skip
-
-
-async def _entries(
-    db: AsyncSession, facts: Facts, ids: Sequence[str], statement: TextClause = _REFERRED
-) -> None:
-    values = {"ids": list(ids), "most": MOST_ENTRIES + 1}
-    found = (await db.execute(statement, values)).all()
-    facts.entries = [
-        Booked(
-            row.id, row.ref, row.kind, row.reason, row.chain, row.recorded_at, row.outcome,
-            row.event_id, row.height, row.resolved_at, row.legs,
-        )
-        for row in _kept(facts, "entries", found, MOST_ENTRIES)
-    ]  # fmt: skip
-
-
-async def _deliveries(db: AsyncSession, facts: Facts) -> None:
-    values = {
-        "ids": [event.id for event in facts.events],
-        "viewer": facts.viewer,
-        "most": MOST_DELIVERIES + 1,
-    }
-    found = (await db.execute(_DELIVERIES, values)).all()
-    facts.deliveries = list(_kept(facts, "deliveries", found, MOST_DELIVERIES))
-
-
-async def _requests(db: AsyncSession, facts: Facts) -> None:
-    ids = sorted({event.request_id for event in facts.events if event.request_id is not None})
-    found = await db.execute(_REQUESTS, {"ids": ids, "viewer": facts.viewer})
-    facts.requests = {row.id: dict(row._mapping) for row in found}
-
-
-async def _moved(
-    db: AsyncSession, facts: Facts, ids: Collection[str], txs: Collection[tuple[str, str]]
-) -> None:
-    if not ids and not txs:
-        return
-    values = {
-        "ids": sorted(ids),
-        "chains": [chain for chain, _ in sorted(txs)],
-        "txs": [tx for _, tx in sorted(txs)],
-        "most": MOST_TRANSFERS + 1,
-    }
-    found = (await db.execute(_TRANSFERS, values)).all()
-    for row in _kept(facts, "transfers", found, MOST_TRANSFERS):
-        moved = facts.moved.get(row.id)
-        if moved is None:
-            moved = facts.moved[row.id] = Moved(
-                row.id, row.chain, row.tx, row.ordinal, row.kind, row.source, row.destination,
-                row.amount_units, tuple(row.keys), row.intent,
-            )  # fmt: skip
-        moved.inclusions.append(
-            Inclusion(row.n, row.height, row.block_hash, row.block_time, row.state)
-        )

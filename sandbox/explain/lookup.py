@@ -18,7 +18,7 @@ def steps(
     if any(one.tx == tx for one in read.told) or any(one.tx == tx for one in read.strays):
         return []
     moved = [one for one in read.facts.moved.values() if one.tx == tx]
-    known = [chain for (chain, id_), found in seen.items() if id_ == tx and found is not None]
+    known = [chain for (chain, id_), found in seen.told.items() if id_ == tx and found is not None]
     known += [one.chain for one in moved if one.chain in chains]
     now, place = read.facts.state.now, backbone.LAST
     if not known:
@@ -27,7 +27,7 @@ def steps(
         return [Step(now, "chain", "watcher", "judgement", "lookup.unknown", values, (rule,),
                      place=(place, backbone.SEEN), is_fault=True)]  # fmt: skip
     chain = known[0]
-    found = seen.get((chain, tx))
+    found = seen.told.get((chain, tx))
     sent = transactions.step(chains, seen, chain, tx, now, (place, backbone.SENT))
     rules = _rules(
         read, session, chains[chain], found, [one for one in moved if one.chain == chain]

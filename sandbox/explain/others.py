@@ -11,17 +11,17 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sandbox.chains.port import Chain
 from sandbox.core.errors import NotFound
 from sandbox.eventlog import service as eventlog
-from sandbox.explain import backbone, settling, transactions
-from sandbox.explain import facts as reading
-from sandbox.explain.facts import Facts
+from sandbox.explain import backbone, reading, settling, transactions
+from sandbox.explain.facts import NO_STATE, Facts, ends
 from sandbox.explain.links import link, of_id
-from sandbox.explain.words import Explanation, Lane, Seen, Step, Wait
+from sandbox.explain.paths import PATHS
+from sandbox.explain.words import Explanation, Lane, Seen, Step, Wait, in_short
 from sandbox.reserve import burns, queues
 from sandbox.reserve import service as reserve
 from sandbox.reserve.models import HolderBurn, Intake, UnitReceipt
 from sandbox.settlement import service as settlement
 
-MOST_FEE_ORDERS, MOST_PAYOUTS = 12, 12
+MOST_FEE_ORDERS, MOST_PAYOUTS, MOST_PARTS = 12, 12, 20
 MOST_TXS = 8
 _HEADS = {"stray_transfer": "stray"}
 _NAMES = {"redemption": "red", "bridge_move": "mov"}
@@ -56,14 +56,15 @@ async def of_settlement(db: AsyncSession, id_: str, viewer: str | None) -> Other
     """A batch with its payout. Raises `NotFound`."""
     shown = await settlement.settlement_object(db, id_, merchant=viewer)
     payout = shown["payout"]
-    ids = [id_, *(sweep["id"] for sweep in shown["sweeps"][:20])]
+    ids = [id_, *(sweep["id"] for sweep in ends(shown["sweeps"], MOST_PARTS))]
     bank = [f"{id_}:f{n}" for n in range(1, MOST_FEE_ORDERS + 1)]
     if payout is not None:
         ids.append(payout["id"])
         bank.append(payout["id"])
     facts = await reading.read(db, viewer, ids, bank=bank)
-    related = [payout["id"]] if payout is not None else []
-    related += [line["payment"] for line in shown["lines"][:20]]
+    related, where = [payout["id"]] if payout is not None else [], f"{PATHS['settlement']}/{id_}"
+    related += [line["payment"] for line in facts.ends("lines", shown["lines"], MOST_PARTS, where)]
+    facts.ends("sweeps", shown["sweeps"], MOST_PARTS, where)
     return _with_txs(Other("settlement", id_, shown, facts, related=related))
 
 
@@ -151,7 +152,7 @@ async def of_event(db: AsyncSession, id_: str, viewer: str | None) -> Other:
     """One event: what caused it, what it posted, who was told. Raises `NotFound`."""
     row = await eventlog.one(db, id_, viewer)
     shown = eventlog.api_event(row, viewer=viewer)
-    return await _event(db, Other("event", id_, shown, Facts(viewer, reading.NO_STATE)), id_)
+    return await _event(db, Other("event", id_, shown, Facts(viewer, NO_STATE)), id_)
 
 
 async def of_delivery(db: AsyncSession, id_: str, viewer: str | None) -> Other:
@@ -169,7 +170,7 @@ async def of_delivery(db: AsyncSession, id_: str, viewer: str | None) -> Other:
     shown = {"status": row.status, "event": row.event_id, "attempts": row.attempts,
              "last_status": row.last_status, "last_error": row.last_error,
              "endpoint": row.endpoint}  # fmt: skip
-    facts = Facts(viewer, reading.NO_STATE)
+    facts = Facts(viewer, NO_STATE)
     read = Other("webhook_delivery", id_, shown, facts, only_delivery=id_, related=[row.event_id])
     return await _event(db, read, row.event_id)
 
@@ -190,9 +191,7 @@ def _with_txs(read: Other) -> Other:
     txs = [(one.chain, one.tx) for one in read.receipts]
     txs += [(row.chain, row.tx_id) for row in read.facts.orders if row.tx_id is not None]
     txs = list(dict.fromkeys(txs))
-    if len(txs) > MOST_TXS:
-        read.facts.cut["transactions"] = MOST_TXS
-    read.txs = txs[:MOST_TXS]
+    read.txs = read.facts.ends("transactions", txs, MOST_TXS)
     return read
 
 
@@ -209,7 +208,7 @@ def build(read: Other, chains: Mapping[str, Chain], seen: Seen) -> Explanation:
         reasons,
         steps=[*_requests(read), *_receipts(read, chains, seen), *_burned(read, chains, seen),
                *backbone.steps(facts, chains, seen)],
-        waits=_waits(read),
+        waits=in_short(_waits(read)),
         links=[found for id_ in dict.fromkeys(read.related)
                if (found := of_id(id_, facts.viewer)) is not None],
         notes=backbone.notes(facts),

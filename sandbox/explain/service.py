@@ -1,7 +1,7 @@
 """Explains an object: read in one transaction, then the chains are asked, then it is told."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,19 +104,19 @@ async def explain(
 
 
 async def decode(
-    chains: Mapping[str, Chain], txs: Any
-) -> tuple[dict[tuple[str, str], Decoded | None], list[str]]:
+    chains: Mapping[str, Chain], txs: Sequence[tuple[str, str]]
+) -> tuple[Seen, list[str]]:
     """What the chains tell of these transactions; and who did not answer in time."""
     asked = [(chain, tx) for chain, tx in txs if chain in chains]
-    seen: dict[tuple[str, str], Decoded | None] = {}
+    told: dict[tuple[str, str], Decoded | None] = {}
     silent: set[str] = set()
 
     async def ask(chain: str, tx: str) -> None:
         try:
             async with asyncio.timeout(CHAINS_WITHIN_S):
-                seen[(chain, tx)] = await chains[chain].decode(tx)
+                told[(chain, tx)] = await chains[chain].decode(tx)
         except (ChainUnavailable, SandboxError, TimeoutError):
             silent.add(chain)
 
     await asyncio.gather(*(ask(chain, tx) for chain, tx in asked))
-    return seen, sorted(silent)
+    return Seen(asked, told), sorted(silent)

@@ -36,8 +36,8 @@ def decoded_object(found: Decoded) -> dict[str, Any]:
 
 
 def told(chains: Mapping[str, Chain], seen: Seen, chain: str, tx: str) -> dict[str, Any]:
-    """What is known of a transaction; `transaction` is null where its chain did not answer."""
-    port, found = chains.get(chain), seen.get((chain, tx))
+    """What is known of a transaction; `transaction` is null where its chain told nothing."""
+    port, found = chains.get(chain), seen.told.get((chain, tx))
     return {
         "chain": chain,
         "network": chain if port is None else port.network,
@@ -57,11 +57,13 @@ def step(
     place: tuple[float, int],
     **values: Any,
 ) -> Step:
-    """A transaction that a wallet sent, decoded if its chain answered."""
+    """A transaction that a wallet sent, decoded if its chain was asked and answered."""
     code = "tx.sent"
-    if (chain, tx) not in seen:
+    if (chain, tx) not in seen.asked:
+        code = "tx.stored"
+    elif (chain, tx) not in seen.told:
         code = "tx.silent"
-    elif (found := seen[(chain, tx)]) is None:
+    elif (found := seen.told[(chain, tx)]) is None:
         code = "tx.unknown"
     elif found.error is not None:
         code = "tx.failed"

@@ -1,8 +1,8 @@
 """What an explanation is made of: steps with codes and values, from which every form is written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
 from sandbox.chains.port import Decoded
@@ -71,6 +71,32 @@ class Wait:
     values: Values = field(default_factory=dict)
 
 
+MOST_ALIKE = 3
+"""So many waits of one kind are told, those that end first; then how many more there are."""
+
+
+def in_short(waits: Sequence[Wait]) -> list[Wait]:
+    """Of many waits of one kind, for one receiver, the first to end and how many others."""
+    kinds: dict[tuple[str, Any], list[Wait]] = {}
+    for wait in waits:
+        kinds.setdefault((wait.code, wait.values.get("endpoint")), []).append(wait)
+    made = []
+    for (code, _), alike in kinds.items():
+        if len(alike) <= MOST_ALIKE + 1:
+            made += alike
+            continue
+        # Stable: what has no end stays in its order.
+        alike.sort(key=lambda wait: wait.until or datetime.max.replace(tzinfo=UTC))
+        made += alike[:MOST_ALIKE]
+        others = alike[MOST_ALIKE:]
+        since = min((one.since for one in others if one.since is not None), default=None)
+        values = {"count": len(others), "like": code}
+        until = others[-1].until
+        code_of_all = "more" if until is None else "more_until"
+        made.append(Wait(code_of_all, alike[0].whose, since, until, values))
+    return made
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """What this explanation leaves out, or could not find out."""
@@ -99,8 +125,15 @@ class Explanation:
         return sorted(self.steps, key=lambda step: (step.beside or step.at, step.place))
 
 
-Seen = Mapping[tuple[str, str], Decoded | None]
-"""(chain, tx) → what the chain told of it: None, it knows nothing; missing, it did not answer."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What chains told of the transactions, each a (chain, tx), that they were `asked` about.
+
+    `told` has None for what a chain knows nothing of, and lacks what it did not answer.
+    """
+
+    asked: Collection[tuple[str, str]]
+    told: Mapping[tuple[str, str], Decoded | None]
 
 
 class Subject(Protocol):

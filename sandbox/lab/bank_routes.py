@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from sandbox.bank import simulator
+from sandbox.bank import incoming
 from sandbox.bank.accounts import RESERVE_IBAN
 from sandbox.bank.models import BankMessage
 from sandbox.core.db import SessionDep
@@ -32,7 +32,7 @@ class CreditIn(BaseModel):
     amount_tiyn: DepositTiyn
     bank_reference: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[ -~]+$")]
     status: Literal["PDNG", "BOOK"]
-    customer: Annotated[str, Field(min_length=1, max_length=140)] = simulator.SEEDED_CUSTOMER
+    customer: Annotated[str, Field(min_length=1, max_length=140)] = incoming.SEEDED_CUSTOMER
 
 
 class ReversalIn(BaseModel):
@@ -59,7 +59,7 @@ def _object(notice: BankMessage) -> dict[str, Any]:
 async def create_credit(body: CreditIn, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """The bank gives notice of it, and the worker reads that; a pending one mints nothing."""
     if body.status == "BOOK":
-        booked = await simulator.credit(
+        booked = await incoming.credit(
             db,
             iban=RESERVE_IBAN,
             amount_tiyn=body.amount_tiyn,
@@ -67,7 +67,7 @@ async def create_credit(body: CreditIn, db: SessionDep, caller: PrincipalDep) ->
             customer=body.customer,
         )
         return _object(booked.message)
-    notice = await simulator.announce_credit(
+    notice = await incoming.announce_credit(
         db,
         iban=RESERVE_IBAN,
         amount_tiyn=body.amount_tiyn,
@@ -81,4 +81,4 @@ async def create_credit(body: CreditIn, db: SessionDep, caller: PrincipalDep) ->
 @answers(shapes.BankNotice)
 async def create_reversal(body: ReversalIn, db: SessionDep, caller: PrincipalDep) -> dict[str, Any]:
     """The money leaves the account again; what was minted of it is missing then."""
-    return _object(await simulator.reverse_credit(db, body.bank_reference))
+    return _object(await incoming.reverse_credit(db, body.bank_reference))

@@ -85,6 +85,15 @@ class OneChainOnly(SandboxError):
         super().__init__(f"there is no other chain than {chain}", chain=chain)
 
 
+class FaultUnknown(SandboxError):
+    """There is no failure switch of this name."""
+
+    status, code = 422, "fault_unknown"
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(f"no fault {name}", known=known)
+
+
 class PanelOff(SandboxError):
     """Passers-by may not play with the sessions of this sandbox."""
 

@@ -7,14 +7,15 @@ from typing import Any, Final, cast
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from sandbox.bank import faults as bank
-from sandbox.bank.errors import FaultUnknown
+from sandbox.chains import faults as worker
 from sandbox.chains.drills import AT_ONCE, Drill, DrillRefused, Drills
 from sandbox.chains.port import ChainUnavailable
+from sandbox.core import switches
 from sandbox.core.http.simulating import SIMULATIONS, Armed
+from sandbox.lab.errors import FaultUnknown
 from sandbox.reserve.errors import ChainUnknown
 from sandbox.webhooks import faults as webhooks
 
-MAX_TIMES: Final = bank.MAX_TIMES
 _API, _CHAIN, _WEBHOOK = "api.", "chain.", "webhook."
 
 
@@ -61,6 +62,10 @@ _API_RECOVERS: Final[Mapping[str, str]] = {
 _WEBHOOK_RECOVERS: Final[Mapping[str, str]] = {
     webhooks.REQUEST_LOST: "the schedule tries again, after 5 s the first time",
     webhooks.ANSWER_LOST: "it is sent again; the receiver knows it by its webhook-id and drops it",
+}
+_WORKER_RECOVERS: Final[Mapping[str, str]] = {
+    worker.BLOCK_FAILED: "it tries again; a halted chain goes on by POST"
+    " /v1/sandbox/chains/{chain}/resume, minting by POST /v1/reserve/minting/resume",
 }
 _FOLLOWS: Final = "the watcher goes on where it was; nothing is lost"
 _CHAIN_FAULTS: Final[Mapping[Drill, tuple[str, str, str]]] = {
@@ -143,6 +148,10 @@ FAULTS: Final[Mapping[str, Fault]] = {
             Fault(name, "worker ↔ receiver", means, _WEBHOOK_RECOVERS[name])
             for name, means in webhooks.MEANINGS.items()
         ),
+        *(
+            Fault(name, "chain → worker", means, _WORKER_RECOVERS[name])
+            for name, means in worker.MEANINGS.items()
+        ),
         *(Fault(f"{_CHAIN}{drill}", *words) for drill, words in _CHAIN_FAULTS.items()),
     )
 }
@@ -171,15 +180,19 @@ async def switch(
         able = [one for one in drills.values() if drill in one.drills]
         for one in able if chain is None else [drills[chain]]:
             await one.set(drill, times)
+    elif name == worker.BLOCK_FAILED:
+        for of in drills if chain is None else [chain]:
+            await switches.arm(db, worker.switch_of(of), times)
     elif name.startswith(_WEBHOOK):
-        await webhooks.switch(db, name, times)
+        await switches.arm(db, name, times)
     else:
         await bank.switch(db, name, times)
 
 
 async def table(db: AsyncSession, drills: Mapping[str, Drills], armed: Armed) -> dict[str, Any]:
     """Every fault with how many more times it strikes; null where its chain does not say."""
-    in_database = {**await bank.state(db), **await webhooks.state(db)}
+    of_worker = map(worker.switch_of, drills)
+    in_database = await switches.left(db, (*bank.MEANINGS, *webhooks.MEANINGS, *of_worker))
     on_api = armed.state()
     on_chains = {name: await _state(one) for name, one in drills.items()}
     rows = []
@@ -192,6 +205,8 @@ async def table(db: AsyncSession, drills: Mapping[str, Drills], armed: Armed) ->
                 if drill in one.drills:
                     state = on_chains[name]
                     rows.append(_row(fault, None if state is None else state.get(drill, 0), name))
+        elif fault.name == worker.BLOCK_FAILED:
+            rows += [_row(fault, in_database[worker.switch_of(name)], name) for name in drills]
         else:
             rows.append(_row(fault, in_database[fault.name], None))
     return {"object": "faults", "data": rows}

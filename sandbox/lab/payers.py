@@ -11,6 +11,8 @@ from sandbox.lab.stage import Stage
 PREFIX = "sim-"
 EXCHANGE_FEE_PERCENT = 1
 TOO_MUCH_TIYN = 100
+AWAY = f"{PREFIX}away"
+"""Gets tokens without coin for fees, so it pays nobody."""
 
 Act = Callable[[Stage, str], Awaitable[None]]
 
@@ -101,27 +103,27 @@ async def _wrong_chain(stage: Stage, name: str) -> None:
 
 
 async def _reorged(stage: Stage, name: str) -> None:
-    """Finality is held meanwhile: what is final cannot be taken away."""
+    await pay_and_reorganise(stage, name, kept=False)
+
+
+async def pay_and_reorganise(stage: Stage, name: str, *, kept: bool, more_tiyn: int = 0) -> None:
+    """Pay what is left and more; then other blocks replace the payment's, with or without it.
+
+    Finality is held meanwhile: what is final cannot be taken away.
+    """
     session = await stage.session()
-    left = await stage.left_tiyn()
-    await stage.fund(name, session, left)
-    await stage.drill("no_finality", 1)
-    try:
-        tx = await stage.pay(name, session, left)
-        await replace_blocks(stage, tx, kept=False)
-    finally:
-        await stage.drill("no_finality", 0)
+    tiyn = await stage.left_tiyn() + more_tiyn
+    await stage.fund(name, session, tiyn)
+    async with stage.drilled("no_finality"):
+        tx = await stage.pay(name, session, tiyn)
+        await replace_blocks(stage, (await stage.seen(tx)).height, kept=kept)
 
 
-async def replace_blocks(stage: Stage, tx: str, *, kept: bool) -> None:
-    """Reorganise the chain below the block of `tx`, once its payment is seen."""
-    payment = await stage.seen(tx)
-    await stage.drill("no_blocks", 1)
-    try:
-        blocks = await stage.house.drills[stage.chain].depth(payment.height)
+async def replace_blocks(stage: Stage, height: int, *, kept: bool) -> None:
+    """Reorganise the chain below a height, with or without the transactions of its blocks."""
+    async with stage.drilled("no_blocks"):
+        blocks = await stage.house.drills[stage.chain].depth(height)
         await stage.drill("reorg_kept" if kept else "reorg", blocks)
-    finally:
-        await stage.drill("no_blocks", 0)
 
 
 async def _halves(stage: Stage, name: str) -> None:

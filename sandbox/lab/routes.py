@@ -16,6 +16,7 @@ from sandbox.core.http.answers import ListOf, answers
 from sandbox.core.http.fidelity import Fidelity
 from sandbox.core.http.simulating import Armed
 from sandbox.core.money import DepositTiyn
+from sandbox.core.switches import MAX_TIMES
 from sandbox.lab import clockwork, faucet, faults, fidelity, quiescence, shapes
 from sandbox.lab.stage import House
 from sandbox.ledger import service as ledger
@@ -90,7 +91,7 @@ class FaultIn(BaseModel):
     )
 
     fault: Annotated[str, Field(max_length=64)]
-    times: Annotated[StrictInt, Field(ge=0, le=faults.MAX_TIMES)] = 1
+    times: Annotated[StrictInt, Field(ge=0, le=MAX_TIMES)] = 1
     chain: Annotated[
         str | None, Field(max_length=32, description="of chain.*: default all that can")
     ] = None

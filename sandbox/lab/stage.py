@@ -6,16 +6,17 @@ something is waited for.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.bank import calendar
 from sandbox.chains import service as chains
 from sandbox.chains.customers import Customers, Manner
 from sandbox.chains.drills import Drill, Drills
@@ -233,15 +234,18 @@ class Stage:
             return
         async with self.database.transaction() as db:
             order = await orders.freeze(db, port, address)
-
-        async def ended(db: AsyncSession) -> str | None:
-            found = await chains.intent(db, order.id)
-            return found.state if found.state in ("done", "not_done") else None
-
-        state = await self.until(f"the order {order.id}", ended)
-        if state != "done":
+        if await self.order_ended(order.id) != "done":
             raise ScenarioStuck(f"the order {order.id}, which was refused", WAIT_S, self.did)
         self.say(f"the issuer froze {address} on {self.chain}")
+
+    async def order_ended(self, order_id: str) -> str:
+        """`done` or `not_done`, once that is final."""
+
+        async def ended(db: AsyncSession) -> str | None:
+            found = await chains.intent(db, order_id)
+            return found.state if found.state in ("done", "not_done") else None
+
+        return await self.until(f"the order {order_id}", ended)
 
     # Trouble and time.
 
@@ -250,15 +254,33 @@ class Stage:
         await self.house.drills[self.chain].set(drill, times)
         self.say(f"{drill} × {times} on {self.chain}" if times else f"{drill} ended")
 
+    @asynccontextmanager
+    async def drilled(self, drill: Drill, times: int = 1) -> AsyncIterator[None]:
+        """The play's chain misbehaves for as long as this lasts."""
+        await self.drill(drill, times)
+        try:
+            yield
+        finally:
+            await self.drill(drill, 0)
+
     async def advance(self, seconds: int) -> None:
         """Move the clock, which everybody shares."""
         house = self.house
         moved = await clockwork.advance(house.database, house.chains, house.timers, seconds)
         self.say(f"moved the clock by {timedelta(seconds=seconds)} to {moved['now']}")
 
+    async def to_value_date(self, value_date: str) -> None:
+        """Move the clock to an hour after the bank opens on that day, unless it is past."""
+        opens = calendar.bank_opens(datetime.fromisoformat(value_date).date())
+        ahead = (opens + timedelta(hours=1) - await self.now()) // timedelta(seconds=1)
+        await self.advance(max(0, ahead))
+
     async def now(self) -> Any:
         async with self.database.transaction() as db:
             return await clock.now(db)
+
+
+Play = Callable[[Stage], Awaitable[None]]
 
 
 async def told(

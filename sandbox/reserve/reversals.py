@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.bank import calendar, simulator
+from sandbox.bank import calendar, incoming
 from sandbox.bank import service as bank
 from sandbox.bank.accounts import ISSUER, OPERATING_IBAN, RESERVE_IBAN
 from sandbox.bank.errors import BankReferenceConflict
@@ -193,7 +193,7 @@ async def paid_by_customer(
     Raises `BankReferenceConflict`, `BankReferenceReserved`.
     """
     deposit = await db.get_one(Deposit, row.deposit_id)
-    booked = await simulator.credit(
+    booked = await incoming.credit(
         db,
         iban=iban,
         amount_tiyn=tiyn,

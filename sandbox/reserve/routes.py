@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlmodel import col, select
 
-from sandbox.bank.simulator import SEEDED_CUSTOMER
+from sandbox.bank.incoming import SEEDED_CUSTOMER
 from sandbox.chains.port import Chain
 from sandbox.core.db import SessionDep
 from sandbox.core.http import IdempotentRoute, PageDep, PrincipalDep, listing

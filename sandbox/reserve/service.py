@@ -8,8 +8,8 @@ from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from sandbox.bank import incoming
 from sandbox.bank import service as bank
-from sandbox.bank import simulator
 from sandbox.bank.accounts import RESERVE_IBAN
 from sandbox.bank.models import BankMessage
 from sandbox.chains import service as chains
@@ -81,14 +81,14 @@ async def receive(
     *,
     amount_tiyn: int,
     bank_reference: str,
-    customer: str = simulator.SEEDED_CUSTOMER,
+    customer: str = incoming.SEEDED_CUSTOMER,
 ) -> Received:
     """A mock deposit: the bank books it and gives notice, the reserve reads that and posts it.
 
     The same bank reference never counts twice, also when two requests bring it at once. Raises
     `BankReferenceConflict` when its content differs.
     """
-    booked = await simulator.credit(
+    booked = await incoming.credit(
         db,
         iban=RESERVE_IBAN,
         amount_tiyn=amount_tiyn,

@@ -43,6 +43,7 @@ WITH closed AS (
         greatest(e.effective_at, r.recorded_at) < c.ended AS is_over,
         CASE WHEN starts_with(e.cause, 'camt.054:') THEN 'ref ' || substr(e.cause, 10)
             WHEN v.id IS NOT NULL THEN 'ref ' || v.cover_reference
+            WHEN p.id IS NOT NULL THEN 'ref ' || p.repaid_reference
             WHEN e.reason = 'shortfall_covered' THEN 'id ' || e.ref
             ELSE 'id ' || e.cause END AS cause
     FROM closed c
@@ -50,6 +51,7 @@ WITH closed AS (
     JOIN leg l ON l.account_id = a.id JOIN entry e ON e.id = l.entry_id
     LEFT JOIN resolution r ON r.entry_id = e.id
     LEFT JOIN credit_reversal v ON e.ref = v.id || '\\:cover'
+    LEFT JOIN credit_reversal p ON e.ref = p.id || '\\:repaid'
     WHERE coalesce(r.outcome, e.kind) = 'posted'
 )
 """

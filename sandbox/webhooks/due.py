@@ -5,6 +5,7 @@ from typing import Final
 from sandbox.core.db import UNLEASED
 from sandbox.core.driver import Statement
 from sandbox.eventlog import service as eventlog
+from sandbox.webhooks import faults
 
 ORDER_HOLDS_S: Final = 3_600
 """So long after it was queued a delivery waits for earlier ones of its object; then order is given
@@ -93,7 +94,7 @@ CLAIM: Final = Statement(
         w.url, w.secret, w.status AS endpoint_status, w.api_version, w.failing,
         CASE WHEN w.previous_until > d.at THEN w.previous_secret END AS previous_secret,
         e.request_id, {eventlog.COLUMNS},
-        EXISTS (SELECT FROM webhook_fault WHERE "left" > 0) AS is_armed,
+        {faults.IS_ARMED} AS is_armed,
         set_config('synchronous_commit', 'off', true) AS not_waited_for
     FROM timed d JOIN webhook_endpoint w ON w.id = d.endpoint
     JOIN log_entry l ON l.event_id = d.event_id JOIN event e ON e.id = d.event_id

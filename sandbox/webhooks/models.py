@@ -127,16 +127,6 @@ class WebhookAttempt(SQLModel, table=True):
     response_head: str | None = None
 
 
-class WebhookFault(SQLModel, table=True):
-    """A failure that strikes the next `left` attempts."""
-
-    __tablename__ = "webhook_fault"
-    __table_args__ = (CheckConstraint('"left" >= 0', name="left"),)
-
-    name: str = Field(primary_key=True)
-    left: int
-
-
 class WebhookCursor(SQLModel, table=True):
     """One row: up to where the log was turned into deliveries."""
 

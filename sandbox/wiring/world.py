@@ -13,7 +13,7 @@ from typing import Any
 from eth_utils.address import to_checksum_address
 
 from contracts import token
-from sandbox.bank import simulator
+from sandbox.bank import registry
 from sandbox.chains import service as chains
 from sandbox.chains.announcing import Announcer
 from sandbox.chains.customers import Customers
@@ -154,7 +154,7 @@ async def prepare(settings: Settings) -> dict[str, Any]:
             async with database.transaction() as db:
                 webhook_keys.load_or_create(settings.keys_dir, await clock.now(db))
                 epoch = await sequencer.open_epoch(db, log_key)
-                await simulator.ensure_accounts(db)
+                await registry.ensure_accounts(db)
                 await minting.set_statement_max_age(db, settings.statement_max_age_s)
                 keys = await parties_seed.seed(db, settings.keys_dir / "api_keys.json")
     finally:

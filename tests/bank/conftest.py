@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 from sqlalchemy import text
 
-from sandbox.bank import simulator
+from sandbox.bank import registry
 from sandbox.core.db import Database
 from sandbox.core.zone import ALMATY
 
@@ -30,5 +30,5 @@ async def bank(database: Database, set_clock: SetClock) -> Database:
     """The issuer's accounts, on Thursday 19 November 2026 at noon in Almaty."""
     await set_clock("2026-11-19T12:00")
     async with database.transaction() as db:
-        await simulator.ensure_accounts(db)
+        await registry.ensure_accounts(db)
     return database

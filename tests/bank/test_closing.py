@@ -10,9 +10,10 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from sandbox.bank import accounts, checks, closing, faults, inbox, service, simulator
+from sandbox.bank import accounts, checks, closing, faults, inbox, incoming, service
 from sandbox.bank.iso20022 import errors, messages, statements
 from sandbox.bank.models import Kind
+from sandbox.core import clock
 from sandbox.core.checks import Check
 from sandbox.core.db import Database
 from tests.bank.conftest import SetClock
@@ -74,7 +75,7 @@ async def as_told(database: Database) -> Check:
 
 async def hand_in(database: Database, made: dict[str, Any], old: str = "", new: str = "") -> bool:
     async with database.transaction() as db:
-        at = await simulator.clock.now(db)
+        at = await clock.now(db)
         xml = statements.build(made, at)
         assert old in xml
         return await inbox.receive_statement(
@@ -121,7 +122,7 @@ async def test_the_same_statement_again_changes_nothing(bank: Database) -> None:
     assert await hand_in(bank, SOUND)
     assert not await hand_in(bank, SOUND)
     async with bank.transaction() as db:
-        at = await simulator.clock.now(db)
+        at = await clock.now(db)
         again = statements.build(SOUND, at).replace("2026-11-19T07:00:00", "2026-11-19T08:00:00", 1)
         assert not (await inbox.take_statement(db, RESERVE, again)).is_new
         told = await db.scalar(
@@ -197,7 +198,7 @@ async def test_a_line_that_is_being_booked_at_midnight_is_on_one_statement(
     """Whoever books holds the day open; whoever closes it first moves the line to the next."""
     await set_clock("2026-11-19T23:59:59.999")
     async with bank.transaction() as booking:
-        await simulator.credit(booking, iban=RESERVE, amount_tiyn=7, bank_reference="late")
+        await incoming.credit(booking, iban=RESERVE, amount_tiyn=7, bank_reference="late")
         await set_clock("2026-11-20T00:00")
         closer = asyncio.create_task(closing.close_days(bank))
         waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
@@ -247,7 +248,7 @@ async def test_a_notice_that_contradicts_a_statement_that_was_taken_is_held(
         **changes,
     }
     async with bank.transaction() as db:
-        at = await simulator.clock.now(db)
+        at = await clock.now(db)
         accepted = {"end_to_end_id": "po_1", "reason": None}
         await inbox.take(db, messages.build(Kind.accepted, "po_1", accepted, at))
         taken = await inbox.take(db, messages.build(Kind.debit_notice, "ref-1", body, at))

@@ -5,7 +5,6 @@ import pytest
 from sqlalchemy import text
 
 from sandbox.bank import accounts, calendar, checks, faults, inbox, service, simulator
-from sandbox.bank.errors import FaultUnknown
 from sandbox.bank.iso20022 import errors, messages, statements
 from sandbox.bank.models import Kind
 from sandbox.core import clock
@@ -35,11 +34,6 @@ async def notices(database: Database) -> int:
             {"kind": Kind.credit_notice},
         )
         return count
-
-
-async def test_a_fault_that_nobody_knows_is_refused(bank: Database) -> None:
-    with pytest.raises(FaultUnknown):
-        await switch(bank, "bank.earthquake")
 
 
 async def test_a_duplicate_notice_changes_nothing(bank: Database) -> None:

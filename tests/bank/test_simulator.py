@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select
 
-from sandbox.bank import accounts, inbox, rails, service, simulator
+from sandbox.bank import accounts, inbox, incoming, rails, registry, service, simulator
 from sandbox.bank.errors import (
     AmountAboveRail,
     BankReferenceConflict,
@@ -54,7 +54,7 @@ async def give(database: Database, *orders: service.CreditTransfer) -> None:
 
 async def deposit(database: Database, amount_tiyn: int, reference: str = "ref-1") -> bool:
     async with database.transaction() as db:
-        made = await simulator.credit(
+        made = await incoming.credit(
             db, iban=accounts.RESERVE_IBAN, amount_tiyn=amount_tiyn, bank_reference=reference
         )
         return made.is_new
@@ -107,7 +107,7 @@ async def test_a_reference_on_another_account_is_refused(bank: Database) -> None
     await deposit(bank, 100)
     with pytest.raises(BankReferenceConflict):
         async with bank.transaction() as db:
-            await simulator.credit(
+            await incoming.credit(
                 db, iban=accounts.OPERATING_IBAN, amount_tiyn=100, bank_reference="ref-1"
             )
 
@@ -120,7 +120,7 @@ async def test_a_reference_that_looks_like_the_banks_own_is_refused(bank: Databa
 async def test_money_for_an_account_that_no_bank_has_is_refused(bank: Database) -> None:
     with pytest.raises(NotFound):
         async with bank.transaction() as db:
-            await simulator.credit(db, iban=SHOP, amount_tiyn=1, bank_reference="ref-1")
+            await incoming.credit(db, iban=SHOP, amount_tiyn=1, bank_reference="ref-1")
 
 
 async def test_the_application_cannot_change_or_remove_a_line_of_a_statement(
@@ -209,7 +209,7 @@ async def test_an_instant_payment_above_the_rails_amount_is_rejected_by_the_bank
 async def test_a_customer_whose_name_no_message_can_carry_is_refused(bank: Database) -> None:
     with pytest.raises(TextNotWritable):
         async with bank.transaction() as db:
-            await simulator.credit(
+            await incoming.credit(
                 db,
                 iban=accounts.RESERVE_IBAN,
                 amount_tiyn=1,
@@ -402,11 +402,11 @@ async def test_an_order_to_a_closed_account_is_rejected_until_it_is_open_again(
 ) -> None:
     await deposit(bank, 100_000)
     async with bank.transaction() as db:
-        await simulator.refuse_payments_to(db, SHOP)
+        await registry.refuse_payments_to(db, SHOP)
     await give(bank, order())
     await simulator.step(bank)
     async with bank.transaction() as db:
-        await simulator.accept_payments_to(db, SHOP)
+        await registry.accept_payments_to(db, SHOP)
     await give(bank, order("po_2"))
     await simulator.step(bank)
     assert await messages(bank) == [
@@ -423,7 +423,7 @@ async def test_an_account_closed_after_the_acceptance_has_its_payment_rejected(
     await give(bank, order())
     await simulator.step(bank)
     async with bank.transaction() as db:
-        await simulator.refuse_payments_to(db, SHOP)
+        await registry.refuse_payments_to(db, SHOP)
     await set_clock("2026-11-20T09:00")
     await simulator.step(bank)
     assert await read_all(bank) == [Kind.credit_notice, Kind.accepted, Kind.rejected]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.bank import accounts, calendar, service, simulator
+from sandbox.bank import accounts, booking, calendar, incoming, registry, service
 from sandbox.bank.iso20022 import statements
 from sandbox.bank.routes import router
 from sandbox.core.db import Database
@@ -55,7 +55,7 @@ async def test_every_day_closes_with_its_opening_plus_credits_less_debits(
         iban = accounts.RESERVE_IBAN
         async with db.begin_nested() as once:
             for n, (day, side, amount) in enumerate(sorted(lines)):
-                await simulator._book(
+                await booking.book(
                     db,
                     iban=iban,
                     ref=f"r{n}",
@@ -89,7 +89,7 @@ async def test_a_payment_after_midnight_in_almaty_stands_in_the_next_day(
     for moment in ("2026-11-19T23:59:59", "2026-11-20T00:00"):
         await set_clock(moment)
         async with bank.transaction() as db:
-            await simulator.credit(
+            await incoming.credit(
                 db, iban=accounts.RESERVE_IBAN, amount_tiyn=5, bank_reference=moment
             )
     async with bank.transaction() as db:
@@ -146,7 +146,7 @@ async def test_each_role_reads_its_own_accounts_only(
     client: httpx2.AsyncClient, bank: Database, who: str, iban: str, status: int
 ) -> None:
     async with bank.transaction() as db:
-        await simulator.ensure_account(db, SHOP, "mch_shop")
+        await registry.ensure_account(db, SHOP, "mch_shop")
     assert (await read(client, who, iban)).status_code == status
 
 
@@ -163,7 +163,7 @@ async def test_an_account_is_not_read_by_who_only_names_it_as_its_own(
     client: httpx2.AsyncClient, bank: Database
 ) -> None:
     async with bank.transaction() as db:
-        await simulator.ensure_account(db, SHOP, "mch_other")
+        await registry.ensure_account(db, SHOP, "mch_other")
     assert (await read(client, "shop", SHOP)).status_code == 404
     assert (await read(client, "other", SHOP)).status_code == 200
 
@@ -174,7 +174,7 @@ async def test_statements_come_in_pages_by_date(
     for day in (19, 20, 21):
         await set_clock(f"2026-11-{day}T12:00")
         async with bank.transaction() as db:
-            await simulator.credit(
+            await incoming.credit(
                 db, iban=accounts.RESERVE_IBAN, amount_tiyn=10, bank_reference=f"ref-{day}"
             )
     first = (await read(client, "issuer", "kz63 9480 0000 0000 0001", limit=2)).json()
@@ -213,7 +213,7 @@ async def test_the_schema_of_the_bank_belongs_to_the_simulator(bank: Database) -
             text("SELECT table_name FROM information_schema.tables WHERE table_schema = 'bank_sim'")
         )
         assert {row.table_name for row in tables} == {
-            "account", "booking", "fault", "payment_order",
+            "account", "booking", "payment_order",
         }  # fmt: skip
 
 
@@ -222,7 +222,7 @@ async def test_a_days_statement_is_read_as_xml_by_who_may_read_the_account(
 ) -> None:
     iban = accounts.RESERVE_IBAN
     async with bank.transaction() as db:
-        await simulator.credit(db, iban=iban, amount_tiyn=10, bank_reference="ref-1")
+        await incoming.credit(db, iban=iban, amount_tiyn=10, bank_reference="ref-1")
 
     async def xml(who: str, day: str) -> httpx2.Response:
         return await client.get(

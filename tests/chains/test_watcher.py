@@ -5,9 +5,10 @@ from datetime import UTC
 import pytest
 from sqlalchemy import text
 
-from sandbox.chains import service
+from sandbox.chains import faults, service
 from sandbox.chains.memory import MemoryChain
 from sandbox.chains.port import Command, Heads
+from sandbox.core import switches
 from sandbox.core.db import Database
 from tests.chains.conftest import Follower, Payer
 
@@ -45,6 +46,47 @@ async def test_a_block_that_fails_three_times_halts_the_chain_and_is_never_skipp
         event = await service.resume(db, chain.name)
         assert event.type == "chain.resumed"
     follower.listener.fail_at = {}
+    await follower.follow()
+    assert [units for _, _, units in follower.listener.transfers("block")] == [100]
+
+
+async def test_a_failure_that_is_asked_for_halts_the_chain_at_its_third_time(
+    follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer
+) -> None:
+    async def armed(times: int) -> None:
+        async with follower.database.transaction() as db:
+            await switches.arm(db, faults.switch_of(chain.name), times)
+
+    await follower.follow()
+    await armed(2)
+    pay(100)
+    chain.mine(2)
+    for _ in range(4):
+        await follower.watcher.step()
+    assert [units for _, _, units in follower.listener.transfers("block")] == [100]
+    await armed(9)
+    pay(200)
+    chain.mine(2)
+    for _ in range(4):
+        await follower.watcher.step()
+    assert [e.type for e in follower.listener.events] == ["chain.halted"]
+    async with follower.database.transaction() as db:
+        assert faults.BLOCK_FAILED in (await service.halts(db))[chain.name]
+        assert (await switches.left(db, [faults.switch_of(chain.name)])).popitem()[1] == 6
+        await service.resume(db, chain.name)
+    await armed(0)
+    await follower.follow()
+    assert [units for _, _, units in follower.listener.transfers("block")] == [100, 200]
+
+
+async def test_a_failure_that_is_asked_for_on_one_chain_is_not_anothers(
+    follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer
+) -> None:
+    await follower.follow()
+    async with follower.database.transaction() as db:
+        await switches.arm(db, faults.switch_of("another"), 9)
+    pay(100)
+    chain.mine()
     await follower.follow()
     assert [units for _, _, units in follower.listener.transfers("block")] == [100]
 

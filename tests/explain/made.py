@@ -60,7 +60,8 @@ def _steps(memo: str, at: datetime) -> list[Step]:
         Step(at, "watcher", "ledger", "entry", "entry.pending",
              {"ref": "str_1:1", "reason": "stray transfer received", "legs": []}, place=(0, 3)),
         Step(at, "ledger", "log", "event", "event.logged",
-             {"type": "stray.recorded", "event": "evt_1", "position": 3}, place=(0, 4)),
+             {"type": "stray.recorded", "about": "str_1", "event": "evt_1", "position": 3},
+             place=(0, 4)),
         Step(at, "log", "receiver", "delivery", "webhook.retrying", delivery, place=(0, 5),
              is_fault=True),
     ]  # fmt: skip

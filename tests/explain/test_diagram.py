@@ -99,10 +99,28 @@ def test_colours_follow_dark_mode_and_paper() -> None:
     assert not re.search(r"url\(|@import|http", text)
 
 
-def test_a_long_history_is_cut_off_and_says_so() -> None:
-    made = plan(explanation(repeat=30), "en")
-    assert len(made.rows) == MOST_STEPS
-    assert any(f"the first {MOST_STEPS}" in label.text for label in made.feet)
+def test_of_a_long_history_both_ends_and_what_went_wrong_are_drawn_and_the_rest_counted() -> None:
+    long = explanation(repeat=40)
+    [*_, wrong] = [step for step in long.ordered()[:120] if step.code == "stray.unmatched"]
+    long.steps = [step for step in long.steps if step.code != wrong.code or step is wrong]
+    steps, made = long.ordered(), plan(long, "en")
+    assert len(made.rows) <= MOST_STEPS < len(steps)
+    assert [made.rows[0].step, made.rows[-1].step] == [steps[0], steps[-1]]
+    # A transfer that names no session, deep in the middle.
+    assert any(row.step is wrong for row in made.rows)
+    left_out = [int(re.findall(r"⋮ (\d+) more step", gap.text)[0]) for gap in made.gaps]
+    assert sum(left_out) == len(steps) - len(made.rows)
+    places = sorted([*(row.top for row in made.rows), *(gap.y for gap in made.gaps)])
+    assert len(set(places)) == len(places)
+    [desc] = parsed(diagram.as_svg(long, "en")).findall(f"{SVG}desc")
+    assert f" {len(steps)}. " in (desc.text or "")
+    assert f"… {left_out[0]} more step" in (desc.text or "")
+    assert any("Text and JSON have every step" in label.text for label in made.feet)
+
+
+def test_a_history_that_fits_is_drawn_whole() -> None:
+    made = plan(explanation(repeat=20), "en")
+    assert (len(made.rows), made.gaps) == (MOST_STEPS, [])
 
 
 def test_long_words_are_broken_and_too_long_texts_end_in_an_ellipsis() -> None:

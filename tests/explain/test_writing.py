@@ -69,8 +69,8 @@ def test_every_code_that_the_slice_tells_has_a_text() -> None:
     steps |= {f"webhook.{s}" for s in ("pending", "retrying", "delivered", "exhausted", "canceled")}
     steps |= {f"units.{state}" for state in ("confirmed", "final", "reverted")}
     steps |= {"entry.pending", "entry.posted", "entry.voided", "order.signed", "order.done",
-              "order.not_done", "tx.sent", "tx.failed", "tx.unknown", "tx.silent", "event.logged",
-              "event.queued", "stray.wrong_token", "stray.unmatched"}  # fmt: skip
+              "order.not_done", "tx.sent", "tx.failed", "tx.unknown", "tx.silent", "tx.stored",
+              "event.logged", "event.queued", "stray.wrong_token", "stray.unmatched"}  # fmt: skip
     assert {code for code in steps if f"step.{code}" not in known} == set()
     rules = called("Rule", 0) | called("Ground", 0)
     rules |= {"not_canceled", "not_paid_already", "in_time"}

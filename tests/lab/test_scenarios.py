@@ -22,19 +22,12 @@ _ITSELF = (
 _FROZEN = (
     "needs an address of the issuer's frozen, which nothing here thaws: the world stays broken"
 )
-_OWN_MONEY = "needs own money on the operating account and the bank's hours; tests/reserve has it"
 NOT_PLAYED = {
     "sweep.failed": _ITSELF,
     "settlement.burn_failed": _FROZEN,
     "settlement.transfer_failed": _ITSELF,
     "webhook_endpoint.disabled": "needs a receiver of yours that answers 410",
-    "reserve.cover_failed": _OWN_MONEY,
-    "reserve.receivable_repaid": _OWN_MONEY,
-    "reserve.receivable_written_off": _OWN_MONEY,
-    "reserve.receivable_restored": _OWN_MONEY,
     "reserve.issuance_failed": _ITSELF,
-    "reserve.units_reverted": "a reorganisation below a redemption; a payment's is `reorged`",
-    "reserve.units_swept": "on one chain only; `redeemed` does it there and cannot promise it",
     "reserve.redemption_stuck": _FROZEN,
     "reserve.redemption_retried": _FROZEN,
     "reserve.redemption_burn_failed": _FROZEN,
@@ -42,14 +35,10 @@ NOT_PLAYED = {
     "reserve.move_stuck": _FROZEN,
     "reserve.move_retried": _FROZEN,
     "reserve.move_burn_failed": _FROZEN,
-    "reserve.move_mint_waits": "needs a move that is asked for while minting is off",
     "reserve.move_mint_failed": _ITSELF,
     "reserve.move_give_back_requested": "follows upon a mint that failed",
     "reserve.move_given_back": "follows upon a mint that failed",
     "reserve.send_back_failed": _ITSELF,
-    "reserve.breach_found": "needs rows altered behind the sandbox's back",
-    "chain.halted": "needs a final block replaced: the books are wrong for good after it",
-    "chain.resumed": "follows upon chain.halted",
     "chain.unexplained_supply": "needs a stolen key of the issuer",
     "chain.unexplained_outflow": "needs a stolen key of the issuer",
     "world.restored": "a world that is gone cannot tell of it: `sandbox snapshot restore`",

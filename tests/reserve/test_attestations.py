@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
+from sandbox.bank import incoming
 from sandbox.bank import service as bank
-from sandbox.bank import simulator
 from sandbox.bank.accounts import RESERVE_IBAN
 from sandbox.chains.memory import MemoryChain, new_address
 from sandbox.core import clock
@@ -434,7 +434,7 @@ async def test_a_reserve_that_is_short_is_attested_as_it_is_and_when_it_is_whole
 ) -> None:
     world = attested.world
     async with world.database.transaction() as db:
-        await simulator.reverse_credit(db, "CAMT-1")
+        await incoming.reverse_credit(db, "CAMT-1")
     assert await crediting.step(world.database) == 1
     made = await attested.attest()
     assert (made["reserve_tiyn"], made["owed_tiyn"], made["ratio"]) == (0, 90_000, "0.0000")

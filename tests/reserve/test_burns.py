@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from sandbox.bank import simulator
+from sandbox.bank import registry
 from sandbox.core.db import Database
 from sandbox.ledger import accounts
 from sandbox.reserve import burns, intake_checks
@@ -120,7 +120,7 @@ async def test_its_tenge_are_paid_as_a_redemptions_are_and_once(world: TwoChains
 
 async def test_a_payout_that_comes_back_goes_to_another_account(world: TwoChains) -> None:
     async with world.database.transaction() as db:
-        await simulator.refuse_payments_to(db, IBAN)
+        await registry.refuse_payments_to(db, IBAN)
     stray = await burned(world)
     made = await world.done(f"burns/{stray['id']}/redeem", PAYEE, 201)
     await world.bank()

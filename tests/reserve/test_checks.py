@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
+from sandbox.bank import incoming, simulator
 from sandbox.bank import service as bank
-from sandbox.bank import simulator
 from sandbox.bank.accounts import RESERVE_IBAN
 from sandbox.bank.models import Kind
 from sandbox.core.checks import Check
@@ -79,7 +79,7 @@ async def test_a_payout_in_the_books_that_no_bank_accepted_turns_i6_red(world: W
 async def test_a_credit_nobody_has_read_yet_explains_itself(world: World) -> None:
     await _deposit(world)
     async with world.database.transaction() as db:
-        await simulator.credit(
+        await incoming.credit(
             db, iban=RESERVE_IBAN, amount_tiyn=5, bank_reference="UNREAD", customer="somebody"
         )
     check = (await _i6(world))["1010"]

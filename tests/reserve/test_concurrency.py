@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import text
 
-from sandbox.bank import simulator
+from sandbox.bank import registry, simulator
 from sandbox.core.db import Database
 from sandbox.ledger import accounts
 from sandbox.reserve import intake_jobs, intakes, minting
@@ -105,7 +105,7 @@ async def test_an_answer_of_the_bank_beside_retries_leaves_one_order_alive(
     await world.carried_out(made)
     path = f"/v1/reserve/redemptions/{made['id']}/retry"
     async with world.database.transaction() as db:
-        await simulator.refuse_payments_to(db, IBAN)
+        await registry.refuse_payments_to(db, IBAN)
     orders = 1
     for _ in range(4):
         while not await simulator.step(world.database):
@@ -125,7 +125,7 @@ async def test_an_answer_of_the_bank_beside_retries_leaves_one_order_alive(
         owed = await world.owed("l:redemption:") + await world.owed("l:outstanding:")
         assert owed == 100_000, "a pending order has taken nothing yet"
     async with world.database.transaction() as db:
-        await simulator.accept_payments_to(db, IBAN)
+        await registry.accept_payments_to(db, IBAN)
     await world.set_clock("2026-11-25T10:00")
     await world.bank()
     found = await world.read(made)

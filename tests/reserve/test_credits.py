@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
-from sandbox.bank import calendar, closing, inbox, simulator
+from sandbox.bank import calendar, closing, inbox, incoming, registry, simulator
 from sandbox.bank import service as bank
 from sandbox.bank.accounts import OPERATING_IBAN, RESERVE_IBAN
 from sandbox.bank.checks import messages_match
@@ -63,17 +63,17 @@ class Bank(Reconciled):
 
     async def reversed(self, reference: str = "CAMT-1") -> None:
         async with self.database.transaction() as db:
-            await simulator.reverse_credit(db, reference)
+            await incoming.reverse_credit(db, reference)
 
     async def announced(self, reference: str = "CAMT-2", amount_tiyn: int = 700) -> None:
         async with self.database.transaction() as db:
-            await simulator.announce_credit(
+            await incoming.announce_credit(
                 db, iban=RESERVE_IBAN, amount_tiyn=amount_tiyn, bank_reference=reference
             )
 
     async def booked(self, reference: str = "CAMT-2", amount_tiyn: int = 700) -> None:
         async with self.database.transaction() as db:
-            await simulator.credit(
+            await incoming.credit(
                 db, iban=RESERVE_IBAN, amount_tiyn=amount_tiyn, bank_reference=reference
             )
 
@@ -105,7 +105,7 @@ class Bank(Reconciled):
     async def own_money(self, amount_tiyn: int) -> None:
         """Capital on the operating account."""
         async with self.database.transaction() as db:
-            paid = await simulator.credit(
+            paid = await incoming.credit(
                 db, iban=OPERATING_IBAN, amount_tiyn=amount_tiyn, bank_reference="CAPITAL"
             )
             await bank.mark_read(db, paid.message)
@@ -198,7 +198,7 @@ async def test_a_booked_credit_is_a_deposit_once_however_many_workers_read(world
 
 async def test_a_credit_on_another_account_is_left_to_others(world: Bank) -> None:
     async with world.database.transaction() as db:
-        await simulator.credit(
+        await incoming.credit(
             db, iban=OPERATING_IBAN, amount_tiyn=5, bank_reference="OTHER", customer="x"
         )
     assert await world.read() == 0
@@ -383,14 +383,14 @@ async def test_own_money_that_the_bank_does_not_move_leaves_it_missing(world: Ba
     await world.own_money(70_000)
     made = await world.short()
     async with world.database.transaction() as db:
-        await simulator.refuse_payments_to(db, RESERVE_IBAN)
+        await registry.refuse_payments_to(db, RESERVE_IBAN)
     await world.cover(made["id"], {"by": "own"})
     await _bank_works(world)
     read = (await world.get(f"/v1/reserve/reversals/{made['id']}")).json()
     assert (read["status"], read["missing_tiyn"]) == ("short", 60_000)
     assert await world.available(accounts.operating()) == 70_000
     async with world.database.transaction() as db:
-        await simulator.accept_payments_to(db, RESERVE_IBAN)
+        await registry.accept_payments_to(db, RESERVE_IBAN)
     await world.cover(made["id"], {"by": "own"})
     await _bank_works(world)
     read = (await world.get(f"/v1/reserve/reversals/{made['id']}")).json()

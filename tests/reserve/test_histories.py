@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import text
 
-from sandbox.bank import simulator
+from sandbox.bank import registry, simulator
 from sandbox.chains.memory import Move
 from sandbox.chains.memory_deposits import DepositMemoryChain
 from sandbox.core import clock
@@ -205,9 +205,9 @@ class Histories(RuleBasedStateMachine):
     async def _accounts(self, open_: bool) -> None:
         async with self.database.transaction() as db:
             if open_:
-                await simulator.accept_payments_to(db, IBAN)
+                await registry.accept_payments_to(db, IBAN)
             else:
-                await simulator.refuse_payments_to(db, IBAN)
+                await registry.refuse_payments_to(db, IBAN)
 
     @rule(number=picks)
     def give_money_back(self, number: int) -> None:

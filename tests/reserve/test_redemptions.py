@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from sqlalchemy import CheckConstraint
 
-from sandbox.bank import simulator
+from sandbox.bank import registry, simulator
 from sandbox.core.db import Database
 from sandbox.core.zone import ALMATY
 from sandbox.ledger import accounts
@@ -152,7 +152,7 @@ async def test_a_rejected_payout_restores_the_claim_and_is_retried_to_another_ac
     if when == "on the value date":
         await world.bank()
     async with world.database.transaction() as db:
-        await simulator.refuse_payments_to(db, IBAN)
+        await registry.refuse_payments_to(db, IBAN)
     await world.set_clock("2026-11-20T10:00")
     await world.bank()
     found = await world.read(made)
@@ -200,7 +200,7 @@ async def test_a_retry_that_is_asked_for_by_many_at_once_orders_one_payout(
     world: TwoChains,
 ) -> None:
     async with world.database.transaction() as db:
-        await simulator.refuse_payments_to(db, IBAN)
+        await registry.refuse_payments_to(db, IBAN)
     made = await world.redeem()
     await world.carried_out(made)
     await world.bank()

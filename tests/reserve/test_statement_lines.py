@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.bank import closing, faults, simulator
+from sandbox.bank import closing, faults, incoming, simulator
 from sandbox.bank import service as bank
 from sandbox.bank.accounts import OPERATING_IBAN, RESERVE_IBAN
 from sandbox.core import clock
@@ -18,7 +18,7 @@ from sandbox.eventlog.types import NewEvent
 from sandbox.ledger import service as ledger
 from sandbox.ledger.chart import accounts
 from sandbox.ledger.journal import Account, Changes, NewEntry, credit, debit
-from sandbox.reserve import crediting, reversals
+from sandbox.reserve import crediting, receivables, reversals
 from sandbox.reserve.statement_checks import statement_lines_match
 from tests.reserve.test_reconciling import Reconciled, owner, world
 from tests.reserve.two_chains import TwoChains
@@ -131,7 +131,7 @@ async def judged(database: Database) -> Check:
 
 async def own_money(world: TwoChains, amount_tiyn: int) -> None:
     async with world.database.transaction() as db:
-        paid = await simulator.credit(
+        paid = await incoming.credit(
             db, iban=OPERATING_IBAN, amount_tiyn=amount_tiyn, bank_reference="CAPITAL"
         )
         await bank.mark_read(db, paid.message)
@@ -163,21 +163,22 @@ async def minted_and_reversed(world: TwoChains, reference: str) -> str:
     await world.done("issuances", asked, 201)
     await world.carry_out()
     async with world.database.transaction() as db:
-        await simulator.reverse_credit(db, reference)
+        await incoming.reverse_credit(db, reference)
     await settle(world)
     found = (await world.get("/v1/reserve/reversals")).json()["data"]
     return next(str(one["id"]) for one in found if one["bank_reference"] == reference)
 
 
 async def every_movement(world: TwoChains) -> None:
-    """Credits, a payout that is returned and paid again, reversals made good in both ways."""
+    """Credits, a payout that is returned and paid again, reversals made good in both ways, and what
+    own money covered repaid."""
     await own_money(world, 5_000)
     redeemed = await world.redeem()
     await world.carried_out(redeemed)
     whole = {"amount_tiyn": 70, "bank_reference": "WHOLE"}
     await world.done("deposits", whole, 201)
     async with world.database.transaction() as db:
-        await simulator.reverse_credit(db, "WHOLE")
+        await incoming.reverse_credit(db, "WHOLE")
     reversal = await minted_and_reversed(world, "PAID-AGAIN")
     async with world.database.transaction() as db:
         await reversals.pay_in_again(db, reversal, "AGAIN")
@@ -196,6 +197,9 @@ async def every_movement(world: TwoChains) -> None:
     await world.set_clock("2026-11-25T10:00")
     await settle(world)
     assert (await world.read(redeemed))["status"] == "paid"
+    async with world.database.transaction() as db:
+        await receivables.repay(db, reversal, "REPAID")
+    await settle(world)
 
 
 async def test_every_movement_has_its_line_and_each_lie_is_named(
@@ -214,7 +218,7 @@ async def test_every_movement_has_its_line_and_each_lie_is_named(
     assert await closing.close_days(database) == 2
     sound = await judged(database)
     assert sound.ok, sound.detail
-    assert await played.count("bank_statement_line") == 15
+    assert await played.count("bank_statement_line") == 16
     silent = []
     async with as_owner(owner_url) as db:
         for name, statement, of in ALTERED:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from sandbox.bank import simulator
+from sandbox.bank import registry
 from sandbox.chains.jobs import IntentRunner
 from sandbox.chains.memory import MemoryChain
 from sandbox.chains.watcher import Watcher
@@ -71,7 +71,7 @@ class World:
     async def begin(self) -> None:
         """Open the issuer's bank accounts and make a key for every role."""
         async with self.database.transaction() as db:
-            await simulator.ensure_accounts(db)
+            await registry.ensure_accounts(db)
             roles: tuple[Role, ...] = (
                 "merchant", "developer", "issuer", "operator", "regulator", "fund_officer",
             )  # fmt: skip

@@ -417,6 +417,53 @@ async def test_what_is_read_does_not_grow_with_the_payments(world: World) -> Non
     assert await statements(world, few) == await statements(world, many) <= 16
 
 
+@on_one
+async def test_of_many_payments_and_failures_the_ends_and_what_decided_are_told(
+    world: World,
+) -> None:
+    async with Receiver() as receiver:
+        receiver.answer = answer(503)
+        made = await world.post(
+            "/v1/webhook_endpoints", {"url": receiver.url, "types": ["payment.confirmed"]}
+        )
+        session = await world.session(10_000)
+        txs = [await world.send(session, 10 + n) for n in range(12)]
+        txs.append(await world.send(session, 10_000 - sum(10 + n for n in range(12))))
+        await world.mine()
+        txs += [await world.send(session, 30 + n) for n in range(12)]
+        await world.mine()
+        await world.finalize()
+        await deliver(world)
+        for seconds in (6, 400, 2_000):
+            await world.pass_time(seconds)
+            await deliver(world)
+        found = await of_session(world, session)
+        gone = await world.http.delete(
+            f"/v1/webhook_endpoints/{made.json()['id']}",
+            headers={"Authorization": f"Bearer {world.keys['merchant']}"},
+        )
+        assert gone.status_code == 200
+    judged = [step["values"]["tx"] for step in found["steps"] if step["kind"] == "judgement"]
+    # The one in the middle completed the session.
+    assert set(judged) == {*txs[:10], txs[12], *txs[-10:]}
+    cut = {note["values"]["what"]: note for note in found["notes"]}
+    assert cut["payments"]["values"]["total"] == len(txs)
+    assert cut["payments"]["values"]["where"] == f"/v1/checkout/sessions/{session['id']}"
+    assert f"/v1/checkout/sessions/{session['id']}" in cut["payments"]["text"]
+    # Chains are asked about a few; of the others nobody says that their chain is silent.
+    assert {"tx.sent", "tx.stored"} <= set(codes(found))
+    assert "tx.silent" not in codes(found)
+    counted = next(w for w in found["waits"] if w["code"] == "settlement")
+    assert counted["values"]["count"] == 13
+    retries = [w for w in found["waits"] if w["code"] == "webhook_retry"]
+    others = next(w for w in found["waits"] if w["code"] == "more_until")
+    confirmed = sum(step["code"] == "webhook.retrying" for step in found["steps"])
+    assert (len(retries), others["values"]["count"]) == (3, confirmed - 3)
+    assert others["until"] >= max(w["until"] for w in retries)
+    more = [step for step in found["steps"] if step["code"] == "webhook.failed_more"]
+    assert {step["values"]["count"] for step in more} == {2}
+
+
 async def statements(world: World, session: Json) -> int:
     """How many statements an explanation takes, with its authentication."""
     await world.run("sequence")

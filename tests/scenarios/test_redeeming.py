@@ -3,7 +3,7 @@
 import pytest
 
 from contracts.evm_addresses import deposit_salt
-from sandbox.bank import simulator
+from sandbox.bank import registry, simulator
 from sandbox.chains.evm.calls import SWEEP_MANY
 from sandbox.chains.evm.tx import call_data
 from sandbox.ledger import accounts
@@ -62,7 +62,7 @@ async def test_units_sent_by_any_wallet_are_burned_and_paid_in_tenge_once(world:
 
 async def test_a_rejected_payout_restores_the_claim_and_is_retried(world: World) -> None:
     async with world.database.transaction() as db:
-        await simulator.refuse_payments_to(db, PAYEE["iban"])
+        await registry.refuse_payments_to(db, PAYEE["iban"])
     made = await redeem(world, 3_000)
     await send(world, made, 3_000)
     await world.mine()
@@ -79,7 +79,7 @@ async def test_a_rejected_payout_restores_the_claim_and_is_retried(world: World)
     assert (await read(world, made))["status"] == "paid"
     assert await world.posted(accounts.redemption(made["id"])) == 0
     async with world.database.transaction() as db:
-        await simulator.accept_payments_to(db, PAYEE["iban"])
+        await registry.accept_payments_to(db, PAYEE["iban"])
 
 
 async def test_a_returned_payout_restores_the_claim_and_is_retried(world: World) -> None:

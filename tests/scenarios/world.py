@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from sandbox import wiring
 from sandbox.app import create_app
-from sandbox.bank import simulator
+from sandbox.bank import registry
 from sandbox.chains.port import Chain
 from sandbox.core.db import Database
 from sandbox.core.lookout import Lookout
@@ -357,7 +357,7 @@ async def opened_together(
         log_key = log_keys.load_or_create(settings.keys_dir, settings.log_origin)
         async with database.transaction() as db:
             await sequencer.open_epoch(db, log_key)
-            await simulator.ensure_accounts(db)
+            await registry.ensure_accounts(db)
             keys = await seed.seed(db, settings.keys_dir / "api_keys.json")
         vkey = log_keys.load_vkey(settings.keys_dir, settings.log_origin)
         courier = Courier(database, "worker-1", allow_loopback=True)

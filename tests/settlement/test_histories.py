@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from sandbox.bank import simulator
+from sandbox.bank import registry, simulator
 from sandbox.chains.memory import Move, new_address
 from sandbox.core.errors import NotFound
 from sandbox.ledger import accounts
@@ -75,9 +75,9 @@ class Play:
     async def account(self) -> None:
         async with self.town.database.transaction() as db:
             if self.random.random() < 0.5:
-                await simulator.refuse_payments_to(db, SHOP_IBAN)
+                await registry.refuse_payments_to(db, SHOP_IBAN)
             else:
-                await simulator.accept_payments_to(db, SHOP_IBAN)
+                await registry.accept_payments_to(db, SHOP_IBAN)
 
     async def give_back(self) -> None:
         for payout in (await self.town.get("/v1/payouts?limit=100"))["data"]:
@@ -226,7 +226,7 @@ async def test_after_every_step_every_tiyn_is_explained(town: Town, seed: int) -
         await play.frozen_wallet()
     # In the end everything reaches the merchant or the issuer, but for what no refund gave back.
     async with town.database.transaction() as db:
-        await simulator.accept_payments_to(db, SHOP_IBAN)
+        await registry.accept_payments_to(db, SHOP_IBAN)
         await terms.choose(
             db, town.shop, town.world.chains, mode="payout", split_bps=None, wallets={},
             refund_reserve_tiyn=0,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.bank import simulator
+from sandbox.bank import registry
 from sandbox.parties import service as parties
 from sandbox.settlement import row_checks
 from tests.settlement.conftest import OTHER_IBAN, Town
@@ -78,7 +78,7 @@ async def test_a_new_account_ends_the_hold_of_a_payout_that_was_rejected(town: T
     await town.pay(6000)
     first = await town.settle()
     async with town.database.transaction() as db:
-        await simulator.refuse_payments_to(db, first["payout"]["iban"])
+        await registry.refuse_payments_to(db, first["payout"]["iban"])
     await town.world.carry_out()
     await town.bank_and_books()
     assert (await town.settlement(first["id"]))["payout"]["status"] == "rejected"

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from sandbox.bank import simulator
+from sandbox.bank import registry
 from sandbox.bank.models import BankMessage, Kind
 from sandbox.chains.memory import MemoryChain, Move, new_address
 from sandbox.chains.memory_deposits import DepositMemoryChain
@@ -550,7 +550,7 @@ class TestWallets:
         await town.pay(6000)
         first = await town.settle()
         async with town.database.transaction() as db:
-            await simulator.refuse_payments_to(db, first["payout"]["iban"])
+            await registry.refuse_payments_to(db, first["payout"]["iban"])
         await finish(town)
         await choose(town, "hold", wallets={"memory": (wallet := new_address())})
         await town.pay(1000)

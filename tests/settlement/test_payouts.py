@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from sandbox.bank import registry, simulator
 from sandbox.bank import service as bank
-from sandbox.bank import simulator
 from sandbox.settlement import jobs, payouts, service
 from tests.settlement.conftest import OTHER_IBAN, SHOP_IBAN, Town
 
@@ -24,12 +24,12 @@ async def paid_out(town: Town) -> str:
 
 async def close_account(town: Town, iban: str) -> None:
     async with town.database.transaction() as db:
-        await simulator.refuse_payments_to(db, iban)
+        await registry.refuse_payments_to(db, iban)
 
 
 async def open_account(town: Town, iban: str) -> None:
     async with town.database.transaction() as db:
-        await simulator.accept_payments_to(db, iban)
+        await registry.accept_payments_to(db, iban)
 
 
 async def give_back(town: Town, payout: str) -> None:

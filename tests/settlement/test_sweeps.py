@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from sandbox.bank import simulator
+from sandbox.bank import registry
 from sandbox.chains.memory import Move
 from sandbox.chains.memory_deposits import DepositMemoryChain
 from sandbox.ledger import accounts
@@ -252,10 +252,10 @@ class TestDeferred:
         first = await town.settle()
         await town.world.carry_out()
         async with town.database.transaction() as db:
-            await simulator.refuse_payments_to(db, SHOP_IBAN)
+            await registry.refuse_payments_to(db, SHOP_IBAN)
         await town.bank_and_books()
         async with town.database.transaction() as db:
-            await simulator.accept_payments_to(db, SHOP_IBAN)
+            await registry.accept_payments_to(db, SHOP_IBAN)
         assert (await town.settlement(first["id"]))["payout"]["status"] == "rejected"
         _, address = await paid(town, 4000)
         freeze(town, address)

@@ -1,5 +1,6 @@
 """Attempts that are lost on their way, and answers that are: each is made again."""
 
+from sandbox.core import switches
 from sandbox.core.db import Database
 from sandbox.webhooks import checks, faults
 from sandbox.webhooks.jobs import Courier
@@ -10,7 +11,7 @@ from tests.webhooks.test_retries import advance, carry, freeze, shown
 
 async def switch(database: Database, name: str, times: int = 1) -> None:
     async with database.transaction() as db:
-        await faults.switch(db, name, times)
+        await switches.arm(db, name, times)
 
 
 async def test_a_lost_attempt_reaches_nobody_and_is_made_again(
@@ -60,7 +61,7 @@ async def test_so_many_attempts_are_struck_as_were_asked_for_and_no_more(
     await carry(courier)
     assert len(receiver.received) == 3
     async with database.transaction() as db:
-        assert set((await faults.state(db)).values()) == {0}
+        assert set((await switches.left(db, faults.MEANINGS)).values()) == {0}
     await advance(database, 5)
     await carry(courier)
     assert len(receiver.received) == 6

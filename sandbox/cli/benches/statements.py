@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import text
 
 from sandbox import migrations
-from sandbox.bank import calendar, inbox, simulator
+from sandbox.bank import calendar, inbox, registry
 from sandbox.bank.accounts import RESERVE_IBAN
 from sandbox.bank.iso20022 import statements
 from sandbox.bank.models import Kind
@@ -67,7 +67,7 @@ async def _measure(add: Add, url: str, lines: int) -> None:
     try:
         async with database.transaction() as db:
             await db.execute(text("UPDATE clock SET frozen_at = :at"), {"at": at})
-            await simulator.ensure_accounts(db)
+            await registry.ensure_accounts(db)
         for first in range(0, lines, BATCH):
             await _book(database, at, range(first, min(lines, first + BATCH)))
         xml = statements.build(_statement(at, lines), at)
