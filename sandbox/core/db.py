@@ -29,9 +29,8 @@ LONGEST_WAIT_S = 10.0
 # A statement is planned in a world of some rows, as are the looks for what a foreign key refers to,
 # and the plan is kept while the world grows to thousands.
 _BY_INDEX = {"enable_seqscan": "off"}
-_WHOLE_TABLES = text(
-    "SELECT set_config('enable_seqscan', 'on', true), set_config('enable_nestloop', 'off', true)"
-)
+# No queries, behind which a transaction's isolation could not be chosen any more.
+_WHOLE_TABLES = text("SET LOCAL enable_seqscan = on"), text("SET LOCAL enable_nestloop = off")
 # PostgreSQL, appendix A: disk_full.
 _DISK_FULL = "53100"
 
@@ -167,7 +166,8 @@ async def compare_whole_tables(db: AsyncSession) -> None:
     Going through one for each row of another never pays there, whatever is (not yet) known of how
     many rows there are; elsewhere rows are found by an index.
     """
-    await db.execute(_WHOLE_TABLES)
+    for setting in _WHOLE_TABLES:
+        await db.execute(setting)
 
 
 def is_disconnect(error: BaseException) -> bool:
