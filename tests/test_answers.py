@@ -45,6 +45,25 @@ def test_each_event_shown_is_as_the_shape_of_its_object_says(type_: str) -> None
     assert faults(catalog.schema(type_, TOLD), catalog.example(type_)) == []
 
 
+BODIES = {name: one for name, one in COMPONENTS.items() if name.endswith("In")}
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_the_defaults_and_examples_of_each_body_are_as_it_asks_for(body: str) -> None:
+    schema = BODIES[body]
+    shown = [(schema, example) for example in schema.get("examples", ())]
+    shown += [(of, of["default"]) for of in schema["properties"].values() if "default" in of]
+    assert shown, "nothing to be seen"
+    for of, value in shown:
+        jsonschema_rs.validate({**of, "components": {"schemas": COMPONENTS}}, value)
+
+
+def test_a_change_has_no_defaults_that_a_client_would_fill_in() -> None:
+    members = BODIES["MerchantChangeIn"]["properties"].values()
+    assert len(members) > 5
+    assert not any("default" in member for member in members)
+
+
 def test_a_member_that_no_shape_has_is_found_however_deep_it_stands() -> None:
     schema = answers_of(DOCUMENT)["GET /v1/checkout/sessions/{session_id}"]
     session = SHOWN["GET /v1/checkout/sessions/{session_id}"]

@@ -5,6 +5,7 @@ certain. A block is handled in one transaction, or not at all; it is never skipp
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
@@ -33,7 +34,8 @@ from sandbox.core.ids import new_id
 from sandbox.eventlog.types import NewEvent
 
 BATCH = 64
-# Somebody waits for what is confirmed meanwhile; what is final can wait for one more block.
+# Somebody waits for what is confirmed meanwhile; what is final can wait for one more block. But
+# not for ever: as many are made final as were confirmed, or it would fall behind under load.
 FINAL_AT_ONCE = 2
 FAILURES_TO_HALT = 3
 # A leaf has at most 65,535 bytes; `chain_inclusion` has them all.
@@ -44,6 +46,17 @@ _TRY_AGAIN = ("40001", "40P01", "55P03", "57014", "08", "53", "57P0")
 
 log = structlog.get_logger(__name__)
 _B = TypeVar("_B")
+
+
+@dataclass(frozen=True, slots=True)
+class _Confirmed:
+    """The cursor afterwards, or None after a reorg; whether there may be more at once; how many
+    blocks with something in them were handled.
+    """
+
+    at: Cursor | None
+    is_more: bool
+    busy: int = 0
 
 
 class DeepReorg(Exception):
@@ -110,10 +123,12 @@ class Watcher:
             return True
         self._may_fail = place.may_fail
         heads = await self._chain.heads()
-        confirmed, moved = await self._follow_confirmed(place.cursors, heads)
-        if confirmed is None:
-            return moved
-        return await self._follow_final(place.cursors[FINAL], confirmed, heads) or moved
+        confirmed = await self._follow_confirmed(place.cursors, heads)
+        if confirmed.at is None:
+            return confirmed.is_more
+        at_once = max(FINAL_AT_ONCE, confirmed.busy)
+        moved = await self._follow_final(place.cursors[FINAL], confirmed.at, heads, at_once)
+        return moved or confirmed.is_more
 
     async def _begin(self) -> None:
         """Start both cursors where the deployment says, or at the chain's first block."""
@@ -131,27 +146,24 @@ class Watcher:
 
     # At confirmed.
 
-    async def _follow_confirmed(
-        self, cursors: Mapping[str, Cursor], heads: Heads
-    ) -> tuple[Cursor | None, bool]:
-        """(the cursor afterwards, or None after a reorg; whether there may be more at once)."""
+    async def _follow_confirmed(self, cursors: Mapping[str, Cursor], heads: Heads) -> _Confirmed:
         at = cursors[CONFIRMED]
         self._at = (CONFIRMED, at.height)
         if heads.confirmed < at.height:
             moved = await self._reorg(cursors, heads.confirmed)
-            return (None, True) if moved else (at, False)
+            return _Confirmed(None, True) if moved else _Confirmed(at, False)
         if heads.confirmed == at.height:
             if heads.confirmed_hash in ("", at.hash):
-                return at, False
+                return _Confirmed(at, False)
             moved = await self._reorg(cursors, at.height)
-            return (None, True) if moved else (at, False)
+            return _Confirmed(None, True) if moved else _Confirmed(at, False)
         # After a failure block by block, so that the one that fails is found and named.
         last = min(heads.confirmed, at.height + (1 if self._at in self._failures else self._batch))
         blocks = await self._chain.blocks(at.height + 1, last)
         if blocks and blocks[0].id.parent_hash != at.hash:
             if not await self._reorg(cursors, at.height):
                 raise Disjoint(f"block {blocks[0].id.height} does not follow {at.hash}")
-            return None, True
+            return _Confirmed(None, True)
         joined = _joined(blocks)
         is_more = last < heads.confirmed or any(block.txs for block in blocks)
         for portion in _portions(joined, lambda block: not block.txs):
@@ -161,7 +173,8 @@ class Watcher:
             async with self._database.transaction() as db:
                 await self._leader.check(db)
                 await self._stored.move_cursor(db, CONFIRMED, at)
-        return at, is_more or len(joined) < len(blocks)
+        busy = sum(bool(block.txs) for block in joined)
+        return _Confirmed(at, is_more or len(joined) < len(blocks), busy)
 
     async def _confirm(self, portion: Sequence[Block]) -> Cursor:
         """Handle some empty blocks and the one with contents that ends them."""
@@ -196,7 +209,9 @@ class Watcher:
 
     # At final.
 
-    async def _follow_final(self, at: Cursor, confirmed: Cursor, heads: Heads) -> bool:
+    async def _follow_final(
+        self, at: Cursor, confirmed: Cursor, heads: Heads, at_once: int
+    ) -> bool:
         self._at = (FINAL, at.height)
         last = min(heads.final, confirmed.height)
         if last <= at.height:
@@ -210,7 +225,7 @@ class Watcher:
             return await self._reorg({CONFIRMED: confirmed, FINAL: at}, confirmed.height)
         busy = 0
         for portion in _portions(rows, lambda row: row.is_empty):
-            if busy == FINAL_AT_ONCE:
+            if busy == at_once:
                 break
             await self._finalize(portion)
             busy += not portion[-1].is_empty

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
+import io
 import json
 import os
 import signal
@@ -45,6 +46,29 @@ class _Parser(argparse.ArgumentParser):
             problem = {"object": "error", "code": "wrong_usage", "detail": message}
             sys.stdout.write(json.dumps({**problem, "remedy": f"{self.prog} --help"}) + "\n")
         super().error(message)
+
+
+class _Lossy(io.RawIOBase):
+    """Writes to a descriptor; what finds no room there is lost."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        with contextlib.suppress(OSError):
+            os.write(self._descriptor, data)
+        return len(data)
+
+
+def outlive_a_full_log() -> None:
+    """Let a message on stderr be lost when its file lies on a full disk.
+
+    Else saying that the disk is full would fail, and end the process with another status.
+    """
+    sys.stderr = io.TextIOWrapper(_Lossy(2), "utf-8", "backslashreplace", write_through=True)
 
 
 class _Server(uvicorn.Server):

@@ -46,12 +46,17 @@ class MerchantIn(BaseModel):
     status: Literal["unverified", "active"] = "active"
 
 
+def _describe_change(schema: dict[str, Any]) -> None:
+    """What is left out stays as it is: nothing has a default that a client might fill in."""
+    schema["examples"] = [{"iban": "KZ88601A000000000042"}]
+    for member in schema["properties"].values():
+        member.pop("default", None)
+
+
 class MerchantChangeIn(BaseModel):
     """What to change; what is left out stays. Category, district and zone are the operator's."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"iban": "KZ88601A000000000042"}]}
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_describe_change)
 
     iban: Annotated[str, Field(max_length=40)] = ""
     knp: Annotated[str, Field(pattern=r"^[0-9]{3}$")] = ""

@@ -222,6 +222,21 @@ async def test_a_block_first_seen_when_final_is_told_twice(
     assert follower.listener.transfers("final") == [(tx, 1, 100)]
 
 
+async def test_what_is_final_keeps_pace_with_however_much_is_confirmed_in_each_look(
+    follower: Follower[MemoryChain], chain: MemoryChain, pay: Payer
+) -> None:
+    """A slow machine finds many new blocks in every look, and never one without new blocks."""
+    await follower.follow()
+    for _ in range(8):
+        for _ in range(6):
+            pay(100)
+            chain.mine()
+        assert await follower.watcher.step()
+    told = follower.listener.transfers
+    assert len(told("block")) == 48
+    assert len(told("final")) >= 48 - 2 * 6
+
+
 async def test_empty_blocks_cost_one_transaction_and_tell_nothing(
     follower: Follower[MemoryChain], chain: MemoryChain
 ) -> None:

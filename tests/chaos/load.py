@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 
 from sandbox.cli.endpoints import JsonObject, Running
+from tests.chaos.following import Following
 from tests.chaos.holders import Holders
 from tests.chaos.payers import Customer, EvmCustomer, Lost, Node, Paid, SolanaCustomer
 from tests.journeys.customers import new_key
@@ -23,8 +24,9 @@ PATIENCE_S = 150
 GRANT_TIYN = 100_000_000
 EXPIRES_IN_S = 86_400
 _PAUSE_S = 0.1
-# A machine that is slow now must not be asked for more than it gets done.
-_MOST_UNDER_WAY = 40
+# Per customer. A machine that is slow now must not be asked for more than it gets done: with more
+# under way each takes longer by as much, and what is only slow would pass for lost.
+_MOST_UNDER_WAY = 4
 # An audit of everything takes its time; one that is asked again before it ends runs twice.
 _READ_S = 120
 _CAPTURE_LOOK_S = 0.4
@@ -66,9 +68,11 @@ class Load:
             *(SolanaCustomer(self, new_key("solana")) for _ in range(per_chain)),
             *(EvmCustomer(self, new_key("evm")) for _ in range(per_chain)),
         ]
+        self._most_under_way = _MOST_UNDER_WAY * len(self.customers)
+        self.following = Following(self)
         self.holders = Holders(self, self._chance)
         self._tasks: list[asyncio.Task[None]] = []
-        self._following: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Task[None]] = set()
 
     # -- life
 
@@ -78,6 +82,7 @@ class Load:
         await asyncio.gather(*(self._grant(one) for one in everybody))
         self.holders.begin(GRANT_TIYN)
         self._tasks = [asyncio.create_task(self._buys(one)) for one in self.customers]
+        self._tasks.append(asyncio.create_task(self.following.run()))
         self._tasks += [
             asyncio.create_task(self._repeats(act, between))
             for act, between in (
@@ -94,19 +99,20 @@ class Load:
     async def pause(self) -> None:
         """Begin nothing new, and wait until what was begun is through."""
         self._go.clear()
-        until = time.monotonic() + 2 * PATIENCE_S
+        began = time.monotonic()
         while self._busy:
-            if time.monotonic() > until:
+            if time.monotonic() > self.following.since(began) + 2 * PATIENCE_S:
                 raise Lost(f"{self._busy} did not come to their end: {self.broken}")
             await asyncio.sleep(_PAUSE_S)
 
     async def close(self) -> None:
-        tasks = [*self._tasks, *self._following]
+        tasks = [*self._tasks, *self._under_way]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._api.aclose()
         await self._node.aclose()
+        await self.following.close()
 
     # -- asking
 
@@ -219,10 +225,12 @@ class Load:
         await self.until(f"/v1/sandbox/faucet/{grant['id']}", lambda g: g["status"] == "sent")
 
     async def until(self, path: str, done: Any, every_s: float = _PAUSE_S) -> JsonObject:
-        """The object once it is `done`; raises `Lost` when that takes too long."""
-        until = time.monotonic() + PATIENCE_S
+        """The object once it is `done`; raises `Lost` when that takes too long for a worker that
+        keeps up.
+        """
+        began = time.monotonic()
         while not done(found := await self.get(path)):
-            if time.monotonic() > until:
+            if time.monotonic() > self.following.since(began) + PATIENCE_S:
                 raise Lost(f"{path} stays {found}")
             await asyncio.sleep(every_s)
         return found
@@ -274,14 +282,18 @@ class Load:
 
     async def _may_go_on(self) -> None:
         await self._go.wait()
-        while len(self._following) >= _MOST_UNDER_WAY or not self._go.is_set():
+        while self._is_enough or not self._go.is_set():
             await asyncio.sleep(_PAUSE_S)
+
+    @property
+    def _is_enough(self) -> bool:
+        return self.following.is_behind or len(self._under_way) >= self._most_under_way
 
     def go_on(self, work: Any) -> None:
         """Work that nobody waits for, but a pause does."""
         task = asyncio.create_task(self._at_work(work))
-        self._following.add(task)
-        task.add_done_callback(self._following.discard)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     async def _at_work(self, work: Any) -> None:
         self._busy += 1

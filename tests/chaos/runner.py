@@ -160,9 +160,9 @@ class Chaos:
         file, written = self.armed / kill.point, self._folder / "arming"
         written.write_text(f"{kill.count} {victim.pid}")
         written.replace(file)
-        until = time.monotonic() + self._reached_within_s * (2 if kill.by_clock else 1)
+        began, patience_s = time.monotonic(), self._reached_within_s * (2 if kill.by_clock else 1)
         days = 0
-        while time.monotonic() < until:
+        while time.monotonic() < self.load.following.since(began) + patience_s:
             if not file.exists():
                 return victim if await _dies(victim) else None
             if not victim.alive():  # it was not yet through with an earlier kill
@@ -252,8 +252,8 @@ class Chaos:
             self.load.resume()
 
     async def _quiet(self) -> None:
-        until = time.monotonic() + QUIET_WITHIN_S
-        while time.monotonic() < until:
+        began = time.monotonic()
+        while time.monotonic() < self.load.following.since(began) + QUIET_WITHIN_S:
             body = {"timeout_s": 10}
             quiet = await self.load.post("/v1/sandbox/quiesce", body, "no-key-needed", "operator")
             if quiet is not None and quiet.status == 200:

@@ -115,7 +115,9 @@ def test_killing_it_ends_all_children_postgresql_too(
 
 def test_after_a_kill_the_next_one_takes_over(up: Callable[..., Stack], data_dir: Path) -> None:
     ports = data_dir / "ports.json"
-    up("postgres").kill()
+    killed = up("postgres")
+    killed.kill()
+    killed.wait()  # until then it holds its lock
     former = json.loads(ports.read_text())
     assert read_endpoints(data_dir) is not None  # stale, as after any kill
     again = up("postgres")
@@ -126,7 +128,9 @@ def test_after_a_kill_the_next_one_takes_over(up: Callable[..., Stack], data_dir
 def test_an_orphan_of_a_killed_one_is_ended_by_the_next(
     up: Callable[..., Stack], data_dir: Path
 ) -> None:
-    up().kill()
+    killed = up()
+    killed.kill()
+    killed.wait()  # until then it holds its lock
     # A child that escaped the death signal, and one whose pid went to somebody else.
     with (
         subprocess.Popen(["sleep", "60"]) as orphan,

@@ -161,4 +161,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    serving.outlive_a_full_log()
     sys.exit(main())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ ETHER = 10**18
 GWEI = 10**9
 FAUCET: LocalAccount = Account.from_key("0x" + "0f" * 32)
 OTHER = "0x" + "22" * 20
+_NEVER_MS = 3_600_000
 
 
 class Refused(Exception):
@@ -65,7 +66,7 @@ class Chain:
         self._settings: dict[str, Any] = {
             "block_ms": 50,
             "final_delay_ms": 100,
-            "heartbeat_ms": 3_600_000,
+            "heartbeat_ms": _NEVER_MS,
             "control": True,
             "fund": (FAUCET.address,),
             **settings,
@@ -77,6 +78,11 @@ class Chain:
     async def start(self, **settings: Any) -> None:
         argv = process.command(self.data_dir, **{**self._settings, **settings})
         self.running = await process.start(argv, stderr=self._stderr)
+
+    async def start_still(self) -> None:
+        """Start it paused: it makes none of the blocks that it owes, however late the pause is."""
+        await self.start(block_ms=_NEVER_MS, final_delay_ms=_NEVER_MS)
+        await self.call("sandbox_pause")
 
     async def stop(self) -> int:
         assert self.running is not None
@@ -145,6 +151,14 @@ class Chain:
     async def send(self, raw: str) -> str:
         tx_hash: str = await self.call("eth_sendRawTransaction", raw)
         return tx_hash
+
+    async def send_at_once(self, raws: Sequence[str]) -> list[str]:
+        """In one request: the node takes all of them before it does anything else."""
+        asked = [
+            {"jsonrpc": "2.0", "id": n, "method": "eth_sendRawTransaction", "params": [raw]}
+            for n, raw in enumerate(raws)
+        ]
+        return [answer["result"] for answer in await self.post(asked)]
 
     async def receipt(self, tx_hash: str) -> dict[str, Any]:
         """Wait for it."""

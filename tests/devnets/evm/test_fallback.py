@@ -173,6 +173,7 @@ async def test_the_clock_moves_and_survives_a_kill(fallback: Chain) -> None:
 
 
 async def test_subscriptions_and_web3_work_as_with_anvil(fallback: Chain) -> None:
+    await fallback.quiet()
     async with connect(fallback.ws) as ws:
         await ws.send(json.dumps({"id": 1, "method": "eth_subscribe", "params": ["newHeads"]}))
         await ws.recv()

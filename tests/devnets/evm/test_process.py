@@ -19,13 +19,15 @@ from sandbox.devnets.journal_file import JournalFile, framed
 from sandbox.devnets.processes import Process
 from tests.devnets.evm.chain import Chain, until
 
+ENDS_S = 60  # nothing is waited for but the machine
+
 
 async def refused(argv: list[str], **where: Any) -> tuple[int, str]:
     """The exit code and the one line that it says; it must never be ready."""
     child = await asyncio.create_subprocess_exec(
         *argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, **where
     )
-    out, said = await asyncio.wait_for(child.communicate(), 30)
+    out, said = await asyncio.wait_for(child.communicate(), ENDS_S)
     assert out == b""
     assert child.returncode is not None
     return child.returncode, said.decode()
@@ -144,7 +146,7 @@ async def test_a_signal_stops_it_cleanly_while_clients_are_connected(
         await ws.send(json.dumps({"id": 1, "method": "eth_subscribe", "params": ["newHeads"]}))
         await ws.recv()
         chain.running.process.send_signal(number)
-        assert await asyncio.wait_for(chain.running.process.wait(), 5) == 0
+        assert await asyncio.wait_for(chain.running.process.wait(), ENDS_S) == 0
     assert Process.of(anvil) is None
     chain.running = None
 
@@ -264,7 +266,7 @@ async def test_an_anvil_that_keeps_ending_ends_the_process(chain: Chain, tmp_pat
         (tmp_path / "broken").touch()
         os.kill(other.anvil_pid(), signal.SIGKILL)
         assert other.running is not None
-        assert await asyncio.wait_for(other.running.process.wait(), 20) == 4
+        assert await asyncio.wait_for(other.running.process.wait(), ENDS_S) == 4
         stderr = other.running.process.stderr
         assert stderr is not None
         assert b"does not stay" in await stderr.read()
@@ -282,7 +284,7 @@ async def test_a_journal_that_cannot_be_written_ends_the_process(tmp_path: Path)
         chain.running = await process.start(limited, stderr=asyncio.subprocess.PIPE)
         running = chain.running
         await until(lambda: _filled(chain), "a full file")
-        assert await asyncio.wait_for(running.process.wait(), 10) == 3
+        assert await asyncio.wait_for(running.process.wait(), ENDS_S) == 3
         assert running.process.stderr is not None
         assert b"cannot be written" in await running.process.stderr.read()
         chain.running = None

@@ -27,6 +27,7 @@ async def test_a_reorg_that_cannot_be_is_refused(chain: Chain) -> None:
 
 
 async def test_a_dropped_transaction_is_gone_and_its_nonce_is_free(chain: Chain) -> None:
+    await chain.quiet()
     await chain.call("sandbox_holdFinality", {"hold": True})
     receipt = await chain.pay(0, value=5)
     done = await chain.call("sandbox_reorg", {"blocks": 1, "mode": "drop"})
@@ -44,6 +45,7 @@ async def test_a_dropped_transaction_is_gone_and_its_nonce_is_free(chain: Chain)
 
 
 async def test_reincluded_transactions_come_back_in_another_block(chain: Chain) -> None:
+    await chain.quiet()
     await chain.call("sandbox_holdFinality", {"hold": True})
     old = [await chain.pay(nonce) for nonce in range(5)]
     height = await chain.height()
@@ -74,6 +76,7 @@ async def test_a_reorg_changes_every_hash_even_of_empty_blocks_in_frozen_time(
 
 
 async def test_a_reorg_below_final_needs_to_be_asked_for_by_name(chain: Chain) -> None:
+    await chain.quiet()
     receipt = await chain.pay(0)
     number = int(receipt["blockNumber"], 16)
     await chain.final(number)
@@ -87,6 +90,7 @@ async def test_a_reorg_below_final_needs_to_be_asked_for_by_name(chain: Chain) -
 async def test_a_chain_with_reorgs_survives_a_kill(stopped_chain: Chain) -> None:
     chain = stopped_chain
     await chain.start()
+    await chain.quiet()
     await chain.call("sandbox_holdFinality", {"hold": True})
     lost = await chain.pay(0, value=1)
     await chain.call("sandbox_reorg", {"blocks": 1})

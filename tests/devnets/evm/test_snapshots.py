@@ -126,8 +126,7 @@ async def test_a_damaged_snapshot_is_refused_and_the_chain_goes_on(still: Chain)
     await still.call("sandbox_mine", {"blocks": 1})
     before = await content(still)
     await still.kill()
-    await still.start()
-    await still.call("sandbox_pause")
+    await still.start_still()
     assert await content(still) == before
 
 
@@ -172,8 +171,7 @@ async def test_everything_is_as_it_was_and_goes_on_as_it_would_have(still: Chain
         await still.call("sandbox_reorg", {"blocks": 3, "force": True, "mode": "reinclude"})
         await still.call("sandbox_restore", {"name": "one"})
         await still.kill()
-        await still.start()
-        await still.call("sandbox_pause")
+        await still.start_still()
         assert await content(still) == good
     await play(still, 3)  # the nonces that were free then
     assert [each["name"] for each in await still.call("sandbox_listSnapshots")] == ["one"]
@@ -297,8 +295,7 @@ async def test_a_kill_in_the_middle_leaves_one_chain_or_the_other(
         with pytest.raises(httpx2.TransportError):
             await still.call("sandbox_restore", {"name": "one"})
         await still.kill()
-        await still.start()
-        await still.call("sandbox_pause")
+        await still.start_still()
         assert await content(still) == left
         assert not list(still.data_dir.glob("restoring*"))
 
@@ -365,8 +362,7 @@ async def test_a_damaged_chain_can_be_started_from_a_snapshot(still: Chain) -> N
     assert "made with --chain-id 31337, not 1" in said
     running = await process.start([*argv, "--restore", "good"])
     await running.stop()
-    await still.start()
-    await still.call("sandbox_pause")
+    await still.start_still()
     assert await content(still) == good
 
 
@@ -424,8 +420,7 @@ async def test_kills_at_any_moment_leave_a_chain_that_there_was(stopped_chain: C
         await asyncio.sleep(delay)
         await chain.kill()
         answered = isinstance((await asyncio.gather(asked, return_exceptions=True))[0], dict)
-        await chain.start()
-        await chain.call("sandbox_pause")
+        await chain.start_still()
         found = json.dumps(await content(chain))
         assert found == known[wanted] or (found == known[former] and not answered)
         is_restored = found == known[wanted]

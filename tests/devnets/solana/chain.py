@@ -19,6 +19,7 @@ from solders.transaction import VersionedTransaction
 from sandbox.devnets.solana import process
 
 SOL = 10**9
+_NEVER_MS = 3_600_000
 
 
 class Refused(Exception):
@@ -38,7 +39,7 @@ class Chain:
         self,
         data_dir: Path,
         *,
-        slot_ms: int = 400,
+        slot_ms: int = _NEVER_MS,  # a paused chain hears that it is only once it runs
         paused: bool = True,
         finality: int = 32,
         control: bool = True,

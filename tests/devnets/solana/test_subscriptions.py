@@ -24,7 +24,7 @@ class Listener:
         self._ids = 0
 
     async def _frame(self) -> Any:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return json.loads(await self.ws.recv())
 
     async def ask(self, method: str, *params: Any) -> dict[str, Any]:
