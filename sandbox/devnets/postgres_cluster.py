@@ -329,25 +329,30 @@ async def _end_backends(files: Path) -> None:
 
 def backends(files: Path) -> list[int]:
     """The processes of PostgreSQL that work in this cluster, as far as one may look."""
-    server = str(binary("postgres"))
-    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
-    return [pid for pid in pids if _link(pid, "exe") == server and _works_in(pid, files)]
+    server = binary("postgres")
+    found = []
+    for pid in [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]:
+        with contextlib.suppress(OSError):
+            if _runs(pid, server) and _works_in(pid, files):
+                found.append(pid)
+    return found
+
+
+def _runs(pid: int, program: Path) -> bool:
+    try:
+        return os.readlink(f"/proc/{pid}/exe") == str(program)
+    except OSError:
+        return False
 
 
 def _works_in(pid: int, folder: Path) -> bool:
-    return _link(pid, "cwd") == str(folder.resolve())
-
-
-def _link(pid: int, name: str) -> str | None:
-    try:
-        return os.readlink(f"/proc/{pid}/{name}")
-    except OSError:
-        return None
+    # The folder itself: its path may be another one's in a container that is seen from here.
+    return os.path.samestat(os.stat(f"/proc/{pid}/cwd"), folder.stat())
 
 
 def _serves(pid: int, files: Path) -> bool:
     try:
-        return os.readlink(f"/proc/{pid}/cwd") == str(files.resolve())
+        return _works_in(pid, files)
     except PermissionError:
         # Root in a container may not look (it lacks CAP_SYS_PTRACE): the name has to do.
         return Path(f"/proc/{pid}/comm").read_text().strip() == "postgres"

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -189,6 +191,31 @@ async def test_a_start_after_a_kill_ends_backends_that_are_not_done(
         stranger.kill()
     assert postgres_cluster.backends(files) == []
     assert cluster.files == files
+
+
+@pytest.mark.skipif(not NAMESPACES, reason="this machine lets nobody have a view of his own")
+def test_a_process_to_which_the_path_is_another_place_does_not_work_in_this_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    ours.mkdir()
+    theirs.mkdir()
+    cat = Path(shutil.which("cat") or "").resolve()
+    monkeypatch.setattr(postgres_cluster, "binary", lambda _: cat)
+    elsewhere = 'mount --bind "$2" "$1" && cd "$1" && exec "$0"'
+    view = ["unshare", "-Urm", "sh", "-c", elsewhere, str(cat), str(ours), str(theirs)]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+    with subprocess.Popen(view, **pipes) as far, subprocess.Popen(cat, cwd=ours, **pipes) as near:
+        for one in far, near:
+            assert one.stdin is not None
+            assert one.stdout is not None
+            one.stdin.write("there\n")
+            assert one.stdout.readline() == "there\n"
+        assert os.readlink(f"/proc/{far.pid}/cwd") in (str(ours), str(theirs))
+        found = postgres_cluster.backends(ours)
+        far.kill()
+        near.kill()
+    assert found == [near.pid]
 
 
 def test_a_pid_file_that_names_another_live_process_does_not_stop_the_start(
