@@ -50,7 +50,8 @@ class House:
     timers: Sequence[Timer]
     base_url: str
     turns: dict[str, asyncio.Lock] = field(default_factory=dict)
-    """One act of a customer at a time: its transactions are numbered on some chains."""
+    """One act of a customer at a time, whose transactions are numbered on some chains, and one play
+    of those that turn off what everybody shares."""
 
 
 @dataclass
@@ -166,7 +167,7 @@ class Stage:
         return self.house.customers[chain or self.chain]
 
     def turn(self, name: str) -> asyncio.Lock:
-        """Held while a customer acts."""
+        """Held while a customer acts, or while what all share is off."""
         return self.house.turns.setdefault(name, asyncio.Lock())
 
     async def fund(

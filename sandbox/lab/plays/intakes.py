@@ -217,7 +217,7 @@ PLAYS: Final[Mapping[str, Play]] = {
     "redemption_canceled": _redemption_canceled,
     "intakes_expired": _intakes_expired,
     "moved": _moved,
-    "move_waits": _move_waits,
+    "move_waits": minting.halting(_move_waits),
     "units_reorged": _units_reorged,
     "units_swept": _units_swept,
     "move_canceled": _move_canceled,

@@ -18,6 +18,18 @@ from sandbox.ledger.journal import Changes
 from sandbox.reserve import receivables, reconciling, reversals, service
 from sandbox.reserve.errors import BreachStands, NotReconciledYet
 
+_MINTING: Final = "minting"
+
+
+def halting(play: Play) -> Play:
+    """The play, one at a time: minting has one switch, which each turns on again at its end."""
+
+    async def alone(stage: Stage) -> None:
+        async with stage.turn(_MINTING):
+            await play(stage)
+
+    return alone
+
 
 async def _mint(stage: Stage, tiyn: int = DEPOSIT_TIYN) -> tuple[str, str]:
     """The reference and the id of a deposit that tokens were made of."""
@@ -157,7 +169,7 @@ async def _is(stage: Stage, reversal_id: str, wanted: str) -> None:
 
 PLAYS: Final[Mapping[str, Play]] = {
     "minted": _minted,
-    "minting_halted": _minting_halted,
-    "breach_found": _breach_found,
-    "shortfall_covered": _shortfall_covered,
+    "minting_halted": halting(_minting_halted),
+    "breach_found": halting(_breach_found),
+    "shortfall_covered": halting(_shortfall_covered),
 }

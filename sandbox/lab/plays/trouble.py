@@ -82,5 +82,5 @@ def _halted(chain: str) -> Callable[[AsyncSession], Awaitable[str | None]]:
 PLAYS: Final[Mapping[str, Play]] = {
     "rpc_trouble": _rpc_trouble,
     "broadcast_lost": _broadcast_lost,
-    "chain_halted": _chain_halted,
+    "chain_halted": minting.halting(_chain_halted),
 }
