@@ -197,13 +197,16 @@ class SandboxProcess:
                     )
                 part = os.read(out.fileno(), 65536)
                 if not part:
-                    code = child.wait(_STOP_SECONDS)
-                    raise SandboxDidNotStart(
-                        f"`sandbox up` ended with status {code}:\n{self.tail()}"
-                    )
+                    raise self._ended(child)
                 line += part
         found: dict[str, Any] = json.loads(line)
+        if found.get("object") == "error":
+            raise self._ended(child)
         return found
+
+    def _ended(self, child: subprocess.Popen[bytes]) -> SandboxDidNotStart:
+        code = child.wait(_STOP_SECONDS)
+        return SandboxDidNotStart(f"`sandbox up` ended with status {code}:\n{self.tail()}")
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

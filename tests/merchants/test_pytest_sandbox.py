@@ -1,6 +1,7 @@
 """The pytest plugin where there is no sandbox to test with: each case says so, once and by name."""
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -61,6 +62,15 @@ def test_a_start_that_is_refused_says_why_with_the_end_of_its_log(tmp_path: Path
     assert "`sandbox up` ended with status 2" in done.stdout
     assert "Invalid value for '--slot-ms'" in done.stdout
     assert "another exception" not in done.stdout
+
+
+def test_a_start_that_finds_its_port_taken_says_why(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run(tmp_path, TWO_TESTS, "-o", f"sandbox_args=--port {port}")
+    assert "1 passed, 2 errors" in done.stdout
+    assert "`sandbox up` ended with status 1" in done.stdout
+    assert f"port {port} for the API is in use" in done.stdout
 
 
 def test_a_start_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
