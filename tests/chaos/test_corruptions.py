@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ from sandbox.cli import pay, wallets
 from sandbox.cli.endpoints import Running
 from sandbox.core.db import Database
 from sandbox.core.settings import Settings
+from sandbox.core.zone import ALMATY
 from sandbox.devnets.ports import any_free
 from sandbox.eventlog import keys as log_keys
 from sandbox.eventlog.export import export_url
@@ -42,6 +44,7 @@ PRICE_TIYN = 10_000
 EVENTS = 300
 """More than one full tile of the log."""
 FROZEN = "frozen"
+WEDNESDAY = 2
 
 
 class Place:
@@ -154,8 +157,12 @@ class Place:
 
 def everything(place: Place) -> None:
     """Whole, partial, excess, late, stray, refund; settled twice, paid out, sent back; redeemed,
-    moved, announced, taken back, attested."""
+    moved, announced, taken back, attested. All on a Wednesday, behind a day on which the bank
+    booked nothing, on whatever day of the week the test runs.
+    """
     running, folder = place.running, place.stack.data_dir
+    running.post("/v1/sandbox/clock", {"until": _a_wednesday_morning()})
+    running.quiesce()
     merchant = running.endpoints["keys"]["merchant_id"]
     with MerchantClient(running.endpoints["api"], running.key("merchant")) as shop:
         shop.post("/v1/webhook_endpoints", {"url": "http://127.0.0.1:9/", "types": ["*"]})
@@ -200,6 +207,11 @@ def everything(place: Place) -> None:
         for _ in range(EVENTS - _logged(running)):
             shop.create_session(PRICE_TIYN)
     running.quiesce()
+
+
+def _a_wednesday_morning() -> str:
+    today = datetime.now(ALMATY).replace(hour=10, minute=0, second=0, microsecond=0)
+    return (today + timedelta(days=2 + (WEDNESDAY - today.weekday() - 2) % 7)).isoformat()
 
 
 async def _out_and_across(running: Running, folder: Path) -> None:
