@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.chaos.load import PATIENCE_S
 from tests.chaos.runner import Chaos
 from tests.chaos.schedule import ONE_OF_EACH
@@ -9,6 +11,7 @@ from tests.chaos.schedule import ONE_OF_EACH
 SEED = 7
 
 
+@pytest.mark.long
 async def test_twelve_kills_lose_and_double_nothing(data_dir: Path) -> None:
     # Every point is passed sooner or later; a slow machine may take its time.
     chaos = Chaos(data_dir, SEED, report=False, per_chain=1, reached_within_s=PATIENCE_S)
