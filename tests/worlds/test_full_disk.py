@@ -36,25 +36,13 @@ def disk(folder: Path, size_bytes: int) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A sandbox on a disk of its own."""
     with disk(tmp_path_factory.mktemp("small") / "disk", 700 * MB) as folder:
         made = Stack(folder / "sandbox", slot_ms=20)
         made.up()
         yield made
         made.down()
-
-
-@pytest.fixture
-def sandbox(small: Stack) -> Running:
-    assert small.running is not None
-    return small.running
-
-
-@pytest.fixture
-def shop(sandbox: Running) -> Iterator[MerchantClient]:
-    with MerchantClient(sandbox.endpoints["api"], sandbox.key("merchant")) as client:
-        yield client
 
 
 @contextmanager
@@ -87,12 +75,12 @@ def parts(stack: Stack, chain: str) -> set[str]:
 
 
 def test_without_room_nothing_is_begun_and_the_world_goes_on(
-    small: Stack, sandbox: Running, shop: MerchantClient
+    stack: Stack, sandbox: Running, shop: MerchantClient
 ) -> None:
     save(sandbox, "before")
     first = shop.create_session(700)["id"]
     epoch = sandbox.get("/v1/sandbox/clock")["epoch"]
-    with filled(small.data_dir, 50 * MB):
+    with filled(stack.data_dir, 50 * MB):
         for path, body in ((SNAPSHOTS, {"name": "late"}), (f"{SNAPSHOTS}/before/restore", {})):
             answer = raw(sandbox, "POST", path, json=body)
             assert (answer.status_code, answer.json()["code"]) == (507, "no_room")
@@ -109,17 +97,17 @@ def test_without_room_nothing_is_begun_and_the_world_goes_on(
 
 @pytest.mark.parametrize("chain", ["solana", "evm"])
 def test_a_disk_that_is_full_in_the_middle_of_a_snapshot_leaves_no_half_of_it(
-    small: Stack, sandbox: Running, shop: MerchantClient, chain: str
+    stack: Stack, sandbox: Running, shop: MerchantClient, chain: str
 ) -> None:
     other = "evm" if chain == "solana" else "solana"
     session = shop.create_session(900)["id"]
-    kept, kept_there = asyncio.run(databases(small)), parts(small, other)
-    with disk(small.data_dir / chain / "snapshots", 4096):
+    kept, kept_there = asyncio.run(databases(stack)), parts(stack, other)
+    with disk(stack.data_dir / chain / "snapshots", 4096):
         answer = raw(sandbox, "POST", SNAPSHOTS, json={"name": f"half-{chain}"})
     assert (answer.status_code, answer.json()["code"]) == (507, "no_room"), answer.text
     assert f"half-{chain}" not in names(sandbox)
-    assert asyncio.run(databases(small)) == kept
-    assert parts(small, other) == kept_there
+    assert asyncio.run(databases(stack)) == kept
+    assert parts(stack, other) == kept_there
     assert session in sessions(shop)
     sandbox.quiesce()
     assert red(sandbox) == []
